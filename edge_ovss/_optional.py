@@ -1,0 +1,45 @@
+"""Optional packages: import them where they are used, or say which extra brings them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from types import ModuleType
+
+from edge_ovss.errors import MissingDependencyError, UsageError
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"", "0", "false", "no", "off"}
+
+
+def require(module: str, *, extra: str) -> ModuleType:
+    """Import `module`, or raise an error that names the extra that installs it.
+
+    Args:
+        module: Dotted module name, such as "onnxruntime".
+        extra: Name of the extra of this package that brings it, such as "onnxruntime".
+
+    Raises:
+        MissingDependencyError: The module, or a module that it needs, cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as err:
+        message = f"This step needs the package '{module}', which cannot be imported: {err}."
+        hint = f'pip install "edge-ovss[{extra}]"'
+        raise MissingDependencyError(message, hint=hint) from err
+
+
+def env_flag(name: str, *, default: bool = False) -> bool:
+    """Read a yes/no environment variable; "0", "false", "no", "off" and "" are no.
+
+    Raises:
+        UsageError: The variable is set to something that is neither yes nor no.
+    """
+    value = os.environ.get(name)
+    if value is None:
+        return default
+    if value.strip().lower() in _TRUE | _FALSE:
+        return value.strip().lower() in _TRUE
+    message = f"Environment variable {name} is '{value}'; expected 1 or 0."
+    raise UsageError(message)

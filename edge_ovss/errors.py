@@ -1,0 +1,80 @@
+"""The error tree: what went wrong, what to do about it, and the exit status that says so.
+
+Every error a user can cause is an `EdgeOvssError`. Its message names what was given and what was
+expected; its hint names what to do. Anything else that escapes is a fault of this project.
+"""
+
+from __future__ import annotations
+
+
+class EdgeOvssError(Exception):
+    """Base of all errors of this package; `status` is the exit status of the command line.
+
+    Args:
+        message: What was given and what was expected, as one or two sentences.
+        hint: What to do about it; printed on a line of its own.
+    """
+
+    status = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\nHint: {self.hint}"
+
+
+class UsageError(EdgeOvssError):
+    """An option or argument is wrong, or two of them contradict each other (status 2)."""
+
+    status = 2
+
+
+class MissingDependencyError(EdgeOvssError):
+    """A package, library or device that this step needs is not there (status 3)."""
+
+    status = 3
+
+
+class InputError(EdgeOvssError):
+    """A file, a folder or a value given by the user cannot be used (status 4)."""
+
+    status = 4
+
+
+class VocabularyError(InputError):
+    """A vocabulary or an embedding pack cannot be used."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint is damaged, or belongs to another model."""
+
+
+class PictureError(InputError):
+    """A picture or frame cannot be read or has the wrong form."""
+
+
+class OutputError(InputError):
+    """A result cannot be written where it was asked for (permission, space, existing file)."""
+
+
+class ArtifactError(EdgeOvssError):
+    """A bundle, graph or engine is damaged, too new, or made for something else (status 5)."""
+
+    status = 5
+
+
+class BundleError(ArtifactError):
+    """A bundle is damaged, incomplete, or of a schema that this version does not know."""
+
+
+class GateError(EdgeOvssError):
+    """A comparison or a gate did not hold (status 6)."""
+
+    status = 6
+
+
+class ParityError(GateError):
+    """Two programs that must agree do not."""
