@@ -1,0 +1,189 @@
+"""Words × templates → text embeddings, once per vocabulary, and a cache of the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_ovss.errors import EdgeOvssError
+from edge_ovss.models._open_clip import import_open_clip
+from edge_ovss.models.spec import ModelSpec
+from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
+
+Progress = Callable[[int, int], None]
+
+# Token slots per batch: enough rows to keep the matrix products busy, small enough for the cache.
+_BATCH_TOKENS = 1536
+_TEXT_TOWER = (
+    "token_embedding.",
+    "transformer.",
+    "ln_final.",
+    "positional_embedding",
+    "text_projection",
+)
+
+
+def imagenet_templates() -> tuple[str, ...]:
+    """The 80 ImageNet prompt templates of open_clip with "{}" for the category, in its order."""
+    open_clip = import_open_clip()
+    return tuple(str(template("{}")) for template in open_clip.OPENAI_IMAGENET_TEMPLATES)
+
+
+def encode_vocabulary(
+    clip: nn.Module,
+    vocabulary: Vocabulary,
+    *,
+    spec: ModelSpec,
+    progress: Progress | None = None,
+) -> TextEmbeddings:
+    """Encode a vocabulary, or find the answer in the cache.
+
+    For every category and template the synonyms are encoded, normalised, averaged and normalised
+    again (the published code of SED does the same). The cache lies under `EDGE_OVSS_CACHE`
+    (default `~/.cache/edge-ovss`), keyed by words, templates and the bytes of the text tower; set
+    `EDGE_OVSS_CACHE=` (empty) to go without.
+
+    Returns:
+        float32 [T, P, D], unit norm.
+    """
+    tower = text_tower_digest(clip)
+    words = [synonym for category in vocabulary.categories for synonym in category.synonyms]
+    cached = _cache_path(words, vocabulary.sha256, spec.templates, tower)
+    found = _from_cache(cached, vocabulary)
+    if found is not None:
+        return found
+    prompts = [template.replace("{}", word) for word in words for template in spec.templates]
+    features = encode_prompts(clip, prompts, progress=progress)
+    features = features.view(len(words), len(spec.templates), -1)
+    result = TextEmbeddings(
+        array=_average_synonyms(features, vocabulary).numpy(),
+        prompts=vocabulary.prompts,
+        vocabulary_sha256=vocabulary.sha256,
+        templates_sha256=TextEmbeddings.templates_digest(spec.templates),
+        text_tower=spec.name,
+        text_tower_sha256=tower,
+    )
+    _to_cache(cached, result)
+    return result
+
+
+def _average_synonyms(features: Tensor, vocabulary: Vocabulary) -> Tensor:
+    counts = [len(category.synonyms) for category in vocabulary.categories]
+    groups = torch.split(features, counts)
+    return torch.stack([F.normalize(group.mean(0), dim=-1) for group in groups])
+
+
+@torch.inference_mode()
+def encode_prompts(
+    clip: nn.Module, prompts: Sequence[str], *, progress: Progress | None = None
+) -> Tensor:
+    """Encode prompts by the CLIP text tower.
+
+    The tower is causal and the feature is read at the end token, so nothing behind the longest end
+    token of a batch is computed; prompts are sorted by length to make that short.
+
+    Args:
+        clip: An open_clip CLIP.
+        prompts: N texts; beyond 77 tokens they are cut by the tokenizer.
+        progress: Called with (prompts done, N).
+
+    Returns:
+        float32 [N, D], unit norm, on the CPU.
+    """
+    open_clip = import_open_clip()
+    # Many prompts occur twice (synonyms shared by categories): encode each once.
+    unique = {prompt: index for index, prompt in enumerate(dict.fromkeys(prompts))}
+    tokens = open_clip.tokenize(list(unique), context_length=clip.context_length)
+    features = torch.empty(len(unique), _width(clip))
+    done = 0
+    for rows in _batches_by_length(tokens):
+        features[rows] = _encode_tokens(clip, tokens[rows]).float().cpu()
+        done += len(rows)
+        if progress is not None:
+            progress(done * len(prompts) // len(unique), len(prompts))
+    return features[[unique[prompt] for prompt in prompts]]
+
+
+def _width(clip: nn.Module) -> int:
+    return int(clip.text_projection.shape[1])
+
+
+def _batches_by_length(tokens: Tensor) -> Iterator[Tensor]:
+    # The end token has the largest id, so its position is the argmax.
+    lengths = tokens.argmax(-1) + 1
+    order = lengths.argsort(stable=True)
+    start = 0
+    while start < len(order):
+        size = max(1, _BATCH_TOKENS // int(lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def _encode_tokens(clip: nn.Module, tokens: Tensor) -> Tensor:
+    device = clip.positional_embedding.device
+    length = int(tokens.argmax(-1).max()) + 1
+    tokens = tokens[:, :length].to(device)
+    x = clip.token_embedding(tokens) + clip.positional_embedding[:length]
+    mask = torch.full((length, length), float("-inf"), device=device, dtype=x.dtype).triu_(1)
+    x = clip.ln_final(clip.transformer(x, attn_mask=mask))
+    x = x[torch.arange(len(tokens), device=device), tokens.argmax(-1)] @ clip.text_projection
+    return F.normalize(x, dim=-1)
+
+
+def text_tower_digest(clip: nn.Module) -> str:
+    """SHA-256 over the names and bytes of the text tower's parameters (as float32)."""
+    digest = hashlib.sha256()
+    for name, value in sorted(clip.state_dict().items()):
+        if name.startswith(_TEXT_TOWER):
+            digest.update(f"{name}{tuple(value.shape)}".encode())
+            digest.update(np.ascontiguousarray(value.detach().float().cpu().numpy()))
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path | None:
+    """Folder of this package's caches, or None where `EDGE_OVSS_CACHE` is set to nothing."""
+    chosen = os.environ.get("EDGE_OVSS_CACHE")
+    if chosen is not None:
+        return Path(chosen).expanduser() if chosen else None
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "edge-ovss"
+
+
+def _cache_path(
+    words: Sequence[str], vocabulary: str, templates: Sequence[str], tower: str
+) -> Path | None:
+    folder = cache_folder()
+    if folder is None:
+        return None
+    key = "\n".join((*words, vocabulary, TextEmbeddings.templates_digest(templates), tower))
+    return folder / "embeddings" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+
+
+def _from_cache(path: Path | None, vocabulary: Vocabulary) -> TextEmbeddings | None:
+    if path is None or not path.is_file():
+        return None
+    try:
+        found = TextEmbeddings.load(path)
+        found.require_match(vocabulary)
+    except EdgeOvssError:
+        # A damaged cache file is no reason to stop: it is made again.
+        return None
+    return found
+
+
+def _to_cache(path: Path | None, embeddings: TextEmbeddings) -> None:
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        embeddings.save(path)
+    except (OSError, EdgeOvssError):
+        # The cache is a convenience: a read-only home folder must not stop an export.
+        return
