@@ -1,0 +1,155 @@
+"""Put categories together: output names to indices, colours where none are given."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_ovss.errors import VocabularyError
+from edge_ovss.vocabulary.palette import Color, generated_colors
+from edge_ovss.vocabulary.vocabulary import Category, Vocabulary, check_color
+from edge_ovss.vocabulary.words import (
+    check_name,
+    first_repetition,
+    located,
+    refuse_repetition,
+    split_synonyms,
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One category as its source says it.
+
+    Attributes:
+        place: Where it stands, for messages ("line 3").
+        text: The published string.
+        synonyms: The names that are encoded.
+        output: Name of its output; None is an output of its own, named like the category.
+        color: Colour of its output, if the source gives one here.
+    """
+
+    place: str
+    text: str
+    synonyms: tuple[str, ...]
+    output: str | None = None
+    color: Color | None = None
+
+    @property
+    def output_name(self) -> str:
+        """Name of the output it maps to."""
+        return self.text if self.output is None else self.output
+
+
+@dataclass(frozen=True)
+class Output:
+    """One label value as its source says it; None is a generated colour."""
+
+    name: str
+    color: Color | None = None
+
+
+def entries_from_names(names: Sequence[str]) -> list[Entry]:
+    """Return one entry for each published string.
+
+    Raises:
+        VocabularyError: `names` is one string rather than several, or holds something else.
+    """
+    if isinstance(names, (str, bytes)):
+        message = f"The names are one string, {names!r}; expected a sequence of strings."
+        raise VocabularyError(message, hint='Write ["road", "car"], or use Vocabulary.load.')
+    entries = []
+    for index, text in enumerate(names):
+        check_name(text, f"Category {index}")
+        entries.append(Entry(f"category {index}", str(text), split_synonyms(text)))
+    return entries
+
+
+def assemble(
+    entries: Sequence[Entry],
+    *,
+    name: str,
+    outputs: Sequence[Output] | None = None,
+    background: str | None = None,
+) -> Vocabulary:
+    """Return the vocabulary that `entries` describe, in their order.
+
+    Args:
+        entries: The categories.
+        name: Name of the vocabulary.
+        outputs: The label values in index order; None takes them in the order of first mention.
+        background: Name of the output that is the background.
+
+    Raises:
+        VocabularyError: The words cannot be used; the message says which and where.
+    """
+    _refuse_repeated_entries(entries)
+    if outputs is None:
+        outputs = [Output(text) for text in dict.fromkeys(entry.output_name for entry in entries)]
+    index_of = {output.name: index for index, output in enumerate(outputs)}
+    numbers = [_output_index(entry, index_of) for entry in entries]
+    colors = _colors(entries, numbers, outputs)
+    categories = []
+    for entry, number in zip(entries, numbers, strict=True):
+        with located(_capital(entry.place)):
+            categories.append(Category(entry.text, entry.synonyms, colors[number], number))
+    if background is not None and background not in index_of:
+        message = f"The background is {background!r}, which is no output."
+        raise VocabularyError(message, hint=_close(background, index_of))
+    return Vocabulary(
+        name=name,
+        categories=tuple(categories),
+        outputs=tuple(output.name for output in outputs),
+        background=None if background is None else index_of[background],
+    )
+
+
+def _refuse_repeated_entries(entries: Sequence[Entry]) -> None:
+    repeated = first_repetition([entry.text for entry in entries])
+    repeated = repeated or first_repetition([entry.synonyms for entry in entries])
+    if repeated:
+        first, second = repeated
+        place = _capital(entries[second].place)
+        refuse_repetition(entries[first].place, place, entries[second].text)
+
+
+def _output_index(entry: Entry, index_of: dict[str, int]) -> int:
+    if entry.output_name not in index_of:
+        message = (
+            f"{_capital(entry.place)} ({entry.text!r}) maps to the output {entry.output_name!r}, "
+            "which is not among the outputs."
+        )
+        raise VocabularyError(message, hint=_close(entry.output_name, index_of))
+    return index_of[entry.output_name]
+
+
+def _colors(
+    entries: Sequence[Entry], numbers: Sequence[int], outputs: Sequence[Output]
+) -> list[Color]:
+    """Return one colour per output: its own, else that of its categories, else generated."""
+    given = {index: each.color for index, each in enumerate(outputs) if each.color is not None}
+    for entry, number in zip(entries, numbers, strict=True):
+        if entry.color is None:
+            continue
+        check_color(entry.color, f"{entry.place} ({entry.text!r})")
+        if given.setdefault(number, entry.color) != entry.color:
+            message = (
+                f"{_capital(entry.place)} ({entry.text!r}) gives the output "
+                f"{outputs[number].name!r} the colour {list(entry.color)}, "
+                f"which has {list(given[number])} already."
+            )
+            raise VocabularyError(message, hint="A colour belongs to an output: give one.")
+    missing = [index for index in range(len(outputs)) if index not in given]
+    fresh = generated_colors(len(missing), avoid=set(given.values()))
+    given.update(zip(missing, fresh, strict=True))
+    return [given[index] for index in range(len(outputs))]
+
+
+def _close(name: str, known: Sequence[str] | dict[str, int]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=3)
+    return f"Did you mean {', '.join(near)}?" if near else "Name it under [[output]]."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

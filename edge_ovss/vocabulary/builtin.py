@@ -1,0 +1,67 @@
+"""The built-in lists: the strings of the usual test sets, as published and in index order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edge_ovss.vocabulary.assembly import Entry, Output, assemble
+from edge_ovss.vocabulary.palette import CAMVID, CITYSCAPES, Color, voc_color
+from edge_ovss.vocabulary.vocabulary import Vocabulary
+from edge_ovss.vocabulary.words import split_synonyms
+
+_NAMES = (
+    "ade150",
+    "ade847",
+    "pc59",
+    "pc459",
+    "voc20",
+    "voc20b",
+    "coco171",
+    "camvid",
+    "cityscapes19",
+)
+_FOLDER = Path(__file__).parent / "data"
+
+# Label 0 of PASCAL VOC is the background; the lists here begin with its label 1.
+_VOC = tuple(voc_color(index) for index in range(1, 21))
+_PALETTES: dict[str, Sequence[Color]] = {
+    "voc20": _VOC,
+    "voc20b": (*_VOC, voc_color(0)),
+    "camvid": CAMVID,
+    "cityscapes19": CITYSCAPES,
+}
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Return the names of the built-in vocabularies."""
+    return _NAMES
+
+
+def builtin_about(name: str) -> str:
+    """Return one line that says what the built-in vocabulary `name` is."""
+    return str(_document(name)["about"])
+
+
+@cache
+def load_builtin(name: str) -> Vocabulary:
+    """Return the built-in vocabulary `name`, one of `builtin_names`."""
+    document = _document(name)
+    texts: list[str] = document["categories"]
+    names: list[str] = document.get("outputs", texts)
+    output_map: list[int] = document.get("output_map", list(range(len(texts))))
+    entries = [
+        Entry(f"category {index}", text, split_synonyms(text), output=names[output])
+        for index, (text, output) in enumerate(zip(texts, output_map, strict=True))
+    ]
+    colors = _PALETTES.get(name, [None] * len(names))
+    outputs = [Output(output, color) for output, color in zip(names, colors, strict=True)]
+    return assemble(entries, name=name, outputs=outputs, background=document.get("background"))
+
+
+def _document(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return document

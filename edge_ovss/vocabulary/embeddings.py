@@ -1,0 +1,135 @@
+"""Embedding packs: the text embeddings of a vocabulary, with what made them, in one file.
+
+A pack replaces the text tower at export. It is an uncompressed `.npz` of two arrays: `embeddings`
+(float32 [T, P, D]) and `header` (the bytes of a JSON object).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy
+import numpy.typing
+
+from edge_ovss.errors import VocabularyError
+from edge_ovss.vocabulary.vocabulary import Vocabulary
+from edge_ovss.vocabulary.words import digest
+
+NORM_TOLERANCE = 1e-2
+_FIELDS = ("vocabulary_sha256", "templates_sha256", "text_tower", "text_tower_sha256")
+
+
+@dataclass(frozen=True, eq=False)
+class TextEmbeddings:
+    """The text embeddings of a vocabulary.
+
+    Attributes:
+        array: float32 [T, P, D]: T categories, P templates, D the size of the embedding; every
+            vector has unit L2 norm.
+        prompts: The T published strings that it was made for, in order.
+        vocabulary_sha256: `Vocabulary.sha256` of the vocabulary.
+        templates_sha256: `templates_digest` of the P templates, in order.
+        text_tower: Name of the model whose text tower made it, such as "sed-base".
+        text_tower_sha256: Hash of that tower's weights.
+
+    Raises:
+        VocabularyError: Wrong type or size, values that are not finite, norms off 1 by more than
+            0.01.
+    """
+
+    array: numpy.typing.NDArray[numpy.float32]
+    prompts: tuple[str, ...]
+    vocabulary_sha256: str
+    templates_sha256: str
+    text_tower: str
+    text_tower_sha256: str
+
+    def __post_init__(self) -> None:
+        _check_array(self.array, rows=len(self.prompts))
+        for field in _FIELDS:
+            if not isinstance(getattr(self, field), str):
+                message = f"'{field}' is {getattr(self, field)!r}; expected text."
+                raise VocabularyError(message)
+        if not all(isinstance(prompt, str) for prompt in self.prompts):
+            message = "The prompts of text embeddings must be strings."
+            raise VocabularyError(message)
+
+    @staticmethod
+    def templates_digest(templates: Sequence[str]) -> str:
+        """Return the SHA-256 of `templates`, which depends on their order."""
+        return digest(list(templates))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TextEmbeddings:
+        """Read a pack; half precision is widened to float32.
+
+        Sizes are checked before anything large is read, and nothing in the file is executed.
+
+        Raises:
+            VocabularyError: No such file, no pack, damaged, larger than 4 GiB, or vectors that
+                are not of unit norm.
+        """
+        from edge_ovss.vocabulary.pack_file import read_pack
+
+        header, array = read_pack(path)
+        fields = {field: header[field] for field in _FIELDS}
+        return cls(array=array, prompts=tuple(header["prompts"]), **fields)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the pack as `.npz`, whole or not at all; an existing file is replaced.
+
+        Raises:
+            OutputError: The file cannot be written (folder missing, permission, space).
+        """
+        from edge_ovss.vocabulary.pack_file import write_pack
+
+        header: dict[str, object] = {field: getattr(self, field) for field in _FIELDS}
+        header["prompts"] = list(self.prompts)
+        write_pack(path, header, self.array)
+
+    def require_match(self, vocabulary: Vocabulary) -> None:
+        """Check that the pack was made for exactly the words and outputs of `vocabulary`.
+
+        Raises:
+            VocabularyError: It was not; the message names the first difference.
+        """
+        if self.vocabulary_sha256 == vocabulary.sha256 and self.prompts == vocabulary.prompts:
+            return
+        message = f"The embeddings do not fit the vocabulary '{vocabulary.name}': "
+        hint = f"Make them again: edge-ovss vocab encode {vocabulary.name} --model MODEL --out FILE"
+        raise VocabularyError(message + self._difference(vocabulary), hint=hint)
+
+    def _difference(self, vocabulary: Vocabulary) -> str:
+        pairs = enumerate(zip(self.prompts, vocabulary.prompts, strict=False))
+        for index, (own, wanted) in pairs:
+            if own != wanted:
+                return f"category {index} is {own!r} in the embeddings and {wanted!r} in the list."
+        if len(self.prompts) != len(vocabulary):
+            return f"they hold {len(self.prompts)} categories, the list has {len(vocabulary)}."
+        return "the words are the same, but the synonyms, the outputs or the background differ."
+
+
+def _check_array(array: object, *, rows: int) -> None:
+    if not isinstance(array, numpy.ndarray) or array.dtype != numpy.float32 or array.ndim != 3:
+        shown = f"{getattr(array, 'dtype', type(array).__name__)} {getattr(array, 'shape', '')}"
+        message = f"Text embeddings are {shown.strip()}; expected float32 [T, P, D]."
+        raise VocabularyError(message)
+    if array.shape[0] != rows or array.size == 0:
+        message = f"Text embeddings of shape {list(array.shape)} do not fit {rows} prompts."
+        raise VocabularyError(message)
+    # One pass without a copy: a value that is not finite shows in the norm of its vector.
+    norms = numpy.sqrt(numpy.einsum("tpd,tpd->tp", array, array))
+    if not numpy.isfinite(norms).all():
+        row = int(numpy.argwhere(~numpy.isfinite(norms))[0, 0])
+        message = f"The text embeddings of category {row} hold values that are not finite."
+        raise VocabularyError(message)
+    worst = numpy.abs(norms - 1).max(axis=1)
+    if worst.max() > NORM_TOLERANCE:
+        row = int(worst.argmax())
+        message = (
+            f"The text embeddings of category {row} have norms off 1 by {worst[row]:.3g}; "
+            f"expected vectors of unit norm (within {NORM_TOLERANCE})."
+        )
+        raise VocabularyError(message)

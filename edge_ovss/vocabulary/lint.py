@@ -1,0 +1,147 @@
+"""What looks like a slip in a vocabulary: reported, never mended."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_ovss.vocabulary.vocabulary import Category, Vocabulary
+
+Level = Literal["note", "warning"]
+
+# CLIP's text tower reads 77 tokens; a template needs about 20 of them, a long word several.
+MOST_CHARACTERS = 70
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that looks like a slip.
+
+    Attributes:
+        level: "warning" if it may change the answer, "note" if it probably does not.
+        index: The category, counted from 0.
+        text: Its published string.
+        message: What was seen.
+    """
+
+    level: Level
+    index: int
+    text: str
+    message: str
+
+
+def lint(vocabulary: Vocabulary) -> tuple[Finding, ...]:
+    """Return what looks like a slip, in the order of the categories."""
+    findings = [*_each_category(vocabulary), *_repeated(vocabulary), *_same_colors(vocabulary)]
+    return tuple(sorted(findings, key=lambda finding: finding.index))
+
+
+def _each_category(vocabulary: Vocabulary) -> Iterator[Finding]:
+    for index, category in enumerate(vocabulary.categories):
+        for check in _CHECKS:
+            for level, message in check(category):
+                yield Finding(level, index, category.text, message)
+
+
+Seen = Iterator[tuple[Level, str]]
+
+
+def _stray_space(category: Category) -> Seen:
+    for name in category.synonyms:
+        if name != name.strip():
+            yield "note", f"{name!r} begins or ends with white space; the text tower drops it."
+        if re.search(r"\s{2,}|[^\S ]", name.strip()):
+            yield "note", f"{name!r} has white space other than single spaces inside."
+
+
+def _comma(category: Category) -> Seen:
+    for name in category.synonyms:
+        if re.search(r",\S|,$", name):
+            yield (
+                "warning",
+                f"{name!r} has a comma without a space after it: encoded as one name. "
+                "Synonyms are separated by comma and space, or by ';'.",
+            )
+
+
+def _length(category: Category) -> Seen:
+    for name in category.synonyms:
+        if len(name) > MOST_CHARACTERS:
+            yield (
+                "warning",
+                f"{name[:24]!r}... has {len(name)} characters; above {MOST_CHARACTERS} a prompt "
+                "may not fit the 77 tokens of the text tower.",
+            )
+
+
+def _underscore(category: Category) -> Seen:
+    for name in category.synonyms:
+        if "_" in name:
+            yield "warning", f"{name!r} has an underscore; the text tower knows words and spaces."
+
+
+def _number(category: Category) -> Seen:
+    if re.match(r"\d+\s*[:.,;|]\s*\D|\d+$", category.text.strip()):
+        yield (
+            "warning",
+            f"{category.text!r} begins with a number, as if it were an index; "
+            "indices follow from the order.",
+        )
+
+
+def _strange_characters(category: Category) -> Seen:
+    for name in category.synonyms:
+        if any(unicodedata.category(char) in {"Cc", "Cf"} for char in name):
+            yield "warning", f"{name!r} holds control characters or invisible ones."
+        elif not name.isascii():
+            yield "note", f"{name!r} has letters outside ASCII; the text tower learnt English."
+
+
+def _own_repetition(category: Category) -> Seen:
+    folded = [_fold(name) for name in category.synonyms]
+    for name in dict.fromkeys(name for name in folded if folded.count(name) > 1):
+        yield "warning", f"the synonym {name!r} stands twice in this category."
+
+
+_CHECKS: tuple[Callable[[Category], Seen], ...] = (
+    _stray_space,
+    _comma,
+    _length,
+    _underscore,
+    _number,
+    _strange_characters,
+    _own_repetition,
+)
+
+
+def _repeated(vocabulary: Vocabulary) -> Iterator[Finding]:
+    """Find categories, or synonyms of different categories, that are equal but for their form."""
+    texts: dict[str, int] = {}
+    names: dict[str, int] = {}
+    for index, category in enumerate(vocabulary.categories):
+        first = texts.setdefault(_fold(category.text), index)
+        if first != index:
+            message = f"the same as category {first} but for case or white space."
+            yield Finding("warning", index, category.text, message)
+        for name in dict.fromkeys(_fold(name) for name in category.synonyms):
+            owner = names.setdefault(name, index)
+            if owner != index and first == index:
+                other = vocabulary.categories[owner].text
+                message = f"the synonym {name!r} is also in category {owner} ({other!r})."
+                yield Finding("warning", index, category.text, message)
+
+
+def _same_colors(vocabulary: Vocabulary) -> Iterator[Finding]:
+    seen: dict[tuple[int, int, int], int] = {}
+    for index, category in enumerate(vocabulary.categories):
+        first = seen.setdefault(category.color, category.output)
+        if first != category.output:
+            message = f"the colour {list(category.color)} is also that of output {first}."
+            yield Finding("note", index, category.text, message)
+
+
+def _fold(text: str) -> str:
+    return " ".join(text.split()).casefold()

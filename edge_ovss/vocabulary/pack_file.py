@@ -1,0 +1,166 @@
+"""Read and write the `.npz` of an embedding pack without trusting what it claims."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy
+import numpy.lib.format as npy
+import numpy.typing
+
+from edge_ovss.errors import OutputError, VocabularyError
+from edge_ovss.vocabulary.words import located
+
+SCHEMA = 1
+MOST_BYTES = 4 * 2**30
+_MOST_HEADER = 64 * 2**20
+_DTYPES = (numpy.dtype("float32"), numpy.dtype("float16"))
+_TEXTS = ("vocabulary_sha256", "templates_sha256", "text_tower", "text_tower_sha256")
+
+Array = numpy.typing.NDArray[Any]
+
+
+def write_pack(path: str | os.PathLike[str], header: dict[str, object], array: Array) -> None:
+    """Write a pack through a temporary file in the same folder, then rename it.
+
+    Args:
+        path: The file to write or replace.
+        header: What the pack says of itself, as JSON values.
+        array: float32 [T, P, D].
+
+    Raises:
+        OutputError: The file cannot be written; nothing is left behind.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    content = json.dumps({"schema": SCHEMA, **header}, ensure_ascii=True).encode("ascii")
+    try:
+        with temporary.open("wb") as file:
+            numpy.savez(file, header=numpy.frombuffer(content, dtype=numpy.uint8), embeddings=array)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except (OSError, ValueError) as err:
+        message = f"The embeddings cannot be written to '{target}': {err}."
+        raise OutputError(message, hint="Check the folder, its permissions and the space.") from err
+    finally:
+        # Also after Ctrl-C; after the rename there is nothing to remove.
+        _remove(temporary)
+
+
+def read_pack(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, Any], numpy.typing.NDArray[numpy.float32]]:
+    """Read a pack.
+
+    Returns:
+        The header, with all its keys and their types checked, and the float32 array; whether the
+        vectors have unit norm is for the caller to check.
+
+    Raises:
+        VocabularyError: Missing, unreadable, damaged, or not a pack of text embeddings.
+    """
+    source = Path(path)
+    try:
+        with located(f"'{source}'"), zipfile.ZipFile(source) as archive:
+            header = _read_header(archive)
+            return header, _read_array(archive)
+    except FileNotFoundError as err:
+        message = f"There is no file '{source}'."
+        raise VocabularyError(message, hint="Make one with: edge-ovss vocab encode") from err
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as err:
+        message = f"'{source}' is no embedding pack, or it is damaged: {err}."
+        raise VocabularyError(message, hint="Make it again with: edge-ovss vocab encode") from err
+
+
+def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
+    content = _load(archive, "header", dtypes=(numpy.dtype("uint8"),), rank=1, most=_MOST_HEADER)
+    try:
+        header = json.loads(content.tobytes())
+    except (ValueError, RecursionError) as err:
+        message = f"The header is not JSON: {err}."
+        raise VocabularyError(message) from err
+    if not isinstance(header, dict):
+        message = "The header is not a JSON object."
+        raise VocabularyError(message)
+    if header.get("schema") != SCHEMA:
+        message = f"The pack has schema {header.get('schema')!r}; this version reads {SCHEMA}."
+        raise VocabularyError(message, hint="Update edge-ovss, or make the pack again.")
+    _check_header(header)
+    return header
+
+
+def _check_header(header: dict[str, Any]) -> None:
+    for key in _TEXTS:
+        if not isinstance(header.get(key), str):
+            message = f"The header says {header.get(key)!r} for '{key}'; expected text."
+            raise VocabularyError(message)
+    prompts = header.get("prompts")
+    if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
+        message = "The header has no list 'prompts' of strings."
+        raise VocabularyError(message)
+
+
+def _read_array(archive: zipfile.ZipFile) -> numpy.typing.NDArray[numpy.float32]:
+    array = _load(archive, "embeddings", dtypes=_DTYPES, rank=3, most=MOST_BYTES)
+    return array.astype(numpy.float32, copy=False)
+
+
+def _load(
+    archive: zipfile.ZipFile, name: str, *, dtypes: tuple[Any, ...], rank: int, most: int
+) -> Array:
+    """Read one array; its header is checked before memory is taken for it."""
+    try:
+        info = archive.getinfo(f"{name}.npy")
+    except KeyError as err:
+        message = f"The array '{name}' is missing; expected 'header' and 'embeddings'."
+        raise VocabularyError(message) from err
+    with archive.open(info) as file:
+        shape, fortran_order, dtype = _npy_header(file)
+        if dtype not in dtypes or len(shape) != rank or fortran_order:
+            wanted = " or ".join(each.name for each in dtypes)
+            message = (
+                f"The array '{name}' is {dtype} of shape {list(shape)}; "
+                f"expected {wanted} with {rank} dimensions in C order."
+            )
+            raise VocabularyError(message)
+        size = math.prod(shape) * dtype.itemsize
+        if size > most:
+            message = f"The array '{name}' claims {size / 2**30:.1f} GiB; {most / 2**30:g} at most."
+            raise VocabularyError(message)
+        if info.file_size - file.tell() != size:
+            message = f"The array '{name}' is cut off, or longer than its header says."
+            raise VocabularyError(message)
+        return _fill(file, numpy.empty(shape, dtype=dtype), name)
+
+
+def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, numpy.dtype[Any]]:
+    version = npy.read_magic(file)
+    if version == (1, 0):
+        return npy.read_array_header_1_0(file)
+    return npy.read_array_header_2_0(file)
+
+
+def _fill(file: IO[bytes], array: Array, name: str) -> Array:
+    view = array.reshape(-1).view(numpy.uint8).data
+    done = 0
+    while done < len(view):
+        count = file.readinto(view[done:])  # type: ignore[attr-defined]
+        if not count:
+            message = f"The array '{name}' is cut off: {done} bytes of {len(view)}."
+            raise VocabularyError(message)
+        done += count
+    return array
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return

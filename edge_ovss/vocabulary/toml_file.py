@@ -1,0 +1,117 @@
+"""The TOML form, which says everything: synonyms, colours, outputs, background."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from typing import Any
+
+from edge_ovss._optional import require
+from edge_ovss.errors import VocabularyError
+from edge_ovss.vocabulary.assembly import Entry, Output, assemble
+from edge_ovss.vocabulary.palette import Color
+from edge_ovss.vocabulary.vocabulary import Vocabulary, check_color
+from edge_ovss.vocabulary.words import check_name, join_synonyms, located, split_synonyms
+
+_TOP = ("name", "background", "category", "output")
+_CATEGORY = ("names", "text", "color", "output")
+_OUTPUT = ("name", "color")
+
+
+def parse_toml(text: str, *, name: str) -> Vocabulary:
+    """Read a vocabulary in TOML; docs/vocabularies.md lists the keys.
+
+    Args:
+        text: The content of the file.
+        name: Name of the vocabulary if the file does not give one.
+
+    Raises:
+        VocabularyError: Not TOML, an unknown key, a wrong type, or words that cannot be used.
+        MissingDependencyError: Python 3.10 without the package tomli.
+    """
+    document = _parse(text)
+    _refuse_unknown(document, _TOP)
+    entries = []
+    for index, table in enumerate(_tables(document, "category")):
+        place = f"category {index}"
+        with located(place.capitalize()):
+            entries.append(_entry(place, table))
+    outputs = []
+    for index, table in enumerate(_tables(document, "output")):
+        with located(f"Output {index}"):
+            outputs.append(_output(table))
+    background = document.get("background")
+    if background is not None:
+        check_name(background, "The background")
+    return assemble(
+        entries, name=document.get("name", name), outputs=outputs or None, background=background
+    )
+
+
+def _parse(text: str) -> dict[str, Any]:
+    # Python has its own reader since 3.11.
+    toml = require("tomllib" if sys.version_info >= (3, 11) else "tomli", extra="onnxruntime")
+    try:
+        document: dict[str, Any] = toml.loads(text)
+    except (ValueError, RecursionError) as err:
+        message = f"It is not TOML: {err}."
+        raise VocabularyError(message) from err
+    return document
+
+
+def _entry(place: str, table: dict[str, Any]) -> Entry:
+    _refuse_unknown(table, _CATEGORY)
+    if ("names" in table) == ("text" in table):
+        message = "Expected either 'names' (a list of synonyms) or 'text' (a published string)."
+        raise VocabularyError(message)
+    output = table.get("output")
+    if output is not None:
+        check_name(output, "The output")
+    if "text" in table:
+        check_name(table["text"], "'text'")
+        synonyms = split_synonyms(table["text"])
+        return Entry(place, table["text"], synonyms, output, _color(table))
+    synonyms = _names(table["names"])
+    return Entry(place, join_synonyms(synonyms), synonyms, output, _color(table))
+
+
+def _output(table: dict[str, Any]) -> Output:
+    _refuse_unknown(table, _OUTPUT)
+    check_name(table.get("name"), "'name'")
+    return Output(table["name"], _color(table))
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        message = f'\'names\' is {value!r}; expected a list such as ["window", "windowpane"].'
+        raise VocabularyError(message)
+    for position, name in enumerate(value):
+        check_name(name, f"Synonym {position}")
+    return tuple(value)
+
+
+def _color(table: dict[str, Any]) -> Color | None:
+    if "color" not in table:
+        return None
+    value = table["color"]
+    color = tuple(value) if isinstance(value, list) else value
+    check_color(color, "this entry")
+    red, green, blue = color
+    return red, green, blue
+
+
+def _tables(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    value = document.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        message = f"'{key}' is {value!r}; expected tables that begin with [[{key}]]."
+        raise VocabularyError(message)
+    return value
+
+
+def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            guess = f"Did you mean '{near[0]}'?" if near else None
+            message = f"The key '{key}' is not known; expected {', '.join(known)}."
+            raise VocabularyError(message, hint=guess)
