@@ -1,0 +1,197 @@
+"""List, show and check vocabularies, and encode one into an embedding pack."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_ovss._optional import require
+from edge_ovss.cli._console import Console
+from edge_ovss.errors import GateError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from edge_ovss.vocabulary import Category, Finding, Vocabulary
+
+SUMMARY = "list, show, check and encode vocabularies"
+
+_SPEC = 'a built-in name, a .txt, .toml or .json file, or a list such as "road, car, person"'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the four sub-verbs."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _action(actions, "list", "the built-in vocabularies", _list)
+    show = _action(actions, "show", "the categories, outputs and colours of one", _show)
+    show.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
+    check = _action(actions, "lint", "what looks like a slip in one", _lint)
+    check.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
+    check.add_argument("--strict", action="store_true", help="exit with 6 if there are findings")
+    encode = _action(actions, "encode", "write its text embeddings to a file", _encode)
+    encode.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
+    encode.add_argument("--model", required=True, metavar="NAME", help="whose text tower encodes")
+    encode.add_argument("--checkpoint", metavar="PATH", help="weights of the model")
+    encode.add_argument("--weights", choices=["random"], help="seeded weights, for latency work")
+    encode.add_argument("--seed", type=int, metavar="N", help="of --weights random (default 0)")
+    encode.add_argument("--out", required=True, type=Path, metavar="FILE.npz", help="the pack")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Run one sub-verb and return the exit status."""
+    return int(args.action_run(args, console))
+
+
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    action: Callable[[argparse.Namespace, Console], int],
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=summary, description=f"Print {summary}.")
+    if name == "encode":
+        parser.description = "Encode a vocabulary and write its text embeddings to a file."
+    # The verb has both options already; SUPPRESS keeps what was given in front of the action.
+    keep = argparse.SUPPRESS
+    parser.add_argument("--json", action="store_true", default=keep, help="print one JSON document")
+    parser.add_argument("--quiet", action="store_true", default=keep, help="no progress, no notes")
+    parser.set_defaults(action_run=action)
+    return parser
+
+
+def _list(args: argparse.Namespace, console: Console) -> int:
+    from edge_ovss.vocabulary import Vocabulary, builtin_about, builtin_names
+
+    rows: list[dict[str, object]] = []
+    lines = [f"{'name':<14}{'categories':>10}{'outputs':>9}  what"]
+    for name in builtin_names():
+        vocabulary, about = Vocabulary.load(name), builtin_about(name)
+        total, outputs = len(vocabulary), len(vocabulary.outputs)
+        lines.append(f"{name:<14}{total:>10}{outputs:>9}  {about}")
+        row = {"name": name, "categories": total, "outputs": outputs, "about": about}
+        rows.append({**row, "sha256": vocabulary.sha256})
+    console.result("\n".join(lines), {"vocabularies": rows})
+    console.note("Next: edge-ovss vocab show NAME")
+    return 0
+
+
+def _show(args: argparse.Namespace, console: Console) -> int:
+    vocabulary = _load(args)
+    lines = [f"{'index':>5}  {'colour':<7}  {'output':>6}  text"]
+    for index, category in enumerate(vocabulary.categories):
+        lines.append(_show_line(index, category, vocabulary))
+    background = vocabulary.background
+    name = "none" if background is None else f"{background} ({vocabulary.outputs[background]})"
+    head = [
+        f"{vocabulary.name}: {len(vocabulary)} categories, {len(vocabulary.outputs)} outputs",
+        f"background {name}",
+        f"sha256 {vocabulary.sha256}",
+    ]
+    console.result("\n".join([*head, *lines]), vocabulary.to_json())
+    return 0
+
+
+def _show_line(index: int, category: Category, vocabulary: Vocabulary) -> str:
+    red, green, blue = category.color
+    line = f"{index:>5}  #{red:02x}{green:02x}{blue:02x}  {category.output:>6}  {category.text!r}"
+    if len(category.synonyms) > 1 or category.synonyms[0] != category.text:
+        line += f"  synonyms {', '.join(repr(synonym) for synonym in category.synonyms)}"
+    output = vocabulary.outputs[category.output]
+    return line if output == category.text else f"{line}  -> {output!r}"
+
+
+def _lint(args: argparse.Namespace, console: Console) -> int:
+    from edge_ovss.vocabulary import lint
+
+    vocabulary = _load(args)
+    findings = lint(vocabulary)
+    lines = [_lint_line(finding) for finding in findings]
+    many = f"{len(findings)} finding" + ("" if len(findings) == 1 else "s")
+    lines.append(f"{vocabulary.name}: {len(vocabulary)} categories, {many}")
+    document = {
+        "vocabulary": vocabulary.name,
+        "sha256": vocabulary.sha256,
+        "categories": len(vocabulary),
+        "findings": [vars(finding) for finding in findings],
+    }
+    console.result("\n".join(lines), document)
+    return GateError.status if args.strict and findings else 0
+
+
+def _lint_line(finding: Finding) -> str:
+    return f"{finding.level}: category {finding.index} ({finding.text!r}): {finding.message}"
+
+
+def _encode(args: argparse.Namespace, console: Console) -> int:
+    if args.seed is not None and args.weights is None:
+        message = "--seed was given without --weights random."
+        raise UsageError(message)
+    if args.checkpoint is not None and args.weights is not None:
+        message = "--checkpoint and --weights were both given; expected one of them."
+        raise UsageError(message)
+    vocabulary = _load(args)
+    _check_target(args.out)
+    require("torch", extra="export")
+    from edge_ovss.models import load_model
+
+    seed = 0 if args.seed is None else args.seed
+    model = load_model(args.model, checkpoint=args.checkpoint, weights=args.weights, seed=seed)
+    console.note(f"Encoding {len(vocabulary)} categories of '{vocabulary.name}' with {args.model}")
+    embeddings = model.encode_text(vocabulary, progress=_progress(console))
+    embeddings.save(args.out)
+    categories, templates, size = embeddings.array.shape
+    document = {
+        "file": str(args.out),
+        "vocabulary": vocabulary.name,
+        "vocabulary_sha256": embeddings.vocabulary_sha256,
+        "shape": [categories, templates, size],
+        "text_tower": embeddings.text_tower,
+        "text_tower_sha256": embeddings.text_tower_sha256,
+    }
+    text = f"{args.out}: {categories} categories, {templates} templates, size {size}"
+    console.result(text, document)
+    console.note(f"Next: {_next_command(args)}")
+    return 0
+
+
+def _next_command(args: argparse.Namespace) -> str:
+    """Return the export that uses the pack, with the same weights."""
+    words = ["edge-ovss", "export", "--model", args.model]
+    for option in ("checkpoint", "weights", "seed"):
+        value = getattr(args, option)
+        words += [] if value is None else [f"--{option}", str(value)]
+    words += ["--vocab", args.vocabulary, "--embeddings", str(args.out), "--out", "DIR"]
+    return shlex.join(words)
+
+
+def _check_target(path: Path) -> None:
+    """Refuse a target that cannot work before minutes of encoding, not after them."""
+    if path.is_dir():
+        message = f"'{path}' is a folder; expected the name of a file."
+        raise OutputError(message, hint=f"--out {path / 'embeddings.npz'}")
+    if not path.parent.is_dir():
+        message = f"There is no folder '{path.parent}' to write '{path.name}' into."
+        raise OutputError(message, hint="Make the folder first.")
+    if not os.access(path.parent, os.W_OK):
+        message = f"The folder '{path.parent}' may not be written to."
+        raise OutputError(message, hint="Check its permissions, or choose another folder.")
+
+
+def _progress(console: Console) -> Callable[[int, int], None] | None:
+    if console.quiet or not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int) -> None:
+        end = "\n" if done >= total else ""
+        print(f"\rencode {done}/{total} prompts", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+def _load(args: argparse.Namespace) -> Vocabulary:
+    from edge_ovss.vocabulary import Vocabulary
+
+    return Vocabulary.load(args.vocabulary)
