@@ -1,1 +1,7 @@
-"""To be written."""
+"""Run a bundle: frames in, label maps out. Needs numpy and the library of one backend."""
+
+from edge_ovss.runtime.bundle import Bundle
+from edge_ovss.runtime.result import Result
+from edge_ovss.runtime.segmenter import Segmenter
+
+__all__ = ["Bundle", "Result", "Segmenter"]

@@ -1,0 +1,118 @@
+"""Say what this machine has, what each verb needs, and what to install for it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from edge_ovss._version import VERSION
+from edge_ovss.cli._console import Console
+
+SUMMARY = "say what is installed and what each verb needs"
+
+
+@dataclass(frozen=True)
+class Need:
+    """Modules that a verb needs, and the extra that brings them."""
+
+    verb: str
+    modules: tuple[str, ...]
+    extra: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether a verb can run here, and what to do if not."""
+
+    verb: str
+    ready: bool
+    missing: tuple[str, ...]
+    install: str | None
+
+
+NEEDS = (
+    Need("vocab, inspect", (), "onnxruntime"),
+    Need("run, selftest", ("cv2", "onnxruntime"), "onnxruntime"),
+    Need("vocab encode", ("torch", "open_clip", "timm"), "export"),
+    Need(
+        "export",
+        ("torch", "open_clip", "timm", "onnx", "onnxscript", "onnxruntime", "cv2"),
+        "export",
+    ),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add no options: this verb has none of its own."""
+    del parser
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Print the facts."""
+    from edge_ovss.runtime.backends import REGISTRY
+    from edge_ovss.runtime.environment import (
+        machine_facts,
+        onnxruntime_providers,
+        package_versions,
+    )
+
+    del args
+    machine, packages = machine_facts(), package_versions()
+    providers = onnxruntime_providers() if packages["onnxruntime"] else []
+    verbs = [check(need, packages) for need in NEEDS]
+    backends = {name: entry.usable for name, entry in REGISTRY.items()}
+    # Being installed is not enough here: the package must have been built with CUDA.
+    backends["onnxruntime-cuda"] = "CUDAExecutionProvider" in providers
+    document = {
+        "edge_ovss": VERSION,
+        "machine": machine,
+        "packages": packages,
+        "onnxruntime_providers": providers,
+        "backends": backends,
+        "verbs": [asdict(verb) for verb in verbs],
+    }
+    parts = [_machine(machine), _packages(packages, providers), _backends(backends), _verbs(verbs)]
+    console.result(f"edge-ovss {VERSION}\n\n" + "\n\n".join(parts), document)
+    return 0
+
+
+def check(need: Need, packages: Mapping[str, str | None]) -> Finding:
+    """Compare what a verb needs with what is installed."""
+    missing = tuple(module for module in need.modules if packages.get(module) is None)
+    install = f'pip install "edge-ovss[{need.extra}]"' if missing else None
+    return Finding(need.verb, ready=not missing, missing=missing, install=install)
+
+
+def _machine(machine: Mapping[str, object]) -> str:
+    gpus = machine["gpus"]
+    rows = {
+        "python": f"{machine['python']} ({machine['executable']})",
+        "system": str(machine["system"]),
+        "cores": f"{machine['usable_cores']} usable of {machine['cores']}",
+        "memory": f"{machine['memory_mib']} MiB",
+        "gpu": "; ".join(gpus) if isinstance(gpus, list) and gpus else "none that nvidia-smi shows",
+        "jetson": str(machine["jetson"] or "no"),
+        "cache": str(machine["cache"] or "switched off"),
+    }
+    return "\n".join(f"  {name:<22} {value}" for name, value in rows.items())
+
+
+def _packages(packages: Mapping[str, str | None], providers: list[str]) -> str:
+    lines = [f"  {name:<22} {version or 'not installed'}" for name, version in packages.items()]
+    if providers:
+        lines.append(f"  {'onnxruntime providers':<22} {', '.join(providers)}")
+    return "Packages\n" + "\n".join(lines)
+
+
+def _backends(backends: Mapping[str, bool]) -> str:
+    lines = [f"  {name:<22} {'usable' if ok else 'not usable'}" for name, ok in backends.items()]
+    return "Backends\n" + "\n".join(lines)
+
+
+def _verbs(verbs: list[Finding]) -> str:
+    lines = []
+    for verb in verbs:
+        state = "ready" if verb.ready else f"needs {', '.join(verb.missing)}: {verb.install}"
+        lines.append(f"  {verb.verb:<22} {state}")
+    return "Verbs\n" + "\n".join(lines)

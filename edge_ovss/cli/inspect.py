@@ -1,0 +1,129 @@
+"""Say what is in a bundle or in an ONNX file, without running it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_ovss.cli._console import Console
+from edge_ovss.errors import InputError
+
+if TYPE_CHECKING:
+    from edge_ovss.runtime.bundle import Bundle
+    from edge_ovss.runtime.graph_file import GraphFile, TensorInfo
+
+SUMMARY = "say what is in a bundle or an ONNX file"
+
+_PREFIX = "edge_ovss."
+_MOST_OPERATORS = 12
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument("path", metavar="PATH", help="a bundle, or an .onnx file")
+    parser.add_argument("--no-verify", action="store_true", help="do not compare sha256 of files")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Print the facts."""
+    path = Path(args.path)
+    if path.is_file() and path.suffix.lower() != ".onnx":
+        message = f"'{path}' is neither a bundle (a folder) nor an .onnx file."
+        raise InputError(message, hint="Give the folder that edge-ovss export wrote.")
+    if path.is_file():
+        from edge_ovss.runtime.graph_file import read_graph_file
+
+        graph = read_graph_file(path)
+        console.result(_lines(_graph_rows(graph, path)), _graph_document(graph, path))
+        return 0
+    from edge_ovss.runtime.bundle import Bundle
+
+    bundle = Bundle.open(path, verify=not args.no_verify)
+    document = {
+        "path": str(bundle.path),
+        "verified": not args.no_verify,
+        "manifest": bundle.manifest.document,
+        "graph": _graph_document(bundle.graph, bundle.graph_path),
+    }
+    console.result(_lines(_bundle_rows(bundle, verified=not args.no_verify)), document)
+    console.note(f"Next: edge-ovss selftest {args.path}")
+    return 0
+
+
+def _lines(rows: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"{name:<13} {value}".rstrip() for name, value in rows)
+
+
+def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
+    manifest = bundle.manifest
+    weights = manifest.model.weights
+    source = weights.file or (f"seed {weights.seed}" if weights.seed is not None else "")
+    words, picture, rejection = manifest.vocabulary, manifest.picture, manifest.rejection
+    total = sum(entry.bytes for entry in manifest.files.values())
+    slots = f", slots {','.join(map(str, rejection.slots))}" if rejection.slots else ""
+    rows = [
+        ("bundle", str(bundle.path)),
+        ("written by", f"{manifest.tool}, {manifest.created}"),
+        ("model", f"{manifest.model.name} ({manifest.model.family})"),
+        ("weights", f"{weights.source} {source} {(weights.sha256 or '')[:12]}".strip()),
+        ("vocabulary", f"{words.name}: {words.categories} categories, {words.outputs} outputs"),
+        ("templates", f"{manifest.templates.name} ({manifest.templates.count})"),
+        ("network size", f"{picture.height}x{picture.width}; frames of any size"),
+        ("labels", manifest.output.labels_dtype),
+        ("rejection", f"{rejection.mode}{slots}"),
+        ("precision", manifest.precision),
+        ("files", f"{len(manifest.files)}, {total / 2**20:.1f} MiB, " + _verified(verified)),
+    ]
+    rows += [(f"licence {part}", str(name)) for part, name in manifest.licenses.items()]
+    rows += [(f"parity {name}", json.dumps(value)) for name, value in manifest.parity.items()]
+    return rows + _graph_rows(bundle.graph, bundle.graph_path)
+
+
+def _verified(verified: bool) -> str:
+    return "sha256 compared" if verified else "sha256 not compared"
+
+
+def _graph_rows(graph: GraphFile, path: Path) -> list[tuple[str, str]]:
+    operators = list(graph.operators.items())
+    most = ", ".join(f"{name} {count}" for name, count in operators[:_MOST_OPERATORS])
+    more = (
+        f" and {len(operators) - _MOST_OPERATORS} more" if len(operators) > _MOST_OPERATORS else ""
+    )
+    rows = [
+        ("graph", f"{path.name}, opset {graph.opset}, {sum(graph.operators.values())} nodes"),
+        ("produced by", graph.producer),
+        ("inputs", "; ".join(map(_tensor, graph.inputs))),
+        ("outputs", "; ".join(map(_tensor, graph.outputs))),
+        ("operators", most + more),
+        ("weights in", ", ".join(graph.external_data) or "the file itself"),
+    ]
+    return rows + [(key, _short(value)) for key, value in graph.metadata.items()]
+
+
+def _tensor(info: TensorInfo) -> str:
+    return f"{info.name} {info.dtype} [{', '.join(map(str, info.shape))}]"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
+def _graph_document(graph: GraphFile, path: Path) -> dict[str, object]:
+    return {"file": path.name, **asdict(graph), "metadata": _decoded(graph.metadata)}
+
+
+def _decoded(metadata: Mapping[str, str]) -> dict[str, object]:
+    """Return the metadata; values under `edge_ovss.` are JSON, and are decoded where they parse."""
+    decoded: dict[str, object] = {}
+    for key, value in metadata.items():
+        decoded[key] = value
+        if key.startswith(_PREFIX):
+            try:
+                decoded[key] = json.loads(value)
+            except ValueError:
+                continue
+    return decoded

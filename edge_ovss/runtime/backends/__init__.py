@@ -1,0 +1,108 @@
+"""The backends by name, each loaded when it is asked for.
+
+A backend is one `Entry` in `REGISTRY`; its module is imported by `create_backend` only, so that
+naming it costs nothing where its library is not installed. The order is the order of `auto`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import cast
+
+from edge_ovss.errors import MissingDependencyError, UsageError
+from edge_ovss.runtime.backends.base import Backend
+from edge_ovss.runtime.bundle import Bundle
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a backend is, and what it needs.
+
+    Attributes:
+        factory: "module:Class" of a `Backend`.
+        requires: Modules that must be installed.
+        extra: The extra of this package that installs them.
+        automatic: Whether `auto` may choose it.
+    """
+
+    factory: str
+    requires: tuple[str, ...]
+    extra: str
+    automatic: bool = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether the modules it needs are installed (found, not imported)."""
+        return all(_is_installed(module) for module in self.requires)
+
+
+REGISTRY: dict[str, Entry] = {
+    "onnxruntime": Entry(
+        factory="edge_ovss.runtime.backends.ort:CpuBackend",
+        requires=("onnxruntime",),
+        extra="onnxruntime",
+    ),
+    # Whether CUDA works shows only when a session is opened, so it is used when it is asked for.
+    "onnxruntime-cuda": Entry(
+        factory="edge_ovss.runtime.backends.ort:CudaBackend",
+        requires=("onnxruntime",),
+        extra="onnxruntime",
+        automatic=False,
+    ),
+}
+
+
+def backend_names() -> tuple[str, ...]:
+    """Return what `backend=` takes: "auto" and the registered names."""
+    return (AUTO, *REGISTRY)
+
+
+def create_backend(name: str, bundle: Bundle, *, threads: int | None = None) -> Backend:
+    """Return the backend `name` for `bundle`, not yet opened.
+
+    Raises:
+        UsageError: There is no such backend, or `threads` is not positive.
+        MissingDependencyError: What it needs is not installed.
+    """
+    if threads is not None and threads < 1:
+        message = f"Option 'threads' is {threads}; expected at least 1."
+        raise UsageError(message)
+    entry = REGISTRY[resolve_backend(name)]
+    module, _, attribute = entry.factory.partition(":")
+    factory = getattr(importlib.import_module(module), attribute)
+    return cast("Callable[..., Backend]", factory)(bundle, threads=threads)
+
+
+def resolve_backend(name: str) -> str:
+    """Return the registered name that `name` stands for; "auto" is the first that is usable.
+
+    Raises:
+        UsageError: There is no such backend.
+        MissingDependencyError: "auto" finds none that is usable.
+    """
+    if name in REGISTRY:
+        return name
+    if name != AUTO:
+        close = difflib.get_close_matches(name, backend_names(), n=3, cutoff=0.4)
+        hint = f"Did you mean {' or '.join(close)}?" if close else None
+        known = ", ".join(backend_names())
+        message = f"There is no backend '{name}'; expected one of: {known}."
+        raise UsageError(message, hint=hint)
+    for candidate, entry in REGISTRY.items():
+        if entry.automatic and entry.usable:
+            return candidate
+    message = "No backend is installed that can run a bundle."
+    raise MissingDependencyError(message, hint='pip install "edge-ovss[onnxruntime]"')
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

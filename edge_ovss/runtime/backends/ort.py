@@ -1,0 +1,135 @@
+"""ONNX Runtime, on the CPU and on CUDA."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss._optional import require
+from edge_ovss.errors import ArtifactError, EdgeOvssError, MissingDependencyError
+from edge_ovss.runtime.backends.base import Arrays, Backend
+from edge_ovss.runtime.bundle import Bundle
+
+_ERRORS_ONLY = 3
+_NO_MEMORY = ("bad_alloc", "allocate memory", "out of memory", "bad allocation", "cuda failure 2")
+
+
+class CpuBackend(Backend):
+    """ONNX Runtime on the CPU."""
+
+    name: ClassVar[str] = "onnxruntime"
+    providers: ClassVar[tuple[str, ...]] = ("CPUExecutionProvider",)
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        super().__init__(bundle, threads=threads)
+        self._session: Any = None
+
+    def _open_impl(self) -> None:
+        runtime = require("onnxruntime", extra="onnxruntime")
+        self._check_providers(runtime.get_available_providers())
+        path = self.bundle.graph_path
+        options = _options(runtime, self.threads or available_cores())
+        try:
+            session = runtime.InferenceSession(
+                str(path), sess_options=options, providers=list(self.providers)
+            )
+        except Exception as err:  # ONNX Runtime raises a class of its own for every status
+            raise _load_error(err, path, runtime) from err
+        # A provider whose libraries do not load is left out by ONNX Runtime without an error.
+        self._check_providers(session.get_providers())
+        _check_ends(session, self.bundle)
+        self._session = session
+
+    def _infer_impl(self, frame: NDArray[np.uint8]) -> Arrays:
+        names = list(self.bundle.manifest.output.outputs)
+        feed = {self.bundle.manifest.picture.input: frame}
+        try:
+            return dict(zip(names, self._session.run(names, feed), strict=True))
+        except Exception as err:
+            raise _run_error(err, (frame.shape[1], frame.shape[2])) from err
+
+    def _close_impl(self) -> None:
+        self._session = None
+
+    def _check_providers(self, present: list[str]) -> None:
+        if self.providers[0] not in present:
+            given = ", ".join(present) or "none"
+            message = f"Backend '{self.name}' needs {self.providers[0]}; there is: {given}."
+            hint = "Install onnxruntime-gpu with the CUDA libraries that it names, or use "
+            raise MissingDependencyError(message, hint=hint + "--backend onnxruntime.")
+
+
+class CudaBackend(CpuBackend):
+    """ONNX Runtime on CUDA; what CUDA cannot run goes to the CPU."""
+
+    name: ClassVar[str] = "onnxruntime-cuda"
+    providers: ClassVar[tuple[str, ...]] = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _options(runtime: ModuleType, threads: int) -> Any:  # noqa: ANN401 (a class of onnxruntime)
+    options = runtime.SessionOptions()
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    return options
+
+
+def _check_ends(session: Any, bundle: Bundle) -> None:  # noqa: ANN401 (a class of onnxruntime)
+    """Compare the graph's inputs and outputs with the manifest."""
+    inputs = {item.name: item.type for item in session.get_inputs()}
+    expected = {bundle.manifest.picture.input: "tensor(uint8)"}
+    if inputs != expected:
+        _refuse("inputs", inputs, expected)
+    outputs = {item.name for item in session.get_outputs()}
+    if outputs != set(bundle.manifest.output.outputs):
+        _refuse("outputs", sorted(outputs), sorted(bundle.manifest.output.outputs))
+
+
+def _refuse(what: str, given: object, expected: object) -> NoReturn:
+    message = f"The graph has the {what} {given}; the manifest says {expected}."
+    raise ArtifactError(message, hint="The graph does not match its manifest; export it again.")
+
+
+def _load_error(err: Exception, path: Path, runtime: ModuleType) -> EdgeOvssError:
+    if _is_memory(err):
+        return ArtifactError(
+            f"There is not enough memory to load '{path.name}'.",
+            hint="Close other programs, or export a smaller model.",
+        )
+    message = f"ONNX Runtime {runtime.__version__} cannot load '{path.name}': {_first_line(err)}"
+    hint = "Upgrade onnxruntime, or export the bundle again with this version of edge-ovss."
+    return ArtifactError(message, hint=hint)
+
+
+def _run_error(err: Exception, size: tuple[int, int]) -> EdgeOvssError:
+    height, width = size
+    if _is_memory(err):
+        return ArtifactError(
+            f"There is not enough memory for a frame of {height} x {width}.",
+            hint="Give smaller frames, or export with fewer slots.",
+        )
+    message = f"ONNX Runtime failed on a frame of {height} x {width}: {_first_line(err)}"
+    return ArtifactError(message, hint="Run edge-ovss selftest on the bundle.")
+
+
+def _is_memory(err: Exception) -> bool:
+    text = str(err).lower()
+    return isinstance(err, MemoryError) or any(sign in text for sign in _NO_MEMORY)
+
+
+def _first_line(err: Exception) -> str:
+    lines = str(err).strip().splitlines() or [type(err).__name__]
+    return lines[0][:300]

@@ -1,0 +1,172 @@
+"""Write a bundle whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from edge_ovss.errors import OutputError
+from edge_ovss.runtime.bundle import MANIFEST, UNLISTED_FOLDERS, resolve_inside
+from edge_ovss.runtime.checksums import sha256_of_file
+from edge_ovss.runtime.writing import make_folder, output_error, write_json
+
+
+class BundleWriter:
+    """Collect the files of a bundle beside its place, and move them there when all is written.
+
+    Use it as a context manager; when the block is left without `finish`, or by any exception,
+    nothing of the bundle remains.
+
+    Args:
+        out: The folder to write.
+        overwrite: Replace a bundle that is already there.
+
+    Raises:
+        OutputError: Something is at `out` that may not be replaced.
+    """
+
+    def __init__(self, out: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        self.out = Path(out).expanduser().absolute()
+        self.overwrite = overwrite
+        self._folder: Path | None = None
+        _check_place(self.out, overwrite=overwrite)
+
+    def __enter__(self) -> BundleWriter:
+        parent = make_folder(self.out.parent)
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", dir=parent))
+            self._folder.chmod(0o777 & ~_umask())
+        except OSError as err:
+            raise output_error(self.out, err) from err
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        err: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None and isinstance(err, OSError) and _is_ours(err, folder):
+            raise output_error(self.out, err) from err
+
+    @property
+    def folder(self) -> Path:
+        """Return the temporary folder in which the bundle grows."""
+        if self._folder is None:
+            message = "BundleWriter is used outside of its 'with' block"
+            raise RuntimeError(message)
+        return self._folder
+
+    def path(self, name: str) -> Path:
+        """Return where to write the file `name` (relative, POSIX); its folder is made.
+
+        Raises:
+            BundleError: `name` leaves the bundle.
+            OutputError: Its folder cannot be made.
+        """
+        path = resolve_inside(self.folder, name)
+        make_folder(path.parent)
+        return path
+
+    def finish(self, manifest: Mapping[str, object]) -> Path:
+        """Write `manifest` with the size and sha256 of every file, and move the bundle in place.
+
+        Args:
+            manifest: The manifest of docs/bundle.md without "files".
+
+        Returns:
+            The folder of the bundle.
+
+        Raises:
+            OutputError: The disk is full, or permission is denied.
+        """
+        try:
+            files = {name: _entry(self.folder / name) for name in sorted(_names(self.folder))}
+            write_json(self.folder / MANIFEST, {**manifest, "files": files})
+            _sync(self.folder)
+            _move_into_place(self.folder, self.out)
+            _sync_folder(self.out.parent)
+        except OSError as err:
+            raise output_error(self.out, err) from err
+        self._folder = None
+        return self.out
+
+
+def _is_ours(err: OSError, folder: Path) -> bool:
+    """Say whether `err` is about writing the bundle, and not about a file that was read for it."""
+    full = err.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or (isinstance(err.filename, str) and Path(err.filename).is_relative_to(folder))
+
+
+def _check_place(out: Path, *, overwrite: bool) -> None:
+    if not os.path.lexists(out):
+        return
+    if not overwrite:
+        hint = "Choose another path, or allow overwriting."
+        message = f"'{out}' is already there."
+        raise OutputError(message, hint=hint)
+    if out.is_symlink() or not (out / MANIFEST).is_file():
+        message = f"'{out}' is not a bundle (no {MANIFEST}), so it is not replaced."
+        raise OutputError(message, hint="Choose another path.")
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Yield the files that a manifest lists, as relative POSIX paths."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != MANIFEST and name.split("/")[0] not in UNLISTED_FOLDERS:
+            yield name
+
+
+def _entry(path: Path) -> dict[str, object]:
+    return {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
+
+
+def _sync(folder: Path) -> None:
+    """Bring every file to the disk, so that the rename cannot arrive before what it renames."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # a folder cannot be opened there
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _move_into_place(folder: Path, out: Path) -> None:
+    """Rename `folder` to `out`; an old bundle is put back when that fails."""
+    if not os.path.lexists(out):
+        folder.rename(out)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+    old = out.rename(aside / out.name)
+    try:
+        folder.rename(out)
+    except BaseException:
+        old.rename(out)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _umask() -> int:
+    """Return the process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

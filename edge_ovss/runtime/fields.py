@@ -1,0 +1,122 @@
+"""Read the fields of a JSON document, with errors that name the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from edge_ovss.errors import BundleError
+
+_EXPORT_AGAIN = "The bundle is damaged or was not written by edge-ovss; export it again."
+
+
+@dataclass(frozen=True)
+class Fields:
+    """An object of a JSON document and the dotted name under which it stands there.
+
+    Every method raises BundleError when the field is missing or of another type; an `optional_`
+    method takes null, and a field that is not there, for None.
+    """
+
+    values: Mapping[str, object]
+    where: str = ""
+
+    def _name(self, key: str) -> str:
+        return f"{self.where}.{key}" if self.where else key
+
+    def refuse(self, key: str, expected: str) -> NoReturn:
+        """Raise the error for a field that is not what it should be."""
+        name = self._name(key)
+        if key not in self.values:
+            message = f"manifest.json has no '{name}'; expected {expected}."
+        else:
+            given = repr(self.values[key])
+            given = given if len(given) <= 60 else f"{given[:60]}…"
+            message = f"'{name}' in manifest.json is {given}; expected {expected}."
+        raise BundleError(message, hint=_EXPORT_AGAIN)
+
+    def text(self, key: str) -> str:
+        """Return a string."""
+        value = self.values.get(key)
+        if not isinstance(value, str):
+            self.refuse(key, "a string")
+        return value
+
+    def optional_text(self, key: str) -> str | None:
+        """Return a string or None."""
+        return None if self.values.get(key) is None else self.text(key)
+
+    def integer(self, key: str, *, minimum: int = 0) -> int:
+        """Return an integer that is not below `minimum`."""
+        value = self.values.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+            self.refuse(key, f"an integer of at least {minimum}")
+        return value
+
+    def optional_integer(self, key: str) -> int | None:
+        """Return an integer or None."""
+        return None if self.values.get(key) is None else self.integer(key)
+
+    def number(self, key: str) -> float:
+        """Return a finite number."""
+        value = self.values.get(key)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            self.refuse(key, "a number")
+        if not abs(value) < float("inf"):
+            self.refuse(key, "a finite number")
+        return float(value)
+
+    def flag(self, key: str) -> bool:
+        """Return true or false."""
+        value = self.values.get(key)
+        if not isinstance(value, bool):
+            self.refuse(key, "true or false")
+        return value
+
+    def choice(self, key: str, choices: Sequence[str]) -> str:
+        """Return one of `choices`."""
+        value = self.values.get(key)
+        if not isinstance(value, str) or value not in choices:
+            self.refuse(key, "one of " + ", ".join(f"'{choice}'" for choice in choices))
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of strings."""
+        value = self.values.get(key)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self.refuse(key, "a list of strings")
+        return tuple(value)
+
+    def integers(self, key: str) -> tuple[int, ...]:
+        """Return a list of integers that are not below 0."""
+        value = self.values.get(key)
+        whole = isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+        if not isinstance(value, list) or not whole:
+            self.refuse(key, "a list of integers of at least 0")
+        return tuple(value)
+
+    def triple(self, key: str) -> tuple[float, float, float]:
+        """Return a list of three numbers."""
+        value = self.values.get(key)
+        real = isinstance(value, list) and all(type(item) in (int, float) for item in value)
+        if not isinstance(value, list) or not real or len(value) != 3:
+            self.refuse(key, "a list of three numbers")
+        return float(value[0]), float(value[1]), float(value[2])
+
+    def mapping(self, key: str) -> Mapping[str, object]:
+        """Return an object of any content; {} where it is not there."""
+        value = self.values.get(key, {})
+        if not isinstance(value, dict):
+            self.refuse(key, "an object")
+        return value
+
+    def section(self, key: str) -> Fields:
+        """Return an object that must be there, to read its fields in turn."""
+        if key not in self.values:
+            self.refuse(key, "an object")
+        return Fields(self.mapping(key), self._name(key))
+
+    def optional_section(self, key: str) -> Fields | None:
+        """Return an object to read its fields in turn, or None."""
+        return None if self.values.get(key) is None else self.section(key)

@@ -1,0 +1,84 @@
+"""Write words into pictures, as well as the installed OpenCV can."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss._optional import require
+
+Colour = tuple[int, int, int]
+
+# Height of a capital of Hershey Duplex at scale 1, and of OpenCV 5's "sans" by its size.
+_HERSHEY_CAPITAL = 22.0
+_SANS_CAPITAL = 0.70
+_WEIGHT = 430
+
+
+class Lettering:
+    """One size of writing.
+
+    OpenCV 5 brings a font that knows most scripts; OpenCV 4 draws ASCII only, so there letters
+    lose their accents, and what is left outside ASCII becomes "?".
+
+    Args:
+        capital: Height of a capital letter in pixels.
+    """
+
+    def __init__(self, capital: float) -> None:
+        self.capital = capital
+        self._cv2 = require("cv2", extra="onnxruntime")
+        has_font = hasattr(self._cv2, "FontFace")
+        self._font: Any = self._cv2.FontFace("sans") if has_font else None
+
+    def width(self, text: str) -> int:
+        """Return the width of `text` in pixels."""
+        cv2 = self._cv2
+        if self._font is not None:
+            empty = (0, 0)
+            box = cv2.getTextSize(empty, text, empty, self._font, self._points, _WEIGHT)
+            return int(box[0] + box[2])
+        face = cv2.FONT_HERSHEY_DUPLEX
+        size, _ = cv2.getTextSize(to_ascii(text), face, self._scale, self._stroke)
+        return int(size[0])
+
+    def fit(self, text: str, width: int) -> str:
+        """Return `text`, cut with "..." so that it is not wider than `width` pixels."""
+        if self.width(text) <= width:
+            return text
+        for end in range(len(text) - 1, 0, -1):
+            short = text[:end].rstrip() + "..."
+            if self.width(short) <= width:
+                return short
+        return ""
+
+    def draw(self, image: NDArray[np.uint8], text: str, at: tuple[int, int], ink: Colour) -> None:
+        """Write `text` into `image` (uint8 [H, W, 3]) with its baseline's left end at (x, y)."""
+        cv2 = self._cv2
+        if self._font is not None:
+            cv2.putText(image, text, at, ink, self._font, self._points, _WEIGHT)
+            return
+        face = cv2.FONT_HERSHEY_DUPLEX
+        cv2.putText(image, to_ascii(text), at, face, self._scale, ink, self._stroke, cv2.LINE_AA)
+
+    @property
+    def _points(self) -> int:
+        return max(1, round(self.capital / _SANS_CAPITAL))
+
+    @property
+    def _scale(self) -> float:
+        return self.capital / _HERSHEY_CAPITAL
+
+    @property
+    def _stroke(self) -> int:
+        return max(1, round(self.capital / 14))
+
+
+def to_ascii(text: str) -> str:
+    """Return `text` without accents, and with "?" for what is left outside printable ASCII."""
+    plain = unicodedata.normalize("NFKD", text)
+    kept = (char for char in plain if not unicodedata.combining(char))
+    return "".join(char if " " <= char <= "~" else "?" for char in kept)

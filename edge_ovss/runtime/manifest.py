@@ -1,0 +1,299 @@
+"""What a bundle says about itself: `manifest.json` as frozen dataclasses (docs/bundle.md).
+
+Keys that this version does not know are kept in `Manifest.document` and otherwise ignored, so
+that a later writer of the same schema may say more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edge_ovss.errors import BundleError
+from edge_ovss.runtime.fields import Fields
+
+SCHEMA = 1
+GRAPH_OUTPUTS = ("labels", "alive", "counts", "confidence", "scores")
+REQUIRED_OUTPUTS = GRAPH_OUTPUTS[:3]
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """Where the weights came from; `file` is a name without a folder."""
+
+    source: str
+    file: str | None
+    sha256: str | None
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """The model that was exported."""
+
+    family: str
+    name: str
+    weights: WeightsInfo
+
+
+@dataclass(frozen=True)
+class VocabularyInfo:
+    """The vocabulary that is frozen into the graph; `sha256` is of its words, not of the file."""
+
+    file: str
+    name: str
+    sha256: str
+    categories: int
+    outputs: int
+
+
+@dataclass(frozen=True)
+class TemplatesInfo:
+    """The sentences around the words."""
+
+    name: str
+    count: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PictureSpec:
+    """How a frame becomes the network's input: `height` and `width` are the network's."""
+
+    input: str
+    dtype: str
+    layout: str
+    channels: str
+    height: int
+    width: int
+    keep_aspect: bool
+    interpolation: str
+    coordinates: str
+    antialias: bool
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    in_graph: bool
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """What the graph answers; `scores_size` is (height, width) of the scores, if exported."""
+
+    labels_dtype: str
+    outputs: tuple[str, ...]
+    scores_size: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """How categories are dropped on the way; `slots` has one number per rejection."""
+
+    mode: str
+    topk: int | None
+    slots: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class GraphInfo:
+    """The ONNX file and the files that hold its large tensors."""
+
+    file: str
+    external_data: tuple[str, ...]
+    opset: int
+
+
+@dataclass(frozen=True)
+class ReferenceInfo:
+    """A frame and the answer that the exporter saw, for `selftest`."""
+
+    frame: str
+    labels: str
+    alive: str
+    counts: str
+    min_label_agreement: float
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The four files, as paths in the bundle."""
+        return self.frame, self.labels, self.alive, self.counts
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """What a file of the bundle must be."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole of `manifest.json`.
+
+    Attributes:
+        tool: Name and version of the program that wrote the bundle, as "edge-ovss 0.1.0".
+        created: When, in ISO 8601.
+        licenses: Licence by subject ("code", "weights", "text_encoder", "training_data").
+        precision: Name of the precision, such as "fp32".
+        parity: What was measured at export, free in form.
+        versions: Version by name of what the export ran on.
+        files: Entry by path in the bundle (POSIX, relative).
+        document: The JSON document as it was read, with the keys that are unknown here.
+    """
+
+    schema: int
+    tool: str
+    created: str
+    model: ModelInfo
+    licenses: Mapping[str, object]
+    vocabulary: VocabularyInfo
+    templates: TemplatesInfo
+    picture: PictureSpec
+    output: OutputSpec
+    rejection: Rejection
+    precision: str
+    graph: GraphInfo
+    reference: ReferenceInfo
+    parity: Mapping[str, object]
+    versions: Mapping[str, object]
+    files: Mapping[str, FileEntry]
+    document: Mapping[str, object]
+
+    @classmethod
+    def from_json(cls, document: object) -> Manifest:
+        """Read a manifest.
+
+        Raises:
+            BundleError: The schema is newer than this version knows, or a field is missing or of
+                the wrong type.
+        """
+        if not isinstance(document, dict):
+            message = "manifest.json is not a JSON object."
+            raise BundleError(message, hint="Export it again.")
+        fields = Fields(document)
+        schema = _schema(fields)
+        tool = fields.section("tool")
+        return cls(
+            schema=schema,
+            tool=f"{tool.text('name')} {tool.text('version')}",
+            created=fields.text("created"),
+            model=_model(fields.section("model")),
+            licenses=fields.mapping("licenses"),
+            vocabulary=_vocabulary(fields.section("vocabulary")),
+            templates=_templates(fields.section("templates")),
+            picture=_picture(fields.section("picture")),
+            output=_output(fields.section("output")),
+            rejection=_rejection(fields.section("rejection")),
+            precision=fields.section("precision").text("name"),
+            graph=_graph(fields.section("graph")),
+            reference=_reference(fields.section("reference")),
+            parity=fields.mapping("parity"),
+            versions=fields.mapping("versions"),
+            files=_files(fields.section("files")),
+            document=document,
+        )
+
+
+def _schema(fields: Fields) -> int:
+    schema = fields.integer("schema", minimum=1)
+    if schema > SCHEMA:
+        message = f"The bundle has schema {schema}; this version of edge-ovss reads up to {SCHEMA}."
+        raise BundleError(message, hint="Upgrade: pip install --upgrade edge-ovss")
+    return schema
+
+
+def _model(fields: Fields) -> ModelInfo:
+    weights = fields.section("weights")
+    info = WeightsInfo(
+        source=weights.text("source"),
+        file=weights.optional_text("file"),
+        sha256=weights.optional_text("sha256"),
+        seed=weights.optional_integer("seed"),
+    )
+    return ModelInfo(family=fields.text("family"), name=fields.text("name"), weights=info)
+
+
+def _vocabulary(fields: Fields) -> VocabularyInfo:
+    return VocabularyInfo(
+        file=fields.text("file"),
+        name=fields.text("name"),
+        sha256=fields.text("sha256"),
+        categories=fields.integer("categories", minimum=1),
+        outputs=fields.integer("outputs", minimum=1),
+    )
+
+
+def _templates(fields: Fields) -> TemplatesInfo:
+    return TemplatesInfo(
+        name=fields.text("name"), count=fields.integer("count"), sha256=fields.text("sha256")
+    )
+
+
+def _picture(fields: Fields) -> PictureSpec:
+    return PictureSpec(
+        input=fields.choice("input", ("frame",)),
+        dtype=fields.choice("dtype", ("uint8",)),
+        layout=fields.choice("layout", ("HWC",)),
+        channels=fields.choice("channels", ("RGB",)),
+        height=fields.integer("height", minimum=1),
+        width=fields.integer("width", minimum=1),
+        keep_aspect=fields.flag("keep_aspect"),
+        interpolation=fields.text("interpolation"),
+        coordinates=fields.text("coordinates"),
+        antialias=fields.flag("antialias"),
+        mean=fields.triple("mean"),
+        std=fields.triple("std"),
+        in_graph=fields.flag("in_graph"),
+    )
+
+
+def _output(fields: Fields) -> OutputSpec:
+    outputs = fields.texts("outputs")
+    known = set(outputs) <= set(GRAPH_OUTPUTS) and len(set(outputs)) == len(outputs)
+    if not known or not set(REQUIRED_OUTPUTS) <= set(outputs):
+        expected = "labels, alive, counts and, if exported, confidence and scores, each once"
+        fields.refuse("outputs", expected)
+    scores = fields.optional_section("scores")
+    size = None if scores is None else (scores.integer("height"), scores.integer("width"))
+    return OutputSpec(
+        labels_dtype=fields.choice("labels_dtype", ("uint8", "uint16")),
+        outputs=outputs,
+        scores_size=size,
+    )
+
+
+def _rejection(fields: Fields) -> Rejection:
+    mode = fields.choice("mode", ("slots", "dynamic", "none"))
+    slots = None if fields.values.get("slots") is None else fields.integers("slots")
+    if mode == "slots" and not slots:
+        fields.refuse("slots", "a list of integers, for mode 'slots'")
+    return Rejection(mode=mode, topk=fields.optional_integer("topk"), slots=slots)
+
+
+def _graph(fields: Fields) -> GraphInfo:
+    return GraphInfo(
+        file=fields.text("file"),
+        external_data=fields.texts("external_data"),
+        opset=fields.integer("opset", minimum=1),
+    )
+
+
+def _reference(fields: Fields) -> ReferenceInfo:
+    agreement = fields.number("min_label_agreement")
+    if not 0.0 < agreement <= 1.0:
+        fields.refuse("min_label_agreement", "a number above 0 and at most 1")
+    return ReferenceInfo(
+        frame=fields.text("frame"),
+        labels=fields.text("labels"),
+        alive=fields.text("alive"),
+        counts=fields.text("counts"),
+        min_label_agreement=agreement,
+    )
+
+
+def _files(fields: Fields) -> dict[str, FileEntry]:
+    entries = {}
+    for name in fields.values:
+        entry = fields.section(name)
+        entries[name] = FileEntry(sha256=entry.text("sha256"), bytes=entry.integer("bytes"))
+    return entries

@@ -1,0 +1,137 @@
+"""Show a label map over its picture, with a legend."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss._optional import require
+from edge_ovss.errors import UsageError
+from edge_ovss.runtime.legend import PAPER, Entry, draw_legend
+from edge_ovss.runtime.pictures import write_picture
+from edge_ovss.runtime.result import Labels, Result
+
+ALPHA = 0.55
+ENTRIES = 16
+_BORDER = 0.55
+
+
+def draw_overlay(
+    frame: NDArray[np.uint8],
+    result: Result,
+    palette: NDArray[np.uint8],
+    *,
+    alpha: float = ALPHA,
+    entries: int = ENTRIES,
+) -> NDArray[np.uint8]:
+    """Return the frame under its categories' colours, with a legend below or beside it.
+
+    Args:
+        frame: uint8 [H, W, 3], RGB.
+        result: What a segmenter gave for it.
+        palette: uint8 [K, 3], RGB.
+        alpha: Weight of the colours, 0 to 1.
+        entries: Most lines of the legend; what is left over is summed in one more.
+
+    Returns:
+        uint8 [h, w, 3] RGB; the picture is its top, or its left, at full size and uncovered.
+
+    Raises:
+        UsageError: `alpha` is not in 0 to 1.
+    """
+    picture = blend(frame, result.labels, palette, alpha=alpha)
+    lines = legend_entries(result, palette, entries=entries)
+    height, width = picture.shape[:2]
+    return _join(picture, draw_legend(lines, height=height, width=width))
+
+
+def write_overlay(
+    path: str | os.PathLike[str],
+    frame: NDArray[np.uint8],
+    result: Result,
+    palette: NDArray[np.uint8],
+    *,
+    alpha: float = ALPHA,
+) -> None:
+    """Write `draw_overlay` as a PNG.
+
+    Raises:
+        OutputError: It cannot be written; what was at `path` is then unchanged.
+        UsageError: `alpha` is not in 0 to 1.
+    """
+    write_picture(path, draw_overlay(frame, result, palette, alpha=alpha))
+
+
+def blend(
+    frame: NDArray[np.uint8],
+    labels: Labels,
+    palette: NDArray[np.uint8],
+    *,
+    alpha: float = ALPHA,
+) -> NDArray[np.uint8]:
+    """Return uint8 [H, W, 3] RGB: the categories' colours over the frame, borders darker.
+
+    Raises:
+        UsageError: `alpha` is not in 0 to 1.
+    """
+    if not 0.0 <= alpha <= 1.0:
+        message = f"Option 'alpha' is {alpha}; expected a number from 0 to 1."
+        raise UsageError(message)
+    cv2 = require("cv2", extra="onnxruntime")
+    colours = palette[labels]
+    mixed: NDArray[np.uint8] = cv2.addWeighted(frame, 1.0 - alpha, colours, alpha, 0.0)
+    border = _borders(labels)
+    if alpha > 0.0:
+        mixed[border] = (_BORDER * mixed[border]).astype(np.uint8)
+    return mixed
+
+
+def legend_entries(
+    result: Result, palette: NDArray[np.uint8], *, entries: int = ENTRIES
+) -> Sequence[Entry]:
+    """Return the lines of a legend, the largest share first; the rest are summed in the last."""
+    pixels = np.bincount(result.labels.ravel(), minlength=len(result.names))
+    order = [i for i in np.argsort(-pixels, kind="stable").tolist() if pixels[i]]
+    # One left over takes as much room as the line that would sum it up.
+    shown = order if len(order) <= entries + 1 else order[:entries]
+    share = pixels / result.labels.size
+    lines = [Entry(result.names[i].strip(), _colour(palette[i]), float(share[i])) for i in shown]
+    rest = order[len(shown) :]
+    if rest:
+        lines.append(Entry(f"{len(rest)} others", None, float(share[rest].sum())))
+    return lines
+
+
+def _colour(row: NDArray[np.uint8]) -> tuple[int, int, int]:
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def _borders(labels: Labels) -> NDArray[np.bool_]:
+    """Return where a pixel's right or lower neighbour is of another category, thick if large."""
+    border = np.zeros(labels.shape, bool)
+    border[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    border[:-1, :] |= labels[:-1, :] != labels[1:, :]
+    thickness = round(math.sqrt(labels.size) / 600)
+    if thickness < 2:
+        return border
+    cv2 = require("cv2", extra="onnxruntime")
+    brush = np.ones((thickness, thickness), np.uint8)
+    thick: NDArray[np.uint8] = cv2.dilate(border.view(np.uint8), brush)
+    return thick.astype(bool)
+
+
+def _join(picture: NDArray[np.uint8], legend: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put a strip of the picture's width below it, or one of another shape on its right."""
+    height, width = picture.shape[:2]
+    if width >= height:
+        canvas = np.full((height + legend.shape[0], legend.shape[1], 3), PAPER, np.uint8)
+        canvas[height:] = legend
+    else:
+        canvas = np.full((legend.shape[0], width + legend.shape[1], 3), PAPER, np.uint8)
+        canvas[:, width:] = legend
+    canvas[:height, :width] = picture
+    return canvas

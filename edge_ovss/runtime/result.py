@@ -1,0 +1,98 @@
+"""What one frame gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss.errors import PictureError
+
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one frame gives; the arrays belong to the caller.
+
+    Attributes:
+        labels: uint8 or, above 255 outputs, uint16 [H, W]: index into `names` by pixel.
+        names: The K output names, in the order of the vocabulary.
+        alive: int32 [n], ids of the categories left after the last rejection, without empty slots.
+        counts: int32 [3], how many categories wanted to stay at each rejection.
+        slots: How many could stay at each rejection; None where there is no limit.
+        timings: Milliseconds of "pre", "infer", "post" and "total".
+        scores: float32 [T, h, w] by category before the last upsampling, if exported.
+        confidence: float32 [H, W], score of the chosen category in [0, 1], if exported.
+    """
+
+    labels: Labels
+    names: tuple[str, ...]
+    alive: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    slots: tuple[int, ...] | None
+    timings: Mapping[str, float]
+    scores: NDArray[np.float32] | None = None
+    confidence: NDArray[np.float32] | None = None
+
+    @property
+    def overflow(self) -> bool:
+        """Whether more categories wanted to stay than there were slots, at any rejection."""
+        if self.slots is None:
+            return False
+        pairs = zip(self.counts.tolist(), self.slots, strict=False)
+        return any(count > slot for count, slot in pairs)
+
+    def shares(self) -> dict[str, float]:
+        """Return the share of pixels in (0, 1] by output name, the largest first."""
+        pixels = np.bincount(self.labels.ravel(), minlength=len(self.names))
+        order = np.argsort(-pixels, kind="stable")
+        total = self.labels.size
+        return {self.names[i]: float(pixels[i] / total) for i in order.tolist() if pixels[i]}
+
+
+def check_frame(frame: object) -> NDArray[np.uint8]:
+    """Return `frame` as it must be for a backend: uint8 [H, W, 3], C-contiguous.
+
+    Raises:
+        PictureError: It is no array, or has another dtype, rank, channel count, or no pixel.
+    """
+    if not isinstance(frame, np.ndarray):
+        given = type(frame).__name__
+        message = f"Frame is of type '{given}'; expected a numpy array, uint8 [H, W, 3]."
+        raise PictureError(
+            message,
+            hint="Use edge_ovss.runtime.pictures.read_picture, or numpy.asarray.",
+        )
+    array: NDArray[Any] = frame
+    if array.dtype != np.uint8:
+        message = f"Frame has dtype '{array.dtype}'; expected 'uint8' with values 0 to 255."
+        raise PictureError(
+            message,
+            hint="Give the camera's bytes; normalisation is inside the graph.",
+        )
+    if array.ndim != 3 or array.shape[2] != 3:
+        message = f"Frame has shape {array.shape}; expected [H, W, 3] in RGB order."
+        raise PictureError(message, hint=_fix(array))
+    if array.size == 0:
+        message = f"Frame has shape {array.shape}; expected at least one pixel."
+        raise PictureError(
+            message,
+            hint="Check the camera or the crop.",
+        )
+    return np.ascontiguousarray(array)
+
+
+def _fix(array: NDArray[Any]) -> str:
+    if array.ndim == 2:
+        return "A grey frame: call numpy.repeat(frame[:, :, None], 3, axis=2)."
+    if array.ndim == 3 and array.shape[2] == 4:
+        return "Drop the alpha channel: frame[:, :, :3]."
+    if array.ndim == 3 and array.shape[0] == 3:
+        return "Channels come last: frame.transpose(1, 2, 0)."
+    if array.ndim == 4:
+        return "One frame at a time: frames[0]."
+    return "Give one frame, height x width x 3."

@@ -1,0 +1,107 @@
+"""Does a bundle still give, on this machine, the answer that its exporter saw?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss.errors import BundleError
+from edge_ovss.runtime.bundle import Bundle
+from edge_ovss.runtime.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class SelftestReport:
+    """The comparison of one answer with the reference answer.
+
+    Attributes:
+        backend: What gave the answer.
+        agreement: Share of equal labels, 0 to 1.
+        min_agreement: What the manifest asks for.
+        same_alive: Whether the surviving categories are the same set.
+        same_counts: Whether the counts are equal.
+        infer_ms: Milliseconds of this first inference.
+    """
+
+    backend: str
+    agreement: float
+    min_agreement: float
+    same_alive: bool
+    same_counts: bool
+    infer_ms: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the bundle may be used on this backend."""
+        return self.agreement >= self.min_agreement and self.same_alive and self.same_counts
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def to_json(self) -> dict[str, object]:
+        """Return the report as a JSON object."""
+        return {**asdict(self), "passed": self.passed}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A frame and its answer: uint8 [H, W, 3], labels [H, W], ids int32 [n], counts int32 [3]."""
+
+    frame: NDArray[np.uint8]
+    labels: NDArray[Any]
+    alive: NDArray[np.int32]
+    counts: NDArray[np.int32]
+
+
+def read_reference(bundle: Bundle) -> Reference:
+    """Read the reference frame and answer of a bundle; a leading axis of 1 is dropped.
+
+    Raises:
+        BundleError: A file is no array of the right shape.
+    """
+    info = bundle.manifest.reference
+    frame = _read(bundle, info.frame, np.uint8, rank=3)
+    labels = _read(bundle, info.labels, bundle.manifest.output.labels_dtype, rank=2)
+    if frame.shape != (*labels.shape, 3):
+        message = f"Reference frame {frame.shape} and labels {labels.shape} do not fit together."
+        raise BundleError(message, hint="Export the bundle again.")
+    alive = _read(bundle, info.alive, np.int32, rank=1)
+    counts = _read(bundle, info.counts, np.int32, rank=1)
+    return Reference(frame, labels, alive[alive >= 0], counts)
+
+
+def run_selftest(segmenter: Segmenter) -> SelftestReport:
+    """Segment the reference frame and compare.
+
+    Raises:
+        BundleError: The reference cannot be read.
+        ArtifactError: The graph fails.
+    """
+    reference = read_reference(segmenter.bundle)
+    result = segmenter.segment(reference.frame)
+    return SelftestReport(
+        backend=segmenter.backend,
+        agreement=float(np.mean(result.labels == reference.labels)),
+        min_agreement=segmenter.bundle.manifest.reference.min_label_agreement,
+        same_alive=set(result.alive.tolist()) == set(reference.alive.tolist()),
+        same_counts=result.counts.tolist() == reference.counts.tolist(),
+        infer_ms=round(result.timings["infer"], 3),
+    )
+
+
+def _read(bundle: Bundle, name: str, dtype: Any, *, rank: int) -> NDArray[Any]:  # noqa: ANN401
+    try:
+        array = np.load(bundle.file(name), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as err:
+        message = f"'{name}' of the bundle is not a numpy array: {err}."
+        raise BundleError(message, hint="Export the bundle again.") from err
+    if array.ndim == rank + 1 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != rank or array.dtype != np.dtype(dtype) or (rank > 1 and array.size == 0):
+        message = f"'{name}' of the bundle has {array.dtype} {array.shape}; expected {dtype}."
+        raise BundleError(message, hint="Export the bundle again.")
+    loaded: NDArray[Any] = array
+    return loaded

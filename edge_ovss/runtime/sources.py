@@ -1,0 +1,193 @@
+"""Where frames come from: a picture, a folder, a video, a camera, or the street generator."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss._optional import require
+from edge_ovss.errors import InputError, UsageError
+from edge_ovss.runtime.pictures import read_picture
+
+_PICTURES = "png jpg jpeg jpe bmp dib tif tiff webp jp2 ppm pgm pbm pnm sr ras"
+_VIDEOS = "mp4 avi mov mkv webm m4v mpg mpeg ts wmv"
+PICTURE_SUFFIXES = frozenset(f".{kind}" for kind in _PICTURES.split())
+VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _VIDEOS.split())
+_STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
+_STREET = {"count": "1", "seed": "0", "size": "360x480"}
+_EXPECTED = (
+    "Expected a picture, a folder, a video, /dev/videoN, rtsp://…, or "
+    "synthetic://street?count=4&seed=0&size=360x480."
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a source; a picture is read when `image` is first asked for.
+
+    Attributes:
+        name: A name for output files, unique in its source.
+        origin: Where it comes from, for people.
+        read: Gives the frame, uint8 [H, W, 3] RGB.
+    """
+
+    name: str
+    origin: str
+    read: Callable[[], NDArray[np.uint8]]
+
+    @cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """The frame, uint8 [H, W, 3], RGB.
+
+        Raises:
+            PictureError: It cannot be read; the frames after it can.
+        """
+        return self.read()
+
+
+def open_source(spec: str) -> Iterator[Frame]:
+    """Return the frames of `spec`, in order: by name in a folder, by time in a video.
+
+    Args:
+        spec: A picture, a folder (its pictures by suffix, not those of folders in it), a video
+            file, a camera (`/dev/video0`), a stream (`rtsp://…`), or
+            `synthetic://street?count=4&seed=0&size=360x480` (size is height x width).
+
+    Raises:
+        InputError: It is not there, cannot be opened, or has no pictures.
+        UsageError: The scheme or its options are unknown.
+    """
+    scheme, separator, _ = spec.partition("://")
+    if separator and scheme == "synthetic":
+        return _street(spec)
+    if separator and scheme in _STREAMS:
+        return _video(spec, name=scheme)
+    if separator:
+        message = f"There is no source of kind '{scheme}://'."
+        raise UsageError(message, hint=_EXPECTED)
+    path = Path(spec).expanduser()
+    if spec.startswith("/dev/video"):
+        return _video(spec, name=path.name)
+    if path.is_dir():
+        return _folder(path)
+    if not path.exists():
+        message = f"Source '{spec}' does not exist."
+        raise InputError(message, hint=_EXPECTED)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return _video(str(path), name=path.stem)
+    return iter([Frame(path.stem, str(path), lambda: read_picture(path))])
+
+
+def _folder(folder: Path) -> Iterator[Frame]:
+    try:
+        found = sorted(folder.iterdir(), key=lambda path: path.name)
+    except OSError as err:
+        message = f"Folder '{folder}' cannot be read: {err.strerror or err}."
+        raise InputError(message, hint="Check its permissions.") from err
+    pictures = [path for path in found if path.suffix.lower() in PICTURE_SUFFIXES]
+    if not pictures:
+        kinds = " ".join(sorted(PICTURE_SUFFIXES))
+        message = f"Folder '{folder}' has no pictures (of {len(found)} entries)."
+        raise InputError(message, hint=f"Pictures end in {kinds}; folders in it are not searched.")
+    frames = [_picture(path, name) for path, name in zip(pictures, _names(pictures), strict=True)]
+    return iter(frames)
+
+
+def _picture(path: Path, name: str) -> Frame:
+    return Frame(name, str(path), lambda: read_picture(path))
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Return the stems; where two would be one file, or differ by case only, the whole names."""
+    names = [path.stem for path in paths]
+    # Twice: `a.jpg` and `a.png` become whole names, and may then meet the stem of `a.jpg.png`.
+    for _ in range(2):
+        counts = Counter(name.casefold() for name in names)
+        names = [
+            path.name if counts[name.casefold()] > 1 else name
+            for path, name in zip(paths, names, strict=True)
+        ]
+    return names
+
+
+def _video(address: str, *, name: str) -> Iterator[Frame]:
+    cv2 = require("cv2", extra="onnxruntime")
+    device = address.removeprefix("/dev/video")
+    capture = cv2.VideoCapture(int(device) if device.isdigit() else address)
+    if not capture.isOpened():
+        capture.release()
+        message = f"Video source '{address}' cannot be opened."
+        raise InputError(message, hint="Check the path or address; OpenCV must know the format.")
+    return _captured(capture, address, name)
+
+
+def _captured(capture: object, address: str, name: str) -> Iterator[Frame]:
+    """Yield frames until the source ends; the device is given back when the reader stops."""
+    index = 0
+    try:
+        while True:
+            done, image = capture.read()  # type: ignore[attr-defined]
+            if not done:
+                break
+            frame = np.ascontiguousarray(image[:, :, ::-1])
+            yield Frame(f"{name}-{index:06d}", f"{address} #{index}", lambda frame=frame: frame)  # type: ignore[misc]
+            index += 1
+    finally:
+        capture.release()  # type: ignore[attr-defined]
+    if index == 0:
+        message = f"Video source '{address}' gave no frame."
+        raise InputError(message, hint="Try another player.")
+
+
+def _street(spec: str) -> Iterator[Frame]:
+    parts = urlsplit(spec)
+    if parts.netloc != "street" or parts.path not in ("", "/"):
+        message = f"There is no synthetic source '{parts.netloc}{parts.path}'."
+        raise UsageError(message, hint="Expected synthetic://street.")
+    options = dict(_STREET)
+    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        if key not in options:
+            close = difflib.get_close_matches(key, options, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"Options: {', '.join(options)}."
+            message = f"synthetic://street has no option '{key}'."
+            raise UsageError(message, hint=hint)
+        options[key] = value
+    count = _whole("count", options["count"], minimum=1)
+    seed = _whole("seed", options["seed"], minimum=0)
+    return _scenes(count, seed, _size(options["size"]))
+
+
+def _whole(key: str, text: str, *, minimum: int) -> int:
+    if not text.isdecimal() or int(text) < minimum:
+        message = f"Option '{key}' of synthetic://street is '{text}'"
+        message = f"{message}; expected a whole number of at least {minimum}."
+        raise UsageError(message)
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not height.isdecimal() or not width.isdecimal() or not int(height) or not int(width):
+        message = f"Option 'size' of synthetic://street is '{text}'"
+        message = f"{message}; expected height x width, such as 360x480."
+        raise UsageError(message)
+    return int(height), int(width)
+
+
+def _scenes(count: int, seed: int, size: tuple[int, int]) -> Iterator[Frame]:
+    def draw(number: int) -> NDArray[np.uint8]:
+        from edge_ovss.runtime.street import render_street
+
+        return render_street(seed=number, height=size[0], width=size[1]).image
+
+    for number in range(seed, seed + count):
+        origin = f"synthetic://street?seed={number}&size={size[0]}x{size[1]}"
+        yield Frame(f"street-{number:04d}", origin, lambda number=number: draw(number))  # type: ignore[misc]

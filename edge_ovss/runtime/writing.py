@@ -1,0 +1,76 @@
+"""Write files whole or not at all, and say clearly why a file could not be written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+from edge_ovss.errors import OutputError
+
+_REASONS = {
+    errno.ENOSPC: ("the disk is full", "Free some space, or choose another folder."),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space, or choose another folder."),
+    errno.EACCES: ("permission is denied", "Choose a folder that you may write to."),
+    errno.EPERM: ("permission is denied", "Choose a folder that you may write to."),
+    errno.EROFS: ("the file system is read-only", "Choose a folder that you may write to."),
+    errno.ENOTDIR: ("a part of its path is a file", "Choose a path whose parents are folders."),
+    errno.EEXIST: ("a file is in the way", "Choose another path, or remove that file."),
+    errno.EISDIR: ("a folder is in the way", "Choose another path, or remove that folder."),
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name."),
+}
+
+
+def output_error(path: Path, err: OSError) -> OutputError:
+    """Return the error that tells a user why `path` could not be written."""
+    fallback = (err.strerror or str(err), "Check the path and the disk.")
+    reason, hint = _REASONS.get(err.errno or 0, fallback)
+    return OutputError(f"Cannot write '{path}': {reason}.", hint=hint)
+
+
+def make_folder(path: Path) -> Path:
+    """Create the folder `path` and its parents if they are not there.
+
+    Raises:
+        OutputError: It cannot be created, or is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise output_error(path, err) from err
+    return path
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to a temporary sibling of `path`, then rename it into place.
+
+    Raises:
+        OutputError: It cannot be written; `path` is then what it was before.
+    """
+    part = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as err:
+        raise output_error(path, err) from err
+    finally:
+        discard(part)
+
+
+def write_json(path: Path, document: object) -> None:
+    """Write `document` as indented JSON in UTF-8, whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written; `path` is then what it was before.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode("utf-8"))
+
+
+def discard(path: Path) -> None:
+    """Remove the file `path` if it is there; a failure to do so is no news to the user."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return

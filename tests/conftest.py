@@ -1,0 +1,173 @@
+"""Small bundles that honour the graph contract without a network in them.
+
+Their label map is (R + G + B) mod K for every pixel, so the right answer of any frame is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_ovss.runtime.bundle_writer import BundleWriter
+from edge_ovss.runtime.writing import write_json
+from edge_ovss.vocabulary import Vocabulary
+
+
+def _graph(
+    path: Path, *, outputs: int, alive: Sequence[int], counts: Sequence[int], extras: Sequence[str]
+) -> list[str]:
+    """Write the ONNX file and return the names of its external data."""
+    onnx = pytest.importorskip("onnx")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    dtype = kinds.UINT8 if outputs <= 255 else kinds.UINT16
+    constants: dict[str, tuple[int, Any]] = {
+        "channel_axis": (kinds.INT64, np.array([3])),
+        "modulus": (kinds.INT32, np.array([outputs])),
+        "alive_ids": (kinds.INT32, np.array(alive)),
+        "stay_counts": (kinds.INT32, np.array(counts)),
+    }
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["whole"], to=kinds.INT32),
+        helper.make_node("ReduceSum", ["whole", "channel_axis"], ["sum"], keepdims=0),
+        helper.make_node("Mod", ["sum", "modulus"], ["rest"]),
+        helper.make_node("Cast", ["rest"], ["labels"], to=dtype),
+        helper.make_node("Identity", ["alive_ids"], ["alive"]),
+        helper.make_node("Identity", ["stay_counts"], ["counts"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info("labels", dtype, [1, "height", "width"]),
+        helper.make_tensor_value_info("alive", kinds.INT32, [len(alive)]),
+        helper.make_tensor_value_info("counts", kinds.INT32, [len(counts)]),
+    ]
+    if "confidence" in extras:
+        constants["scale"] = (kinds.FLOAT, np.array([1 / 765], np.float32))
+        nodes.append(helper.make_node("Cast", ["sum"], ["sum_float"], to=kinds.FLOAT))
+        nodes.append(helper.make_node("Mul", ["sum_float", "scale"], ["confidence"]))
+        size = [1, "height", "width"]
+        ends.append(helper.make_tensor_value_info("confidence", kinds.FLOAT, size))
+    if "scores" in extras:
+        table = np.arange(outputs * 6, dtype=np.float32).reshape(1, outputs, 2, 3)
+        constants["score_table"] = (kinds.FLOAT, table)
+        nodes.append(helper.make_node("Identity", ["score_table"], ["scores"]))
+        ends.append(helper.make_tensor_value_info("scores", kinds.FLOAT, table.shape))
+    frame = helper.make_tensor_value_info("frame", kinds.UINT8, [1, "height", "width", 3])
+    weights = [
+        helper.make_tensor(name, kind, array.shape, array.ravel().tolist())
+        for name, (kind, array) in constants.items()
+    ]
+    data = f"{path.name}.data"
+    path.with_name(data).write_bytes(np.array([outputs], "<i4").tobytes())
+    modulus = next(item for item in weights if item.name == "modulus")
+    modulus.ClearField("int32_data")
+    modulus.raw_data = b"gone"  # set_external_data wants something to replace
+    onnx.external_data_helper.set_external_data(modulus, data)
+    modulus.ClearField("raw_data")
+    graph = helper.make_graph(nodes, "tiny", [frame], ends, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(model, {"edge_ovss.schema": "1", "note": "not JSON"})
+    path.write_bytes(model.SerializeToString())
+    return [data]
+
+
+def _manifest(
+    vocabulary: Vocabulary,
+    external: list[str],
+    *,
+    mode: str,
+    slots: list[int] | None,
+    extras: list[str],
+) -> dict[str, object]:
+    outputs = len(vocabulary.outputs)
+    scores = {"height": 2, "width": 3} if "scores" in extras else None
+    return {
+        "schema": 1,
+        "tool": {"name": "edge-ovss", "version": "0.1.0"},
+        "created": "2026-11-21T00:00:00Z",
+        "model": {
+            "family": "sed",
+            "name": "sed-tiny",
+            "weights": {"source": "random", "file": None, "sha256": None, "seed": 0},
+        },
+        "licenses": {"code": "Apache-2.0", "weights": "none"},
+        "vocabulary": {
+            "file": "vocabulary.json",
+            "name": vocabulary.name,
+            "sha256": vocabulary.sha256,
+            "categories": len(vocabulary.prompts),
+            "outputs": outputs,
+        },
+        "templates": {"name": "none", "count": 1, "sha256": "0" * 64},
+        "picture": {
+            "input": "frame",
+            "dtype": "uint8",
+            "layout": "HWC",
+            "channels": "RGB",
+            "height": 64,
+            "width": 96,
+            "keep_aspect": False,
+            "interpolation": "bilinear",
+            "coordinates": "half_pixel",
+            "antialias": False,
+            "mean": [0.0, 0.0, 0.0],
+            "std": [1, 1, 1],
+            "in_graph": True,
+        },
+        "output": {
+            "labels_dtype": "uint8" if outputs <= 255 else "uint16",
+            "outputs": ["labels", "alive", "counts", *extras],
+            "scores": scores,
+        },
+        "rejection": {"mode": mode, "topk": 8, "slots": slots},
+        "precision": {"name": "fp32"},
+        "graph": {"file": "model.onnx", "external_data": external, "opset": 18},
+        "reference": {
+            "frame": "reference/frame.npy",
+            "labels": "reference/labels.npy",
+            "alive": "reference/alive.npy",
+            "counts": "reference/counts.npy",
+            "min_label_agreement": 0.999,
+        },
+        "parity": {"label_agreement": 1.0},
+        "versions": {"python": "3"},
+    }
+
+
+def _make_bundle(
+    out: Path,
+    *,
+    outputs: int = 3,
+    alive: Sequence[int] = (2, 0, -1, -1),
+    counts: Sequence[int] = (3, 3, 2),
+    slots: list[int] | None = None,
+    mode: str = "slots",
+    extras: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Path:
+    vocabulary = Vocabulary.from_names([f"thing{i}" for i in range(outputs)], name="things")
+    frame = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    labels = (frame.sum(-1, dtype=np.int32) % outputs).astype("u1" if outputs <= 255 else "u2")
+    with BundleWriter(out, overwrite=overwrite) as writer:
+        graph = writer.path("model.onnx")
+        external = _graph(graph, outputs=outputs, alive=alive, counts=counts, extras=extras)
+        arrays = {"frame": frame, "labels": labels, "alive": alive, "counts": counts}
+        for name, array in arrays.items():
+            dtype = getattr(array, "dtype", np.int32)
+            np.save(writer.path(f"reference/{name}.npy"), np.asarray(array, dtype))
+        write_json(writer.path("vocabulary.json"), vocabulary.to_json())
+        room = slots if slots is not None or mode != "slots" else [4, 4, 4]
+        manifest = _manifest(vocabulary, external, mode=mode, slots=room, extras=list(extras))
+        return writer.finish(manifest)
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a bundle into the test's folder and returns its path."""
+
+    def make(name: str = "tiny.ovss", **options: Any) -> Path:  # noqa: ANN401
+        return _make_bundle(tmp_path / name, **options)
+
+    return make
