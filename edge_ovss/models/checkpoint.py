@@ -33,7 +33,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         CheckpointError: No such file, truncated, not a checkpoint, or no tensors in it.
     """
     if not path.is_file():
-        raise CheckpointError(f"Checkpoint '{path}' is not a file.", hint="Check the path.")
+        message = f"Checkpoint '{path}' is not a file."
+        raise CheckpointError(message, hint="Check the path.")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     try:
@@ -169,7 +170,7 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         if hasattr(hashlib, "file_digest"):
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return str(hashlib.file_digest(stream, "sha256").hexdigest())
         digest = hashlib.sha256()
         while block := stream.read(1 << 20):
             digest.update(block)

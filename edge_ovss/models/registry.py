@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import Any, TypeAlias
 
 from edge_ovss.errors import CheckpointError, UsageError
 from edge_ovss.models.checkpoint import file_sha256, load_into, read_checkpoint
@@ -17,6 +16,10 @@ from edge_ovss.models.random_weights import fill_randomly
 from edge_ovss.models.sed.build import PREFIX as SED_PREFIX
 from edge_ovss.models.sed.build import VARIANTS as SED_VARIANTS
 from edge_ovss.models.sed.build import build_sed
+from edge_ovss.models.spec import WeightsOrigin
+
+# A torch.nn.Module with `spec`, `origin`, `encode_text` and `forward`; one class per family.
+Model: TypeAlias = Any
 
 EMBEDDED = Path(__file__).parent / "weights"
 
@@ -32,32 +35,15 @@ class Entry:
         embedded: File of the weights that this package carries, if it carries any.
     """
 
-    build: Callable[[], Any]
+    build: Callable[[], Model]
     family: str
     prefix: str
     embedded: Path | None = None
 
 
-@dataclass(frozen=True)
-class WeightsOrigin:
-    """Where a model's weights came from; goes into the manifest.
-
-    Attributes:
-        source: "checkpoint", "random" or "embedded".
-        file: Name of the file, without its folder.
-        sha256: Of the file.
-        seed: Of random weights.
-    """
-
-    source: str
-    file: str | None = None
-    sha256: str | None = None
-    seed: int | None = None
-
-
 def _entries() -> dict[str, Entry]:
     entries = {
-        name: Entry(build=lambda name=name: build_sed(name), family="sed", prefix=SED_PREFIX)
+        name: Entry(build=partial(build_sed, name), family="sed", prefix=SED_PREFIX)
         for name in SED_VARIANTS
     }
     tiny = entries["sed-tiny"]
@@ -78,7 +64,7 @@ def load_model(
     checkpoint: str | Path | None = None,
     weights: str | None = None,
     seed: int = 0,
-) -> Any:  # noqa: ANN401
+) -> Model:
     """Build a model and fill it with weights.
 
     Args:
@@ -118,14 +104,14 @@ def _entry(name: str) -> Entry:
     return entries[name]
 
 
-def _random(entry: Entry, seed: int) -> nn.Module:
-    model: nn.Module = entry.build()
+def _random(entry: Entry, seed: int) -> Model:
+    model = entry.build()
     fill_randomly(model, seed=seed)
-    model.origin = WeightsOrigin("random", seed=seed)  # type: ignore[assignment]
+    model.origin = WeightsOrigin("random", seed=seed)
     return model
 
 
-def _embedded(entry: Entry, name: str) -> nn.Module:
+def _embedded(entry: Entry, name: str) -> Model:
     if entry.embedded is None:
         message = f"Model '{name}' needs weights; this package carries none for it."
         hint = "Give --checkpoint FILE, or --weights random --seed 0 for latency work."
@@ -136,10 +122,9 @@ def _embedded(entry: Entry, name: str) -> nn.Module:
     return _filled(entry, name, entry.embedded, source="embedded")
 
 
-def _filled(entry: Entry, name: str, path: Path, *, source: str) -> nn.Module:
+def _filled(entry: Entry, name: str, path: Path, *, source: str) -> Model:
     tensors = {key: value.float() for key, value in read_checkpoint(path).items()}
-    model: nn.Module = entry.build()
+    model = entry.build()
     load_into(model, tensors, name=name, family=entry.family, prefix=entry.prefix)
-    origin = WeightsOrigin(source, file=path.name, sha256=file_sha256(path))
-    model.origin = origin  # type: ignore[assignment]
+    model.origin = WeightsOrigin(source, file=path.name, sha256=file_sha256(path))
     return model

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+# An open_clip.CLIP: open_clip ships no types, and older versions name their towers alike.
+Clip: TypeAlias = Any
 
 
 @dataclass(frozen=True)
@@ -45,3 +49,20 @@ class ModelSpec:
     templates: tuple[str, ...]
     templates_name: str
     licenses: dict[str, str]
+
+
+@dataclass(frozen=True)
+class WeightsOrigin:
+    """Where a model's weights came from; goes into the manifest.
+
+    Attributes:
+        source: "checkpoint", "random" or "embedded".
+        file: Name of the file, without its folder.
+        sha256: Of the file.
+        seed: Of random weights.
+    """
+
+    source: str
+    file: str | None = None
+    sha256: str | None = None
+    seed: int | None = None

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from edge_ovss.errors import EdgeOvssError
 from edge_ovss.models._open_clip import import_open_clip
-from edge_ovss.models.spec import ModelSpec
+from edge_ovss.models.spec import Clip, ModelSpec
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 Progress = Callable[[int, int], None]
@@ -37,7 +37,7 @@ def imagenet_templates() -> tuple[str, ...]:
 
 
 def encode_vocabulary(
-    clip: nn.Module,
+    clip: Clip,
     vocabulary: Vocabulary,
     *,
     spec: ModelSpec,
@@ -82,7 +82,7 @@ def _average_synonyms(features: Tensor, vocabulary: Vocabulary) -> Tensor:
 
 @torch.inference_mode()
 def encode_prompts(
-    clip: nn.Module, prompts: Sequence[str], *, progress: Progress | None = None
+    clip: Clip, prompts: Sequence[str], *, progress: Progress | None = None
 ) -> Tensor:
     """Encode prompts by the CLIP text tower.
 
@@ -111,7 +111,7 @@ def encode_prompts(
     return features[[unique[prompt] for prompt in prompts]]
 
 
-def _width(clip: nn.Module) -> int:
+def _width(clip: Clip) -> int:
     return int(clip.text_projection.shape[1])
 
 
@@ -126,7 +126,7 @@ def _batches_by_length(tokens: Tensor) -> Iterator[Tensor]:
         start += size
 
 
-def _encode_tokens(clip: nn.Module, tokens: Tensor) -> Tensor:
+def _encode_tokens(clip: Clip, tokens: Tensor) -> Tensor:
     device = clip.positional_embedding.device
     length = int(tokens.argmax(-1).max()) + 1
     tokens = tokens[:, :length].to(device)
@@ -134,16 +134,17 @@ def _encode_tokens(clip: nn.Module, tokens: Tensor) -> Tensor:
     mask = torch.full((length, length), float("-inf"), device=device, dtype=x.dtype).triu_(1)
     x = clip.ln_final(clip.transformer(x, attn_mask=mask))
     x = x[torch.arange(len(tokens), device=device), tokens.argmax(-1)] @ clip.text_projection
-    return F.normalize(x, dim=-1)
+    features: Tensor = F.normalize(x, dim=-1)
+    return features
 
 
-def text_tower_digest(clip: nn.Module) -> str:
+def text_tower_digest(clip: Clip) -> str:
     """SHA-256 over the names and bytes of the text tower's parameters (as float32)."""
     digest = hashlib.sha256()
     for name, value in sorted(clip.state_dict().items()):
         if name.startswith(_TEXT_TOWER):
             digest.update(f"{name}{tuple(value.shape)}".encode())
-            digest.update(np.ascontiguousarray(value.detach().float().cpu().numpy()))
+            digest.update(np.ascontiguousarray(value.detach().float().cpu().numpy()).data)
     return digest.hexdigest()
 
 

@@ -30,7 +30,8 @@ class SpatialBlock(nn.Module):
         """Map float [N, C, h, w] to the same shape."""
         y = self.dwconv(x).permute(0, 2, 3, 1)
         y = self.pwconv2(F.gelu(self.pwconv1(self.norm(y))))
-        return x + (self.gamma * y).permute(0, 3, 1, 2)
+        result: Tensor = x + (self.gamma * y).permute(0, 3, 1, 2)
+        return result
 
 
 class LinearAttention(nn.Module):
@@ -62,7 +63,8 @@ class LinearAttention(nn.Module):
         # Published code divides v by T and multiplies the answer by T: the two cancel.
         weighted = q @ (k.transpose(2, 3) @ v)
         total = q @ k.sum(2).unsqueeze(-1)
-        return (weighted / (total + ATTENTION_EPS)).transpose(1, 2).reshape(n, t, c)
+        result: Tensor = (weighted / (total + ATTENTION_EPS)).transpose(1, 2).reshape(n, t, c)
+        return result
 
 
 class ClassBlock(nn.Module):
@@ -108,6 +110,14 @@ class DoubleConv(nn.Module):
             nn.ReLU(),
         )
 
+    @property
+    def first(self) -> nn.Conv2d:
+        """The convolution that reads everything at once."""
+        layer = self.double_conv[0]
+        if not isinstance(layer, nn.Conv2d):
+            raise TypeError(type(layer))
+        return layer
+
     def forward(self, x: Tensor) -> Tensor:
         """Map float [N, inputs, h, w] to [N, outputs, h, w]."""
         result: Tensor = self.double_conv(x)
@@ -120,6 +130,7 @@ class DecoderLayer(nn.Module):
     def __init__(self, *, inputs: int, outputs: int, guidance: int, cost_guidance: int) -> None:
         super().__init__()
         rising = inputs - guidance
+        self.guidance = guidance
         self.cnext = SpatialBlock(channels=inputs)
         self.attention = ClassBlock(channels=inputs)
         self.up = nn.ConvTranspose2d(inputs, rising, 2, stride=2)

@@ -11,7 +11,7 @@ from edge_ovss._optional import require
 from edge_ovss.models._open_clip import import_open_clip
 from edge_ovss.models.sed.decoder import GradualFusionDecoder
 from edge_ovss.models.sed.model import Sed
-from edge_ovss.models.spec import ModelSpec, PictureSpec
+from edge_ovss.models.spec import Clip, ModelSpec, PictureSpec
 from edge_ovss.models.text import imagenet_templates
 
 PREFIX = "sem_seg_head.predictor."
@@ -128,19 +128,19 @@ def build_sed(name: str) -> Sed:
     return Sed(clip=_build_clip(numbers), decoder=decoder, spec=spec).eval()
 
 
-def _build_clip(numbers: SedNumbers) -> nn.Module:
+def _build_clip(numbers: SedNumbers) -> Clip:
     open_clip = import_open_clip()
     config = open_clip.get_model_config(numbers.clip)
     text = {**config["text_cfg"], **numbers.text}
     embed_dim = numbers.embed_dim or config["embed_dim"]
     vision = {**config["vision_cfg"], "timm_model_name": numbers.timm}
-    clip: nn.Module = open_clip.CLIP(embed_dim=embed_dim, vision_cfg=vision, text_cfg=text)
+    clip = open_clip.CLIP(embed_dim=embed_dim, vision_cfg=vision, text_cfg=text)
     if numbers.embed_dim is not None:
         _replace_picture_tower(clip, numbers)
     return clip
 
 
-def _replace_picture_tower(clip: nn.Module, numbers: SedNumbers) -> None:
+def _replace_picture_tower(clip: Clip, numbers: SedNumbers) -> None:
     # open_clip takes timm models by name only; a trunk of our own numbers has none.
     timm = require("timm", extra="export")
     clip.visual.trunk = timm.models.ConvNeXt(

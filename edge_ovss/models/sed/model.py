@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_ovss.models.sed.decoder import GradualFusionDecoder
-from edge_ovss.models.spec import ModelSpec
+from edge_ovss.models.spec import Clip, ModelSpec, WeightsOrigin
 from edge_ovss.models.text import encode_vocabulary
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
@@ -42,7 +42,11 @@ class Sed(nn.Module):
         spec: What this model is: name, picture specification, templates.
     """
 
-    def __init__(self, *, clip: nn.Module, decoder: GradualFusionDecoder, spec: ModelSpec) -> None:
+    clip_model: Clip
+    transformer: GradualFusionDecoder
+    origin: WeightsOrigin
+
+    def __init__(self, *, clip: Clip, decoder: GradualFusionDecoder, spec: ModelSpec) -> None:
         super().__init__()
         self.clip_model = clip
         self.transformer = decoder

@@ -1,0 +1,171 @@
+"""Freeze a vocabulary into a model and write a bundle that runs without torch."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge_ovss.cli._console import Console
+from edge_ovss.errors import UsageError
+
+SUMMARY = "freeze a vocabulary into a model and write a bundle"
+EMBEDDED_MODEL = "sed-tiny"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `edge-ovss export`."""
+    words = parser.add_argument_group("what")
+    words.add_argument(
+        "--vocab",
+        required=True,
+        metavar="NAME|FILE|WORDS",
+        help="a built-in vocabulary (edge-ovss vocab list), a text or TOML file, or 'road, car'",
+    )
+    words.add_argument(
+        "--model", metavar="NAME", help=f"sed-base, sed-large, sed-tiny (default {EMBEDDED_MODEL})"
+    )
+    words.add_argument("--checkpoint", metavar="FILE|URL", help="published checkpoint of the model")
+    words.add_argument("--weights", choices=("random", "embedded"), help="instead of a checkpoint")
+    words.add_argument("--seed", type=int, default=0, help="of random weights (default 0)")
+    words.add_argument(
+        "--embeddings",
+        metavar="FILE",
+        help="embedding pack (edge-ovss vocab encode) instead of the text tower",
+    )
+    graph = parser.add_argument_group("graph")
+    graph.add_argument(
+        "--size", metavar="HxW", help="height x width inside the network, multiples of 32"
+    )
+    graph.add_argument(
+        "--reject",
+        choices=("slots", "dynamic", "none"),
+        default="slots",
+        help="how categories that are not in the picture are dropped (default slots)",
+    )
+    graph.add_argument(
+        "--topk", type=int, default=8, help="k of the rejection (default 8, as published)"
+    )
+    graph.add_argument(
+        "--slots",
+        metavar="N,N,N|auto",
+        help="places after each rejection (default 64,48,32); auto measures --calibration",
+    )
+    graph.add_argument(
+        "--calibration",
+        metavar="SOURCE",
+        help="pictures for --slots auto: a folder, or synthetic://street?count=100",
+    )
+    graph.add_argument(
+        "--outputs",
+        default="labels",
+        metavar="LIST",
+        help="labels[,scores][,confidence] (default labels)",
+    )
+    target = parser.add_argument_group("where")
+    target.add_argument("--out", metavar="DIR", help="bundle to write (default MODEL-VOCAB.ovss)")
+    target.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Export, and print what came out and what to do next."""
+    from edge_ovss.vocabulary import Vocabulary
+
+    rejection = _rejection_options(args)
+    # The words are checked before torch is even imported: a typo should cost no time.
+    vocabulary = Vocabulary.load(args.vocab)
+    from edge_ovss._optional import require
+
+    require("torch", extra="export")
+    from edge_ovss.export import ExportOptions, Rejection, export_bundle
+
+    model = args.model or EMBEDDED_MODEL
+    options = ExportOptions(
+        model=model,
+        checkpoint=args.checkpoint,
+        weights=args.weights,
+        seed=args.seed,
+        embeddings=args.embeddings,
+        size=parse_size(args.size),
+        rejection=Rejection(args.reject, topk=args.topk, slots=rejection),
+        outputs=tuple(name.strip() for name in args.outputs.split(",")),
+        slots_from=args.calibration if args.slots == "auto" else None,
+    )
+    out = Path(args.out or f"{model}-{vocabulary.name}.ovss")
+    bundle = export_bundle(
+        vocabulary,
+        out,
+        options,
+        overwrite=args.overwrite,
+        note=console.note,
+        progress=_progress(console),
+    )
+    text = f"{out}: {_summary(bundle.manifest.document)}\nNext: edge-ovss run {out} PICTURE"
+    console.result(text, {"bundle": str(out), "manifest": bundle.manifest.document})
+    return 0
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """Parse "768x768" (height x width).
+
+    Raises:
+        UsageError: It is not two positive whole numbers.
+    """
+    if text is None:
+        return None
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        message = f"--size is '{text}'; expected HEIGHTxWIDTH, such as 768x768."
+        raise UsageError(message)
+    return int(height), int(width)
+
+
+def _rejection_options(args: argparse.Namespace) -> tuple[int, int, int] | None:
+    if args.slots == "auto" and not args.calibration:
+        message = "--slots auto measures pictures, and --calibration names none."
+        hint = "Give --calibration DIR, or --calibration 'synthetic://street?count=100'."
+        raise UsageError(message, hint=hint)
+    if args.calibration and args.slots != "auto":
+        message = "--calibration is given without --slots auto; nothing would read the pictures."
+        raise UsageError(message)
+    if args.slots == "auto" and args.reject != "slots":
+        message = f"--slots auto is given with --reject {args.reject}."
+        raise UsageError(message, hint="Slots go with --reject slots.")
+    if args.slots in (None, "auto"):
+        return None
+    parts = str(args.slots).split(",")
+    if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts):
+        message = f"--slots is '{args.slots}'; expected three numbers or 'auto'."
+        raise UsageError(message, hint="For example --slots 64,48,32.")
+    first, second, third = (int(part) for part in parts)
+    return first, second, third
+
+
+class _Line:
+    """Shows how many prompts are encoded, on one line of a terminal."""
+
+    def __call__(self, done: int, total: int) -> None:
+        end = "\n" if done >= total else ""
+        print(f"\r  {done}/{total} prompts", end=end, file=sys.stderr, flush=True)
+
+
+def _progress(console: Console) -> _Line | None:
+    return None if console.quiet or not sys.stderr.isatty() else _Line()
+
+
+def _summary(manifest: object) -> str:
+    facts = manifest if isinstance(manifest, dict) else {}
+    weights = facts["model"]["weights"]
+    origin = weights["file"] or f"seed {weights['seed']}"
+    frames = facts["parity"]["frames"]
+    worst = min(frame["label_agreement"] for frame in frames)
+    megabytes = sum(entry["bytes"] for entry in facts["files"].values()) / 1e6
+    rejection = facts["rejection"]
+    slots = f" {rejection['slots']}" if rejection["slots"] else ""
+    return (
+        f"{facts['model']['name']} ({weights['source']} weights, {origin}), "
+        f"{facts['vocabulary']['categories']} categories of '{facts['vocabulary']['name']}', "
+        f"{facts['picture']['height']}x{facts['picture']['width']}, "
+        f"rejection {rejection['mode']}{slots}, {megabytes:.1f} MB; "
+        f"labels equal to torch on {len(frames)} frames: {100 * worst:.3f} % at worst"
+    )

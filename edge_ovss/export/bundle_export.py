@@ -1,0 +1,197 @@
+"""Words and a checkpoint in, a bundle out."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edge_ovss._optional import require
+from edge_ovss._version import VERSION
+from edge_ovss.export.compare import (
+    MIN_LABEL_AGREEMENT,
+    FrameParity,
+    compare_frame,
+    published_labels,
+    require_parity,
+    run_graph,
+)
+from edge_ovss.export.frozen_sed import FrozenSed
+from edge_ovss.export.manifest import describe, graph_metadata
+from edge_ovss.export.options import ALWAYS, ExportOptions
+from edge_ovss.export.rejection import Rejection
+from edge_ovss.export.slots import SlotChoice, choose_slots, measure_counts
+from edge_ovss.export.subject import Note, Progress, Subject, load_subject
+from edge_ovss.export.trace import OPSET, trace
+from edge_ovss.runtime.bundle import Bundle
+from edge_ovss.runtime.bundle_writer import BundleWriter
+from edge_ovss.runtime.street import render_street
+from edge_ovss.runtime.writing import write_json
+from edge_ovss.vocabulary import Vocabulary
+
+Frame = NDArray[np.uint8]
+
+GRAPH_FILE = "model.onnx"
+DATA_FILE = "model.onnx.data"
+_REFERENCE = ("frame", "labels", "alive", "counts")
+_PACKAGES = ("torch", "open_clip_torch", "timm", "onnx", "onnxscript", "onnxruntime", "numpy")
+# Height, width and seed of the frames that compare programs; the graph is traced with the first.
+_FRAMES = ((480, 640, 7_000_001), (361, 499, 7_000_002))
+
+
+def export_bundle(
+    vocabulary: Vocabulary | str | Path,
+    out: str | Path,
+    options: ExportOptions | None = None,
+    *,
+    overwrite: bool = False,
+    note: Note | None = None,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Export a model with a frozen vocabulary, compare it with torch, and write a bundle.
+
+    Args:
+        vocabulary: A vocabulary, or what `Vocabulary.load` takes.
+        out: Folder to write, by custom "NAME.ovss". It appears whole or not at all.
+        options: What to export; the defaults export the embedded sed-tiny.
+        overwrite: Replace a bundle at `out`.
+        note: Called with one line of text at every step.
+        progress: Called with (prompts encoded, prompts in all).
+
+    Returns:
+        The bundle, opened.
+
+    Raises:
+        VocabularyError, CheckpointError, UsageError: About the options, before anything is made.
+        OutputError: `out` cannot be written.
+        ParityError: The exported graph departs from torch; nothing is written.
+    """
+    options = options or ExportOptions()
+    note = note or _silent
+    if not isinstance(vocabulary, Vocabulary):
+        vocabulary = Vocabulary.load(vocabulary)
+    rejection = options.rejection.fit(len(vocabulary))
+    with BundleWriter(out, overwrite=overwrite) as writer:
+        subject = load_subject(vocabulary, options, note=note, progress=progress)
+        choice = _choose_slots(subject, rejection, options.slots_from, note)
+        if choice is not None:
+            rejection = replace(rejection, slots=choice.slots)
+        graph = subject.freeze(rejection, options.all_outputs)
+        facts = describe(subject, rejection=rejection, outputs=graph.outputs)
+        _write_graph(writer, graph, graph_metadata(facts, vocabulary), note)
+        parity = _compare(writer, graph, subject, note)
+        write_json(writer.path("vocabulary.json"), vocabulary.to_json())
+        return Bundle.open(writer.finish(_complete(facts, parity, choice)))
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+def _choose_slots(
+    subject: Subject, rejection: Rejection, source: str | None, note: Note
+) -> SlotChoice | None:
+    if source is None or rejection.mode != "slots":
+        return None
+    note(f"choosing slots from {source}")
+    probe = subject.freeze(Rejection("dynamic", topk=rejection.topk), ALWAYS)
+    counts = measure_counts(probe, source)
+    choice = choose_slots(counts, topk=rejection.topk, categories=len(subject.vocabulary))
+    slots = ",".join(map(str, choice.slots))
+    note(
+        f"slots {slots} chosen from {len(counts)} pictures; "
+        f"{100 * choice.overflow:.1f} % of them would overflow"
+    )
+    return choice
+
+
+def _write_graph(writer: BundleWriter, graph: FrozenSed, facts: dict[str, str], note: Note) -> None:
+    note("tracing the graph")
+    onnx_ir, onnx = require("onnx_ir", extra="export"), require("onnx", extra="export")
+    frame = torch.from_numpy(_frames()[0])
+    model = trace(graph, frame[None], outputs=graph.outputs, metadata=facts)
+    path = writer.path(GRAPH_FILE)
+    onnx_ir.save(model, path, external_data=DATA_FILE)
+    del model
+    onnx.checker.check_model(str(path))
+
+
+def _frames() -> list[Frame]:
+    return [render_street(seed=s, height=h, width=w).image for h, w, s in _FRAMES]
+
+
+def _compare(
+    writer: BundleWriter, graph: FrozenSed, subject: Subject, note: Note
+) -> list[FrameParity]:
+    note("comparing the graph with torch")
+    frames = _frames()
+    answers = run_graph(writer.path(GRAPH_FILE), frames)
+    parities: list[FrameParity] = []
+    for frame, answer in zip(frames, answers, strict=True):
+        expected = _run_torch(graph, frame)
+        published = _run_published(graph, subject, frame, expected["counts"])
+        traced = not parities
+        parities.append(compare_frame(answer, expected, traced=traced, published=published))
+        if traced:
+            _write_reference(writer, {**expected, "frame": frame, "labels": expected["labels"][0]})
+    require_parity(parities)
+    return parities
+
+
+def _run_torch(graph: FrozenSed, frame: Frame) -> dict[str, NDArray[Any]]:
+    with torch.inference_mode():
+        outputs = graph(torch.from_numpy(frame)[None])
+    return {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
+
+
+def _run_published(
+    graph: FrozenSed, subject: Subject, frame: Frame, counts: NDArray[np.int32]
+) -> NDArray[np.int64] | None:
+    rejection = graph.rejection
+    if rejection.slots is not None and bool((counts > np.array(rejection.slots)).any()):
+        return None  # an overflowing frame has another answer, and says so
+    topk = None if rejection.mode == "none" else rejection.topk
+    return published_labels(
+        subject.model, subject.embeddings, subject.vocabulary, frame, size=graph.size, topk=topk
+    )
+
+
+def _write_reference(writer: BundleWriter, arrays: dict[str, NDArray[Any]]) -> None:
+    for name in _REFERENCE:
+        array = np.ascontiguousarray(arrays[name])
+        with writer.path(f"reference/{name}.npy").open("wb") as stream:
+            np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
+def _complete(
+    facts: dict[str, Any], parity: Sequence[FrameParity], choice: SlotChoice | None
+) -> dict[str, Any]:
+    """Add to the facts about the model what this export did and measured."""
+    rejection = dict(facts["rejection"])
+    if choice is not None:
+        rejection["measured"] = choice.to_json()
+    versions = {name: metadata.version(name) for name in _PACKAGES}
+    return {
+        **facts,
+        "created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "rejection": rejection,
+        "graph": {"file": GRAPH_FILE, "external_data": [DATA_FILE], "opset": OPSET},
+        "reference": {
+            **{name: f"reference/{name}.npy" for name in _REFERENCE},
+            "min_label_agreement": MIN_LABEL_AGREEMENT,
+        },
+        "parity": {"against": "torch", "frames": [asdict(frame) for frame in parity]},
+        "versions": {
+            "edge-ovss": VERSION,
+            "python": platform.python_version(),
+            **versions,
+        },
+    }

@@ -1,0 +1,156 @@
+"""Hold an exported graph against torch before anything is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from edge_ovss._optional import require
+from edge_ovss.errors import ParityError
+from edge_ovss.models.sed.model import Sed, published_rejection
+from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
+
+# Float32 graphs: what the published reference answers are held to as well.
+MAX_SCORE_ERROR = 1e-3
+MIN_LABEL_AGREEMENT = 0.999
+
+
+@dataclass(frozen=True)
+class FrameParity:
+    """One frame through the graph and through torch.
+
+    Attributes:
+        size: (height, width) of the frame.
+        traced: Whether this is the frame that the graph was traced with.
+        label_agreement: Share of pixels with the same label as the same graph in torch.
+        score_error: Relative L2 of the scores, None where they are not an output.
+        survivors_equal: Whether the same categories are alive and the counts are equal.
+        published_agreement: Share of pixels with the same label as the published order of
+            operations in torch, None where slots overflowed or it was not asked for.
+    """
+
+    size: tuple[int, int]
+    traced: bool
+    label_agreement: float
+    score_error: float | None
+    survivors_equal: bool
+    published_agreement: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything that was compared is close enough."""
+        return (
+            self.label_agreement >= MIN_LABEL_AGREEMENT
+            and (self.score_error is None or self.score_error <= MAX_SCORE_ERROR)
+            and self.survivors_equal
+            and (self.published_agreement or 1.0) >= MIN_LABEL_AGREEMENT
+        )
+
+
+def run_graph(path: Path, frames: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[Any]]]:
+    """Run an ONNX file on frames with ONNX Runtime on the CPU; outputs by name."""
+    ort = require("onnxruntime", extra="export")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    answers = [session.run(names, {"frame": frame[None]}) for frame in frames]
+    return [dict(zip(names, answer, strict=True)) for answer in answers]
+
+
+def published_labels(
+    model: Sed,
+    embeddings: TextEmbeddings,
+    vocabulary: Vocabulary,
+    frame: NDArray[np.uint8],
+    *,
+    size: tuple[int, int],
+    topk: int | None,
+) -> NDArray[np.int64]:
+    """Segment a frame by the published order of operations, in torch.
+
+    Args:
+        model: The model.
+        embeddings: Text embeddings.
+        vocabulary: What the labels mean.
+        frame: uint8 [H, W, 3] RGB.
+        size: (height, width) inside the network.
+        topk: k of the rejection; None for no rejection.
+
+    Returns:
+        int64 [H, W], output indices.
+    """
+    picture = model.spec.picture
+    image = torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float()
+    mean, std = torch.tensor(picture.mean), torch.tensor(picture.std)
+    image = (image - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
+    image = F.interpolate(image, size=size, mode="bilinear", align_corners=False)
+    with torch.inference_mode():
+        if topk is None:
+            scores = model(image, embeddings)[0].sigmoid()
+        else:
+            scores, _ = published_rejection(model, image, embeddings, topk=topk)
+        resized = F.interpolate(
+            scores[None], size=frame.shape[:2], mode="bilinear", align_corners=False
+        )
+    best = resized[0].argmax(0)
+    return torch.tensor(vocabulary.output_map)[best].numpy()
+
+
+def compare_frame(
+    answer: Mapping[str, NDArray[Any]],
+    expected: Mapping[str, NDArray[Any]],
+    *,
+    traced: bool,
+    published: NDArray[np.int64] | None,
+) -> FrameParity:
+    """Compare the outputs of a graph for one frame with those of torch."""
+    labels = answer["labels"]
+    error = None
+    if "scores" in answer:
+        error = relative_error(answer["scores"], expected["scores"])
+    survivors = all(np.array_equal(answer[key], expected[key]) for key in ("alive", "counts"))
+    agreement = None if published is None else float((labels[0] == published).mean())
+    return FrameParity(
+        size=(labels.shape[1], labels.shape[2]),
+        traced=traced,
+        label_agreement=float((labels == expected["labels"]).mean()),
+        score_error=error,
+        survivors_equal=survivors,
+        published_agreement=agreement,
+    )
+
+
+def relative_error(given: NDArray[Any], expected: NDArray[Any]) -> float:
+    """‖given − expected‖ / ‖expected‖ in float64; infinite where `given` is not finite."""
+    if not np.isfinite(given).all():
+        return float("inf")
+    difference = given.astype(np.float64) - expected
+    norm = float(np.linalg.norm(expected.astype(np.float64)))
+    return float(np.linalg.norm(difference)) / max(norm, float(np.finfo(np.float64).tiny))
+
+
+def require_parity(frames: Sequence[FrameParity]) -> None:
+    """Refuse a graph that departs from torch, or one that was compared on nothing.
+
+    Raises:
+        ParityError: With the numbers of the first frame that failed.
+    """
+    if not frames:
+        message = "The exported graph was compared with torch on no frame at all."
+        raise ParityError(message)
+    for frame in frames:
+        if not frame.passed:
+            message = (
+                f"The exported graph departs from torch: {asdict(frame)}; expected label "
+                f"agreement of at least {MIN_LABEL_AGREEMENT}, a score error of at most "
+                f"{MAX_SCORE_ERROR} and equal survivors. Nothing was written."
+            )
+            raise ParityError(message, hint="Please report this with the model and the vocabulary.")

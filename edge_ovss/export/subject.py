@@ -1,0 +1,76 @@
+"""The thing that is exported: a filled model, a vocabulary and its embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_ovss.errors import VocabularyError
+from edge_ovss.export.frozen_sed import FrozenSed
+from edge_ovss.export.options import ExportOptions
+from edge_ovss.export.rejection import Rejection
+from edge_ovss.models import load_model
+from edge_ovss.models.sed.model import Sed
+from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
+
+Note = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model with a vocabulary, at one picture size.
+
+    Attributes:
+        model: Filled, in eval mode.
+        vocabulary: T categories.
+        embeddings: Their text embeddings.
+        size: (height, width) inside the network.
+    """
+
+    model: Sed
+    vocabulary: Vocabulary
+    embeddings: TextEmbeddings
+    size: tuple[int, int]
+
+    def freeze(self, rejection: Rejection, outputs: tuple[str, ...]) -> FrozenSed:
+        """Return the graph with a rejection that is already fitted to T."""
+        graph = FrozenSed(
+            self.model,
+            embeddings=self.embeddings,
+            vocabulary=self.vocabulary,
+            rejection=rejection,
+            size=self.size,
+            outputs=outputs,
+        )
+        return graph.eval()
+
+
+def load_subject(
+    vocabulary: Vocabulary, options: ExportOptions, *, note: Note, progress: Progress | None
+) -> Subject:
+    """Load the model, and encode the words or read their embedding pack."""
+    note(f"loading {options.model}")
+    model: Sed = load_model(
+        options.model, checkpoint=options.checkpoint, weights=options.weights, seed=options.seed
+    )
+    size = options.size_for(model.spec.picture)
+    if options.embeddings is not None:
+        return Subject(model, vocabulary, _pack(Path(options.embeddings), vocabulary, model), size)
+    note(f"encoding {len(vocabulary)} categories x {len(model.spec.templates)} templates")
+    return Subject(model, vocabulary, model.encode_text(vocabulary, progress=progress), size)
+
+
+def _pack(path: Path, vocabulary: Vocabulary, model: Sed) -> TextEmbeddings:
+    found = TextEmbeddings.load(path)
+    found.require_match(vocabulary)
+    expected = (len(model.spec.templates), int(model.clip_model.text_projection.shape[1]))
+    if found.array.shape[1:] != expected:
+        message = (
+            f"Embedding pack '{path}' holds {found.array.shape[1]} templates of "
+            f"{found.array.shape[2]} numbers; '{model.spec.name}' expects {expected[0]} of "
+            f"{expected[1]}."
+        )
+        raise VocabularyError(message, hint=f"It was made for '{found.text_tower}'.")
+    return found
