@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from edge_ovss.vocabulary.builtin import builtin_about, builtin_names
 from edge_ovss.vocabulary.embeddings import TextEmbeddings
-from edge_ovss.vocabulary.lint import Finding, lint
+from edge_ovss.vocabulary.linting import Finding, lint
 from edge_ovss.vocabulary.vocabulary import Category, Vocabulary
 
 __all__ = [

@@ -15,7 +15,7 @@ import numpy.typing
 
 from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary.vocabulary import Vocabulary
-from edge_ovss.vocabulary.words import digest
+from edge_ovss.vocabulary.words import digest, located
 
 NORM_TOLERANCE = 1e-2
 _FIELDS = ("vocabulary_sha256", "templates_sha256", "text_tower", "text_tower_sha256")
@@ -75,7 +75,8 @@ class TextEmbeddings:
 
         header, array = read_pack(path)
         fields = {field: header[field] for field in _FIELDS}
-        return cls(array=array, prompts=tuple(header["prompts"]), **fields)
+        with located(f"'{os.fspath(path)}'"):
+            return cls(array=array, prompts=tuple(header["prompts"]), **fields)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the pack as `.npz`, whole or not at all; an existing file is replaced.
@@ -98,7 +99,7 @@ class TextEmbeddings:
         if self.vocabulary_sha256 == vocabulary.sha256 and self.prompts == vocabulary.prompts:
             return
         message = f"The embeddings do not fit the vocabulary '{vocabulary.name}': "
-        hint = f"Make them again: edge-ovss vocab encode {vocabulary.name} --model MODEL --out FILE"
+        hint = "Encode this vocabulary: edge-ovss vocab encode VOCABULARY --model NAME --out FILE"
         raise VocabularyError(message + self._difference(vocabulary), hint=hint)
 
     def _difference(self, vocabulary: Vocabulary) -> str:

@@ -39,6 +39,7 @@ def write_pack(path: str | os.PathLike[str], header: dict[str, object], array: A
     """
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    array = numpy.ascontiguousarray(array)
     content = json.dumps({"schema": SCHEMA, **header}, ensure_ascii=True).encode("ascii")
     try:
         with temporary.open("wb") as file:

@@ -1,0 +1,78 @@
+"""Lint: what looks like a slip is reported and nothing is mended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge_ovss.vocabulary import Vocabulary, builtin_names, lint
+
+
+def _messages(*names: str) -> list[tuple[str, int, str]]:
+    return [(each.level, each.index, each.message) for each in lint(Vocabulary.from_names(names))]
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "message"),
+    [
+        ("bed ", "note", "begins or ends with white space"),
+        (" bed", "note", "begins or ends with white space"),
+        ("bed\t", "note", "begins or ends with white space"),
+        ("sports  ball", "note", "white space other than single spaces"),
+        ("sports\u00a0ball", "note", "white space other than single spaces"),
+        ("a , b", "note", "'a ' begins or ends"),
+        ("window,windowpane", "warning", "comma without a space"),
+        ("window,", "warning", "comma without a space"),
+        ("x" * 71, "warning", "has 71 characters"),
+        ("traffic_light", "warning", "underscore"),
+        ("12: wall", "warning", "begins with a number"),
+        ("12", "warning", "begins with a number"),
+        ("zero\u200bwidth", "warning", "invisible"),
+        ("straße", "note", "outside ASCII"),
+        ("a, b, A", "warning", "the synonym 'a' stands twice"),
+    ],
+)
+def test_lint_reports(text: str, level: str, message: str) -> None:
+    (finding,) = [each for each in _messages("road", text) if message in each[2]]
+    assert finding[:2] == (level, 1)
+
+
+@pytest.mark.parametrize("text", ["traffic light", "x" * 70, "3.5 inch disk", "747 jet", "a; b"])
+def test_lint_leaves_good_names_alone(text: str) -> None:
+    assert _messages("road", text) == []
+
+
+def test_lint_names_categories_that_differ_in_form_only() -> None:
+    assert _messages("Road", "car", "road ")[-1] == (
+        "warning",
+        2,
+        "the same as category 0 but for case or white space.",
+    )
+
+
+def test_lint_names_a_synonym_of_two_categories_once() -> None:
+    assert _messages("blind, screen", "sky", "door, Screen") == [
+        ("warning", 2, "the synonym 'screen' is also in category 0 ('blind, screen')."),
+    ]
+
+
+def test_lint_names_outputs_that_look_alike() -> None:
+    base = Vocabulary.from_names(["road", "car"])
+    first, second = base.categories
+    same = replace(base, categories=(first, replace(second, color=first.color)))
+    (finding,) = lint(same)
+    assert (finding.level, finding.index, finding.text) == ("note", 1, "car")
+    assert "also that of output 0" in finding.message
+
+
+def test_lint_of_the_published_lists() -> None:
+    counts = {name: len(lint(Vocabulary.load(name))) for name in builtin_names()}
+    assert counts.pop("ade847") >= 41  # synonyms that two categories share
+    assert counts.pop("ade150") == 1  # "bed "
+    assert set(counts.values()) == {0}
+
+
+def test_findings_come_in_the_order_of_the_categories() -> None:
+    indices = [each.index for each in lint(Vocabulary.load("ade847"))]
+    assert indices == sorted(indices)
