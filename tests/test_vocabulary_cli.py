@@ -18,11 +18,6 @@ from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 GUIDE = Path(__file__).parents[1] / "docs" / "vocabularies.md"
 
 
-@pytest.fixture(autouse=True)
-def _only_this_verb(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edge_ovss.cli, "VERBS", ("vocab",))
-
-
 def _run(*args: str) -> int:
     return edge_ovss.cli.main(["vocab", *args])
 
