@@ -41,11 +41,12 @@ class Grid:
     entry_width: int
     line: int
     margin: int
+    gap: int
 
     @property
     def width(self) -> int:
         """Least width of the legend."""
-        return self.columns * self.entry_width + (self.columns + 1) * self.margin
+        return self.columns * (self.entry_width + self.gap) - self.gap + 2 * self.margin
 
     @property
     def height(self) -> int:
@@ -68,7 +69,7 @@ def draw_legend(entries: Sequence[Entry], *, height: int, width: int) -> NDArray
     strip = np.full((*shape, 3), PAPER, np.uint8)
     for index, entry in enumerate(entries):
         column, row = divmod(index, grid.rows)
-        x = grid.margin + column * (grid.entry_width + grid.margin)
+        x = grid.margin + column * (grid.entry_width + grid.gap)
         _draw_entry(strip, entry, grid, lettering, (x, grid.margin + row * grid.line))
     return strip
 
@@ -76,17 +77,17 @@ def draw_legend(entries: Sequence[Entry], *, height: int, width: int) -> NDArray
 def _grid(entries: Sequence[Entry], lettering: Lettering, *, width: int) -> Grid:
     """Lay the entries out in as many columns as `width` holds; 0 means one column."""
     capital = lettering.capital
-    margin = round(1.6 * capital)
+    margin, gap = round(1.6 * capital), round(3.4 * capital)
     names = max((lettering.width(entry.name) for entry in entries), default=0)
     names = min(names, round(22 * capital))
     entry_width = _swatch(capital) + names + lettering.width("100.0 %") + round(1.9 * capital)
-    fitting = max(1, (width - margin) // (entry_width + margin))
+    fitting = max(1, (width - 2 * margin + gap) // (entry_width + gap))
     rows = max(1, math.ceil(len(entries) / fitting))
     columns = max(1, math.ceil(len(entries) / rows))
     if width:  # spread the columns over the whole strip
-        entry_width = max(entry_width, (width - (columns + 1) * margin) // columns)
-        entry_width = min(entry_width, round(34 * capital))
-    return Grid(columns, rows, entry_width, round(2.15 * capital), margin)
+        spread = (width - 2 * margin + gap) // columns - gap
+        entry_width = max(entry_width, min(spread, round(24 * capital)))
+    return Grid(columns, rows, entry_width, round(2.15 * capital), margin, gap)
 
 
 def _swatch(capital: float) -> int:
