@@ -1,0 +1,112 @@
+"""Frames come in order, under names that cannot collide, from every kind of source."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_ovss.errors import InputError, PictureError, UsageError
+from edge_ovss.runtime.pictures import write_picture
+from edge_ovss.runtime.sources import open_source
+
+cv2: Any = pytest.importorskip("cv2")
+
+
+def put(folder: Path, *names: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for index, name in enumerate(names):
+        write_picture(folder / name, np.full((2, 3, 3), index, np.uint8))
+
+
+def test_a_picture_is_one_frame(tmp_path: Path) -> None:
+    put(tmp_path, "a.b.png")
+    frames = list(open_source(str(tmp_path / "a.b.png")))
+    assert [frame.name for frame in frames] == ["a.b"]
+    assert frames[0].image.shape == (2, 3, 3)
+
+
+def test_a_folder_is_sorted_and_only_its_pictures(tmp_path: Path) -> None:
+    put(tmp_path / "in", "b.png", "a.PNG", "c.jpg")
+    (tmp_path / "in" / "notes.txt").write_text("x")
+    put(tmp_path / "in" / "deeper", "d.png")
+    frames = list(open_source(str(tmp_path / "in")))
+    assert [frame.name for frame in frames] == ["a", "b", "c"]
+
+
+def test_names_that_would_collide_keep_their_suffix(tmp_path: Path) -> None:
+    put(tmp_path / "in", "a.jpg", "a.png", "a.jpg.png", "b.png", "B.jpg", "c.png")
+    names = [frame.name for frame in open_source(str(tmp_path / "in"))]
+    assert len({name.casefold() for name in names}) == 6
+    assert "c" in names
+    assert {"a.jpg", "a.png"} <= set(names)
+
+
+def test_a_bad_picture_does_not_end_the_folder(tmp_path: Path) -> None:
+    put(tmp_path / "in", "a.png", "c.png")
+    (tmp_path / "in" / "b.png").write_text("no picture")
+    frames = list(open_source(str(tmp_path / "in")))
+    with pytest.raises(PictureError):
+        _ = frames[1].image
+    assert frames[2].image.shape == (2, 3, 3)
+
+
+def test_sources_that_are_not_there_say_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        open_source(str(tmp_path / "nothing"))
+    with pytest.raises(InputError, match="no pictures"):
+        open_source(str(tmp_path))
+    with pytest.raises(InputError, match="cannot be opened"):
+        open_source("/dev/video987")
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("gopher://x", "'gopher://'"),
+        ("synthetic://city", "no synthetic source 'city'"),
+        ("synthetic://street?counts=2", "no option 'counts'"),
+        ("synthetic://street?count=0", "at least 1"),
+        ("synthetic://street?count=", "at least 1"),
+        ("synthetic://street?seed=-1", "at least 0"),
+        ("synthetic://street?size=360", "height x width"),
+        ("synthetic://street?size=0x480", "height x width"),
+    ],
+)
+def test_wrong_addresses_are_wrong_use(spec: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        open_source(spec)
+
+
+def test_streets_are_drawn_to_order() -> None:
+    pytest.importorskip("edge_ovss.runtime.street")
+    frames = list(open_source("synthetic://street?count=2&seed=7&size=64x96"))
+    assert [frame.name for frame in frames] == ["street-0007", "street-0008"]
+    assert frames[0].image.shape == (64, 96, 3)
+    assert frames[0].image.dtype == np.uint8
+    assert not np.array_equal(frames[0].image, frames[1].image)
+    again = next(open_source("synthetic://street?count=1&seed=8&size=64x96"))
+    assert np.array_equal(again.image, frames[1].image)
+
+
+def test_a_video_gives_its_frames_in_rgb(tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (32, 16))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write MJPG")
+    for _ in range(3):
+        writer.write(np.full((16, 32, 3), (0, 0, 240), np.uint8))
+    writer.release()
+    frames = list(islice(open_source(str(path)), 5))
+    assert [frame.name for frame in frames] == ["a-000000", "a-000001", "a-000002"]
+    assert frames[0].image.shape == (16, 32, 3)
+    assert frames[0].image[0, 0, 0] > 200 > 40 > frames[0].image[0, 0, 2]
+
+
+def test_a_video_that_is_none_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("no video")
+    with pytest.raises(InputError, match="cannot be opened"):
+        list(open_source(str(tmp_path / "a.mp4")))
