@@ -12,10 +12,11 @@ from edge_ovss._optional import require
 
 Colour = tuple[int, int, int]
 
-# Height of a capital of Hershey Duplex at scale 1, and of OpenCV 5's "sans" by its size.
+# Height of a capital of the Hershey fonts at scale 1, and of OpenCV 5's "sans" by its size.
 _HERSHEY_CAPITAL = 22.0
 _SANS_CAPITAL = 0.70
 _WEIGHT = 430
+_SMALL = 13.0
 
 
 class Lettering:
@@ -41,8 +42,7 @@ class Lettering:
             empty = (0, 0)
             box = cv2.getTextSize(empty, text, empty, self._font, self._points, _WEIGHT)
             return int(box[0] + box[2])
-        face = cv2.FONT_HERSHEY_DUPLEX
-        size, _ = cv2.getTextSize(to_ascii(text), face, self._scale, self._stroke)
+        size, _ = cv2.getTextSize(to_ascii(text), self._face, self._scale, self._stroke)
         return int(size[0])
 
     def fit(self, text: str, width: int) -> str:
@@ -61,12 +61,18 @@ class Lettering:
         if self._font is not None:
             cv2.putText(image, text, at, ink, self._font, self._points, _WEIGHT)
             return
-        face = cv2.FONT_HERSHEY_DUPLEX
-        cv2.putText(image, to_ascii(text), at, face, self._scale, ink, self._stroke, cv2.LINE_AA)
+        words, scale, stroke = to_ascii(text), self._scale, self._stroke
+        cv2.putText(image, words, at, self._face, scale, ink, stroke, cv2.LINE_AA)
 
     @property
     def _points(self) -> int:
         return max(1, round(self.capital / _SANS_CAPITAL))
+
+    @property
+    def _face(self) -> int:
+        # Duplex draws every stroke twice, which is too bold for small letters.
+        small = self.capital < _SMALL
+        return int(self._cv2.FONT_HERSHEY_SIMPLEX if small else self._cv2.FONT_HERSHEY_DUPLEX)
 
     @property
     def _scale(self) -> float:
