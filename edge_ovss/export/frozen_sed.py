@@ -65,7 +65,7 @@ class FrozenSed(nn.Module):
         self.rejection = rejection
         self.size = size
         self.outputs = outputs
-        self.labels_dtype = torch.uint8 if len(vocabulary.outputs) <= 256 else torch.uint16
+        self.labels_dtype = torch.uint8 if len(vocabulary.outputs) <= 255 else torch.uint16
         text = F.normalize(torch.from_numpy(embeddings.array), dim=-1)
         self.categories, self.templates, _ = text.shape
         self.register_buffer("text", text.flatten(0, 1).t().contiguous())

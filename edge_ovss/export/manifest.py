@@ -17,7 +17,7 @@ def describe(subject: Subject, *, rejection: Rejection, outputs: tuple[str, ...]
     """Facts of the manifest that do not depend on the files (docs/bundle.md)."""
     spec, vocabulary, embeddings = subject.model.spec, subject.vocabulary, subject.embeddings
     height, width = subject.size
-    few = len(vocabulary.outputs) <= 256
+    few = len(vocabulary.outputs) <= 255
     return {
         "schema": SCHEMA,
         "tool": {"name": "edge-ovss", "version": VERSION},
