@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edge_ovss.cli import main
+from edge_ovss.cli.run import _enough as enough
 from edge_ovss.runtime import answers, writing
 from edge_ovss.runtime.pictures import read_picture, write_picture
 
@@ -128,8 +129,13 @@ def test_overflow_is_reported_with_what_to_do(
     assert main([*arguments, "--quiet"]) == 0
     printed = capsys.readouterr().err
     assert "counts up to 9,4,2, slots 4,4,4" in printed
-    assert "--slots 9,4,4" in printed
+    assert "--slots 9,9,9" in printed
     assert json.loads((tmp_path / "out" / "a.json").read_text())["overflow"] is True
+
+
+def test_slots_advised_after_an_overflow_allow_for_what_it_hid() -> None:
+    assert enough([5, 9, 3], [8, 4, 4]) == [8, 9, 9]
+    assert enough([5, 4, 6], [8, 4, 4]) == [8, 4, 6]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,8 +54,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _lines(rows: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"{name:<13} {value}".rstrip() for name, value in rows)
+def _lines(rows: Sequence[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
 
 
 def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
@@ -79,7 +80,9 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         ("files", f"{len(manifest.files)}, {total / 2**20:.1f} MiB, " + _verified(verified)),
     ]
     rows += [(f"licence {part}", str(name)) for part, name in manifest.licenses.items()]
-    rows += [(f"parity {name}", json.dumps(value)) for name, value in manifest.parity.items()]
+    rows += [
+        (f"parity {name}", _short(json.dumps(value))) for name, value in manifest.parity.items()
+    ]
     return rows + _graph_rows(bundle.graph, bundle.graph_path)
 
 

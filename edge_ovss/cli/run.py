@@ -116,10 +116,12 @@ def _finish(
     over = [answer for answer in answers if answer["overflow"]]
     if over:
         most = [max(column) for column in zip(*(item["counts"] for item in over), strict=True)]
+        slots = over[0]["slots"]
         console.warn(
             f"in {len(over)} of {len(answers)} frames more categories wanted to stay than there "
-            f"are slots (counts up to {_numbers(most)}, slots {_numbers(over[0]['slots'])}); "
-            f"the weakest were dropped. Export again with more: --slots {_advice(most, over[0])}"
+            f"are slots (counts up to {_numbers(most)}, slots {_numbers(slots)}); the weakest "
+            f"were dropped. Export again with --slots {_numbers(_enough(most, slots))}, which "
+            "surely suffices for these frames, or with --slots auto --calibration DIR"
         )
     if failures and not answers and len(failures) == 1:
         raise failures[0][1]
@@ -129,13 +131,22 @@ def _finish(
         total = len(failures) + len(answers)
         message = f"{len(failures)} of {total} pictures could not be used; see the warnings above."
         raise InputError(message, hint="Mend or remove them, and run again.")
-    console.note(f"Next: edge-ovss selftest {args.bundle} --backend {args.backend}")
+    backend = "" if args.backend == "auto" else f" --backend {args.backend}"
+    console.note(f"Next: edge-ovss selftest {args.bundle}{backend}")
 
 
-def _advice(most: list[int], answer: dict[str, Any]) -> str:
-    """Return slots with room for what was seen; a stage after an overflow may need more still."""
-    slots = answer["slots"]
-    return _numbers([max(pair) for pair in zip(most, slots, strict=False)])
+def _enough(counts: list[int], slots: list[int]) -> list[int]:
+    """Return slots that suffice for `counts` surely.
+
+    Counts after an overflow are of what the slots let through, so the true ones may be larger;
+    they cannot be larger than the count that overflowed.
+    """
+    enough: list[int] = []
+    bound = 0
+    for count, slot in zip(counts, slots, strict=False):
+        bound = max(bound, count if count > slot else 0)
+        enough.append(max(slot, bound))
+    return enough
 
 
 def _numbers(values: list[int]) -> str:
