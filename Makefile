@@ -1,0 +1,45 @@
+# Two commands do all set-up: `make demo` runs the main job, `make test` passes the tests.
+# Each makes its own virtual environment and needs neither a GPU nor a checkpoint.
+
+PYTHON ?= python3
+DEMO_ENV := .venv-demo
+TEST_ENV := .venv-test
+INSTALL := -m pip install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint types unit cpp clean
+
+demo: $(DEMO_ENV)/ready
+	rm -rf out/demo
+	$(DEMO_ENV)/bin/edge-ovss export --vocab ade150 --out out/demo/sed-tiny-ade150.ovss
+	$(DEMO_ENV)/bin/edge-ovss selftest out/demo/sed-tiny-ade150.ovss
+	$(DEMO_ENV)/bin/edge-ovss run out/demo/sed-tiny-ade150.ovss \
+		'synthetic://street?count=4' --out out/demo/pictures
+
+test: lint types unit
+
+lint: $(TEST_ENV)/ready
+	$(TEST_ENV)/bin/ruff check .
+	$(TEST_ENV)/bin/ruff format --check .
+
+types: $(TEST_ENV)/ready
+	$(TEST_ENV)/bin/mypy
+
+unit: $(TEST_ENV)/ready
+	$(TEST_ENV)/bin/python -m pytest
+
+# The C++ runtime: builds, and runs its own tests (Debian packages: see runtime/README.md).
+cpp: $(TEST_ENV)/ready
+	PYTHON=$(CURDIR)/$(TEST_ENV)/bin/python bash runtime/ci.sh
+
+$(DEMO_ENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DEMO_ENV)
+	$(DEMO_ENV)/bin/python $(INSTALL) --editable '.[export]'
+	touch $@
+
+$(TEST_ENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TEST_ENV)
+	$(TEST_ENV)/bin/python $(INSTALL) --editable '.[export,tensorrt-rtx,test]'
+	touch $@
+
+clean:
+	rm -rf $(DEMO_ENV) $(TEST_ENV) out build dist *.egg-info
