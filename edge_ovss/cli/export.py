@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_ovss.cli._console import Console
 from edge_ovss.errors import UsageError
 
+if TYPE_CHECKING:
+    from edge_ovss.export import Rejection
+
 SUMMARY = "freeze a vocabulary into a model and write a bundle"
 EMBEDDED_MODEL = "sed-tiny"
+# Listed here because asking edge_ovss.models would import torch; a test compares the two.
+MODELS = ("sed-base", "sed-large", "sed-tiny")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a built-in vocabulary (edge-ovss vocab list), a text or TOML file, or 'road, car'",
     )
     words.add_argument(
-        "--model", metavar="NAME", help=f"sed-base, sed-large, sed-tiny (default {EMBEDDED_MODEL})"
+        "--model", metavar="NAME", help=f"{', '.join(MODELS)} (default {EMBEDDED_MODEL})"
     )
     words.add_argument("--checkpoint", metavar="FILE|URL", help="published checkpoint of the model")
     words.add_argument("--weights", choices=("random", "embedded"), help="instead of a checkpoint")
@@ -40,12 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     graph.add_argument(
         "--reject",
         choices=("slots", "dynamic", "none"),
-        default="slots",
-        help="how categories that are not in the picture are dropped (default slots)",
+        help="how categories that are not in the picture are dropped "
+        "(default slots; models without rejection: none)",
     )
-    graph.add_argument(
-        "--topk", type=int, default=8, help="k of the rejection (default 8, as published)"
-    )
+    graph.add_argument("--topk", type=int, help="k of the rejection (default 8, as published)")
     graph.add_argument(
         "--slots",
         metavar="N,N,N|auto",
@@ -62,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help="labels[,scores][,confidence] (default labels)",
     )
+    graph.add_argument(
+        "--answer",
+        choices=("published", "fast"),
+        default="published",
+        help="SAN: resize masks, then sum (published, default), or sum, then resize (fast)",
+    )
     target = parser.add_argument_group("where")
     target.add_argument("--out", metavar="DIR", help="bundle to write (default MODEL-VOCAB.ovss)")
     target.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
@@ -71,13 +81,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Export, and print what came out and what to do next."""
     from edge_ovss.vocabulary import Vocabulary
 
-    rejection = _rejection_options(args)
+    slots = _slots(args)
     # The words are checked before torch is even imported: a typo should cost no time.
     vocabulary = Vocabulary.load(args.vocab)
     from edge_ovss._optional import require
 
     require("torch", extra="export")
-    from edge_ovss.export import ExportOptions, Rejection, export_bundle
+    from edge_ovss.export import ExportOptions, export_bundle
 
     model = args.model or EMBEDDED_MODEL
     options = ExportOptions(
@@ -87,9 +97,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
         seed=args.seed,
         embeddings=args.embeddings,
         size=parse_size(args.size),
-        rejection=Rejection(args.reject, topk=args.topk, slots=rejection),
+        rejection=_rejection(args, slots),
         outputs=tuple(name.strip() for name in args.outputs.split(",")),
         slots_from=args.calibration if args.slots == "auto" else None,
+        answer=args.answer,
     )
     out = Path(args.out or f"{model}-{vocabulary.name}.ovss")
     bundle = export_bundle(
@@ -120,7 +131,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def _rejection_options(args: argparse.Namespace) -> tuple[int, int, int] | None:
+def _slots(args: argparse.Namespace) -> tuple[int, int, int] | None:
     if args.slots == "auto" and not args.calibration:
         message = "--slots auto measures pictures, and --calibration names none."
         hint = "Give --calibration DIR, or --calibration 'synthetic://street?count=100'."
@@ -128,7 +139,7 @@ def _rejection_options(args: argparse.Namespace) -> tuple[int, int, int] | None:
     if args.calibration and args.slots != "auto":
         message = "--calibration is given without --slots auto; nothing would read the pictures."
         raise UsageError(message)
-    if args.slots == "auto" and args.reject != "slots":
+    if args.slots == "auto" and args.reject not in (None, "slots"):
         message = f"--slots auto is given with --reject {args.reject}."
         raise UsageError(message, hint="Slots go with --reject slots.")
     if args.slots in (None, "auto"):
@@ -139,6 +150,17 @@ def _rejection_options(args: argparse.Namespace) -> tuple[int, int, int] | None:
         raise UsageError(message, hint="For example --slots 64,48,32.")
     first, second, third = (int(part) for part in parts)
     return first, second, third
+
+
+def _rejection(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Rejection | None:
+    """Return what was asked for, or None where nothing was."""
+    from edge_ovss.export import Rejection
+    from edge_ovss.export.rejection import DEFAULT_TOPK
+
+    if args.reject is None and args.topk is None and args.slots is None:
+        return None
+    topk = DEFAULT_TOPK if args.topk is None else args.topk
+    return Rejection(args.reject or "slots", topk=topk, slots=slots)
 
 
 class _Line:

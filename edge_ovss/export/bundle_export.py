@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from edge_ovss._optional import require
 from edge_ovss._version import VERSION
@@ -24,13 +25,14 @@ from edge_ovss.export.compare import (
     require_parity,
     run_graph,
 )
-from edge_ovss.export.frozen_sed import FrozenSed
+from edge_ovss.export.family import PUBLISHED, FrozenGraph, family_export
 from edge_ovss.export.manifest import describe, graph_metadata
 from edge_ovss.export.options import ALWAYS, ExportOptions
 from edge_ovss.export.rejection import Rejection
 from edge_ovss.export.slots import SlotChoice, choose_slots, measure_counts
 from edge_ovss.export.subject import Note, Progress, Subject, load_subject
 from edge_ovss.export.trace import OPSET, trace
+from edge_ovss.models.registry import family_of
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.bundle_writer import BundleWriter
 from edge_ovss.runtime.street import render_street
@@ -78,7 +80,7 @@ def export_bundle(
     note = note or _silent
     if not isinstance(vocabulary, Vocabulary):
         vocabulary = Vocabulary.load(vocabulary)
-    rejection = options.rejection.fit(len(vocabulary))
+    rejection = _checked_rejection(options, len(vocabulary))
     with BundleWriter(out, overwrite=overwrite) as writer:
         subject = load_subject(vocabulary, options, note=note, progress=progress)
         choice = _choose_slots(subject, rejection, options.slots_from, note)
@@ -94,6 +96,12 @@ def export_bundle(
 
 def _silent(_: str) -> None:
     return None
+
+
+def _checked_rejection(options: ExportOptions, categories: int) -> Rejection:
+    family = family_export(family_of(options.model).name)
+    family.check_answer(options.answer, name=options.model)
+    return family.fit_rejection(options.rejection, name=options.model, categories=categories)
 
 
 def _choose_slots(
@@ -113,11 +121,14 @@ def _choose_slots(
     return choice
 
 
-def _write_graph(writer: BundleWriter, graph: FrozenSed, facts: dict[str, str], note: Note) -> None:
+def _write_graph(
+    writer: BundleWriter, graph: FrozenGraph, facts: dict[str, str], note: Note
+) -> None:
     note("tracing the graph")
     onnx_ir, onnx = require("onnx_ir", extra="export"), require("onnx", extra="export")
     frame = torch.from_numpy(_frames()[0])
-    model = trace(graph, frame[None], outputs=graph.outputs, metadata=facts)
+    module = cast(nn.Module, graph)
+    model = trace(module, frame[None], outputs=graph.outputs, metadata=facts)
     path = writer.path(GRAPH_FILE)
     onnx_ir.save(model, path, external_data=DATA_FILE)
     del model
@@ -129,7 +140,7 @@ def _frames() -> list[Frame]:
 
 
 def _compare(
-    writer: BundleWriter, graph: FrozenSed, subject: Subject, note: Note
+    writer: BundleWriter, graph: FrozenGraph, subject: Subject, note: Note
 ) -> list[FrameParity]:
     note("comparing the graph with torch")
     frames = _frames()
@@ -139,29 +150,34 @@ def _compare(
         expected = _run_torch(graph, frame)
         published = _run_published(graph, subject, frame, expected["counts"])
         traced = not parities
-        parities.append(compare_frame(answer, expected, traced=traced, published=published))
+        parity = compare_frame(
+            answer,
+            expected,
+            traced=traced,
+            published=published,
+            exact=subject.answer == PUBLISHED,
+        )
+        parities.append(parity)
         if traced:
             _write_reference(writer, {**expected, "frame": frame, "labels": expected["labels"][0]})
     require_parity(parities)
     return parities
 
 
-def _run_torch(graph: FrozenSed, frame: Frame) -> dict[str, NDArray[Any]]:
+def _run_torch(graph: FrozenGraph, frame: Frame) -> dict[str, NDArray[Any]]:
     with torch.inference_mode():
         outputs = graph(torch.from_numpy(frame)[None])
     return {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
 
 
 def _run_published(
-    graph: FrozenSed, subject: Subject, frame: Frame, counts: NDArray[np.int32]
+    graph: FrozenGraph, subject: Subject, frame: Frame, counts: NDArray[np.int32]
 ) -> NDArray[np.int64] | None:
     rejection = graph.rejection
     if rejection.slots is not None and bool((counts > np.array(rejection.slots)).any()):
         return None  # an overflowing frame has another answer, and says so
     topk = None if rejection.mode == "none" else rejection.topk
-    return published_labels(
-        subject.model, subject.embeddings, subject.vocabulary, frame, size=graph.size, topk=topk
-    )
+    return published_labels(subject, frame, topk=topk)
 
 
 def _write_reference(writer: BundleWriter, arrays: dict[str, NDArray[Any]]) -> None:

@@ -54,11 +54,13 @@ def describe(subject: Subject, *, rejection: Rejection, outputs: tuple[str, ...]
             "mean": list(spec.picture.mean),
             "std": list(spec.picture.std),
             "in_graph": True,
+            **subject.family.picture(spec),
         },
         "output": {
             "labels_dtype": "uint8" if few else "uint16",
             "outputs": list(outputs),
-            "scores": _scores_size(height, width) if "scores" in outputs else None,
+            "scores": _scores_size(subject) if "scores" in outputs else None,
+            "answer": subject.answer,
         },
         "rejection": {
             "mode": rejection.mode,
@@ -69,7 +71,11 @@ def describe(subject: Subject, *, rejection: Rejection, outputs: tuple[str, ...]
     }
 
 
-def _scores_size(height: int, width: int) -> dict[str, int]:
+def _scores_size(subject: Subject) -> dict[str, int]:
+    """Return the fixed size of the scores; {0, 0} where it is the frame's."""
+    if subject.family.scores_at_frame:
+        return {"height": 0, "width": 0}
+    height, width = subject.size
     return {"height": height // 4, "width": width // 4}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ovss.errors import UsageError
@@ -24,9 +24,10 @@ class ExportOptions:
         seed: Of random weights.
         embeddings: An embedding pack that replaces the text tower.
         size: (height, width) inside the network; None for the model's own.
-        rejection: Mode, k and slots.
+        rejection: Mode, k and slots; None for what the model's family does by default.
         outputs: Out of "labels", "scores", "confidence"; "alive" and "counts" always come along.
         slots_from: Source of pictures from which slots are chosen ("--slots auto"), or None.
+        answer: How labels are made of what the network says: "published", or, for SAN, "fast".
     """
 
     model: str = "sed-tiny"
@@ -35,9 +36,10 @@ class ExportOptions:
     seed: int = 0
     embeddings: str | Path | None = None
     size: tuple[int, int] | None = None
-    rejection: Rejection = field(default_factory=Rejection)
+    rejection: Rejection | None = None
     outputs: tuple[str, ...] = ("labels",)
     slots_from: str | None = None
+    answer: str = "published"
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.outputs if name not in (*ALWAYS, *OPTIONAL)]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge_ovss.errors import VocabularyError
-from edge_ovss.export.frozen_sed import FrozenSed
+from edge_ovss.export.family import PUBLISHED, FamilyExport, family_export
 from edge_ovss.export.options import ExportOptions
 from edge_ovss.export.rejection import Rejection
 from edge_ovss.models import load_model
-from edge_ovss.models.sed.model import Sed
+from edge_ovss.models.families import Model
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 Note = Callable[[str], None]
@@ -27,22 +28,30 @@ class Subject:
         vocabulary: T categories.
         embeddings: Their text embeddings.
         size: (height, width) inside the network.
+        answer: One of the answers of the model's family.
     """
 
-    model: Sed
+    model: Model
     vocabulary: Vocabulary
     embeddings: TextEmbeddings
     size: tuple[int, int]
+    answer: str = PUBLISHED
 
-    def freeze(self, rejection: Rejection, outputs: tuple[str, ...]) -> FrozenSed:
-        """Return the graph with a rejection that is already fitted to T."""
-        graph = FrozenSed(
+    @property
+    def family(self) -> FamilyExport:
+        """How the model's family is exported."""
+        return family_export(self.model.spec.family)
+
+    def freeze(self, rejection: Rejection, outputs: tuple[str, ...]) -> Any:  # noqa: ANN401
+        """Return the graph (a `FrozenGraph`) with a rejection that is already fitted to T."""
+        graph = self.family.freeze(
             self.model,
             embeddings=self.embeddings,
             vocabulary=self.vocabulary,
             rejection=rejection,
             size=self.size,
             outputs=outputs,
+            answer=self.answer,
         )
         return graph.eval()
 
@@ -52,20 +61,23 @@ def load_subject(
 ) -> Subject:
     """Load the model, and encode the words or read their embedding pack."""
     note(f"loading {options.model}")
-    model: Sed = load_model(
+    model: Model = load_model(
         options.model, checkpoint=options.checkpoint, weights=options.weights, seed=options.seed
     )
     size = options.size_for(model.spec.picture)
     if options.embeddings is not None:
-        return Subject(model, vocabulary, _pack(Path(options.embeddings), vocabulary, model), size)
+        pack = _pack(Path(options.embeddings), vocabulary, model)
+        return Subject(model, vocabulary, pack, size, options.answer)
     note(f"encoding {len(vocabulary)} categories x {len(model.spec.templates)} templates")
-    return Subject(model, vocabulary, model.encode_text(vocabulary, progress=progress), size)
+    embeddings = model.encode_text(vocabulary, progress=progress)
+    return Subject(model, vocabulary, embeddings, size, options.answer)
 
 
-def _pack(path: Path, vocabulary: Vocabulary, model: Sed) -> TextEmbeddings:
+def _pack(path: Path, vocabulary: Vocabulary, model: Model) -> TextEmbeddings:
     found = TextEmbeddings.load(path)
     found.require_match(vocabulary)
-    expected = (len(model.spec.templates), int(model.clip_model.text_projection.shape[1]))
+    size = family_export(model.spec.family).embedding_size(model)
+    expected = (len(model.spec.templates), size)
     if found.array.shape[1:] != expected:
         message = (
             f"Embedding pack '{path}' holds {found.array.shape[1]} templates of "

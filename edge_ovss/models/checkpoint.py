@@ -13,12 +13,8 @@ from torch import Tensor, nn
 
 from edge_ovss._optional import require
 from edge_ovss.errors import CheckpointError
+from edge_ovss.models.families import FAMILIES
 
-# Names that tell a family apart, whatever prefix stands before them.
-_FAMILY_MARKS = {
-    "sed": ("decoder_corr_guidance_projection.", "decoder1.cnext."),
-    "san": ("side_adapter_network.", "clip_rec_head."),
-}
 _SHOWN = 5
 
 
@@ -86,9 +82,9 @@ def _state_dict(document: object, path: Path) -> dict[str, Tensor]:
 def recognise_family(names: Iterable[str]) -> str | None:
     """Tell by parameter names which family a checkpoint belongs to, or None."""
     listed = list(names)
-    for family, marks in _FAMILY_MARKS.items():
-        if all(any(mark in name for name in listed) for mark in marks):
-            return family
+    for family in FAMILIES:
+        if all(any(mark in name for name in listed) for mark in family.marks):
+            return family.name
     return None
 
 

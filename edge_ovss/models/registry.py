@@ -3,59 +3,35 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from edge_ovss.errors import CheckpointError, UsageError
 from edge_ovss.models.checkpoint import file_sha256, load_into, read_checkpoint
 from edge_ovss.models.download import fetch_checkpoint
+from edge_ovss.models.families import FAMILIES, Family, Model
 from edge_ovss.models.random_weights import fill_randomly
-from edge_ovss.models.sed.build import PREFIX as SED_PREFIX
-from edge_ovss.models.sed.build import VARIANTS as SED_VARIANTS
-from edge_ovss.models.sed.build import build_sed
 from edge_ovss.models.spec import WeightsOrigin
-
-# A torch.nn.Module with `spec`, `origin`, `encode_text` and `forward`; one class per family.
-Model: TypeAlias = Any
 
 EMBEDDED = Path(__file__).parent / "weights"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """How one model is built and filled.
-
-    Attributes:
-        build: Returns the model with untrained weights, in eval mode.
-        family: "sed" or another family.
-        prefix: What its published parameter names begin with.
-        embedded: File of the weights that this package carries, if it carries any.
-    """
-
-    build: Callable[[], Model]
-    family: str
-    prefix: str
-    embedded: Path | None = None
-
-
-def _entries() -> dict[str, Entry]:
-    entries = {
-        name: Entry(build=partial(build_sed, name), family="sed", prefix=SED_PREFIX)
-        for name in SED_VARIANTS
-    }
-    tiny = entries["sed-tiny"]
-    entries["sed-tiny"] = Entry(
-        tiny.build, tiny.family, tiny.prefix, EMBEDDED / "sed_tiny.safetensors"
-    )
-    return entries
-
-
 def list_models() -> tuple[str, ...]:
     """Names of all models."""
-    return tuple(_entries())
+    return tuple(name for family in FAMILIES for name in family.models)
+
+
+def family_of(name: str) -> Family:
+    """Return the family of a model.
+
+    Raises:
+        UsageError: There is no such model; the message names those that there are.
+    """
+    for family in FAMILIES:
+        if name in family.models:
+            return family
+    close = difflib.get_close_matches(name, list_models(), n=3) or list_models()
+    message = f"Model '{name}' is unknown; expected one of: {', '.join(list_models())}."
+    raise UsageError(message, hint=f"Did you mean: {', '.join(close)}?")
 
 
 def load_model(
@@ -81,7 +57,7 @@ def load_model(
         UsageError: Unknown model, or options that contradict each other, or no weights at all.
         CheckpointError: The checkpoint cannot be read or does not fit.
     """
-    entry = _entry(name)
+    family = family_of(name)
     if checkpoint is not None and weights is not None:
         message = "Both a checkpoint and other weights were asked for; expected one of them."
         raise UsageError(message, hint="Drop --weights or --checkpoint.")
@@ -89,42 +65,41 @@ def load_model(
         message = f"Weights '{weights}' are unknown; expected 'random' or 'embedded'."
         raise UsageError(message, hint="A file is given with --checkpoint.")
     if weights == "random":
-        return _random(entry, seed)
+        return _random(family, name, seed)
     if checkpoint is not None:
-        return _filled(entry, name, fetch_checkpoint(checkpoint), source="checkpoint")
-    return _embedded(entry, name)
+        return _filled(family, name, fetch_checkpoint(checkpoint), source="checkpoint")
+    return _embedded(family, name)
 
 
-def _entry(name: str) -> Entry:
-    entries = _entries()
-    if name not in entries:
-        close = difflib.get_close_matches(name, entries, n=3) or list(entries)
-        message = f"Model '{name}' is unknown; expected one of: {', '.join(entries)}."
-        raise UsageError(message, hint=f"Did you mean: {', '.join(close)}?")
-    return entries[name]
-
-
-def _random(entry: Entry, seed: int) -> Model:
-    model = entry.build()
+def _random(family: Family, name: str, seed: int) -> Model:
+    model = family.build(name)
     fill_randomly(model, seed=seed)
     model.origin = WeightsOrigin("random", seed=seed)
     return model
 
 
-def _embedded(entry: Entry, name: str) -> Model:
-    if entry.embedded is None:
+def _embedded(family: Family, name: str) -> Model:
+    if name not in family.embedded:
         message = f"Model '{name}' needs weights; this package carries none for it."
         hint = "Give --checkpoint FILE, or --weights random --seed 0 for latency work."
         raise UsageError(message, hint=hint)
-    if not entry.embedded.is_file():
+    path = EMBEDDED / family.embedded[name]
+    if not path.is_file():
         message = f"The embedded weights of '{name}' are not installed."
         raise CheckpointError(message, hint="Use --weights random --seed 0, or --checkpoint FILE.")
-    return _filled(entry, name, entry.embedded, source="embedded")
+    return _filled(family, name, path, source="embedded")
 
 
-def _filled(entry: Entry, name: str, path: Path, *, source: str) -> Model:
+def _filled(family: Family, name: str, path: Path, *, source: str) -> Model:
     tensors = {key: value.float() for key, value in read_checkpoint(path).items()}
-    model = entry.build()
-    load_into(model, tensors, name=name, family=entry.family, prefix=entry.prefix)
+    model = family.build(name)
+    load_into(
+        model,
+        tensors,
+        name=name,
+        family=family.name,
+        prefix=family.prefix,
+        ignored=family.ignored,
+    )
     model.origin = WeightsOrigin(source, file=path.name, sha256=file_sha256(path))
     return model

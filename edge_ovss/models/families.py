@@ -1,0 +1,47 @@
+"""The model families: what must be known of one to build it, fill it and recognise it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from edge_ovss.models.sed import build as sed
+
+# A torch.nn.Module with `spec`, `origin`, `encode_text` and `forward`; one class per family.
+Model: TypeAlias = Any
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family (docs/adding-a-family.md).
+
+    Attributes:
+        name: "sed" and so on; `edge_ovss.export.family_NAME` says how it is exported.
+        models: Names of its models.
+        build: From one of these names to the model with untrained weights, in eval mode.
+        marks: Parts of parameter names that together occur in checkpoints of this family only.
+        prefix: What its published parameter names begin with.
+        ignored: Beginnings of names (behind the prefix) that a checkpoint may hold in addition.
+        embedded: File in `models/weights` by model, where this package carries weights.
+    """
+
+    name: str
+    models: tuple[str, ...]
+    build: Callable[[str], Model]
+    marks: tuple[str, ...]
+    prefix: str = ""
+    ignored: tuple[str, ...] = ()
+    embedded: Mapping[str, str] = field(default_factory=dict)
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        name="sed",
+        models=tuple(sed.VARIANTS),
+        build=sed.build_sed,
+        marks=("decoder_corr_guidance_projection.", "decoder1.cnext."),
+        prefix=sed.PREFIX,
+        embedded={"sed-tiny": "sed_tiny.safetensors"},
+    ),
+)
