@@ -1,1 +1,28 @@
-"""To be written."""
+"""Proof: data sets, mIoU, parity with torch, latency, gates, reports."""
+
+from edge_ovss.evaluation.dataset import Dataset, LabelRule, Sample
+from edge_ovss.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
+from edge_ovss.evaluation.gates import Gate, Verdict, check_gates, parse_gates, require_passed
+from edge_ovss.evaluation.layouts import LAYOUTS, Layout
+from edge_ovss.evaluation.metrics import PROTOCOLS, Scores, score_confusion
+from edge_ovss.evaluation.sources import open_dataset
+
+__all__ = [
+    "LAYOUTS",
+    "PROTOCOLS",
+    "Dataset",
+    "Evaluation",
+    "EvaluationOptions",
+    "Gate",
+    "LabelRule",
+    "Layout",
+    "Sample",
+    "Scores",
+    "Verdict",
+    "check_gates",
+    "evaluate",
+    "open_dataset",
+    "parse_gates",
+    "require_passed",
+    "score_confusion",
+]

@@ -1,0 +1,84 @@
+"""Look at a labelled data set: list the known layouts, or check one for the usual traps."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from edge_ovss.cli._console import Console
+from edge_ovss.errors import InputError
+
+if TYPE_CHECKING:
+    from edge_ovss.evaluation.data_check import DataReport
+
+SUMMARY = "list data set layouts, check a data set"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the actions of this verb."""
+    from edge_ovss.cli.eval import add_data_arguments
+
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    layouts = actions.add_parser("layouts", help="list the layouts that --layout takes")
+    check = actions.add_parser("check", help="look for wrong counts, ranges, sizes, bits, shifts")
+    for sub in (layouts, check):
+        # The outer parser has set these already; a default here would undo it.
+        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+        sub.add_argument("--quiet", action="store_true", default=argparse.SUPPRESS)
+    add_data_arguments(check)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Run one action."""
+    if args.action == "layouts":
+        return _layouts(console)
+    return _check(args, console)
+
+
+def _layouts(console: Console) -> int:
+    from edge_ovss.evaluation.layouts import LAYOUTS
+
+    lines = []
+    for layout in LAYOUTS.values():
+        count = " or ".join(map(str, layout.pictures)) or "any number of"
+        lines.append(f"{layout.name:<13} {count} pictures; {layout.about}")
+        for place in layout.places:
+            names = f", names in {place.names}" if place.names else ""
+            pattern = f"{place.pictures}/*{place.picture_ending}"
+            lines.append(f"{'':<13}   {pattern}  {place.labels}/*{place.label_ending}{names}")
+    console.result("\n".join(lines), [asdict(layout) for layout in LAYOUTS.values()])
+    return 0
+
+
+def _check(args: argparse.Namespace, console: Console) -> int:
+    from edge_ovss.cli.eval import open_data
+    from edge_ovss.evaluation.data_check import check_data
+
+    # Counts are a finding here, not a reason to stop.
+    expected, args.expect = args.expect, None
+    dataset = open_data(args, counted=False)
+    report = check_data(dataset, expected=expected, progress=console.progress)
+    console.result(_text(report), report.to_json())
+    errors = [finding for finding in report.findings if finding.severity == "error"]
+    if errors:
+        kinds = ", ".join(finding.kind for finding in errors)
+        message = f"Data set '{report.dataset}' must not be scored on: {kinds}."
+        raise InputError(message, hint="See the findings above; docs/evaluation.md explains them.")
+    console.note(f"Next: edge-ovss eval BUNDLE {args.data} --layout {args.layout}")
+    return 0
+
+
+def _text(report: DataReport) -> str:
+    sizes = ", ".join(f"{size} ({count})" for size, count in report.sizes)
+    total = sum(report.pixels.values())
+    lines = [
+        f"{report.dataset}: {report.pictures} pictures, "
+        f"{100 * report.ignored_share:.1f} % of pixels ignored",
+        f"sizes  {sizes} (height x width)",
+        *(f"  {name.strip():<24} {100 * n / total:6.2f} %" for name, n in report.pixels.items()),
+    ]
+    for finding in report.findings:
+        some = f" ({', '.join(finding.samples)})" if finding.samples else ""
+        lines.append(f"{finding.severity}: {finding.kind}: {finding.message}{some}")
+    return "\n".join(lines)

@@ -1,0 +1,147 @@
+"""Score a bundle on a labelled data set: mIoU and its relatives, from the bundle on this device."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_ovss.cli._console import Console
+from edge_ovss.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_ovss.evaluation.dataset import Dataset
+    from edge_ovss.evaluation.evaluate import Evaluation
+    from edge_ovss.runtime.segmenter import Segmenter
+
+SUMMARY = "score a bundle on a labelled data set (mIoU)"
+
+_LOSERS = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder that edge-ovss export wrote")
+    add_data_arguments(parser)
+    parser.add_argument("--backend", default="auto", metavar="NAME", help="default auto")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default all)")
+    parser.add_argument(
+        "--protocol", default="d2-main", metavar="NAME", help="d2-main (default) or d2-0.6+mmseg"
+    )
+    parser.add_argument(
+        "--preproc",
+        choices=("fast", "published"),
+        default="fast",
+        help="published: shortest edge to 640 first, labels at the original size (needs scores)",
+    )
+    parser.add_argument("--gate", metavar="LIST", help='for example "miou>=30,p99_ms<=50"')
+    parser.add_argument("--out", metavar="DIR", help="default BUNDLE/reports/eval-...")
+    parser.add_argument("--fresh", action="store_true", help="do not go on where a run stopped")
+
+
+def add_data_arguments(parser: argparse.ArgumentParser, *, positional: bool = True) -> None:
+    """Add the options that say which data set."""
+    parser.add_argument(
+        "data" if positional else "--data",
+        metavar="DATA",
+        help="root folder of the data set, or synthetic://street?count=4&seed=0&size=360x480",
+    )
+    parser.add_argument("--layout", metavar="NAME", help="edge-ovss data layouts lists them")
+    parser.add_argument("--classes", metavar="FILE", help="category names, one per line")
+    parser.add_argument(
+        "--ignore", metavar="N[,N]", help="numbers that mean 'not labelled' (default the layout's)"
+    )
+    parser.add_argument("--expect", type=int, metavar="N", help="how many pictures there must be")
+    parser.add_argument("--limit", type=int, metavar="N", help="a random subset of N pictures")
+    parser.add_argument("--seed", type=int, default=0, help="of the subset (default 0)")
+    parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="ignore the pixels of categories that the vocabulary has no word for",
+    )
+
+
+def open_data(args: argparse.Namespace, *, counted: bool = True) -> Dataset:
+    """Open the data set that the options name, counted (if `counted`) and limited.
+
+    Raises:
+        UsageError: An option is wrong.
+        InputError: The data set cannot be used.
+    """
+    from edge_ovss.evaluation.sources import open_dataset
+
+    ignore = None if args.ignore is None else _numbers(args.ignore)
+    if args.limit is not None and args.limit < 1:
+        message = f"Option --limit is {args.limit}; expected at least 1."
+        raise UsageError(message)
+    found = open_dataset(args.data, layout=args.layout, ignore=ignore, classes=args.classes)
+    whole = found.require_count(args.expect) if counted else found
+    return whole.take(args.limit, seed=args.seed)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        message = f"Option --ignore is '{text}'; expected numbers, such as 255 or 459,65535."
+        raise UsageError(message)
+    return tuple(int(part) for part in parts)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Score, print, and hold the gates."""
+    from edge_ovss.evaluation.evaluate import NUMBERS, EvaluationOptions, evaluate
+    from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
+    from edge_ovss.runtime.segmenter import Segmenter
+
+    gates = parse_gates(args.gate)
+    require_known(gates, NUMBERS)
+    options = EvaluationOptions(args.protocol, args.preproc, args.allow_missing, args.fresh)
+    dataset = open_data(args)
+    if dataset.subset:
+        console.note(f"{dataset.title}: only differences to the same subset mean something")
+    with Segmenter.open(args.bundle, backend=args.backend, threads=args.threads) as segmenter:
+        out = _out(args, segmenter, dataset)
+        evaluation = evaluate(segmenter, dataset, out, options, progress=console.progress)
+    verdicts = check_gates(gates, evaluation.numbers())
+    document = evaluation.to_json() | {
+        "out": str(out),
+        "gates": [verdict.to_json() for verdict in verdicts],
+    }
+    text = [_text(evaluation, dataset), *(verdict.text for verdict in verdicts), f"files  {out}"]
+    console.result("\n".join(text), document)
+    require_passed(verdicts)
+    console.note(f"Next: edge-ovss report {args.bundle}")
+    return 0
+
+
+def _out(args: argparse.Namespace, segmenter: Segmenter, dataset: Dataset) -> Path:
+    if args.out is not None:
+        return Path(args.out)
+    name = "street" if dataset.name.startswith("synthetic:") else dataset.name
+    return segmenter.bundle.path / "reports" / f"eval-{name}-{segmenter.backend}-{args.preproc}"
+
+
+def _text(evaluation: Evaluation, dataset: Dataset) -> str:
+    """Return the numbers for people, with the categories that do worst."""
+    scores = evaluation.scores.to_json(evaluation.options.protocol)
+    facts, total = evaluation.facts, evaluation.latency()["total"]
+    lines = [
+        f"{facts['model']} {facts['precision']} on {facts['backend']}, {dataset.title}, "
+        f"{len(evaluation.entries)} pictures, preprocessing {facts['preprocessing']}",
+        f"mIoU            {scores['miou']:.2f} ({facts['protocol']}: {facts['protocol_says']})",
+        f"  d2-main       {scores['miou_d2_main']:.2f}",
+        f"  d2-0.6+mmseg  {scores['miou_d2_06_mmseg']:.2f}",
+        f"pixel accuracy  {scores['pixel_accuracy']:.2f}",
+        f"mean accuracy   {scores['mean_accuracy']:.2f}",
+        f"fw IoU          {scores['fw_iou']:.2f}",
+        f"latency         p50 {total['p50']:.1f} ms, p99 {total['p99']:.1f} ms",
+        "worst           " + _worst(evaluation),
+    ]
+    return "\n".join(lines)
+
+
+def _worst(evaluation: Evaluation) -> str:
+    scores = evaluation.scores
+    present = [i for i in range(len(scores.names)) if scores.truth_pixels[i]]
+    worst = sorted(present, key=lambda index: float(scores.iou[index]))[:_LOSERS]
+    return ", ".join(f"{scores.names[i].strip()} {100 * scores.iou[i]:.1f}" for i in worst)

@@ -1,0 +1,128 @@
+"""Say which output of a bundle each category of a data set is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss.errors import InputError
+from edge_ovss.evaluation.confusion import IGNORED
+from edge_ovss.evaluation.dataset import Dataset
+from edge_ovss.vocabulary import Vocabulary
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Two tables into the categories that are scored.
+
+    Attributes:
+        names: The K categories that are scored.
+        truth: int32 [C], by category of the data set; `IGNORED` where it is left out. None: as is.
+        prediction: int32, by output of the bundle. None: as is.
+        left_out: Categories of the data set that the vocabulary has no word for.
+    """
+
+    names: tuple[str, ...]
+    truth: NDArray[np.int32] | None = None
+    prediction: NDArray[np.int32] | None = None
+    left_out: tuple[str, ...] = ()
+
+    def map_truth(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Categories of the data set, int32 [H, W] → scored categories, or `IGNORED`."""
+        if self.truth is None:
+            return labels
+        # Index -1, ignored, is the entry that is appended here.
+        table = np.append(self.truth, np.int32(IGNORED))
+        mapped: NDArray[np.int32] = table[labels]
+        return mapped
+
+    def map_prediction(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Outputs of the bundle [H, W] → scored categories."""
+        return labels if self.prediction is None else self.prediction[labels]
+
+
+def align(dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = False) -> Alignment:
+    """Match the categories of a data set with the outputs of a vocabulary.
+
+    The same built-in vocabulary matches by index, anything else by name: output names, published
+    strings and synonyms, without regard to case and surrounding white space.
+
+    Args:
+        dataset: C named categories, or unnamed ones that are the outputs.
+        vocabulary: K outputs.
+        allow_missing: Ignore the pixels of categories without a word, instead of refusing.
+
+    Raises:
+        InputError: Categories have no word in the vocabulary.
+    """
+    classes = dataset.classes
+    if classes is None or classes == vocabulary.outputs:
+        return Alignment(vocabulary.outputs)
+    if dataset.fold_from is not None and len(vocabulary.outputs) > len(classes):
+        return _fold(classes, vocabulary, dataset.fold_from)
+    words = _words(vocabulary)
+    found = [words.get(_plain(name)) for name in _spoken(dataset, vocabulary)]
+    missing = tuple(name for name, output in zip(classes, found, strict=True) if output is None)
+    if len(missing) == len(classes) or (missing and not allow_missing):
+        _refuse(missing, dataset, vocabulary)
+    table = [IGNORED if output is None else output for output in found]
+    return Alignment(vocabulary.outputs, np.asarray(table, np.int32), left_out=missing)
+
+
+def _fold(classes: Sequence[str], vocabulary: Vocabulary, fold_from: int) -> Alignment:
+    """Score the data set's categories; every output from `fold_from` on is the last of them."""
+    own = [_plain(name) for name in vocabulary.outputs[:fold_from]]
+    wanted = [_plain(name) for name in classes[:fold_from]]
+    if own != wanted:
+        differing = next(
+            i for i, pair in enumerate(zip(own, wanted, strict=True)) if len({*pair}) > 1
+        )
+        message = (
+            f"Output {differing} of '{vocabulary.name}' is {vocabulary.outputs[differing]!r}; "
+            f"the data set's category {differing} is {classes[differing]!r}."
+        )
+        raise InputError(message, hint="Export with --vocab voc20b for this layout.")
+    table = np.minimum(np.arange(len(vocabulary.outputs)), fold_from)
+    return Alignment(tuple(classes), prediction=table.astype(np.int32))
+
+
+def _spoken(dataset: Dataset, vocabulary: Vocabulary) -> Sequence[str]:
+    """Return the data set's names as the vocabulary would say them."""
+    if dataset.vocabulary != "street" or dataset.classes is None:
+        return dataset.classes or ()
+    from edge_ovss.runtime.street import STREET_TO_ADE, STREET_TO_CAMVID
+
+    words = _words(vocabulary)
+    known = {len({_plain(n) for n in s} - set(words)): s for s in (STREET_TO_CAMVID, STREET_TO_ADE)}
+    return known[min(known)] if min(known) == 0 else dataset.classes
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _words(vocabulary: Vocabulary) -> Mapping[str, int]:
+    """Return the output by word; output names come first, then strings, then synonyms."""
+    words = {_plain(name): output for output, name in enumerate(vocabulary.outputs)}
+    for category in vocabulary.categories:
+        words.setdefault(_plain(category.text), category.output)
+    for category in vocabulary.categories:
+        for synonym in category.synonyms:
+            words.setdefault(_plain(synonym), category.output)
+    return words
+
+
+def _refuse(missing: Sequence[str], dataset: Dataset, vocabulary: Vocabulary) -> None:
+    some = ", ".join(missing[:_SHOWN]) + (" …" if len(missing) > _SHOWN else "")
+    message = (
+        f"{len(missing)} categories of '{dataset.name}' have no word in the vocabulary "
+        f"'{vocabulary.name}': {some}."
+    )
+    hint = "Export with the data set's vocabulary, or ignore their pixels with --allow-missing."
+    raise InputError(message, hint=hint)

@@ -1,0 +1,124 @@
+"""Gates: limits on measured numbers that decide whether a release may go out."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import eq, ge, gt, le, lt
+
+from edge_ovss.errors import GateError, UsageError
+
+_OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    "<=": le,
+    ">=": ge,
+    "<": lt,
+    ">": gt,
+    "==": eq,
+}
+_FORM = re.compile(r"\s*([A-Za-z_][\w.]*)\s*(<=|>=|==|<|>)\s*(\S+)\s*")
+_EXAMPLE = 'For example --gate "miou_drop<=0.5,label_agreement>=0.995,p99_ms<=50".'
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One limit: `name` `operator` `limit`, such as p99_ms <= 50."""
+
+    name: str
+    operator: str
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.operator}{self.limit:g}"
+
+    def holds(self, value: float | None) -> bool:
+        """Say whether a measured value passes; what was not measured, or is NaN, does not."""
+        if value is None or math.isnan(value):
+            return False
+        return _OPERATORS[self.operator](value, self.limit)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A gate with what was measured."""
+
+    gate: Gate
+    value: float | None
+    passed: bool
+
+    @property
+    def text(self) -> str:
+        """One line for people; a failure says by how much."""
+        if self.value is None or math.isnan(self.value):
+            return f"{self.gate}: FAILED, there is no value"
+        if self.passed:
+            return f"{self.gate}: held, {self.value:.6g}"
+        missed = abs(self.value - self.gate.limit)
+        return f"{self.gate}: FAILED, {self.value:.6g} misses the limit by {missed:.6g}"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the verdict as a JSON object."""
+        value = None if self.value is None or math.isnan(self.value) else self.value
+        return {"gate": str(self.gate), "value": value, "passed": self.passed}
+
+
+def parse_gates(text: str | None) -> tuple[Gate, ...]:
+    """Parse "miou_drop<=0.5,p99_ms<=50"; None gives no gates.
+
+    Raises:
+        UsageError: A part is no limit on a number.
+    """
+    return () if text is None else tuple(_parse(part) for part in text.split(","))
+
+
+def _parse(part: str) -> Gate:
+    found = _FORM.fullmatch(part)
+    try:
+        limit = float(found[3]) if found else math.nan
+    except ValueError:
+        limit = math.nan
+    if found is None or math.isnan(limit):
+        message = f"Gate '{part}' is malformed; expected NAME<=NUMBER (or >=, <, >, ==)."
+        raise UsageError(message, hint=_EXAMPLE)
+    return Gate(found[1], found[2], limit)
+
+
+def require_known(gates: Sequence[Gate], names: Sequence[str]) -> None:
+    """Check, before anything is measured, that every gate names a number that will be there.
+
+    Raises:
+        UsageError: One does not; the message lists what there is.
+    """
+    for gate in gates:
+        if gate.name not in names:
+            close = difflib.get_close_matches(gate.name, names, n=1)
+            message = f"Gate '{gate}' names an unknown number; there are: {', '.join(names)}."
+            raise UsageError(message, hint=f"Did you mean '{close[0]}'?" if close else None)
+
+
+def check_gates(gates: Sequence[Gate], numbers: Mapping[str, float | None]) -> tuple[Verdict, ...]:
+    """Hold every gate against what was measured.
+
+    Raises:
+        UsageError: A gate names a number that is not there.
+    """
+    require_known(gates, tuple(numbers))
+    verdicts = []
+    for gate in gates:
+        value = numbers[gate.name]
+        verdicts.append(Verdict(gate, value, gate.holds(value)))
+    return tuple(verdicts)
+
+
+def require_passed(verdicts: Sequence[Verdict]) -> None:
+    """Raise if a gate failed.
+
+    Raises:
+        GateError: With every gate that failed and by how much (exit status 6).
+    """
+    failed = [verdict.text for verdict in verdicts if not verdict.passed]
+    if failed:
+        message = f"{len(failed)} of {len(verdicts)} gates failed: {'; '.join(failed)}."
+        raise GateError(message)

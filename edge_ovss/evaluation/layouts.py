@@ -1,0 +1,232 @@
+"""Where data sets keep their pictures and labels on disk (docs/evaluation.md, "Layouts")."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from edge_ovss.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Place:
+    """A pair of folders below the root; a name is what is left of a path without its ending.
+
+    Attributes:
+        pictures: Folder of pictures.
+        labels: Folder of label maps.
+        picture_ending: What a picture's file name ends with; "" for any picture suffix.
+        label_ending: What a label map's file name ends with.
+        names: A text file with one name per line; None takes every label map in the folder.
+    """
+
+    pictures: str
+    labels: str
+    picture_ending: str = ""
+    label_ending: str = ".png"
+    names: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One data set in one convention.
+
+    Attributes:
+        name: What --layout takes.
+        places: Where it may be, the usual place first.
+        vocabulary: Built-in vocabulary whose outputs are its categories; None: see `Dataset`.
+        pictures: Published counts of pictures; () for any.
+        ignore: Numbers in the files that mean "not labelled".
+        bits: Of a label, 8 or 16.
+        zero: "category": 0 is the first category; "ignore": 0 is not labelled and the categories
+            begin at 1; "background": so, but 0 is the last category.
+        fold_from: Predictions from this output on are one category, the last (PAS-20b).
+        about: One line for people: where the label files come from.
+    """
+
+    name: str
+    places: tuple[Place, ...]
+    vocabulary: str | None
+    pictures: tuple[int, ...] = ()
+    ignore: tuple[int, ...] = (255,)
+    bits: int = 8
+    zero: str = "category"
+    fold_from: int | None = None
+    about: str = ""
+
+
+_ADE = "ADEChallengeData2016"
+_FULL = "ADE20K_2021_17_01"
+_VOC10, _VOC12 = "VOCdevkit/VOC2010", "VOCdevkit/VOC2012"
+_VOC_NAMES = f"{_VOC12}/ImageSets/Segmentation/val.txt"
+_D2 = "annotations_detectron2"
+_CONTEXT = (5104, 5105)
+# Which of the two is used depends on the program that wrote the files.
+_UNKNOWN_459 = (459, 65535)
+
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        Layout(
+            "ade150",
+            (Place(f"{_ADE}/images/validation", f"{_ADE}/{_D2}/validation"),),
+            "ade150",
+            (2000,),
+            about="detectron2 style: annotations_detectron2 holds 'annotations' minus 1, 0 -> 255",
+        ),
+        Layout(
+            "ade150-mmseg",
+            (
+                Place(f"{_ADE}/images/validation", f"{_ADE}/annotations/validation"),
+                Place(f"ade/{_ADE}/images/validation", f"ade/{_ADE}/annotations/validation"),
+            ),
+            "ade150",
+            (2000,),
+            zero="ignore",
+            about="mmsegmentation style: the files as published, 0 is not labelled",
+        ),
+        Layout(
+            "ade847",
+            (
+                Place(
+                    f"{_FULL}/images_detectron2/validation",
+                    f"{_FULL}/{_D2}/validation",
+                    label_ending=".tif",
+                ),
+            ),
+            "ade847",
+            (2000,),
+            ignore=(65535,),
+            bits=16,
+            about="made from the full ADE20K (registration needed) by prepare_ade20k_full.py; "
+            "pictures are the copies with a short side of at most 512",
+        ),
+        Layout(
+            "pc59",
+            (
+                Place(f"{_VOC10}/JPEGImages", f"{_VOC10}/{_D2}/pc59_val"),
+                Place("pcontext/val/image", "pcontext/val/label"),
+            ),
+            "pc59",
+            _CONTEXT,
+            about="Pascal Context, 59 categories, detectron2 style",
+        ),
+        Layout(
+            "pc59-mmseg",
+            (
+                Place(
+                    f"{_VOC10}/JPEGImages",
+                    f"{_VOC10}/SegmentationClassContext",
+                    names=f"{_VOC10}/ImageSets/SegmentationContext/val.txt",
+                ),
+            ),
+            "pc59",
+            _CONTEXT,
+            zero="ignore",
+            about="mmsegmentation style: 0 is background and not labelled",
+        ),
+        Layout(
+            "pc459",
+            (
+                Place(f"{_VOC10}/JPEGImages", f"{_VOC10}/{_D2}/pc459_val", label_ending=".tif"),
+                Place("pcontext_full/val/image", "pcontext_full/val/label", label_ending=".tif"),
+            ),
+            "pc459",
+            _CONTEXT,
+            ignore=_UNKNOWN_459,
+            bits=16,
+            about="Pascal Context, 459 categories; not labelled is 459 (SED) or 65535 (SAN)",
+        ),
+        Layout(
+            "pas20",
+            (
+                Place(f"{_VOC12}/JPEGImages", f"{_VOC12}/{_D2}/val"),
+                Place("VOC2012/images_detectron2/val", f"VOC2012/{_D2}/val"),
+            ),
+            "voc20",
+            (1449,),
+            about="Pascal VOC 2012 without background, detectron2 style: 1..20 -> 0..19",
+        ),
+        Layout(
+            "pas20-mmseg",
+            (Place(f"{_VOC12}/JPEGImages", f"{_VOC12}/SegmentationClass", names=_VOC_NAMES),),
+            "voc20",
+            (1449,),
+            zero="ignore",
+            about="the files as published; 0 (background) is not labelled",
+        ),
+        Layout(
+            "pas20b",
+            (Place(f"{_VOC12}/JPEGImages", f"{_VOC12}/{_D2}_bg/val"),),
+            "voc20b",
+            (1449,),
+            fold_from=20,
+            about="Pascal VOC 2012 with background as category 20; 59 prompts -> 21 outputs",
+        ),
+        Layout(
+            "pas20b-mmseg",
+            (Place(f"{_VOC12}/JPEGImages", f"{_VOC12}/SegmentationClass", names=_VOC_NAMES),),
+            "voc20b",
+            (1449,),
+            zero="background",
+            fold_from=20,
+            about="the files as published; 0 (background) is the last category",
+        ),
+        Layout(
+            "cityscapes",
+            (
+                Place(
+                    "leftImg8bit/val",
+                    "gtFine/val",
+                    picture_ending="_leftImg8bit.png",
+                    label_ending="_gtFine_labelTrainIds.png",
+                ),
+                Place(
+                    "cityscapes/leftImg8bit/val",
+                    "cityscapes/gtFine/val",
+                    picture_ending="_leftImg8bit.png",
+                    label_ending="_gtFine_labelTrainIds.png",
+                ),
+            ),
+            "cityscapes19",
+            (500,),
+            about="labelTrainIds files, made by cityscapesscripts",
+        ),
+        Layout(
+            "coco171",
+            (
+                Place("coco-stuff/images/val2017", f"coco-stuff/{_D2}/val2017"),
+                Place("coco/val2017", "coco/stuffthingmaps_detectron2/val2017"),
+            ),
+            "coco171",
+            (5000,),
+            about="COCO-Stuff; training domain of the published models, fit for calibration",
+        ),
+        Layout(
+            "camvid",
+            (Place("images/val", "labels/val"),),
+            "camvid",
+            (101,),
+            about="CamVid's 11 classes, images/val and labels/val",
+        ),
+        Layout(
+            "folder",
+            (Place("images", "labels"),),
+            None,
+            about="images/ and labels/ with equal names; classes.txt names the categories",
+        ),
+    )
+}
+
+
+def find_layout(name: str) -> Layout:
+    """Return a layout by name.
+
+    Raises:
+        UsageError: There is none; the hint names close ones.
+    """
+    if name in LAYOUTS:
+        return LAYOUTS[name]
+    close = difflib.get_close_matches(name, LAYOUTS, n=3, cutoff=0.4)
+    message = f"Layout '{name}' is unknown; expected one of: {', '.join(LAYOUTS)}."
+    raise UsageError(message, hint=f"Did you mean {' or '.join(close)}?" if close else None)
