@@ -198,18 +198,18 @@ def _expose(canvas: Canvas, plan: Plan, random: Random) -> npt.NDArray[np.uint8]
     np.minimum(image, 1020, out=image)
     contrast = random.between(108, 148)
     offset = random.between(-16, 16) * 4 + (128 - contrast) * 4
-    mixed = _blur(image) * contrast // 128 + offset
+    curve = (np.arange(1021, dtype=np.int64) * contrast // 128 + offset).astype(np.int16)
+    mixed = curve[_blur(image)]
     strength = random.between(2, 7)
-    noise = random.noise(mixed.size).reshape(mixed.shape).astype(np.int32) - 128
+    noise = random.noise(mixed.size).reshape(mixed.shape).astype(np.int16) - 128
     mixed += noise * strength >> 5
     result: npt.NDArray[np.uint8] = np.clip(mixed >> 2, 0, 255).astype(np.uint8)
     return result
 
 
-def _blur(image: npt.NDArray[np.uint16]) -> npt.NDArray[np.int32]:
+def _blur(image: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
     """Binomial blur, 1-2-1 over columns and over rows; borders keep what is outside equal."""
-    wide = np.concatenate((image[:, :1], image, image[:, -1:]), 1).astype(np.int32)
-    across = (wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]) >> 2
+    wide = np.concatenate((image[:, :1], image, image[:, -1:]), 1)
+    across = np.asarray((wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]) >> 2, np.uint16)
     tall = np.concatenate((across[:1], across, across[-1:]), 0)
-    result: npt.NDArray[np.int32] = (tall[:-2] + 2 * tall[1:-1] + tall[2:]) >> 2
-    return result
+    return np.asarray((tall[:-2] + 2 * tall[1:-1] + tall[2:]) >> 2, np.uint16)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+TRAINING = Path(__file__).parent.parent / "training"
+
+torch = pytest.importorskip("torch", reason="the training programs need the extra 'export'")
+pytest.importorskip("cv2", reason="the training programs need the extra 'export'")
+if importlib.util.find_spec("open_clip") is None:
+    pytest.skip("the training programs need the extra 'export'", allow_module_level=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def training_on_path() -> Iterator[None]:
+    # The programs are scripts that import each other by name, as when one of them is run.
+    sys.path.insert(0, str(TRAINING))
+    yield
+    sys.path.remove(str(TRAINING))
+
+
+def program(name: str) -> Any:  # noqa: ANN401
+    return importlib.import_module(name)
+
+
+def test_every_word_belongs_to_one_group_of_the_thesaurus() -> None:
+    words = program("words")
+
+    listed = [word for group in words.thesaurus() for word in group]
+    assert len(listed) == len(set(listed))
+
+
+def test_held_out_words_are_never_offered_in_training() -> None:
+    words, vocabularies = program("words"), program("vocabularies")
+
+    held_out = {word for group in words.HELD_OUT.values() for word in group}
+    offers = vocabularies.Offers(np.random.default_rng(0))
+    offered = {w for _ in range(60) for w in offers.draw(fewest=3, most=30).words}
+    assert {"automobile", "pedestrian"} <= held_out
+    assert not offered & held_out
+
+
+def test_absent_words_cover_nothing_and_every_label_has_a_word() -> None:
+    make_offer = program("vocabularies").make_offer
+
+    from edge_ovss.runtime.street import STREET_CLASSES
+
+    offer = make_offer([*STREET_CLASSES, "sofa"], [*STREET_CLASSES, None])
+    assert offer.covers[-1].sum() == 0
+    assert (offer.covers + offer.unsure).sum(0).min() >= 1
+
+
+def test_unnamed_category_counts_for_its_relative() -> None:
+    make_offer = program("vocabularies").make_offer
+
+    from edge_ovss.runtime.street import STREET_CLASSES
+
+    bus, car = STREET_CLASSES.index("bus"), STREET_CLASSES.index("car")
+    alone = make_offer(["car"], ["car"])
+    both = make_offer(["car", "bus"], ["car", "bus"])
+    assert alone.covers[0, bus] == alone.covers[0, car] == 1
+    assert both.covers[0, bus] == 0
+    assert both.covers[1, bus] == 1
+
+
+def test_perfect_logits_have_the_smallest_loss() -> None:
+    losses, make_offer = program("losses"), program("vocabularies").make_offer
+
+    offer = make_offer(["sky", "road", "sofa"], ["sky", "road", None])
+    labels = torch.zeros(1, 16, 16, dtype=torch.int64)
+    labels[:, 8:] = 2
+    shares = losses.block_shares(labels, stride=4)
+    truth = torch.einsum("tl,blhw->bthw", offer.covers, shares)
+    right = losses.segmentation_loss(20 * truth - 10, shares, offer)
+    wrong = losses.segmentation_loss(20 * truth.flip(2) - 10, shares, offer)
+    assert shares.sum(1).min() == 1
+    assert right < 0.01 < wrong
+
+
+def test_ignored_pixels_carry_no_loss() -> None:
+    losses, make_offer = program("losses"), program("vocabularies").make_offer
+
+    offer = make_offer(["sky", "road"], ["sky", "road"])
+    labels = torch.full((1, 16, 16), 255)
+    shares = losses.block_shares(labels, stride=4)
+    logits = torch.randn(1, 2, 4, 4)
+    assert losses.segmentation_loss(logits, shares, offer) == 0
+
+
+def test_augmentation_keeps_labels_on_their_pixels() -> None:
+    data = program("data")
+
+    # Red carries the label, so a crop, scale or flip that moved only one of them would show.
+    labels = np.zeros((90, 120), np.uint8)
+    labels[:, 60:] = 1
+    image = np.repeat(labels[..., None] * 255, 3, 2)
+    change = data.Augmentation(64, 96, (0.6, 1.0))
+    for seed in range(5):
+        result = change(data.Sample(image, labels, camvid=False), np.random.default_rng(seed))
+        bright = result.image[..., 0] > 128
+        assert result.labels.shape == (64, 96)
+        assert (bright == (result.labels == 1)).mean() > 0.95
+
+
+def test_one_step_changes_the_decoder_and_leaves_the_text_tower() -> None:
+    training, offers = program("train_sed_tiny"), program("vocabularies")
+
+    torch.manual_seed(0)
+    trainee = program("network").Trainee()
+    for name, parameter in trainee.model.clip_model.named_parameters():
+        parameter.requires_grad_(name.startswith("visual"))
+    recipe = training.Recipe(
+        height=64,
+        width=64,
+        batch=2,
+        scales=(0.5, 1.0),
+        rate=1e-3,
+        minutes=1.0,
+        steps=10,
+        words=(1, 2),
+        plain=0.5,
+        dice=0.5,
+        heads_only=False,
+        trunk_only=False,
+    )
+    trainer = training.Trainer(trainee, recipe, "cpu")
+    offer = offers.Offers(np.random.default_rng(0)).draw(fewest=1, most=2)
+    before = {n: p.detach().clone() for n, p in trainee.named_parameters()}
+    table = torch.nn.functional.normalize(torch.randn(len(offer.words), 80, 128), dim=-1)
+    images = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    labels = torch.randint(0, 16, (2, 64, 64))
+    assert np.isfinite(trainer.learn(images, labels, offer, table))
+    moved = {n for n, p in trainee.named_parameters() if not torch.equal(p, before[n])}
+    assert any(".transformer.conv1" in name for name in moved)
+    assert any(".visual.trunk.stem" in name for name in moved)
+    assert not any("token_embedding" in name for name in moved)
+
+
+def test_measure_counts_an_absent_word_as_wrong() -> None:
+    evaluate = program("evaluate")
+
+    words = evaluate.ade_words()
+    assert len(words.names) == 150
+    assert (words.answer != evaluate.IGNORE).sum() == len(evaluate.ade_subset().names) == 16
+    assert set(words.answer.tolist()) == {*range(11), evaluate.IGNORE}

@@ -1,0 +1,131 @@
+"""What training minimises: per-category binary cross-entropy, and helpers of it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from vocabularies import CAMVIDS, LABELS, STREETS, Offer
+
+from edge_ovss.models.sed import SedMaps
+
+# Weight of a pixel by its label: rare and thin things count more.
+# In the order of STREET_CLASSES, then of CAMVID_CLASSES.
+_STREET_WEIGHTS = (0.7, 0.7, 0.6, 1.3, 1.3, 1.0, 1.5, 2.5, 2.5, 2.5, 2.5, 1.0, 1.2, 1.2, 2.5, 2.5)
+_CAMVID_WEIGHTS = (0.7, 0.7, 2.5, 0.6, 1.3, 1.0, 2.5, 2.0, 1.2, 3.0, 3.0)
+
+
+def label_weights() -> Tensor:
+    """Weights of all labels, float32 [LABELS]."""
+    return torch.tensor((*_STREET_WEIGHTS, *_CAMVID_WEIGHTS))
+
+
+def block_shares(labels: Tensor, *, stride: int) -> Tensor:
+    """Share of every label in every block of pixels.
+
+    Args:
+        labels: int64 [B, H, W]; labels of `LABELS` and above count as nothing.
+        stride: Divides H and W.
+
+    Returns:
+        float32 [B, LABELS, H/stride, W/stride].
+    """
+    count, height, width = labels.shape
+    rows, cols = height // stride, width // stride
+    row = torch.arange(height, device=labels.device) // stride
+    col = torch.arange(width, device=labels.device) // stride
+    picture = torch.arange(count, device=labels.device).view(-1, 1, 1)
+    block = (picture * rows + row[:, None]) * cols + col
+    # Counting is far quicker than averaging one map per label.
+    index = block * (LABELS + 1) + labels.clamp_max(LABELS)
+    counts = torch.bincount(index.flatten(), minlength=count * rows * cols * (LABELS + 1))
+    shares = counts.view(count, rows, cols, LABELS + 1)[..., :LABELS].float() / stride**2
+    return shares.permute(0, 3, 1, 2).contiguous()
+
+
+def segmentation_loss(logits: Tensor, shares: Tensor, offer: Offer) -> Tensor:
+    """Binary cross-entropy of every category plus cross-entropy between them.
+
+    Args:
+        logits: float32 [B, T, h, w].
+        shares: float32 [B, LABELS, h, w].
+        offer: The T words.
+    """
+    weights = label_weights().to(shares.device)
+    target = torch.einsum("tl,blhw->bthw", offer.covers, shares)
+    known = shares.sum(1, keepdim=True)
+    sure = known - torch.einsum("tl,blhw->bthw", offer.unsure, shares)
+    pixel = torch.einsum("l,blhw->bhw", weights, shares)[:, None]
+    binary = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    total = (binary * pixel * (sure > 0.5) * (known > 0.5)).sum() / pixel.sum().clamp_min(1)
+    masked = logits.masked_fill(sure < known - 0.5, -30.0)
+    shared = target * pixel
+    between = -(shared * masked.log_softmax(1)).sum() / shared.sum().clamp_min(1)
+    return 0.5 * total + between
+
+
+def overlap_loss(logits: Tensor, shares: Tensor, offer: Offer) -> Tensor:
+    """Dice loss of the categories that occur in a picture (arguments as above)."""
+    target = torch.einsum("tl,blhw->bthw", offer.covers, shares)
+    sure = shares.sum(1, keepdim=True) - torch.einsum("tl,blhw->bthw", offer.unsure, shares)
+    answer = logits.softmax(1) * (sure > 0.5)
+    both = (answer * target).sum((2, 3))
+    size = answer.sum((2, 3)) + target.sum((2, 3))
+    occurs = (target.sum((2, 3)) > 1).float()
+    return ((1 - (2 * both + 1) / (size + 1)) * occurs).sum() / occurs.sum().clamp_min(1)
+
+
+def rejection_loss(maps: SedMaps, fine: Tensor, offer: Offer) -> Tensor:
+    """Binary cross-entropy of the three rejection heads: does the category occur in the block?
+
+    A thin thing fills little of a block and must not be rejected, so shares count four times.
+
+    Args:
+        maps: What the decoder said.
+        fine: Shares at stride 4, float32 [B, LABELS, h, w].
+        offer: The T words.
+    """
+    total = torch.zeros((), device=fine.device)
+    for factor, logits in zip((8, 4, 2), maps.auxiliary, strict=True):
+        shares = F.avg_pool2d(fine, factor)
+        target = torch.einsum("tl,blhw->bthw", offer.covers, shares)
+        unsure = torch.einsum("tl,blhw->bthw", offer.unsure, shares)
+        target = (4 * target).clamp_max(1)
+        each = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        total = total + (each * (unsure < 0.05) * (1 + 3 * target)).mean()
+    return total
+
+
+def alignment_loss(dense: Tensor, words: Tensor, shares: Tensor, offer: Offer) -> Tensor:
+    """Cross-entropy over words of the dense picture features themselves, at stride 32.
+
+    Args:
+        dense: float32 [B, D, h, w], not normalised.
+        words: float32 [T, D], unit norm.
+        shares: float32 [B, LABELS, h, w].
+        offer: The T words.
+    """
+    logits = torch.einsum("bdhw,td->bthw", F.normalize(dense, dim=1), words) / 0.07
+    weights = label_weights().to(shares.device).view(1, -1, 1, 1)
+    target = torch.einsum("tl,blhw->bthw", offer.covers, shares * weights)
+    unsure = torch.einsum("tl,blhw->bthw", offer.unsure, shares)
+    logits = logits.masked_fill(unsure > 0.2, -30.0)
+    return -(target * logits.log_softmax(1)).sum() / target.sum().clamp_min(1)
+
+
+def plain_shares(shares: Tensor, street_to_camvid: Tensor) -> Tensor:
+    """Shares of the eleven CamVid classes, whichever data set a picture is from.
+
+    Args:
+        shares: float32 [B, LABELS, h, w].
+        street_to_camvid: float32 [CAMVIDS, STREETS].
+    """
+    result = shares[:, STREETS : STREETS + CAMVIDS]
+    return result + torch.einsum("cs,bshw->bchw", street_to_camvid, shares[:, :STREETS])
+
+
+def plain_loss(logits: Tensor, shares: Tensor) -> Tensor:
+    """Cross-entropy of a plain head over the eleven CamVid classes, [B, 11, h, w]."""
+    weights = label_weights()[STREETS:].to(shares.device).view(1, -1, 1, 1)
+    weighted = shares * weights
+    return -(weighted * logits.log_softmax(1)).sum() / weighted.sum().clamp_min(1)

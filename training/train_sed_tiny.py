@@ -1,0 +1,320 @@
+"""Third step: train sed-tiny on CamVid and procedural streets with sampled vocabularies.
+
+    python training/train_sed_tiny.py --camvid FOLDER --text training/runs/text.pt \
+        --out training/runs/sed --minutes 60
+
+See training/README.md for the stages that made the embedded weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import losses
+import numpy as np
+import torch
+from data import FIRST_HELD_OUT_SEED, Augmentation, CamVid, Sample, Streets, street_to_camvid
+from evaluate import camvid_words, measure
+from network import Average, Trainee, embed_words, load_text_tower
+from torch import Tensor, nn
+from vocabularies import CAMVIDS, STREETS, Offer, Offers
+from words import SYNONYMS, distractors
+
+from edge_ovss.runtime.street import STREET_TO_ADE
+
+logger = logging.getLogger("train_sed_tiny")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What one stage of training does; see the options of the same names."""
+
+    height: int
+    width: int
+    batch: int
+    scales: tuple[float, float]
+    rate: float
+    minutes: float
+    steps: int
+    words: tuple[int, int]
+    plain: float
+    dice: float
+    heads_only: bool
+    trunk_only: bool
+
+
+class Batches:
+    """Half CamVid, half procedural pictures, augmented.
+
+    Args:
+        camvid: CamVid's training split.
+        streets: Procedural scenes.
+        augmentation: What is done to each picture.
+        random: Where the draws come from.
+    """
+
+    def __init__(
+        self,
+        *,
+        camvid: CamVid,
+        streets: Streets,
+        augmentation: Augmentation,
+        random: np.random.Generator,
+    ) -> None:
+        self.sources: tuple[CamVid | Streets, ...] = (camvid, streets)
+        self.augmentation, self.random = augmentation, random
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """Pictures, uint8 [B, H, W, 3], and labels in the joint numbering, int64 [B, H, W]."""
+        samples = [self._one(self.sources[index % 2]) for index in range(count)]
+        images = torch.from_numpy(np.stack([sample.image for sample in samples]))
+        return images, torch.stack([_joint(sample) for sample in samples])
+
+    def _one(self, source: CamVid | Streets) -> Sample:
+        sample = source[int(self.random.integers(len(source)))]
+        return self.augmentation(sample, self.random)
+
+
+def _joint(sample: Sample) -> Tensor:
+    labels = torch.from_numpy(sample.labels.astype(np.int64))
+    return torch.where(labels == 255, 255, labels + (STREETS if sample.camvid else 0))
+
+
+class Trainer:
+    """One stage of training.
+
+    Args:
+        trainee: Model and plain head.
+        recipe: The stage.
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(self, trainee: Trainee, recipe: Recipe, device: str) -> None:
+        self.trainee, self.recipe, self.device = trainee, recipe, device
+        if recipe.heads_only:
+            _freeze_all_but_heads(trainee)
+        self.parameters = [p for p in trainee.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(_groups(self.parameters), lr=recipe.rate)
+        self.average = Average(trainee, keep=0.998)
+        self.step, self.elapsed = 0, 0.0
+        picture = trainee.model.spec.picture
+        self.mean, self.std = (
+            torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (picture.mean, picture.std)
+        )
+        table = torch.from_numpy(street_to_camvid()[:STREETS].astype(np.int64))
+        self.table = nn.functional.one_hot(table, CAMVIDS).T.float().to(device)
+
+    def progress(self) -> float:
+        """Share of the stage that is done, by steps or by minutes, whichever is further."""
+        by_time = self.elapsed / 60 / self.recipe.minutes
+        return min(max(self.step / self.recipe.steps, by_time), 1.0)
+
+    def learn(self, images: Tensor, labels: Tensor, offer: Offer, table: Tensor) -> float:
+        """One step; `table` float32 [T, P, D] are the embeddings of the offer's words."""
+        started = time.monotonic()
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.rate * _rate(self.progress())
+        image = images.to(self.device).permute(0, 3, 1, 2).float()
+        image = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        loss = self._loss(image, labels.to(self.device), offer, table.to(self.device))
+        self.optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimiser.step()
+        self.average.update(self.trainee, self.step)
+        self.step += 1
+        self.elapsed += time.monotonic() - started
+        return loss.item()
+
+    def _loss(self, image: Tensor, labels: Tensor, offer: Offer, table: Tensor) -> Tensor:
+        recipe, shares = self.recipe, losses.block_shares(labels, stride=4)
+        outputs = self.trainee(image, table, decode=not recipe.trunk_only)
+        loss = torch.zeros((), device=self.device)
+        if outputs.maps is not None:
+            loss = loss + losses.rejection_loss(outputs.maps, shares, offer)
+            if recipe.heads_only:
+                return loss
+            loss = loss + losses.segmentation_loss(outputs.maps.logits, shares, offer)
+            if recipe.dice:
+                dice = losses.overlap_loss(outputs.maps.logits, shares, offer)
+                loss = loss + recipe.dice * dice
+        if recipe.plain:
+            plain = losses.plain_loss(outputs.plain, losses.plain_shares(shares, self.table))
+            words = nn.functional.normalize(table.mean(1), dim=-1)
+            coarse = nn.functional.avg_pool2d(shares, 8)
+            aligned = losses.alignment_loss(outputs.dense, words, coarse, offer)
+            loss = loss + recipe.plain * (plain + 0.3 * aligned)
+        return loss
+
+    def save(self, path: Path) -> None:
+        """Write everything that resuming needs, without a moment where no whole file is there."""
+        averaged = dict(self.trainee.state_dict())
+        averaged.update(self.average.values)
+        state = {
+            "trainee": self.trainee.state_dict(),
+            "average": averaged,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "elapsed": self.elapsed,
+        }
+        torch.save(state, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on where `save` left off."""
+        state = torch.load(path, weights_only=True, map_location=self.device)
+        self.trainee.load_state_dict(state["trainee"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        for name in self.average.values:
+            self.average.values[name].copy_(state["average"][name])
+        self.step, self.elapsed = state["step"], state["elapsed"]
+
+
+def _freeze_all_but_heads(trainee: Trainee) -> None:
+    heads = {id(p) for h in trainee.model.transformer.rejection_heads for p in h.parameters()}
+    for parameter in trainee.parameters():
+        parameter.requires_grad_(id(parameter) in heads)
+
+
+def _groups(parameters: list[nn.Parameter]) -> list[dict[str, object]]:
+    """Matrices decay, vectors do not."""
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.03},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _rate(progress: float) -> float:
+    """One cycle: a short linear rise, then half a cosine down to a hundredth."""
+    if progress < 0.05:
+        return 0.1 + 0.9 * progress / 0.05
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * (progress - 0.05) / 0.95)) / 2
+
+
+def word_table(trainee: Trainee) -> dict[str, Tensor]:
+    """Embeddings [P, D] of every word that training may offer."""
+    words = [word for synonyms in SYNONYMS.values() for word in synonyms]
+    words = list(dict.fromkeys([*words, *STREET_TO_ADE, *distractors()]))
+    return dict(zip(words, embed_words(trainee.model, words), strict=True))
+
+
+def train(trainer: Trainer, batches: Batches, *, out: Path, val: CamVid, every: float) -> None:
+    """Run the stage to its end; save and measure every `every` minutes."""
+    offers = Offers(batches.random)
+    table = word_table(trainer.trainee)
+    scenes = Streets(FIRST_HELD_OUT_SEED, 20)
+    mean, marked = 0.0, time.monotonic()
+    while trainer.progress() < 1:
+        started = time.monotonic()
+        images, labels = batches.draw(trainer.recipe.batch)
+        trainer.elapsed += time.monotonic() - started
+        fewest, most = trainer.recipe.words
+        offer = offers.draw(fewest=fewest, most=most)
+        embeddings = torch.stack([table[word] for word in offer.words])
+        loss = trainer.learn(images, labels, offer, embeddings)
+        mean = loss if mean == 0 else 0.98 * mean + 0.02 * loss
+        if trainer.step % 25 == 0:
+            seconds = time.monotonic() - started
+            text = "step %d, %.0f %%, loss %.3f, %.2f s for the last step"
+            logger.info(text, trainer.step, 100 * trainer.progress(), mean, seconds)
+        if time.monotonic() - marked > 60 * every or trainer.progress() >= 1:
+            trainer.save(out / "last.pt")
+            if not trainer.recipe.trunk_only:
+                _measure_average(trainer, val, scenes)
+            marked = time.monotonic()
+
+
+def _measure_average(trainer: Trainer, val: CamVid, scenes: Streets) -> None:
+    """Log mIoU of the averaged weights on a few pictures."""
+    copy = Trainee()
+    copy.load_state_dict({n: v.cpu() for n, v in trainer.trainee.state_dict().items()})
+    trainer.average.copy_to(copy)
+    real = measure(copy.model, val.samples[::4], camvid_words())
+    drawn = measure(copy.model, [scenes[i] for i in range(len(scenes))], camvid_words())
+    logger.info("CamVid val (every 4th): %s", json.dumps(real))
+    logger.info("street (20): %s", json.dumps(drawn))
+
+
+def _pair(text: str, kind: type[int] | type[float], mark: str) -> tuple[float, float]:
+    first, second = text.split(mark)
+    return kind(first), kind(second)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--camvid", type=Path, required=True, help="folder of CamVid")
+    parser.add_argument("--text", type=Path, required=True, help="from text_pretrain.py")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument("--init", type=Path, help="start from the average of this checkpoint")
+    parser.add_argument("--resume", action="store_true", help="go on with OUT/last.pt")
+    parser.add_argument("--size", default="192x256", help="height x width of training pictures")
+    parser.add_argument("--scales", default="0.53,1.2", help="magnification of the full picture")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of training")
+    parser.add_argument("--steps", type=int, default=1 << 30)
+    parser.add_argument("--words", default="3,8", help="fewest,most absent words of a step")
+    parser.add_argument("--plain", type=float, default=0.5, help="weight of the helping losses")
+    parser.add_argument("--dice", type=float, default=0.0, help="weight of the dice loss")
+    parser.add_argument("--heads-only", action="store_true", help="train the rejection heads")
+    parser.add_argument("--trunk-only", action="store_true", help="leave the decoder out")
+    parser.add_argument("--scenes", type=int, default=3000, help="procedural scenes, seeds from 0")
+    parser.add_argument("--every", type=float, default=6, help="minutes between checkpoints")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run one stage."""
+    args = parse()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
+    torch.manual_seed(args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    height, width = (int(v) for v in _pair(args.size, int, "x"))
+    few, many = (int(v) for v in _pair(args.words, int, ","))
+    recipe = Recipe(
+        height=height,
+        width=width,
+        batch=args.batch,
+        scales=_pair(args.scales, float, ","),
+        rate=args.rate,
+        minutes=args.minutes,
+        steps=args.steps,
+        words=(few, many),
+        plain=args.plain,
+        dice=args.dice,
+        heads_only=args.heads_only,
+        trunk_only=args.trunk_only,
+    )
+    trainee = Trainee()
+    load_text_tower(trainee.model, args.text)
+    if args.init is not None:
+        trainee.load_state_dict(torch.load(args.init, weights_only=True)["average"])
+    trainee = trainee.to(args.device, memory_format=torch.channels_last)
+    trainer = Trainer(trainee, recipe, args.device)
+    if args.resume:
+        trainer.resume(args.out / "last.pt")
+    random = np.random.default_rng(args.seed * 1_000_003 + trainer.step)
+    batches = Batches(
+        camvid=CamVid(args.camvid, "train"),
+        streets=Streets(0, args.scenes),
+        augmentation=Augmentation(height, width, recipe.scales),
+        random=random,
+    )
+    train(trainer, batches, out=args.out, val=CamVid(args.camvid, "val"), every=args.every)
+
+
+if __name__ == "__main__":
+    main()
