@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SUMMARY = "freeze a vocabulary into a model and write a bundle"
 EMBEDDED_MODEL = "sed-tiny"
 # Listed here because asking edge_ovss.models would import torch; a test compares the two.
-MODELS = ("sed-base", "sed-large", "sed-tiny")
+MODELS = ("sed-base", "sed-large", "sed-tiny", "san-base", "san-large", "san-tiny")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

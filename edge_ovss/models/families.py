@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from edge_ovss.models.san import build as san
 from edge_ovss.models.sed import build as sed
 
 # A torch.nn.Module with `spec`, `origin`, `encode_text` and `forward`; one class per family.
@@ -43,5 +44,12 @@ FAMILIES: tuple[Family, ...] = (
         marks=("decoder_corr_guidance_projection.", "decoder1.cnext."),
         prefix=sed.PREFIX,
         embedded={"sed-tiny": "sed_tiny.safetensors"},
+    ),
+    Family(
+        name="san",
+        models=tuple(san.VARIANTS),
+        build=san.build_san,
+        marks=("side_adapter_network.", "clip_rec_head."),
+        ignored=san.IGNORED,
     ),
 )

@@ -41,6 +41,7 @@ class ModelSpec:
         templates: Prompt templates with "{}" where the category goes, in order.
         templates_name: What this list of templates is called.
         licenses: Licence of code, weights, text encoder and training data, in words.
+        synonyms: "average" of all synonyms of a category, or only the "first".
     """
 
     name: str
@@ -49,6 +50,7 @@ class ModelSpec:
     templates: tuple[str, ...]
     templates_name: str
     licenses: dict[str, str]
+    synonyms: str = "average"
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ def encode_vocabulary(
         float32 [T, P, D], unit norm.
     """
     tower = text_tower_digest(clip)
-    words = [synonym for category in vocabulary.categories for synonym in category.synonyms]
+    groups = [_encoded_synonyms(category.synonyms, spec) for category in vocabulary.categories]
+    words = [synonym for group in groups for synonym in group]
     cached = _cache_path(words, vocabulary.sha256, spec.templates, tower)
     found = _from_cache(cached, vocabulary)
     if found is not None:
@@ -63,7 +64,7 @@ def encode_vocabulary(
     features = encode_prompts(clip, prompts, progress=progress)
     features = features.view(len(words), len(spec.templates), -1)
     result = TextEmbeddings(
-        array=_average_synonyms(features, vocabulary).numpy(),
+        array=_average_synonyms(features, [len(group) for group in groups]).numpy(),
         prompts=vocabulary.prompts,
         vocabulary_sha256=vocabulary.sha256,
         templates_sha256=TextEmbeddings.templates_digest(spec.templates),
@@ -74,9 +75,12 @@ def encode_vocabulary(
     return result
 
 
-def _average_synonyms(features: Tensor, vocabulary: Vocabulary) -> Tensor:
-    counts = [len(category.synonyms) for category in vocabulary.categories]
-    groups = torch.split(features, counts)
+def _encoded_synonyms(synonyms: tuple[str, ...], spec: ModelSpec) -> tuple[str, ...]:
+    return synonyms[:1] if spec.synonyms == "first" else synonyms
+
+
+def _average_synonyms(features: Tensor, counts: Sequence[int]) -> Tensor:
+    groups = torch.split(features, list(counts))
     return torch.stack([F.normalize(group.mean(0), dim=-1) for group in groups])
 
 
