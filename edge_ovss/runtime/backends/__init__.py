@@ -55,6 +55,12 @@ REGISTRY: dict[str, Entry] = {
         extra="onnxruntime",
         automatic=False,
     ),
+    "native": Entry(
+        factory="edge_ovss.runtime.backends.native:NativeBackend",
+        requires=(),
+        extra="onnxruntime",
+        automatic=False,
+    ),
 }
 
 

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bundle.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <system_error>
+#include <vector>
+
+#include "error.h"
+#include "onnx_file.h"
+#include "sha256.h"
+
+namespace edge_ovss::internal {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kManifest = "manifest.json";
+constexpr std::uintmax_t kDocumentLimit = std::uintmax_t{16} << 20;
+constexpr std::uintmax_t kGraphLimit = std::uintmax_t{1} << 31;  // the most that protobuf takes
+constexpr std::size_t kHashShown = 12;
+constexpr const char* kCopyAgain = "Copy or export the bundle again.";
+constexpr const char* kNotTrusted =
+    "Do not use this bundle unless you know who wrote it; export it again.";
+
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+File open_file(const fs::path& path, const std::string& name) {
+    File file(std::fopen(path.c_str(), "rb"), std::fclose);
+    if (!file) {
+        const std::string reason = std::generic_category().message(errno);
+        throw artifact_error(text("'", name, "' of the bundle cannot be read: ", reason, "."),
+                             "Check the permissions of the bundle and the disk.");
+    }
+    return file;
+}
+
+void check_folder(const fs::path& folder) {
+    std::error_code code;
+    if (!fs::exists(folder, code)) {
+        throw artifact_error(text("There is no bundle at '", folder.string(), "'."),
+                             "Check the path; edge-ovss export writes a bundle.");
+    }
+    constexpr const char* give = "Give the folder that edge-ovss export wrote.";
+    if (!fs::is_directory(folder, code)) {
+        throw artifact_error(
+            text("'", folder.string(), "' is a file; expected a bundle, which is a folder."),
+            give);
+    }
+    if (!fs::is_regular_file(folder / kManifest, code)) {
+        throw artifact_error(
+            text("'", folder.string(), "' is not a bundle: it has no ", kManifest, "."), give);
+    }
+}
+
+// Every file that the manifest refers to must be in its list of files.
+void check_names(const Manifest& manifest) {
+    std::vector<std::string> used = manifest.external_data;
+    used.insert(used.end(),
+                {manifest.graph_file, manifest.vocabulary_file, manifest.reference_frame,
+                 manifest.reference_labels, manifest.reference_alive, manifest.reference_counts});
+    for (const auto& name : used) {
+        if (manifest.files.count(name) == 0) {
+            throw artifact_error(
+                text("'", name, "' is used by ", kManifest, " but is not in its 'files'."),
+                "The bundle is incomplete; export it again.");
+        }
+    }
+}
+
+void check_hash(const fs::path& path, const std::string& name, const std::string& expected) {
+    const File file = open_file(path, name);
+    const std::string given = sha256_of_file(file.get(), name);
+    if (given != expected) {
+        throw artifact_error(text("'", name, "' of the bundle has been changed: its sha256 is ",
+                                  given.substr(0, kHashShown), "..., the manifest says ",
+                                  expected.substr(0, kHashShown), "...."),
+                             kCopyAgain);
+    }
+}
+
+void check_files(const fs::path& folder, const Manifest& manifest, bool hashes) {
+    for (const auto& [name, entry] : manifest.files) {
+        const fs::path path = resolve_inside(folder, name);
+        std::error_code code;
+        if (!fs::is_regular_file(path, code)) {
+            throw artifact_error(
+                text("'", name, "' is missing from the bundle '", folder.string(), "'."),
+                kCopyAgain);
+        }
+        const auto size = fs::file_size(path, code);
+        if (code || size != entry.bytes) {
+            throw artifact_error(text("'", name, "' of the bundle has ", size,
+                                      " bytes; the manifest says ", entry.bytes, "."),
+                                 kCopyAgain);
+        }
+        if (hashes) {
+            check_hash(path, name, entry.sha256);
+        }
+    }
+}
+
+void check_count(const char* what, std::size_t given, std::int64_t expected) {
+    if (given != static_cast<std::size_t>(expected)) {
+        throw artifact_error(
+            text("The vocabulary has ", given, " ", what, "; the manifest says ", expected, "."),
+            kCopyAgain);
+    }
+}
+
+Vocabulary open_vocabulary(const fs::path& folder, const Manifest& manifest) {
+    const auto& name = manifest.vocabulary_file;
+    auto vocabulary =
+        read_vocabulary(read_bytes(resolve_inside(folder, name), name, kDocumentLimit), name);
+    if (vocabulary.sha256 != manifest.vocabulary_sha256) {
+        throw artifact_error(
+            text("The vocabulary of the bundle has the hash ",
+                 vocabulary.sha256.substr(0, kHashShown), "...; the manifest says ",
+                 manifest.vocabulary_sha256.substr(0, kHashShown), "...."),
+            "These words are not the exported ones; export it again.");
+    }
+    check_count("output names", vocabulary.names.size(), manifest.outputs);
+    check_count("categories", vocabulary.categories, manifest.categories);
+    return vocabulary;
+}
+
+// The tensors that the ONNX file keeps elsewhere must be in files that the manifest lists.
+void check_graph(const fs::path& folder, const Manifest& manifest) {
+    const auto& name = manifest.graph_file;
+    const std::string bytes = read_bytes(resolve_inside(folder, name), name, kGraphLimit);
+    const auto* start = reinterpret_cast<const std::uint8_t*>(bytes.data());
+    const auto slash = name.rfind('/');
+    const std::string parent = slash == std::string::npos ? "" : name.substr(0, slash + 1);
+    for (const auto& location : external_locations(start, bytes.size(), name)) {
+        resolve_inside(folder, location);
+        const auto& listed = manifest.external_data;
+        if (std::find(listed.begin(), listed.end(), parent + location) == listed.end()) {
+            throw artifact_error(text("'", name, "' keeps tensors in '", parent + location,
+                                      "', which the manifest does not list."),
+                                 kNotTrusted);
+        }
+    }
+}
+
+bool is_relative_inside(const std::string& name) {
+    if (name.find_first_of(std::string("\\:\0", 3)) != std::string::npos) {
+        return false;
+    }
+    std::size_t start = 0;
+    while (true) {
+        const auto end = std::min(name.find('/', start), name.size());
+        const std::string part = name.substr(start, end - start);
+        if (part.empty() || part == "." || part == "..") {
+            return false;
+        }
+        if (end == name.size()) {
+            return true;
+        }
+        start = end + 1;
+    }
+}
+
+}  // namespace
+
+fs::path Bundle::file(const std::string& name) const { return resolve_inside(folder, name); }
+
+fs::path resolve_inside(const fs::path& folder, const std::string& name) {
+    if (!is_relative_inside(name)) {
+        throw artifact_error(text("The bundle names the path '", name,
+                                  "'; expected a relative path inside the bundle."),
+                             kNotTrusted);
+    }
+    std::error_code code;
+    const fs::path path = folder / fs::u8path(name);
+    const fs::path root = fs::weakly_canonical(folder, code);
+    const fs::path target = code ? fs::path() : fs::weakly_canonical(path, code);
+    if (code) {
+        throw artifact_error(
+            text("'", name, "' of the bundle cannot be followed: ", code.message(), "."),
+            kNotTrusted);
+    }
+    const auto split = std::mismatch(root.begin(), root.end(), target.begin(), target.end());
+    if (split.first != root.end()) {
+        throw artifact_error(text("'", name, "' is a link that leaves the bundle."), kNotTrusted);
+    }
+    return path;
+}
+
+std::string read_bytes(const fs::path& path, const std::string& name, std::uintmax_t limit) {
+    std::error_code code;
+    const auto size = fs::file_size(path, code);
+    if (!code && size > limit) {
+        throw artifact_error(text(name, " has ", size, " bytes; expected at most ", limit, "."),
+                             kNotTrusted);
+    }
+    const File file = open_file(path, name);
+    std::string bytes(code ? 0 : static_cast<std::size_t>(size), '\0');
+    const std::size_t count = std::fread(bytes.data(), 1, bytes.size(), file.get());
+    if (count != bytes.size()) {
+        throw artifact_error(text("'", name, "' of the bundle cannot be read to its end."),
+                             kCopyAgain);
+    }
+    return bytes;
+}
+
+Bundle open_bundle(const std::string& path, bool hashes) {
+    std::error_code code;
+    fs::path folder = fs::absolute(fs::u8path(path), code);
+    check_folder(folder);
+    Manifest manifest = read_manifest(read_bytes(folder / kManifest, kManifest, kDocumentLimit));
+    check_names(manifest);
+    check_files(folder, manifest, hashes);
+    Vocabulary vocabulary = open_vocabulary(folder, manifest);
+    check_graph(folder, manifest);
+    return Bundle{std::move(folder), std::move(manifest), std::move(vocabulary)};
+}
+
+}  // namespace edge_ovss::internal

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// The C interface: every entry is fenced, so that no exception crosses it.
+#include <edge_ovss/edge_ovss.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "backend.h"
+#include "error.h"
+#include "handles.h"
+#include "pixels.h"
+#include "selftest.h"
+#include "session.h"
+
+namespace {
+
+using namespace edge_ovss::internal;
+
+// Of a fixed size, so that storing a message cannot fail.
+struct LastError {
+    char message[1024];
+    char hint[512];
+};
+
+LastError& last_error() noexcept {
+    static thread_local LastError error{};
+    return error;
+}
+
+void store(char* room, std::size_t size, const char* words) noexcept {
+    std::size_t length = std::min(std::strlen(words), size - 1);
+    while (length > 0 && (static_cast<unsigned char>(words[length]) & 0xC0U) == 0x80U) {
+        --length;  // do not cut a UTF-8 character in two
+    }
+    std::memcpy(room, words, length);
+    room[length] = '\0';
+}
+
+edge_ovss_status fail(edge_ovss_status status, const char* message, const char* hint) noexcept {
+    store(last_error().message, sizeof last_error().message, message);
+    store(last_error().hint, sizeof last_error().hint, hint);
+    return status;
+}
+
+template <class Work>
+edge_ovss_status fence(Work&& work) noexcept {
+    try {
+        work();
+        return EDGE_OVSS_OK;
+    } catch (const Error& err) {
+        return fail(err.status, err.what(), err.hint.c_str());
+    } catch (const std::bad_alloc&) {
+        return fail(EDGE_OVSS_ERROR_ARTIFACT, "There is not enough memory.",
+                    "Close other programs, give smaller frames, or export a smaller model.");
+    } catch (const std::exception& err) {
+        return fail(EDGE_OVSS_ERROR_INTERNAL, err.what(), "Please report this as a fault.");
+    } catch (...) {
+        return fail(EDGE_OVSS_ERROR_INTERNAL, "An unknown exception.",
+                    "Please report this as a fault.");
+    }
+}
+
+void require(const void* pointer, const char* name) {
+    if (pointer == nullptr) {
+        throw usage_error(text("'", name, "' is a null pointer."));
+    }
+}
+
+// Copy a structure in. `first` is its size in the first version of the header.
+template <class Struct>
+Struct take(const Struct* given, const char* name, std::size_t first) {
+    require(given, name);
+    if (given->struct_size < first || given->struct_size > sizeof(Struct)) {
+        throw usage_error(text("'", name, ".struct_size' is ", given->struct_size, "; expected ",
+                               first, " to ", sizeof(Struct), "."),
+                          text("Start from edge_ovss_", name, "_default(); a larger structure is "
+                               "of a newer header than this library (",
+                               edge_ovss_version(), ")."));
+    }
+    Struct taken;
+    std::memset(&taken, 0, sizeof taken);
+    std::memcpy(&taken, given, given->struct_size);
+    return taken;
+}
+
+// Copy a structure out, as much of it as the caller's header knows.
+template <class Struct>
+void give(const Struct& filled, Struct* target) noexcept {
+    const std::size_t size = target->struct_size;
+    std::memcpy(target, &filled, size);
+    target->struct_size = size;
+}
+
+Settings settings_of(const edge_ovss_options& options) {
+    const std::int32_t numbers[] = {options.threads, options.device, options.frame_height,
+                                    options.frame_width};
+    if (std::any_of(std::begin(numbers), std::end(numbers), [](auto n) { return n < 0; })) {
+        throw usage_error("A number in 'options' is negative; expected 0 or more.");
+    }
+    if (options.skip_hashes < 0 || options.skip_hashes > 1 || options.reserved != 0) {
+        throw usage_error("'options.skip_hashes' must be 0 or 1, and 'options.reserved' 0.",
+                          "Start from edge_ovss_options_default().");
+    }
+    Settings settings;
+    settings.backend = options.backend == nullptr ? "" : options.backend;
+    settings.cache = options.cache == nullptr ? "" : options.cache;
+    settings.threads = options.threads;
+    settings.device = options.device;
+    settings.frame_height = options.frame_height;
+    settings.frame_width = options.frame_width;
+    return settings;
+}
+
+}  // namespace
+
+#define EDGE_OVSS_TEXT_(number) #number
+#define EDGE_OVSS_TEXT(number) EDGE_OVSS_TEXT_(number)
+
+const char* edge_ovss_version(void) {
+    return EDGE_OVSS_TEXT(EDGE_OVSS_VERSION_MAJOR) "." EDGE_OVSS_TEXT(
+        EDGE_OVSS_VERSION_MINOR) "." EDGE_OVSS_TEXT(EDGE_OVSS_VERSION_PATCH);
+}
+
+const char* edge_ovss_status_name(edge_ovss_status status) {
+    static const char* const names[] = {"ok",    "internal", "usage", "missing",
+                                        "input", "artifact", "gate",  "capacity"};
+    constexpr auto count = static_cast<edge_ovss_status>(sizeof names / sizeof *names);
+    return status >= 0 && status < count ? names[status] : "unknown";
+}
+
+const char* edge_ovss_last_error(void) { return last_error().message; }
+
+const char* edge_ovss_last_hint(void) { return last_error().hint; }
+
+edge_ovss_status edge_ovss_open(const char* path, const edge_ovss_options* options,
+                                edge_ovss_session** session) {
+    if (session != nullptr) {
+        *session = nullptr;
+    }
+    return fence([&] {
+        require(session, "session");
+        require(path, "path");
+        const edge_ovss_options given =
+            options == nullptr ? edge_ovss_options_default()
+                               : take(options, "options", sizeof(edge_ovss_options));
+        const Settings settings = settings_of(given);
+        resolve_backend(settings.backend);  // before the bundle is hashed
+        *session =
+            add_session(std::make_shared<Session>(path, settings, given.skip_hashes == 0));
+    });
+}
+
+edge_ovss_status edge_ovss_close(edge_ovss_session* session) {
+    return fence([&] {
+        if (session != nullptr) {
+            remove_session(session);
+        }
+    });
+}
+
+const char* edge_ovss_backend_name(int32_t index) {
+    const char* name = nullptr;
+    fence([&] {
+        const auto& names = backend_names();
+        if (index >= 0 && static_cast<std::size_t>(index) < names.size()) {
+            name = names[static_cast<std::size_t>(index)].c_str();
+        }
+    });
+    return name;
+}
+
+edge_ovss_status edge_ovss_describe(edge_ovss_session* session, edge_ovss_info* info) {
+    return fence([&] {
+        take(info, "info", sizeof(edge_ovss_info));
+        give(find_session(session)->info(), info);
+    });
+}
+
+const char* edge_ovss_name(edge_ovss_session* session, int32_t index) {
+    const char* name = nullptr;
+    fence([&] {
+        const auto& names = find_session(session)->bundle().vocabulary.names;
+        if (index < 0 || static_cast<std::size_t>(index) >= names.size()) {
+            throw usage_error(text("There is no output ", index, "; expected 0 to ",
+                                   names.size() - 1, "."));
+        }
+        name = names[static_cast<std::size_t>(index)].c_str();
+    });
+    return name;
+}
+
+edge_ovss_status edge_ovss_palette(edge_ovss_session* session, uint8_t* rgb, size_t size) {
+    return fence([&] {
+        require(rgb, "rgb");
+        const auto held = find_session(session);
+        const auto& palette = held->bundle().vocabulary.palette;
+        if (size < 3 * palette.size()) {
+            throw capacity_error(text("'rgb' has room for ", size, " bytes; expected ",
+                                      3 * palette.size(), "."));
+        }
+        for (const auto& colour : palette) {
+            rgb = std::copy(colour.begin(), colour.end(), rgb);
+        }
+    });
+}
+
+size_t edge_ovss_frame_bytes(int32_t format, int32_t height, int32_t width) {
+    return frame_bytes(format, height, width);
+}
+
+edge_ovss_status edge_ovss_to_rgb(const edge_ovss_frame* frame, uint8_t* rgb, size_t stride,
+                                  size_t size) {
+    return fence([&] {
+        const Pixels pixels = check_frame(take(frame, "frame", sizeof(edge_ovss_frame)));
+        require(rgb, "rgb");
+        const std::size_t row = 3 * pixels.width;
+        const std::size_t step = stride == 0 ? row : stride;
+        if (step < row || step > std::size_t{1} << 30) {
+            throw usage_error(text("'stride' is ", stride, " bytes; expected at least ", row, "."));
+        }
+        if (size < (pixels.height - 1) * step + row) {
+            throw capacity_error(text("'rgb' has room for ", size, " bytes; expected ",
+                                      (pixels.height - 1) * step + row, "."));
+        }
+        to_rgb(pixels, rgb, step);
+    });
+}
+
+edge_ovss_status edge_ovss_segment(edge_ovss_session* session, const edge_ovss_frame* frame,
+                                   edge_ovss_result* result) {
+    return fence([&] {
+        const edge_ovss_frame frame_in = take(frame, "frame", sizeof(edge_ovss_frame));
+        edge_ovss_result filled = take(result, "result", sizeof(edge_ovss_result));
+        try {
+            find_session(session)->segment(frame_in, filled);
+        } catch (...) {
+            give(filled, result);  // scores_shape says how much room is needed
+            throw;
+        }
+        give(filled, result);
+    });
+}
+
+edge_ovss_status edge_ovss_selftest(edge_ovss_session* session,
+                                    edge_ovss_selftest_report* report) {
+    return fence([&] {
+        if (report != nullptr) {
+            take(report, "selftest_report", sizeof(edge_ovss_selftest_report));
+        }
+        const edge_ovss_selftest_report filled = run_selftest(*find_session(session));
+        if (report != nullptr) {
+            give(filled, report);
+        }
+        if (!passed(filled)) {
+            throw Error(EDGE_OVSS_ERROR_GATE,
+                        text("The bundle does not give its reference answer: ",
+                             100.0 * filled.agreement, " % of the labels are equal, ",
+                             100.0 * filled.min_agreement, " % expected."),
+                        "Try another backend, or export the bundle again.");
+        }
+    });
+}

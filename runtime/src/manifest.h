@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a bundle says about itself: the part of manifest.json that a program needs.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace edge_ovss::internal {
+
+struct FileEntry {
+    std::string sha256;
+    std::uint64_t bytes = 0;
+};
+
+struct Manifest {
+    std::string tool;   // "edge-ovss 0.1.0"
+    std::string model;  // "sed-tiny"
+    std::string precision;
+    std::string vocabulary_file;
+    std::string vocabulary_name;
+    std::string vocabulary_sha256;  // of the words, not of the file
+    std::int64_t categories = 0;    // T
+    std::int64_t outputs = 0;       // K
+    std::int32_t network_height = 0;
+    std::int32_t network_width = 0;
+    std::string labels_dtype;           // "uint8" or "uint16"
+    std::vector<std::string> answers;   // outputs of the graph, by name
+    std::string rejection;              // "slots", "dynamic" or "none"
+    std::vector<std::int32_t> slots;    // empty unless `rejection` is "slots"
+    std::string graph_file;
+    std::vector<std::string> external_data;
+    std::string reference_frame;
+    std::string reference_labels;
+    std::string reference_alive;
+    std::string reference_counts;
+    double min_label_agreement = 0.0;
+    std::map<std::string, FileEntry> files;
+
+    // Whether the graph answers with `output`.
+    bool answers_with(const char* output) const;
+};
+
+// Read the bytes of manifest.json. Throws an artifact error where the schema is newer than this
+// library knows, or a field is missing or of the wrong type.
+Manifest read_manifest(const std::string& bytes);
+
+}  // namespace edge_ovss::internal

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "selftest.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <vector>
+
+#include "error.h"
+#include "npy.h"
+
+namespace edge_ovss::internal {
+
+namespace {
+
+constexpr std::uintmax_t kLimit = std::uintmax_t{1} << 31;
+
+struct Reference {
+    Array frame;
+    Array labels;
+    std::vector<std::int32_t> alive;
+    std::vector<std::int32_t> counts;
+};
+
+Array read(const Bundle& bundle, const std::string& name, const std::string& dtype,
+           std::size_t rank) {
+    return read_npy(read_bytes(bundle.file(name), name, kLimit), name, dtype, rank);
+}
+
+std::vector<std::int32_t> read_ids(const Bundle& bundle, const std::string& name) {
+    const Array array = read(bundle, name, "<i4", 1);
+    std::vector<std::int32_t> ids(array.shape[0]);
+    if (!ids.empty()) {
+        std::memcpy(ids.data(), array.bytes.data(), array.bytes.size());
+    }
+    return ids;
+}
+
+Reference read_reference(const Bundle& bundle) {
+    const Manifest& manifest = bundle.manifest;
+    const bool narrow = manifest.labels_dtype == "uint8";
+    Reference reference{read(bundle, manifest.reference_frame, "|u1", 3),
+                        read(bundle, manifest.reference_labels, narrow ? "|u1" : "<u2", 2),
+                        read_ids(bundle, manifest.reference_alive),
+                        read_ids(bundle, manifest.reference_counts)};
+    const auto& size = reference.frame.shape;
+    const bool fits = size[0] == reference.labels.shape[0] && size[2] == 3 &&
+                      size[1] == reference.labels.shape[1] && size[0] > 0 && size[1] > 0 &&
+                      size[0] <= EDGE_OVSS_MAX_SIDE && size[1] <= EDGE_OVSS_MAX_SIDE;
+    if (!fits) {
+        throw artifact_error("Reference frame and labels of the bundle do not fit together.",
+                             "Export the bundle again.");
+    }
+    return reference;
+}
+
+double agreement(const std::vector<char>& labels, const Array& expected) {
+    const std::size_t pixels = expected.shape[0] * expected.shape[1];
+    const std::size_t element = expected.bytes.size() / pixels;
+    std::size_t equal = 0;
+    for (std::size_t i = 0; i < pixels; ++i) {
+        equal += std::memcmp(&labels[i * element], &expected.bytes[i * element], element) == 0;
+    }
+    return static_cast<double>(equal) / static_cast<double>(pixels);
+}
+
+std::set<std::int32_t> taken(const std::vector<std::int32_t>& slots) {
+    std::set<std::int32_t> ids(slots.begin(), slots.end());
+    ids.erase(ids.begin(), ids.lower_bound(0));  // empty slots
+    return ids;
+}
+
+}  // namespace
+
+edge_ovss_selftest_report run_selftest(Session& session) {
+    const Reference reference = read_reference(session.bundle());
+    edge_ovss_frame frame = edge_ovss_frame_default();
+    frame.data = reference.frame.bytes.data();
+    frame.data_size = reference.frame.bytes.size();
+    frame.height = static_cast<std::int32_t>(reference.frame.shape[0]);
+    frame.width = static_cast<std::int32_t>(reference.frame.shape[1]);
+    std::vector<char> labels(reference.labels.bytes.size());
+    std::vector<std::int32_t> alive(session.bundle().vocabulary.categories);
+    edge_ovss_result result = edge_ovss_result_default();
+    result.labels = labels.data();
+    result.labels_size = labels.size();
+    result.alive = alive.data();
+    result.alive_room = alive.size();
+    session.segment(frame, result);
+
+    alive.resize(result.alive_count);
+    const std::vector<std::int32_t> counts(result.counts, result.counts + result.count_length);
+    edge_ovss_selftest_report report = edge_ovss_selftest_report_default();
+    report.agreement = agreement(labels, reference.labels);
+    report.min_agreement = session.bundle().manifest.min_label_agreement;
+    report.infer_ms = result.infer_ms;
+    report.same_alive = taken(alive) == taken(reference.alive) ? 1 : 0;
+    report.same_counts = counts == reference.counts ? 1 : 0;
+    return report;
+}
+
+bool passed(const edge_ovss_selftest_report& report) {
+    return report.agreement >= report.min_agreement && report.same_alive != 0 &&
+           report.same_counts != 0;
+}
+
+}  // namespace edge_ovss::internal

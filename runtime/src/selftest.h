@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Does a bundle still give, on this machine, the answer that its exporter saw?
+#pragma once
+
+#include "session.h"
+
+namespace edge_ovss::internal {
+
+// Segment the reference frame and compare. Throws artifact errors where the reference cannot be
+// read or the graph fails.
+edge_ovss_selftest_report run_selftest(Session& session);
+
+// Whether the bundle may be used on this backend.
+bool passed(const edge_ovss_selftest_report& report);
+
+}  // namespace edge_ovss::internal

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "error.h"
+#include "pixels.h"
+
+namespace edge_ovss::internal {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr const char* kExportAgain = "The graph does not match its manifest; export it again.";
+
+double milliseconds(Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+// Where the labels go, checked.
+struct LabelRoom {
+    std::uint8_t* at = nullptr;
+    std::size_t stride = 0;
+    std::size_t row = 0;  // bytes of one row
+};
+
+LabelRoom check_label_room(const edge_ovss_result& result, const Pixels& frame,
+                           std::size_t element) {
+    if (result.labels == nullptr) {
+        throw usage_error("The result's 'labels' is a null pointer.");
+    }
+    LabelRoom room{static_cast<std::uint8_t*>(result.labels), result.labels_stride,
+                   frame.width * element};
+    if (room.stride == 0) {
+        room.stride = room.row;
+    }
+    if (room.stride < room.row || room.stride % element != 0 ||
+        room.stride > std::size_t{1} << 30) {
+        throw usage_error(text("The result's 'labels_stride' is ", result.labels_stride,
+                               " bytes; expected a multiple of ", element, " from ", room.row,
+                               "."));
+    }
+    const std::size_t needed = (frame.height - 1) * room.stride + room.row;
+    if (result.labels_size < needed) {
+        throw capacity_error(text("The result's 'labels' has room for ", result.labels_size,
+                                  " bytes; a frame of ", frame.height, " x ", frame.width,
+                                  " needs ", needed, "."));
+    }
+    return room;
+}
+
+void check_wanted(const edge_ovss_result& result, const Pixels& frame, const Manifest& manifest) {
+    if (result.confidence != nullptr) {
+        if (!manifest.answers_with("confidence")) {
+            throw usage_error("Confidence is asked for; the bundle was exported without.",
+                              "Export it again with --outputs labels,confidence.");
+        }
+        const std::size_t needed = frame.height * frame.width * sizeof(float);
+        if (result.confidence_size < needed) {
+            throw capacity_error(text("The result's 'confidence' has room for ",
+                                      result.confidence_size, " bytes; a frame of ", frame.height,
+                                      " x ", frame.width, " needs ", needed, "."));
+        }
+    }
+    if (result.scores != nullptr && !manifest.answers_with("scores")) {
+        throw usage_error("Scores are asked for; the bundle was exported without.",
+                          "Export it again with --outputs labels,scores.");
+    }
+}
+
+template <class Label>
+std::size_t highest(const void* labels, std::size_t count) {
+    const auto* first = static_cast<const Label*>(labels);
+    Label most = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        most = std::max(most, first[i]);
+    }
+    return most;
+}
+
+[[noreturn]] void refuse_range(const char* output, std::size_t given, std::size_t limit) {
+    throw artifact_error(text("Output '", output, "' of the graph is as high as ", given,
+                              "; expected values below ", limit, "."),
+                         kExportAgain);
+}
+
+// What comes after this trusts the answer.
+void check_answer(const Answer& answer, const Pixels& frame, const Bundle& bundle) {
+    const std::size_t pixels = frame.height * frame.width;
+    const bool narrow = bundle.manifest.labels_dtype == "uint8";
+    const std::size_t label = narrow ? highest<std::uint8_t>(answer.labels, pixels)
+                                     : highest<std::uint16_t>(answer.labels, pixels);
+    if (label >= bundle.vocabulary.names.size()) {
+        refuse_range("labels", label, bundle.vocabulary.names.size());
+    }
+    for (std::size_t i = 0; i < answer.alive_count; ++i) {
+        const std::int32_t id = answer.alive[i];
+        if (id >= 0 && static_cast<std::size_t>(id) >= bundle.vocabulary.categories) {
+            refuse_range("alive", static_cast<std::size_t>(id), bundle.vocabulary.categories);
+        }
+    }
+    if (answer.counts_count > EDGE_OVSS_MAX_REJECTIONS) {
+        throw artifact_error(text("Output 'counts' of the graph has ", answer.counts_count,
+                                  " numbers; expected at most ", EDGE_OVSS_MAX_REJECTIONS, "."),
+                             kExportAgain);
+    }
+}
+
+void copy_labels(const Answer& answer, const Pixels& frame, const LabelRoom& room) {
+    const auto* from = static_cast<const std::uint8_t*>(answer.labels);
+    for (std::size_t y = 0; y < frame.height; ++y) {
+        std::memcpy(room.at + y * room.stride, from + y * room.row, room.row);
+    }
+}
+
+void copy_alive(const Answer& answer, edge_ovss_result& result) {
+    result.alive_count = 0;
+    for (std::size_t i = 0; i < answer.alive_count; ++i) {
+        if (answer.alive[i] < 0) {
+            continue;  // an empty slot
+        }
+        if (result.alive != nullptr) {
+            if (result.alive_count >= result.alive_room) {
+                throw capacity_error(text("The result's 'alive' has room for ", result.alive_room,
+                                          " ids; more categories are left."),
+                                     "Give room for edge_ovss_info.categories ids.");
+            }
+            result.alive[result.alive_count] = answer.alive[i];
+        }
+        ++result.alive_count;
+    }
+}
+
+void copy_counts(const Answer& answer, const Manifest& manifest, edge_ovss_result& result) {
+    result.count_length = static_cast<std::int32_t>(answer.counts_count);
+    result.overflow = 0;
+    for (std::size_t i = 0; i < answer.counts_count; ++i) {
+        result.counts[i] = answer.counts[i];
+        if (i < manifest.slots.size() && answer.counts[i] > manifest.slots[i]) {
+            result.overflow = 1;
+        }
+    }
+}
+
+void copy_scores(const Answer& answer, edge_ovss_result& result) {
+    std::size_t needed = answer.scores == nullptr ? 0 : sizeof(float);
+    for (std::size_t i = 0; i < 3; ++i) {
+        result.scores_shape[i] = static_cast<std::int32_t>(answer.scores_shape[i]);
+        needed *= answer.scores_shape[i];
+    }
+    if (result.scores == nullptr) {
+        return;
+    }
+    if (result.scores_size < needed) {
+        throw capacity_error(text("The result's 'scores' has room for ", result.scores_size,
+                                  " bytes; expected ", needed, "."));
+    }
+    std::memcpy(result.scores, answer.scores, needed);
+}
+
+}  // namespace
+
+Session::Session(const std::string& path, const Settings& settings, bool hashes)
+    : bundle_(open_bundle(path, hashes)),
+      backend_name_(resolve_backend(settings.backend)),
+      backend_(create_backend(backend_name_, bundle_, settings)) {}
+
+Session::Session(Bundle bundle, std::unique_ptr<Backend> backend)
+    : bundle_(std::move(bundle)), backend_name_("test"), backend_(std::move(backend)) {}
+
+edge_ovss_info Session::info() const {
+    const Manifest& manifest = bundle_.manifest;
+    edge_ovss_info info = edge_ovss_info_default();
+    info.backend = backend_name_.c_str();
+    info.model = manifest.model.c_str();
+    info.vocabulary = manifest.vocabulary_name.c_str();
+    info.precision = manifest.precision.c_str();
+    info.rejection = manifest.rejection.c_str();
+    info.tool = manifest.tool.c_str();
+    info.outputs = static_cast<std::int32_t>(manifest.outputs);
+    info.categories = static_cast<std::int32_t>(manifest.categories);
+    info.label_bytes = manifest.labels_dtype == "uint8" ? 1 : 2;
+    info.network_height = manifest.network_height;
+    info.network_width = manifest.network_width;
+    info.has_confidence = manifest.answers_with("confidence") ? 1 : 0;
+    info.has_scores = manifest.answers_with("scores") ? 1 : 0;
+    info.slot_count = static_cast<std::int32_t>(manifest.slots.size());
+    std::copy(manifest.slots.begin(), manifest.slots.end(), info.slots);
+    return info;
+}
+
+void Session::segment(const edge_ovss_frame& frame, edge_ovss_result& result) {
+    const auto start = Clock::now();
+    const Pixels pixels = check_frame(frame);
+    const std::size_t element = bundle_.manifest.labels_dtype == "uint8" ? 1 : 2;
+    const LabelRoom room = check_label_room(result, pixels, element);
+    check_wanted(result, pixels, bundle_.manifest);
+
+    const std::lock_guard<std::mutex> lock(mutex_);
+    to_rgb(pixels, backend_->input(pixels.height, pixels.width), 3 * pixels.width);
+    const auto ready = Clock::now();
+    const Answer answer = backend_->run();
+    const auto done = Clock::now();
+    check_answer(answer, pixels, bundle_);
+    copy_labels(answer, pixels, room);
+    if (result.confidence != nullptr) {
+        std::memcpy(result.confidence, answer.confidence,
+                    pixels.height * pixels.width * sizeof(float));
+    }
+    copy_alive(answer, result);
+    copy_counts(answer, bundle_.manifest, result);
+    copy_scores(answer, result);
+    const auto end = Clock::now();
+    result.pre_ms = milliseconds(start, ready);
+    result.infer_ms = milliseconds(ready, done);
+    result.post_ms = milliseconds(done, end);
+    result.total_ms = milliseconds(start, end);
+}
+
+}  // namespace edge_ovss::internal

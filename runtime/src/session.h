@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bundle on a backend: frames in, label maps out.
+#pragma once
+
+#include <edge_ovss/edge_ovss.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "backend.h"
+#include "bundle.h"
+
+namespace edge_ovss::internal {
+
+// Every function may be called from any thread; frames wait for each other.
+class Session {
+public:
+    // Opens the bundle and the backend.
+    Session(const std::string& path, const Settings& settings, bool hashes);
+
+    // With a backend that is made already; for tests.
+    Session(Bundle bundle, std::unique_ptr<Backend> backend);
+
+    const Bundle& bundle() const { return bundle_; }
+    edge_ovss_info info() const;
+
+    // Throws for what is wrong with the frame, the result or the answer; allocates nothing of its
+    // own where the frame has the size of the last one.
+    void segment(const edge_ovss_frame& frame, edge_ovss_result& result);
+
+private:
+    Bundle bundle_;
+    std::string backend_name_;
+    std::unique_ptr<Backend> backend_;
+    std::mutex mutex_;
+};
+
+}  // namespace edge_ovss::internal

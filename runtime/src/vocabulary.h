@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words of a bundle: output names, their colours, and how many categories there are.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace edge_ovss::internal {
+
+struct Vocabulary {
+    std::vector<std::string> names;                     // K
+    std::vector<std::array<std::uint8_t, 3>> palette;   // K, red green blue
+    std::size_t categories = 0;                         // T
+    std::string sha256;                                 // of words, synonyms, outputs, background
+};
+
+// Read the bytes of a bundle's vocabulary file. Throws an artifact error that names `file`.
+Vocabulary read_vocabulary(const std::string& bytes, const std::string& file);
+
+}  // namespace edge_ovss::internal
