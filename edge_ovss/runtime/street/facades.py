@@ -258,7 +258,7 @@ def draw_fence(canvas: Canvas, fence: Fence, x: int, *, light: int) -> None:
     grain = texture("leaf" if fence.kind == "hedge" else "grain")
     noise = grain[(up >> 1) & 255, ((along >> 1) & 255)[None, :]].astype(np.int32)[..., None]
     solid = np.clip(body * (256 + (noise if fence.kind == "hedge" else noise >> 2)) >> 8, 0, 255)
-    colours = np.where(_bars(fence, up, along)[..., None], solid, (behind + body) >> 1)
+    colours = np.where(_bars(fence, up, along)[..., None], solid, (behind + 3 * body) >> 2)
     image[seen] = colours[seen].astype(np.uint8)
     label = classes.TREE if fence.kind == "hedge" else classes.FENCE
     canvas.labels[plane.box.rows, plane.box.cols][seen] = label
@@ -270,7 +270,7 @@ def _bars(
     """Where the fence itself is; elsewhere one looks through it."""
     rails = (up > fence.tall - 14) | (np.abs(up - 28) < 6)
     if fence.kind == "pickets":
-        return rails | (along % 22 < 13)[None, :]
+        return rails | (along % 22 < 15)[None, :]
     if fence.kind == "rails":
-        return rails | (along % 18 < 5)[None, :] | (along % 240 < 10)[None, :]
+        return rails | (along % 18 < 7)[None, :] | (along % 240 < 10)[None, :]
     return np.ones(up.shape, np.bool_) & (along % 150 >= 0)[None, :]

@@ -96,11 +96,11 @@ def draw_lamp(canvas: Canvas, random: Random, at: tuple[int, int]) -> None:
     (x, z), label = at, classes.STREETLIGHT
     tall, metal = random.between(480, 850), random.choice(_METALS)
     inward = -1 if x > 0 else 1
-    canvas.bar((x, 0, z), (x, tall, z), thick=20, colour=metal, label=label)
-    canvas.bar((x, 0, z), (x, 110, z), thick=28, colour=shade(metal, 90), label=label)
+    canvas.bar((x, 0, z), (x, tall, z), thick=24, colour=metal, label=label)
+    canvas.bar((x, 0, z), (x, 110, z), thick=34, colour=shade(metal, 90), label=label)
     if random.chance(70):
         reach = x + inward * random.between(80, 190)
-        canvas.bar((x, tall - 6, z), (reach, tall + 14, z), thick=14, colour=metal, label=label)
+        canvas.bar((x, tall - 6, z), (reach, tall + 14, z), thick=18, colour=metal, label=label)
         head = [
             (reach, tall + 2, z),
             (reach, tall + 24, z),
@@ -118,13 +118,13 @@ def draw_post(canvas: Canvas, random: Random, at: tuple[int, int]) -> None:
     (x, z), metal = at, random.choice(_METALS)
     if random.chance(50):
         tall = random.between(500, 900)
-        canvas.bar((x, 0, z), (x, tall, z), thick=24, colour=metal, label=classes.POLE)
+        canvas.bar((x, 0, z), (x, tall, z), thick=28, colour=metal, label=classes.POLE)
         return
     for step in range(3):
         depth = z + (2 - step) * 170
-        canvas.bar((x, 0, depth), (x, 95, depth), thick=20, colour=metal, label=classes.POLE)
+        canvas.bar((x, 0, depth), (x, 95, depth), thick=24, colour=metal, label=classes.POLE)
         canvas.bar(
-            (x, 80, depth), (x, 90, depth), thick=22, colour=(210, 210, 206), label=classes.POLE
+            (x, 80, depth), (x, 90, depth), thick=26, colour=(210, 210, 206), label=classes.POLE
         )
 
 
@@ -132,7 +132,7 @@ def draw_sign(canvas: Canvas, random: Random, at: tuple[int, int]) -> None:
     """Paint a traffic sign, a board or a banner on its pole at (x, z)."""
     (x, z), metal, label = at, random.choice(_METALS), classes.SIGNBOARD
     up = random.between(210, 300)
-    canvas.bar((x, 0, z), (x, up + 30, z), thick=13, colour=metal, label=classes.POLE)
+    canvas.bar((x, 0, z), (x, up + 30, z), thick=16, colour=metal, label=classes.POLE)
     kind = random.choice(("round", "triangle", "board", "banner"))
     if kind == "round":
         red: Colour = random.choice(((186, 26, 30), (30, 70, 150)))
@@ -177,7 +177,7 @@ def _draw_board(
 def draw_traffic_light(canvas: Canvas, random: Random, at: tuple[int, int]) -> None:
     """Paint a traffic light at (x, z): the pole is a pole, the housing is a traffic light."""
     (x, z), label = at, classes.TRAFFIC_LIGHT
-    canvas.bar((x, 0, z), (x, 330, z), thick=16, colour=(60, 62, 64), label=classes.POLE)
+    canvas.bar((x, 0, z), (x, 330, z), thick=20, colour=(60, 62, 64), label=classes.POLE)
     canvas.rect((x - 24, 228, z), (x + 24, 338, z), colour=(206, 206, 202), label=label)
     canvas.rect((x - 20, 232, z), (x + 20, 334, z), colour=(26, 28, 28), label=label)
     lit = random.between(0, 2)

@@ -76,9 +76,9 @@ _WEATHERS = (
     Weather((95, 145, 215), (205, 220, 238), (248, 248, 250), 20, (132, 128, 122), (132,) * 3, 1),
     Weather((236, 240, 246), (252, 252, 252), (255, 255, 255), 40, (112,) * 3, (138,) * 3, 0),
     Weather((165, 172, 180), (215, 218, 220), (225, 227, 230), -40, (116,) * 3, (122,) * 3, 0),
-    Weather((120, 128, 138), (180, 185, 190), (160, 165, 172), -60, (88, 90, 94), (104,) * 3, 0),
+    Weather((120, 128, 138), (180, 185, 190), (160, 165, 172), -60, (92, 94, 98), (106,) * 3, 0),
     Weather((110, 130, 190), (250, 205, 150), (250, 190, 150), 30, (134, 116, 98), (126,) * 3, 1),
-    Weather((40, 52, 88), (150, 130, 130), (90, 90, 110), 20, (58, 60, 72), (92,) * 3, 0),
+    Weather((40, 52, 88), (150, 130, 130), (90, 90, 110), 20, (70, 72, 82), (96,) * 3, 0),
 )
 
 
@@ -108,7 +108,7 @@ def _plan_road(random: Random) -> Road:
     width = random.between(560, 1150)
     left = -width * random.between(28, 62) // 100
     pavements = (random.between(160, 420), random.between(160, 420))
-    zebra = random.between(600, 1600) if random.chance(45) else 0
+    zebra = random.between(500, 1300) if random.chance(45) else 0
     lanes = random.choice((0, 0, 300, 350))
     end = random.choice((4000, 6000, 9000, 13000))
     return Road(left, left + width, pavements, end, zebra, lanes)

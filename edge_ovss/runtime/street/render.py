@@ -143,7 +143,7 @@ def _place_people(plan: Plan, random: Random) -> list[Thing]:
         side = random.choice((-1, 1))
         near, far = sorted((road.kerb(side) + side * 40, road.edge(side) - side * 30))
         things.append(
-            Thing(people.draw_person, (random.between(near, far), random.between(350, 2600)))
+            Thing(people.draw_person, (random.between(near, far), random.between(320, 1600)))
         )
     if road.zebra and random.chance(70):
         for _ in range(random.between(1, 3)):
@@ -151,7 +151,7 @@ def _place_people(plan: Plan, random: Random) -> list[Thing]:
             things.append(Thing(people.draw_person, (x, road.zebra + random.between(40, 280))))
     for _ in range(random.choice((0, 0, 1, 1, 2))):
         x = random.between(road.left + 60, road.right - 60)
-        things.append(Thing(people.draw_bicyclist, (x, random.between(420, 1700))))
+        things.append(Thing(people.draw_bicyclist, (x, random.between(400, 1250))))
     return things
 
 
@@ -163,7 +163,7 @@ def _place_furniture(plan: Plan, random: Random) -> list[Thing]:
         if random.chance(75):
             z, step = random.between(300, 1600), random.between(1400, 2800)
             things += [
-                Thing(furniture.draw_lamp, (x, at)) for at in range(z, min(road.end, 4200), step)
+                Thing(furniture.draw_lamp, (x, at)) for at in range(z, min(road.end, 3000), step)
             ]
         if random.chance(40):
             z, step = random.between(500, 1500), random.between(700, 1600)
@@ -173,11 +173,11 @@ def _place_furniture(plan: Plan, random: Random) -> list[Thing]:
                 for at in range(z, min(road.end, 7000), step)
             ]
         for _ in range(random.between(0, 2)):
-            things.append(Thing(furniture.draw_sign, (x + side * 15, random.between(350, 1900))))
+            things.append(Thing(furniture.draw_sign, (x + side * 15, random.between(320, 1300))))
         if random.chance(45):
-            things.append(Thing(furniture.draw_post, (x, random.between(350, 1900))))
+            things.append(Thing(furniture.draw_post, (x, random.between(320, 1300))))
         if random.chance(60 if road.zebra else 22):
-            z = road.zebra + 330 if road.zebra else random.between(500, 1900)
+            z = road.zebra + 330 if road.zebra else random.between(450, 1300)
             things.append(Thing(furniture.draw_traffic_light, (x, z)))
     return things
 
