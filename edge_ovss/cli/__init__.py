@@ -17,7 +17,7 @@ from edge_ovss._version import VERSION
 from edge_ovss.cli._console import Console
 from edge_ovss.errors import EdgeOvssError
 
-VERBS = ("export", "run", "selftest", "inspect", "doctor", "vocab", "eval", "data")
+VERBS = ("export", "build", "run", "selftest", "inspect", "doctor", "vocab", "eval", "data")
 
 INTERRUPTED = 130
 

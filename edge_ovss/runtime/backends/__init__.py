@@ -55,6 +55,19 @@ REGISTRY: dict[str, Entry] = {
         extra="onnxruntime",
         automatic=False,
     ),
+    # An engine must have been built for this very machine first, so they are asked for as well.
+    "tensorrt": Entry(
+        factory="edge_ovss.runtime.backends.trt:TensorRtBackend",
+        requires=("tensorrt",),
+        extra="tensorrt",
+        automatic=False,
+    ),
+    "tensorrt-rtx": Entry(
+        factory="edge_ovss.runtime.backends.trt:TensorRtRtxBackend",
+        requires=("tensorrt_rtx_bindings",),
+        extra="tensorrt-rtx",
+        automatic=False,
+    ),
     "native": Entry(
         factory="edge_ovss.runtime.backends.native:NativeBackend",
         requires=(),

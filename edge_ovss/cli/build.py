@@ -1,0 +1,150 @@
+"""Build an engine of a bundle for TensorRT or TensorRT for RTX, and compare its answer."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from edge_ovss.cli._console import Console
+from edge_ovss.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_ovss.runtime.bundle import Bundle
+    from edge_ovss.runtime.engines.build import BuildOptions, Built
+
+SUMMARY = "build an engine of a bundle for a GPU"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder that edge-ovss export wrote")
+    parser.add_argument("--backend", required=True, metavar="NAME", help="tensorrt or tensorrt-rtx")
+    sizes = parser.add_argument_group("frame sizes (HEIGHTxWIDTH)")
+    sizes.add_argument("--size", metavar="HxW", help="pin it (default: the reference frame's)")
+    sizes.add_argument("--min", metavar="HxW", help="smallest of a range")
+    sizes.add_argument("--opt", metavar="HxW", help="best of a range (default: the largest)")
+    sizes.add_argument("--max", metavar="HxW", help="largest of a range")
+    parser.add_argument(
+        "--compute-capability",
+        metavar="LIST",
+        help="such as 8.6,8.9,12.0; tensorrt-rtx only (default: this GPU, or these three)",
+    )
+    parser.add_argument(
+        "--workspace", type=int, metavar="MIB", help="scratch memory (on a Jetson half of the free)"
+    )
+    parser.add_argument("--optimization-level", type=int, metavar="N", help="0 to 5 (default 3)")
+    parser.add_argument("--tf32", action="store_true", help="let FP32 be computed in TF32")
+    parser.add_argument(
+        "--timing-cache", action="store_true", help="keep timings in the bundle; tensorrt only"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="build even if it is there")
+    parser.add_argument("--dla", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--require-faster", action="store_true", help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Build, and say where the engine is and whether its answer was proved."""
+    refuse_unsupported(args)
+    from edge_ovss.runtime.bundle import Bundle
+    from edge_ovss.runtime.engines.build import build_engine
+
+    bundle = Bundle.open(args.bundle)
+    options = read_options(args, bundle)
+    built = build_engine(bundle, args.backend, options, note=console.note)
+    report(args, console, built)
+    return 0
+
+
+def refuse_unsupported(args: argparse.Namespace) -> None:
+    """Refuse what is often asked for and would not do what is hoped.
+
+    Raises:
+        UsageError: --dla or --require-faster is given.
+    """
+    if args.dla:
+        message = (
+            "--dla is not offered: a DLA runs neither layer normalisation nor attention nor GELU, "
+            "so every block would go back to the GPU, and TensorRT 10.7 to 11.3 has no DLA at all."
+        )
+        raise UsageError(message, hint="Leave out --dla.")
+    if args.require_faster:
+        message = (
+            "--require-faster cannot be judged by a build: an engine is faster than another only "
+            "when both are timed on the device in one run."
+        )
+        raise UsageError(message, hint="Build both bundles and time both on the device.")
+
+
+def read_options(args: argparse.Namespace, bundle: Bundle) -> BuildOptions:
+    """Return what the options say.
+
+    Raises:
+        UsageError: One is malformed or out of range, or two contradict each other.
+    """
+    from edge_ovss.runtime.engines.build import BuildOptions
+    from edge_ovss.runtime.engines.frames import parse_range
+    from edge_ovss.runtime.engines.key import Flags
+    from edge_ovss.runtime.engines.machine import parse_capabilities
+    from edge_ovss.runtime.selftest import read_reference
+
+    level, workspace = args.optimization_level, args.workspace
+    if level is not None and not 0 <= level <= 5:
+        message = f"--optimization-level is {level}; expected 0 to 5."
+        raise UsageError(message)
+    if workspace is not None and workspace < 1:
+        message = f"--workspace is {workspace}; expected at least 1 MiB."
+        raise UsageError(message)
+    height, width = read_reference(bundle).labels.shape
+    frames = parse_range(
+        size=args.size,
+        smallest=args.min,
+        best=args.opt,
+        largest=args.max,
+        default=(height, width),
+    )
+    wanted = args.compute_capability
+    return BuildOptions(
+        frames=frames,
+        capabilities=None if wanted is None else parse_capabilities(wanted),
+        flags=Flags(level, workspace, args.tf32),
+        timing_cache=args.timing_cache,
+        overwrite=args.overwrite,
+    )
+
+
+def report(args: argparse.Namespace, console: Console, built: Built) -> None:
+    """Print what was built."""
+    record = built.engine.record
+    proof = record.proof
+    seconds = ", ".join(f"{step} {value} s" for step, value in record.seconds.items())
+    layers = ", ".join(f"{count} {kind}" for kind, count in record.layers.items())
+    bundle_labels = "" if record.labels != "int32" else " (int32 in the engine, cast back here)"
+    rows = {
+        "engine": str(built.engine.folder),
+        "state": "was there already (--overwrite builds again)" if built.reused else "built",
+        "for": ", ".join(record.key.surroundings.capabilities),
+        "library": f"{record.key.surroundings.backend} {record.key.surroundings.library}",
+        "frames": f"{record.key.frames}{bundle_labels}",
+        "plan": f"{record.size / 2**20:.1f} MiB, sha256 {record.sha256[:12]}…",
+        "layers": layers,
+        "time": seconds,
+        "answer": _proof_text(proof.state, proof.against, proof.agreement, proof.reason),
+    }
+    text = "\n".join(f"{name:<9} {value}" for name, value in rows.items())
+    document = {"folder": str(built.engine.folder), "reused": built.reused, **record.to_json()}
+    console.result(text, document)
+    for warning in record.warnings[:5]:
+        console.note(f"note from the builder: {warning}")
+    if proof.state == "passed":
+        console.note(f"Next: edge-ovss run {args.bundle} SOURCE --backend {args.backend}")
+    else:
+        console.note(f"Next, on the device: edge-ovss selftest {args.bundle} "
+                     f"--backend {args.backend}")  # fmt: skip
+
+
+def _proof_text(
+    state: str, against: str | None, agreement: float | None, reason: str | None
+) -> str:
+    if agreement is None:
+        return f"not compared: {reason}"
+    return f"{state}: {100 * agreement:.4f} % of the labels equal those of the {against}"

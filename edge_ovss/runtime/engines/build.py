@@ -1,0 +1,266 @@
+"""Build an engine of a bundle for this machine, or for GPUs that are named."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from edge_ovss.errors import ArtifactError, UsageError
+from edge_ovss.runtime.bundle import Bundle
+from edge_ovss.runtime.checksums import sha256_of_file
+from edge_ovss.runtime.engines.cache import ENGINES, Engine, check_plan
+from edge_ovss.runtime.engines.flavours import (
+    Flavour,
+    flavour_of,
+    installed_module,
+    library_version,
+    load_library,
+)
+from edge_ovss.runtime.engines.frames import FrameRange
+from edge_ovss.runtime.engines.key import EngineKey, Flags, graph_hash, surroundings_here
+from edge_ovss.runtime.engines.machine import Gpu, choose_capabilities, local_gpu
+from edge_ovss.runtime.engines.record import PLAN, BuildRecord, Proof, read_record
+from edge_ovss.runtime.engines.request import BuildRequest, Outcome
+from edge_ovss.runtime.engines.supervisor import run_child
+from edge_ovss.runtime.engines.workspace import default_workspace_mib, free_memory_mib
+from edge_ovss.runtime.writing import make_folder, output_error
+
+Note = Callable[[str], None]
+
+# Types of layers that a bundle of this precision must have, or it is not of this precision.
+_TYPES = {"fp16": "HALF", "int8": "INT8"}
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What to build.
+
+    Attributes:
+        frames: The frame sizes that the engine takes.
+        capabilities: Compute capabilities; None for what fits this machine.
+        flags: Knobs of the builder.
+        timing_cache: Keep measured timings in the bundle for the next build.
+        overwrite: Build even if the engine is there.
+    """
+
+    frames: FrameRange
+    capabilities: tuple[str, ...] | None = None
+    flags: Flags = field(default_factory=Flags)
+    timing_cache: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Built:
+    """An engine, and whether it was there already."""
+
+    engine: Engine
+    reused: bool
+
+
+def build_engine(
+    bundle: Bundle, backend: str, options: BuildOptions, *, note: Note | None = None
+) -> Built:
+    """Build an engine into `BUNDLE/engines/`; it appears whole, or not at all.
+
+    Args:
+        bundle: The bundle, opened with its files verified.
+        backend: "tensorrt" or "tensorrt-rtx".
+        options: What to build.
+        note: Called with one line of text at every step.
+
+    Raises:
+        UsageError: The backend has no engines, or the options do not fit it.
+        MissingDependencyError: The TensorRT, or the GPU that it must measure on, is not there.
+        ArtifactError: The graph cannot be built; running out of memory is said as such.
+        ParityError: The engine does not give the bundle's answer; it is not kept.
+        OutputError: The bundle cannot be written to.
+    """
+    note = note or _silent
+    flavour = flavour_of(backend)
+    check_bundle(bundle, flavour, options)
+    library = load_library(flavour)
+    gpu = local_gpu()
+    flags = _with_workspace(options.flags, gpu, note)
+    key = make_key(bundle, flavour, library, options, flags, gpu)
+    place = make_folder(bundle.file(ENGINES)) / key.name
+    if place.is_dir() and not options.overwrite:
+        return Built(_existing(bundle, place), reused=True)
+    module = str(installed_module(flavour))
+    timings = place.parent / f"timing-{key.surroundings.library}.cache"
+    with _Workshop(place) as folder:
+        request = make_request(bundle, key, module, folder, options, timings)
+        note(f"building for {', '.join(key.surroundings.capabilities)}, frames {key.frames}")
+        outcome = run_child(request, folder, note)
+        record = _record(bundle, key, folder, outcome)
+        _check_precision(record)
+        record = _prove(bundle, folder, record, gpu, note)
+        record.write(folder)
+    return Built(Engine(place, record), reused=False)
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> None:
+    """Refuse what no TensorRT of this flavour can build, before anything is started.
+
+    Raises:
+        UsageError: A timing cache is asked for where there is none.
+        ArtifactError: The graph has parts whose size depends on the picture.
+    """
+    if options.timing_cache and not flavour.timing_cache:
+        message = f"{flavour.title} measures nothing while it builds: it has no timing cache."
+        raise UsageError(message, hint="Leave out --timing-cache; builds take seconds.")
+    dynamic = sorted({"NonZero", "Loop", "If"} & set(bundle.graph.operators))
+    if bundle.manifest.rejection.mode == "dynamic" or dynamic:
+        found = f" ({', '.join(dynamic)})" if dynamic else ""
+        message = f"The graph's sizes depend on the picture{found}; an engine needs fixed ones."
+        raise ArtifactError(message, hint="Export the bundle again with --reject slots.")
+
+
+def make_key(
+    bundle: Bundle,
+    flavour: Flavour,
+    library: ModuleType,
+    options: BuildOptions,
+    flags: Flags,
+    gpu: Gpu | None,
+) -> EngineKey:
+    """Return the key of the engine that would be built.
+
+    Raises:
+        UsageError: The TensorRT cannot build for a capability that is asked for.
+        ArtifactError: It needs a GPU, or does not run on the one at hand.
+    """
+    capabilities = choose_capabilities(flavour, options.capabilities, gpu)
+    if flavour.needs_gpu and gpu is None:
+        message = f"{flavour.title} measures on the GPU that the engine is for; there is none here."
+        hint = "Copy the bundle to the device and build there; --backend tensorrt-rtx needs no GPU."
+        raise ArtifactError(message, hint=hint)
+    version = library_version(library)
+    here = surroundings_here(flavour, version=version, capabilities=capabilities, gpu=gpu)
+    return EngineKey(graph_hash(bundle), here, options.frames, flags)
+
+
+def make_request(
+    bundle: Bundle, key: EngineKey, module: str, folder: Path, options: BuildOptions, timings: Path
+) -> BuildRequest:
+    """Return what the child is asked for."""
+    local_only = key.surroundings.device is not None
+    return BuildRequest(
+        module=module,
+        graph=str(bundle.graph_path),
+        plan=str(folder / PLAN),
+        input=bundle.manifest.picture.input,
+        frames=(key.frames.smallest, key.frames.best, key.frames.largest),
+        capabilities=() if local_only else key.surroundings.capabilities,
+        widen_labels=bundle.manifest.output.labels_dtype == "uint16",
+        optimization_level=key.flags.optimization_level,
+        workspace_mib=key.flags.workspace_mib,
+        tf32=key.flags.tf32,
+        timing_cache=str(timings) if options.timing_cache else None,
+    )
+
+
+def _with_workspace(flags: Flags, gpu: Gpu | None, note: Note) -> Flags:
+    if flags.workspace_mib is not None:
+        return flags
+    limit = default_workspace_mib(gpu, free_memory_mib())
+    if limit is None:
+        return flags
+    note(f"workspace limited to {limit} MiB, half of what is free (--workspace changes it)")
+    return Flags(flags.optimization_level, limit, flags.tf32)
+
+
+def _existing(bundle: Bundle, place: Path) -> Engine:
+    engine = Engine(place, read_record(place))
+    check_plan(bundle, engine)
+    return engine
+
+
+class _Workshop:
+    """A folder beside `place` that takes its place when the block ends well, and vanishes else."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __enter__(self) -> Path:
+        try:
+            # mkdtemp gives mode 0700: a plan is native code, and nobody else may write it.
+            self.folder = Path(tempfile.mkdtemp(prefix=".build-", dir=self.place.parent))
+        except OSError as err:
+            raise output_error(self.place, err) from err
+        return self.folder
+
+    def __exit__(self, kind: object, err: object, trace: object) -> None:
+        try:
+            if err is None:
+                if self.place.is_dir():
+                    shutil.rmtree(self.place)
+                self.folder.rename(self.place)
+        except OSError as fault:
+            raise output_error(self.place, fault) from fault
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _record(bundle: Bundle, key: EngineKey, folder: Path, outcome: Outcome) -> BuildRecord:
+    plan = folder / PLAN
+    plan.chmod(0o600)
+    return BuildRecord(
+        key=key,
+        sha256=sha256_of_file(plan),
+        size=plan.stat().st_size,
+        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        labels=outcome.labels,
+        layers=outcome.layers,
+        seconds=outcome.seconds,
+        warnings=outcome.warnings,
+        proof=Proof("not run", reason="just built"),
+        precision=bundle.manifest.precision,
+    )
+
+
+def _check_precision(record: BuildRecord) -> None:
+    """An engine that was to be FP16 and is FP32 is an error, not a slow surprise."""
+    for name, kind in _TYPES.items():
+        if name in record.precision and kind not in record.layers:
+            found = ", ".join(f"{count} {layer}" for layer, count in record.layers.items())
+            message = f"The bundle is {record.precision}, but no layer of it is {kind}: {found}."
+            raise ArtifactError(message, hint="Export the bundle again with that --precision.")
+
+
+def _prove(
+    bundle: Bundle, folder: Path, record: BuildRecord, gpu: Gpu | None, note: Note
+) -> BuildRecord:
+    reason = why_not_run(record, gpu)
+    if reason is not None:
+        return _proved(record, Proof("not run", reason=reason))
+    from edge_ovss.runtime.backends.trt import open_engine
+    from edge_ovss.runtime.engines.proof import prove
+
+    note("comparing its answer with the bundle's")
+    with open_engine(bundle, Engine(folder, record)) as backend:
+        return _proved(record, prove(bundle, backend, record.key))
+
+
+def why_not_run(record: BuildRecord, gpu: Gpu | None) -> str | None:
+    """Return why an engine cannot be run where it was built, or None if it can."""
+    if gpu is None:
+        return "there is no NVIDIA GPU with a driver on this machine"
+    if gpu.capability not in record.key.surroundings.capabilities:
+        return f"this machine's GPU has compute capability {gpu.capability}"
+    return None
+
+
+def _proved(record: BuildRecord, proof: Proof) -> BuildRecord:
+    from dataclasses import replace
+
+    return replace(record, proof=proof)

@@ -1,0 +1,114 @@
+"""The two TensorRTs. The same code drives both: the module is a parameter."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import ModuleType
+
+from edge_ovss.errors import MissingDependencyError, UsageError
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """One TensorRT.
+
+    Attributes:
+        backend: The name of its backend.
+        title: What people call it.
+        modules: Names under which it may be importable; the first that is there is used.
+        extra: The extra of this package that installs it.
+        capabilities: Compute capabilities that it can build for; None for that of the GPU at hand.
+        timing_cache: Whether a timing cache shortens its builds.
+    """
+
+    backend: str
+    title: str
+    modules: tuple[str, ...]
+    extra: str
+    capabilities: tuple[str, ...] | None
+    timing_cache: bool
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether a build measures on the GPU that the engine is for."""
+        return self.capabilities is None
+
+
+FLAVOURS: dict[str, Flavour] = {
+    "tensorrt": Flavour(
+        backend="tensorrt",
+        title="TensorRT",
+        modules=("tensorrt", "tensorrt_bindings"),
+        extra="tensorrt",
+        capabilities=None,
+        timing_cache=True,
+    ),
+    "tensorrt-rtx": Flavour(
+        backend="tensorrt-rtx",
+        title="TensorRT for RTX",
+        modules=("tensorrt_rtx_bindings", "tensorrt_rtx"),
+        extra="tensorrt-rtx",
+        capabilities=("7.5", "8.0", "8.6", "8.9", "12.0", "12.1"),
+        timing_cache=False,
+    ),
+}
+
+
+def flavour_of(backend: str) -> Flavour:
+    """Return the TensorRT behind a backend's name.
+
+    Raises:
+        UsageError: That backend does not use engines.
+    """
+    if backend in FLAVOURS:
+        return FLAVOURS[backend]
+    message = f"Engines cannot be built for '{backend}'; expected one of: {', '.join(FLAVOURS)}."
+    raise UsageError(message, hint="Other backends run the bundle as it is.")
+
+
+def installed_module(flavour: Flavour) -> str | None:
+    """Return the name of the module that would be used, found without importing it."""
+    return next((name for name in flavour.modules if _is_installed(name)), None)
+
+
+def load_library(flavour: Flavour) -> ModuleType:
+    """Import the TensorRT.
+
+    Raises:
+        MissingDependencyError: It is not installed, or its libraries do not load.
+    """
+    name = installed_module(flavour)
+    hint = install_hint(flavour)
+    if name is None:
+        message = f"{flavour.title} is not installed for this Python."
+        raise MissingDependencyError(message, hint=hint)
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError, RuntimeError) as err:
+        message = f"{flavour.title} is installed as '{name}' but does not load: {err}."
+        raise MissingDependencyError(message, hint=hint) from err
+
+
+def install_hint(flavour: Flavour) -> str:
+    """Return how to install it."""
+    hint = f'pip install "edge-ovss[{flavour.extra}]"'
+    if flavour.needs_gpu:
+        hint += (
+            "; on a Jetson it comes with JetPack (apt package python3-libnvinfer): make the "
+            "virtual environment with --system-site-packages"
+        )
+    return hint
+
+
+def library_version(library: ModuleType) -> str:
+    """Return the whole version, such as "10.3.0" or "1.7.1.116"."""
+    return str(getattr(library, "__version__", "unknown"))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

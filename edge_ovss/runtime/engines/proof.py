@@ -1,0 +1,111 @@
+"""Does an engine give the answer of its bundle? Some versions of TensorRT compile networks wrongly.
+
+The reference frame is given to the engine at a size that it takes. Where that is the frame's own
+size the answer is the bundle's; else the frame is cut or repeated to an allowed size, and the
+answer is that of ONNX Runtime on the CPU.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss.errors import ParityError
+from edge_ovss.runtime.backends import create_backend
+from edge_ovss.runtime.backends.base import Backend
+from edge_ovss.runtime.bundle import Bundle
+from edge_ovss.runtime.engines.cache import build_command
+from edge_ovss.runtime.engines.frames import FrameRange, Size, text
+from edge_ovss.runtime.engines.key import EngineKey
+from edge_ovss.runtime.engines.record import Proof
+from edge_ovss.runtime.segmenter import Segmenter
+from edge_ovss.runtime.selftest import Reference, read_reference
+
+_DEFAULT_LEVEL = 3
+
+
+def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
+    """Compare an engine with the bundle's answer.
+
+    Args:
+        bundle: The bundle.
+        backend: Opened on the engine.
+        key: Of the engine.
+
+    Returns:
+        A proof that passed, or one that was not run and says why.
+
+    Raises:
+        ParityError: The answer is another; the hint is a ladder of what to try.
+        ArtifactError: The engine fails.
+    """
+    reference, against = expected_answer(bundle, key.frames)
+    if reference is None:
+        size = text(read_reference(bundle).labels.shape)
+        reason = (
+            f"the reference frame is {size}, the engine takes {key.frames}, and ONNX Runtime, "
+            "which could tell the answer, is not installed"
+        )
+        return Proof("not run", reason=reason)
+    result = Segmenter(bundle, backend).segment(reference.frame)
+    agreement = float(np.mean(result.labels == reference.labels))
+    least = bundle.manifest.reference.min_label_agreement
+    same = set(result.alive.tolist()) == set(reference.alive.tolist())
+    same = same and result.counts.tolist() == reference.counts.tolist()
+    if agreement < least or not same:
+        raise ParityError(_message(agreement, least, same=same), hint=ladder(bundle, key))
+    return Proof("passed", against=against, agreement=agreement)
+
+
+def expected_answer(bundle: Bundle, frames: FrameRange) -> tuple[Reference | None, str]:
+    """Return a frame that `frames` allows with its right answer, and who says so."""
+    reference = read_reference(bundle)
+    height, width = reference.labels.shape
+    if (height, width) in frames:
+        return reference, "reference"
+    if find_spec("onnxruntime") is None:
+        return None, "nothing"
+    frame = fit(reference.frame, frames.best)
+    with Segmenter(bundle, create_backend("onnxruntime", bundle).open()) as segmenter:
+        result = segmenter.segment(frame)
+    return Reference(frame, result.labels, result.alive, result.counts), "onnxruntime"
+
+
+def fit(frame: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """Cut or repeat a frame, uint8 [H, W, 3], to `size`, without arithmetic on its pixels."""
+    height, width = size
+    rows, columns = np.arange(height) % frame.shape[0], np.arange(width) % frame.shape[1]
+    return np.ascontiguousarray(frame[rows][:, columns])
+
+
+def ladder(bundle: Bundle, key: EngineKey) -> str:
+    """Return what to try when an engine answers wrongly, the mildest first."""
+    backend = key.surroundings.backend
+    here = build_command(bundle, backend, frames=FrameRange.pinned(key.frames.best))
+    level = key.flags.optimization_level
+    steps = []
+    if not key.frames.is_pinned:
+        steps.append(f"pin the frame size: {here}")
+    if level is None or level > 1:
+        lower = (_DEFAULT_LEVEL if level is None else level) - 1
+        steps.append(f"let the builder fuse less: {here} --optimization-level {lower}")
+    if key.flags.tf32:
+        steps.append("leave out --tf32")
+    if bundle.manifest.precision != "fp32":
+        steps.append("export with --precision fp32, or keep more of the graph in FP32")
+    steps.append(
+        "use another version of TensorRT (10.3 and 10.4 compile some transformers wrongly; on "
+        "Orin, JetPack 7.2 has 10.16)"
+    )
+    steps.append("use --backend onnxruntime, which gives the right answer")
+    return "in this order, " + "; ".join(f"({i}) {step}" for i, step in enumerate(steps, 1))
+
+
+def _message(agreement: float, least: float, *, same: bool) -> str:
+    survivors = "the same categories survive" if same else "other categories survive"
+    return (
+        f"The engine was built but answers wrongly, so it is not kept: {100 * agreement:.4f} % of "
+        f"the labels are equal, at least {100 * least:.4f} % expected, and {survivors}."
+    )
