@@ -171,3 +171,23 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
         return _make_bundle(tmp_path / name, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole sed-tiny with random weights, small pictures, rejection that rejects, and scores.
+
+    It takes seconds to export: the suite shares this one. Copy it before breaking it.
+    """
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    from edge_ovss.export import ExportOptions, Rejection, export_bundle
+
+    options = ExportOptions(
+        weights="random",
+        size=(64, 96),
+        rejection=Rejection(topk=2, slots=(8, 8, 8)),
+        outputs=("labels", "scores"),
+    )
+    out = tmp_path_factory.mktemp("tiny") / "tiny.ovss"
+    return export_bundle("camvid", out, options).path

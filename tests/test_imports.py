@@ -42,6 +42,9 @@ ALLOWED: dict[str, set[str]] = {
 }
 EVERYWHERE = {"errors", "_optional", "_version"}
 
+# What compares with torch reaches it inside functions; with torch blocked it still imports.
+TORCH_SIDE = {"evaluation/torch_side.py": {"models", "export"}}
+
 
 def run_blocked(blocked: tuple[str, ...], code: str) -> subprocess.CompletedProcess[str]:
     program = f"BLOCKED = {blocked!r}\n{BLOCK}\n{code}"
@@ -137,7 +140,9 @@ def test_imports_run_one_way(part: str) -> None:
     allowed = ALLOWED[part] | EVERYWHERE | {part}
     for path in files:
         used = {name.split(".")[1] for name in imports_of(path) if "." in name}
-        assert used <= allowed, f"{path.relative_to(PACKAGE)} imports {sorted(used - allowed)}"
+        name = path.relative_to(PACKAGE).as_posix()
+        used -= TORCH_SIDE.get(name, set())
+        assert used <= allowed, f"{name} imports {sorted(used - allowed)}"
 
 
 @pytest.mark.parametrize("part", ["vocabulary", "runtime"])

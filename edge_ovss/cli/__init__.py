@@ -17,7 +17,19 @@ from edge_ovss._version import VERSION
 from edge_ovss.cli._console import Console
 from edge_ovss.errors import EdgeOvssError
 
-VERBS = ("export", "build", "run", "selftest", "inspect", "doctor", "vocab", "eval", "data")
+VERBS = (
+    "export",
+    "build",
+    "run",
+    "selftest",
+    "inspect",
+    "doctor",
+    "vocab",
+    "parity",
+    "eval",
+    "bench",
+    "data",
+)
 
 INTERRUPTED = 130
 

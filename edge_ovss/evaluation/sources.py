@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from edge_ovss.errors import InputError, UsageError
 from edge_ovss.evaluation.dataset import Dataset, LabelRule, Sample
+from edge_ovss.evaluation.label_files import RawLabels
 from edge_ovss.evaluation.layouts import Layout, Place, find_layout
 from edge_ovss.runtime.sources import PICTURE_SUFFIXES, open_source
 from edge_ovss.vocabulary import Vocabulary
@@ -66,6 +67,27 @@ def open_dataset(
         published=plan.pictures,
         unpaired=unpaired,
     )
+
+
+def open_pictures(source: str) -> Dataset:
+    """Open pictures without labels, as `open_source` takes them; asking for labels is an error.
+
+    Raises:
+        InputError: There are none.
+    """
+    samples = tuple(
+        Sample(frame.name, lambda frame=frame: frame.image, _unlabelled)  # type: ignore[misc]
+        for frame in open_source(source)
+    )
+    if not samples:
+        message = f"Source '{source}' has no pictures."
+        raise InputError(message)
+    return Dataset(source, samples, LabelRule(None), None, total=len(samples))
+
+
+def _unlabelled() -> RawLabels:
+    message = "These pictures have no labels."
+    raise InputError(message, hint="Give a labelled data set.")
 
 
 def _needs(plan: Layout) -> str:

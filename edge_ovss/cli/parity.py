@@ -1,0 +1,225 @@
+"""Hold bundles against the torch model they came from: tensors, labels, IoU, and where they part.
+
+Several bundles (precisions of one model) and several backends are compared in one run. Without a
+data set, drawn streets with exact labels are used.
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_ovss.cli._console import Console
+from edge_ovss.cli.eval import add_data_arguments, open_data
+from edge_ovss.errors import ParityError, UsageError
+
+if TYPE_CHECKING:
+    from edge_ovss.evaluation.dataset import Dataset
+    from edge_ovss.evaluation.parity import BackendParity
+    from edge_ovss.evaluation.torch_side import TorchReference
+    from edge_ovss.runtime.bundle import Bundle
+    from edge_ovss.runtime.segmenter import Segmenter
+
+SUMMARY = "compare bundles with the torch model they came from"
+DEFAULT_DATA = "synthetic://street?count=4"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument(
+        "bundles", nargs="+", metavar="BUNDLE", help="one or more, such as its precisions"
+    )
+    add_data_arguments(parser, positional=False)
+    parser.add_argument(
+        "--pictures", metavar="SOURCE", help="pictures without labels, instead of --data"
+    )
+    parser.add_argument(
+        "--backend", default="auto", metavar="NAME[,NAME]", help="backends to compare"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default all)")
+    parser.add_argument("--checkpoint", metavar="FILE", help="the checkpoint it came from")
+    parser.add_argument("--embeddings", metavar="FILE", help="the embedding pack it came from")
+    parser.add_argument(
+        "--protocol", default="d2-main", metavar="NAME", help="d2-main (default) or d2-0.6+mmseg"
+    )
+    parser.add_argument(
+        "--gate", metavar="LIST", help='for example "miou_drop<=0.5,label_agreement>=0.995"'
+    )
+    parser.add_argument("--no-bisect", action="store_true", help="do not search where it departs")
+    parser.add_argument("--examples", type=int, default=4, metavar="N", help="default 4")
+    parser.add_argument("--out", metavar="DIR", help="default BUNDLE/reports/parity")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Compare, trace failures, print, and hold the gates."""
+    from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
+    from edge_ovss.evaluation.metrics import require_protocol
+    from edge_ovss.evaluation.parity import NUMBERS, numbers_of_all
+
+    gates = parse_gates(args.gate)
+    require_known(gates, NUMBERS)
+    require_protocol(args.protocol)
+    dataset = _data(args)
+    with ExitStack() as stack:
+        parities = _compare_all(args, console, dataset, stack)
+    verdicts = check_gates(gates, numbers_of_all(parities))
+    document = _document(args, dataset, parities) | {"gates": [v.to_json() for v in verdicts]}
+    out = _write(args, parities, document)
+    lines = [_text(parity) for parity in parities] + [verdict.text for verdict in verdicts]
+    console.result("\n".join([*lines, f"files  {out}"]), document)
+    _require_parity(parities)
+    require_passed(verdicts)
+    console.note(f"Next: edge-ovss report {args.bundles[0]}")
+    return 0
+
+
+def _data(args: argparse.Namespace) -> Dataset:
+    if args.data is not None and args.pictures is not None:
+        message = "Options --data and --pictures are both given; expected one of them."
+        raise UsageError(message)
+    if args.pictures is None:
+        args.data = args.data or DEFAULT_DATA
+        return open_data(args)
+    from edge_ovss.evaluation.sources import open_pictures
+
+    return open_pictures(args.pictures).take(args.limit, seed=args.seed)
+
+
+def _compare_all(
+    args: argparse.Namespace, console: Console, dataset: Dataset, stack: ExitStack
+) -> list[BackendParity]:
+    from edge_ovss.evaluation.parity import compare_backends
+    from edge_ovss.runtime.bundle import Bundle
+    from edge_ovss.runtime.segmenter import Segmenter
+
+    found: list[BackendParity] = []
+    for path in args.bundles:
+        bundle = Bundle.open(path)
+        segmenters = [
+            stack.enter_context(Segmenter.open(bundle, backend=name, threads=args.threads))
+            for name in args.backend.split(",")
+        ]
+        console.note(f"rebuilding {bundle.manifest.model.name} in torch for {bundle.path.name}")
+        reference = _reference(args, bundle)
+        compared = compare_backends(
+            reference,
+            segmenters,
+            dataset,
+            labelled=args.pictures is None,
+            protocol=args.protocol,
+            allow_missing=args.allow_missing,
+            keep=args.examples,
+            progress=console.progress,
+        )
+        found += [_traced(args, console, bundle, reference, parity) for parity in compared]
+        _close(segmenters)
+    return found
+
+
+def _reference(args: argparse.Namespace, bundle: Bundle) -> TorchReference:
+    from edge_ovss.evaluation.torch_side import TorchReference
+
+    return TorchReference.open(
+        bundle, checkpoint=args.checkpoint, embeddings=args.embeddings, threads=args.threads
+    )
+
+
+def _close(segmenters: list[Segmenter]) -> None:
+    for segmenter in segmenters:
+        segmenter.close()
+
+
+def _traced(
+    args: argparse.Namespace,
+    console: Console,
+    bundle: Bundle,
+    reference: TorchReference,
+    parity: BackendParity,
+) -> BackendParity:
+    """Add to a failure where the graph departs, on the frame that agrees least."""
+    if parity or args.no_bisect or not parity.examples:
+        return parity
+    from edge_ovss.evaluation.bisection import bisect
+
+    console.note(f"{parity.bundle} on {parity.backend} departs; searching where")
+    frame, limit = parity.examples[0].frame, parity.tolerance.block_error
+    return replace(parity, bisection=bisect(bundle, reference, frame, limit=limit))
+
+
+def _document(
+    args: argparse.Namespace, dataset: Dataset, parities: list[BackendParity]
+) -> dict[str, Any]:
+    from edge_ovss.runtime.environment import machine_facts, package_versions
+
+    return {
+        "kind": "parity",
+        "against": "torch",
+        "dataset": dataset.name,
+        "subset": dataset.subset,
+        "labelled": args.pictures is None,
+        "results": [parity.to_json() for parity in parities],
+        "environment": {"machine": machine_facts(), "packages": package_versions()},
+    }
+
+
+def _write(
+    args: argparse.Namespace, parities: list[BackendParity], document: dict[str, Any]
+) -> Path:
+    from edge_ovss.evaluation.examples import write_examples
+    from edge_ovss.runtime.bundle import Bundle
+    from edge_ovss.runtime.writing import make_folder, write_json
+
+    first = Bundle.open(args.bundles[0], verify=False)
+    out = make_folder(Path(args.out) if args.out else first.path / "reports" / "parity")
+    document["examples"] = [
+        example
+        for parity in parities
+        for example in write_examples(out, parity, first.vocabulary.palette)
+    ]
+    write_json(out / "parity.json", document)
+    return out
+
+
+def _require_parity(parities: list[BackendParity]) -> None:
+    failed = [parity for parity in parities if not parity]
+    if not failed:
+        return
+    parts = []
+    for parity in failed:
+        where = f"; {parity.bisection.text}" if parity.bisection else ""
+        parts.append(f"{parity.bundle} on {parity.backend}: {'; '.join(parity.failures())}{where}")
+    message = f"{len(failed)} of {len(parities)} depart from torch. {'. '.join(parts)}."
+    raise ParityError(message, hint="Export the bundle again; report it if that does not help.")
+
+
+def _text(parity: BackendParity) -> str:
+    """Return the numbers of one comparison for people."""
+    numbers, change = parity.numbers(), parity.change()
+    truth = "" if parity.truth else " (against torch's own labels)"
+    lines = [
+        f"{parity.bundle} {parity.precision} on {parity.backend}: "
+        f"{'agrees with torch' if parity else 'DEPARTS FROM TORCH'}, {len(parity.frames)} frames",
+        f"  labels   {numbers['label_agreement']:.6f} equal, "
+        f"{numbers['label_agreement_min']:.6f} in the worst frame "
+        f"(expected {parity.tolerance.label_agreement})",
+    ]
+    if numbers["score_error"] is not None:
+        lines.append(
+            f"  scores   relative L2 {numbers['score_error']:.3g} "
+            f"(expected {parity.tolerance.score_error}), max {numbers['score_max_error']:.3g}, "
+            f"cosine {numbers['score_cosine']:.6f}"
+        )
+    else:
+        lines.append("  scores   not compared: export with --outputs labels,scores")
+    lines.append(
+        f"  mIoU     {numbers['miou_torch']:.3f} -> {numbers['miou']:.3f}{truth}, change "
+        f"{change.points:+.3f} [{change.low:+.3f}, {change.high:+.3f}] at {change.level:.0%}"
+    )
+    lines.append(f"  worst category loses {numbers['worst_category_drop']:.3f} points of IoU")
+    lines += [f"  FAILED   {failure}" for failure in parity.failures()]
+    if parity.bisection:
+        lines.append(f"  WHERE    {parity.bisection.text}")
+    return "\n".join(lines)

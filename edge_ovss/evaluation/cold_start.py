@@ -1,0 +1,106 @@
+"""Cold start: from the start of a process to the first label, and what it takes of memory.
+
+`measure_cold_start` starts this module as a program of its own: only a fresh process shows what
+a robot waits for after it is switched on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edge_ovss.errors import ArtifactError
+
+_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """One cold start.
+
+    Attributes:
+        seconds: From the start of the process to the first label.
+        peak_mib: Most memory that the process held, in MiB; None where it cannot be known.
+    """
+
+    seconds: float
+    peak_mib: float | None
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as a JSON object."""
+        return asdict(self)
+
+
+def measure_cold_start(
+    bundle: str | Path, *, size: tuple[int, int], backend: str = "auto", threads: int | None = None
+) -> ColdStart:
+    """Start a process that opens a bundle and segments one frame.
+
+    Args:
+        bundle: The folder.
+        size: (height, width) of the frame.
+        backend: A registered name, or "auto".
+        threads: CPU threads; None for the default.
+
+    Raises:
+        ArtifactError: The process failed; its last line is in the message.
+    """
+    arguments = [str(bundle), backend, str(threads or 0), str(size[0]), str(size[1])]
+    command = [sys.executable, "-m", "edge_ovss.evaluation.cold_start", *arguments]
+    start = time.monotonic()
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=True,
+            env=_environment(),
+        )
+        answer = json.loads(done.stdout.splitlines()[-1])
+    except (subprocess.SubprocessError, OSError, ValueError, IndexError) as err:
+        shown = getattr(err, "stderr", None) or str(err)
+        lines = [line for line in str(shown).strip().splitlines() if line] or ["no reason given"]
+        message = f"The cold start failed: {lines[-1][:300]}"
+        raise ArtifactError(message, hint="edge-ovss selftest on the bundle says more.") from err
+    return ColdStart(answer["at"] - start, answer["peak_mib"])
+
+
+def _environment() -> dict[str, str]:
+    """Let the child find this package where the parent found it."""
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def peak_memory_mib() -> float | None:
+    """Return the most memory that this process has held, in MiB."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def _main(arguments: list[str]) -> None:
+    import numpy as np
+
+    from edge_ovss.runtime.segmenter import Segmenter
+
+    bundle, backend, threads, height, width = arguments
+    frame = np.full((int(height), int(width), 3), 127, np.uint8)
+    # What a robot does: the sha256 of every file is compared too.
+    with Segmenter.open(bundle, backend=backend, threads=int(threads) or None) as segmenter:
+        segmenter.segment(frame)
+        at = time.monotonic()
+    print(json.dumps({"at": at, "peak_mib": peak_memory_mib()}))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

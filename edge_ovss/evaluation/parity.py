@@ -1,0 +1,325 @@
+"""Torch against backends and precisions: tensors, labels, IoU by category, mIoU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss.errors import InputError, ParityError
+from edge_ovss.evaluation.alignment import Alignment, align
+from edge_ovss.evaluation.bisection import Bisection
+from edge_ovss.evaluation.bootstrap import Change, miou_change
+from edge_ovss.evaluation.confusion import Confusion, count_confusion
+from edge_ovss.evaluation.dataset import Dataset, Sample
+from edge_ovss.evaluation.metrics import DEFAULT_PROTOCOL, Scores, score_confusion
+from edge_ovss.evaluation.tensors import TensorComparison, compare_tensors
+from edge_ovss.evaluation.tolerances import Tolerance, tolerance_for
+from edge_ovss.runtime.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from edge_ovss.evaluation.torch_side import TorchAnswer, TorchReference
+
+Progress = Callable[[Iterable[Sample], str], Iterable[Sample]]
+Labels = NDArray[Any]
+
+NUMBERS = (
+    "frames",
+    "label_agreement",
+    "label_agreement_min",
+    "score_error",
+    "score_max_error",
+    "score_cosine",
+    "miou",
+    "miou_torch",
+    "miou_drop",
+    "miou_drop_high",
+    "worst_category_drop",
+)
+"""Numbers of a comparison that a gate may name."""
+
+
+@dataclass(frozen=True)
+class FrameParity:
+    """One frame through torch and through a backend.
+
+    Attributes:
+        name: Of the sample.
+        size: (height, width) of the frame.
+        label_agreement: Share of pixels with the same label.
+        scores: Comparison of the scores; None where the bundle answers without.
+        same_survivors: Whether the same categories are alive, and the counts equal.
+        before: Confusion of torch with the truth; without a truth, of torch with itself.
+        after: Confusion of the backend with the truth; without a truth, with torch.
+    """
+
+    name: str
+    size: tuple[int, int]
+    label_agreement: float
+    scores: TensorComparison | None
+    same_survivors: bool
+    before: Confusion
+    after: Confusion
+
+    def to_json(self) -> dict[str, object]:
+        """Return the frame as a JSON object, without the confusions."""
+        return {
+            "name": self.name,
+            "height": self.size[0],
+            "width": self.size[1],
+            "label_agreement": self.label_agreement,
+            "scores": None if self.scores is None else self.scores.to_json(),
+            "same_survivors": self.same_survivors,
+        }
+
+
+@dataclass(frozen=True)
+class Example:
+    """A frame with both answers, kept for a report: uint8 [H, W, 3], labels [H, W] twice."""
+
+    name: str
+    agreement: float
+    frame: NDArray[np.uint8]
+    torch: Labels
+    backend: Labels
+
+
+@dataclass(frozen=True)
+class BackendParity:
+    """A bundle on a backend, held against torch.
+
+    Attributes:
+        bundle: Name of its folder.
+        precision: Of its graph.
+        backend: Registered name.
+        names: The K categories that are scored.
+        truth: Whether labels of a data set were the truth; else torch's own were.
+        frames: One by sample.
+        tolerance: What it is held to.
+        examples: The frames that agree least, the worst first.
+        protocol: Of the mean.
+        bisection: Where a failure begins, if that was looked for.
+    """
+
+    bundle: str
+    precision: str
+    backend: str
+    names: tuple[str, ...]
+    truth: bool
+    frames: tuple[FrameParity, ...]
+    tolerance: Tolerance
+    examples: tuple[Example, ...] = ()
+    protocol: str = DEFAULT_PROTOCOL
+    bisection: Bisection | None = None
+
+    @property
+    def label_agreement(self) -> float:
+        """Share of equal labels over all pixels of all frames."""
+        pixels = [frame.size[0] * frame.size[1] for frame in self.frames]
+        return float(np.average([f.label_agreement for f in self.frames], weights=pixels))
+
+    def failures(self) -> tuple[str, ...]:
+        """Return what does not hold, for people; nothing compared is a failure too."""
+        if not self.frames:
+            return ("nothing was compared",)
+        found, limit = [], self.tolerance
+        if not self.label_agreement >= limit.label_agreement:
+            found.append(f"labels agree on {self.label_agreement:.6f} of the pixels, ")
+            found[-1] += f"expected {limit.label_agreement}"
+        errors = [frame.scores.relative_l2 for frame in self.frames if frame.scores]
+        if errors and not max(errors) <= limit.score_error:
+            found.append(f"relative L2 of the scores is {max(errors):.3g}, ")
+            found[-1] += f"expected at most {limit.score_error}"
+        others = sum(not frame.same_survivors for frame in self.frames)
+        if limit.same_survivors and others:
+            found.append(f"other categories survive in {others} of {len(self.frames)} frames")
+        return tuple(found)
+
+    def __bool__(self) -> bool:
+        return not self.failures()
+
+    def scores(self) -> tuple[Scores, Scores]:
+        """Return the scores of torch and of the backend."""
+        before = np.stack([frame.before for frame in self.frames]).sum(0)
+        after = np.stack([frame.after for frame in self.frames]).sum(0)
+        return score_confusion(before, self.names), score_confusion(after, self.names)
+
+    def change(self) -> Change:
+        """Return the change of mIoU from torch to the backend, with its interval."""
+        before = [frame.before for frame in self.frames]
+        return miou_change(before, [f.after for f in self.frames], protocol=self.protocol)
+
+    def numbers(self) -> dict[str, float | None]:
+        """Return the `NUMBERS`, for gates."""
+        before, after = self.scores()
+        change, tensors = self.change(), [frame.scores for frame in self.frames if frame.scores]
+        drops = 100 * (before.iou - after.iou)[before.truth_pixels > 0]
+        return {
+            "frames": float(len(self.frames)),
+            "label_agreement": self.label_agreement,
+            "label_agreement_min": min(frame.label_agreement for frame in self.frames),
+            "score_error": max((t.relative_l2 for t in tensors), default=None),
+            "score_max_error": max((t.max_error for t in tensors), default=None),
+            "score_cosine": min((t.cosine for t in tensors), default=None),
+            "miou": 100 * after.miou(self.protocol),
+            "miou_torch": 100 * before.miou(self.protocol),
+            "miou_drop": -change.points,
+            "miou_drop_high": -change.low,
+            "worst_category_drop": float(drops.max()),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but pictures as a JSON object."""
+        before, after = self.scores()
+        numbers = {k: v if v is None or np.isfinite(v) else None for k, v in self.numbers().items()}
+        return {
+            "bundle": self.bundle,
+            "precision": self.precision,
+            "backend": self.backend,
+            "passed": bool(self),
+            "failures": list(self.failures()),
+            "tolerance": self.tolerance.to_json(),
+            "protocol": self.protocol,
+            "truth": "labels of the data set" if self.truth else "labels of torch",
+            "numbers": numbers,
+            "miou_change": self.change().to_json(),
+            "by_category": _by_category(before, after),
+            "frames": [frame.to_json() for frame in self.frames],
+            "bisection": None if self.bisection is None else self.bisection.to_json(),
+        }
+
+
+def _by_category(before: Scores, after: Scores) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for index, name in enumerate(before.names):
+        torch, backend = 100 * float(before.iou[index]), 100 * float(after.iou[index])
+        if before.truth_pixels[index] or not np.isnan(backend):
+            known = not np.isnan(torch) and not np.isnan(backend)
+            rows.append(
+                {
+                    "name": name,
+                    "iou_torch": None if np.isnan(torch) else torch,
+                    "iou": None if np.isnan(backend) else backend,
+                    "change": backend - torch if known else None,
+                }
+            )
+    return rows
+
+
+def compare_backends(
+    reference: TorchReference,
+    segmenters: Sequence[Segmenter],
+    dataset: Dataset,
+    *,
+    labelled: bool = True,
+    protocol: str = DEFAULT_PROTOCOL,
+    allow_missing: bool = False,
+    keep: int = 4,
+    progress: Progress | None = None,
+) -> tuple[BackendParity, ...]:
+    """Run every sample through torch once and through every backend, and compare.
+
+    Args:
+        reference: The model in torch.
+        segmenters: Bundles on backends, of one vocabulary.
+        dataset: Samples; their labels are read only if `labelled`.
+        labelled: Whether the truth is the data set's; else torch's labels are.
+        protocol: Of the mean.
+        allow_missing: Ignore pixels of categories that the vocabulary has no word for.
+        keep: How many examples to keep, those that agree least.
+        progress: Wraps the samples, with a label.
+
+    Raises:
+        ParityError: There is nothing to compare.
+        InputError: A picture or label map cannot be used.
+    """
+    if not dataset.samples or not segmenters:
+        message = "There are no frames or no backends: nothing was compared."
+        raise ParityError(message)
+    vocabulary = segmenters[0].bundle.vocabulary
+    truthful = align(dataset, vocabulary, allow_missing=allow_missing) if labelled else None
+    frames: list[list[FrameParity]] = [[] for _ in segmenters]
+    examples: list[list[Example]] = [[] for _ in segmenters]
+    for sample in progress(dataset.samples, "picture") if progress else dataset.samples:
+        frame = sample.frame()
+        answer = reference.segment(frame)
+        truth = _truth(sample, dataset, truthful)
+        for index, segmenter in enumerate(segmenters):
+            found, example = _compare(segmenter, sample.name, frame, answer, truthful, truth)
+            frames[index].append(found)
+            kept = sorted([*examples[index], example], key=lambda e: e.agreement)
+            examples[index] = kept[:keep]
+    names = vocabulary.outputs if truthful is None else truthful.names
+    return tuple(
+        BackendParity(
+            bundle=segmenter.bundle.path.name,
+            precision=segmenter.bundle.manifest.precision,
+            backend=segmenter.backend,
+            names=tuple(names),
+            truth=labelled,
+            frames=tuple(compared),
+            tolerance=tolerance_for(segmenter.bundle.manifest.precision),
+            examples=tuple(kept),
+            protocol=protocol,
+        )
+        for segmenter, compared, kept in zip(segmenters, frames, examples, strict=True)
+    )
+
+
+def _truth(
+    sample: Sample, dataset: Dataset, alignment: Alignment | None
+) -> NDArray[np.int32] | None:
+    if alignment is None:
+        return None
+    try:
+        return alignment.map_truth(dataset.rule.read(sample.raw_labels()))
+    except InputError as err:
+        message = f"Sample '{sample.name}': {err.message}"
+        raise type(err)(message, hint=err.hint) from err
+
+
+def _compare(
+    segmenter: Segmenter,
+    name: str,
+    frame: NDArray[np.uint8],
+    answer: TorchAnswer,
+    alignment: Alignment | None,
+    truth: NDArray[np.int32] | None,
+) -> tuple[FrameParity, Example]:
+    result = segmenter.segment(frame)
+    mapped = Alignment(segmenter.names) if alignment is None else alignment
+    labels, expected = mapped.map_prediction(result.labels), mapped.map_prediction(answer.labels)
+    true = expected.astype(np.int32) if truth is None else truth
+    classes = len(mapped.names)
+    agreement = float((result.labels == answer.labels).mean())
+    scores = None if result.scores is None else compare_tensors(result.scores, answer.scores)
+    found = FrameParity(
+        name=name,
+        size=(frame.shape[0], frame.shape[1]),
+        label_agreement=agreement,
+        scores=scores,
+        same_survivors=_same(result.alive, answer.alive) and _same(result.counts, answer.counts),
+        before=count_confusion(true, expected, classes=classes),
+        after=count_confusion(true, labels, classes=classes),
+    )
+    return found, Example(name, agreement, frame, answer.labels, result.labels)
+
+
+def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    return bool(np.array_equal(first, second))
+
+
+def numbers_of_all(parities: Sequence[BackendParity]) -> dict[str, float | None]:
+    """Return, for gates over several backends, the worst of every number; None where unknown."""
+    worst: dict[str, float | None] = {}
+    high = {"frames", "label_agreement", "label_agreement_min", "score_cosine", "miou"}
+    high |= {"miou_torch"}
+    for name in NUMBERS:
+        values = [parity.numbers()[name] for parity in parities]
+        known = [value for value in values if value is not None]
+        choose = min if name in high else max
+        worst[name] = choose(known) if len(known) == len(values) and known else None
+    return worst
