@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// The C++ wrapper: moves, exceptions, memory that is used again.
+#include <cstdint>
+#include <edge_ovss/edge_ovss.hpp>
+
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "check.h"
+
+namespace {
+
+std::vector<std::uint8_t> pixels(int height, int width) {
+    std::vector<std::uint8_t> rgb(static_cast<std::size_t>(height * width * 3));
+    for (std::size_t i = 0; i < rgb.size(); ++i) {
+        rgb[i] = static_cast<std::uint8_t>(i * 91 + i / 7);
+    }
+    return rgb;
+}
+
+void labels_are_right(edge_ovss::Segmenter& segmenter, int outputs) {
+    const auto rgb = pixels(5, 11);
+    const auto result = segmenter.segment(edge_ovss::Frame::rgb8(rgb.data(), 5, 11));
+    for (int y = 0; y < 5; ++y) {
+        for (int x = 0; x < 11; ++x) {
+            const auto at = static_cast<std::size_t>(3 * (y * 11 + x));
+            CHECK(result.label(y, x) == (rgb[at] + rgb[at + 1] + rgb[at + 2]) % outputs);
+        }
+    }
+}
+
+void failures_are_exceptions(edge_ovss::Segmenter& segmenter) {
+    bool thrown = false;
+    try {
+        const edge_ovss::Segmenter nowhere("/nowhere");
+    } catch (const edge_ovss::Error& err) {
+        thrown = err.status() == EDGE_OVSS_ERROR_ARTIFACT && !err.hint().empty() &&
+                 std::string(err.what()).find("no bundle") != std::string::npos;
+    }
+    CHECK(thrown);
+    thrown = false;
+    try {
+        segmenter.segment(edge_ovss::Frame::rgb8("", 0, 3));
+    } catch (const edge_ovss::Error& err) {
+        thrown = err.status() == EDGE_OVSS_ERROR_INPUT;
+    }
+    CHECK(thrown);
+    thrown = false;
+    try {
+        segmenter.segment(edge_ovss::Frame::rgb8("", 1 << 30, 1 << 30));
+    } catch (const edge_ovss::Error& err) {
+        thrown = err.status() == EDGE_OVSS_ERROR_INPUT;
+    }
+    CHECK(thrown);
+}
+
+void facts_are_told(const edge_ovss::Segmenter& segmenter) {
+    CHECK(segmenter.names() == std::vector<std::string>({"thing0", "thing1", "thing2"}));
+    CHECK(segmenter.palette().size() == 3);
+    CHECK(segmenter.info().has_confidence == 1);
+}
+
+void sessions_move(const std::string& path) {
+    static_assert(!std::is_copy_constructible_v<edge_ovss::Segmenter>);
+    static_assert(std::is_nothrow_move_constructible_v<edge_ovss::Segmenter>);
+    edge_ovss::Segmenter first(path);
+    edge_ovss::Segmenter second(std::move(first));
+    CHECK(first.handle() == nullptr);  // NOLINT: this is what the header promises
+    edge_ovss::Segmenter third(path);
+    third = std::move(second);
+    labels_are_right(third, 3);
+}
+
+void memory_is_used_again(edge_ovss::Segmenter& segmenter) {
+    const auto rgb = pixels(40, 50);
+    edge_ovss::Result result;
+    segmenter.segment(edge_ovss::Frame::rgb8(rgb.data(), 40, 50), result);
+    CHECK(result.confidence.size() == 2000 && result.alive.size() == 2);
+    const auto* const labels = result.labels.data();
+    segmenter.segment(edge_ovss::Frame::bgr8(rgb.data(), 40, 50), result);
+    CHECK(result.labels.data() == labels && result.labels.size() == 2000);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CHECK(argc == 2);
+    const std::string data = argv[1];
+    edge_ovss::Segmenter segmenter(data + "/things");
+    labels_are_right(segmenter, 3);
+    failures_are_exceptions(segmenter);
+    facts_are_told(segmenter);
+    sessions_move(data + "/things");
+    memory_is_used_again(segmenter);
+    edge_ovss::Segmenter many(data + "/many");
+    labels_are_right(many, 300);
+    CHECK(segmenter.selftest().agreement == 1.0);
+    puts("wrapper_test: all held");
+    return 0;
+}
