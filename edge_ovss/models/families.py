@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from torch import Tensor
+
 from edge_ovss.models.san import build as san
+from edge_ovss.models.san.text_tower import add_text_tower
 from edge_ovss.models.sed import build as sed
 
 # A torch.nn.Module with `spec`, `origin`, `encode_text` and `forward`; one class per family.
@@ -25,6 +28,8 @@ class Family:
         prefix: What its published parameter names begin with.
         ignored: Beginnings of names (behind the prefix) that a checkpoint may hold in addition.
         embedded: File in `models/weights` by model, where this package carries weights.
+        complete: From a model's name and a checkpoint's tensors to these and what a checkpoint
+            may lack.
     """
 
     name: str
@@ -34,6 +39,7 @@ class Family:
     prefix: str = ""
     ignored: tuple[str, ...] = ()
     embedded: Mapping[str, str] = field(default_factory=dict)
+    complete: Callable[[str, Mapping[str, Tensor]], dict[str, Tensor]] | None = None
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -51,5 +57,6 @@ FAMILIES: tuple[Family, ...] = (
         build=san.build_san,
         marks=("side_adapter_network.", "clip_rec_head."),
         ignored=san.IGNORED,
+        complete=add_text_tower,
     ),
 )

@@ -31,7 +31,7 @@ def _values(name: str, parameter: Tensor, generator: torch.Generator) -> Tensor:
         return torch.full_like(noise, math.log(100.0))
     if leaf == "gamma":
         return 0.3 + 0.05 * noise
-    if "embedding" in name:
+    if "embedding" in name or leaf.endswith("embed"):
         return 0.5 * noise
     if parameter.ndim <= 1:
         return 1 + 0.1 * noise if leaf == "weight" else 0.05 * noise

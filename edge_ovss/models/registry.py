@@ -92,6 +92,8 @@ def _embedded(family: Family, name: str) -> Model:
 
 def _filled(family: Family, name: str, path: Path, *, source: str) -> Model:
     tensors = {key: value.float() for key, value in read_checkpoint(path).items()}
+    if family.complete is not None:
+        tensors = family.complete(name, tensors)
     model = family.build(name)
     load_into(
         model,

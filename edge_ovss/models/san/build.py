@@ -140,7 +140,11 @@ def build_san(name: str) -> San:
     Args:
         name: A key of `VARIANTS`.
     """
-    numbers = VARIANTS[name]
+    return assemble(name, VARIANTS[name])
+
+
+def assemble(name: str, numbers: SanNumbers) -> San:
+    """Put together a model of any numbers with untrained weights, in eval mode."""
     spec = ModelSpec(
         name=name,
         family="san",
@@ -155,9 +159,7 @@ def build_san(name: str) -> San:
     clip = build_clip(numbers)
     head = ClipRecognitionHead(clip.visual, first=numbers.extractor_blocks)
     side = SideAdapter(
-        numbers.side,
-        clip_width=clip.visual.conv1.out_channels,
-        clip_heads=head.heads,
+        numbers.side, clip_width=clip.visual.conv1.out_channels, clip_heads=head.heads
     )
     model = San(
         extractor=ClipVisualExtractor(clip.visual, blocks=numbers.extractor_blocks),
