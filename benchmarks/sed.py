@@ -1,0 +1,192 @@
+"""Race SED's bundles against torch and a plain export, all in one run on this machine.
+
+    python benchmarks/sed.py --model sed-base --vocab ade150 --survivors 27 --out out/bench-150
+
+All contestants get the same random weights, the same embeddings (`fixture.py`) and the same frame,
+take turns, and are told to use the same number of threads. Prints ratios first; writes
+`results.json` and `results.svg` into --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sed_contestants as programs
+import torch
+from contestants import Contestant, race
+from fixture import survivor_pack
+
+from edge_ovss.export import ExportOptions, Rejection, export_bundle
+from edge_ovss.models import load_model
+from edge_ovss.runtime.street import render_street
+from edge_ovss.vocabulary import Vocabulary
+
+CHOICES = {
+    "slots": programs.ours_slots,
+    "dynamic": programs.ours_dynamic,
+    "none": programs.ours_none,
+    "torch": programs.torch_eager,
+    "compile": programs.torch_compiled,
+    "plain": programs.plain_export,
+}
+
+
+def main() -> None:
+    """Prepare, race, report."""
+    args = _arguments()
+    folder = Path(args.out).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    names = args.only.split(",")
+    _prepare(folder, args, names)
+    contestants = [Contestant(name, CHOICES[name]) for name in names]
+    peak = _measured_peak(args.threads)
+    race(contestants, folder, repeats=args.repeats, threads=args.threads)
+    report = _report(contestants, args, peak)
+    (folder / "results.json").write_text(json.dumps(report, indent=2))
+    (folder / "results.svg").write_text(_plot(report["contestants"]))
+    print(_table(report))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="sed-base")
+    parser.add_argument("--vocab", default="ade150")
+    parser.add_argument("--survivors", type=int, default=27)
+    parser.add_argument("--slots", default="32,32,32")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--only", default=",".join(CHOICES), help="contestants, in order")
+    parser.add_argument("--out", default="out/benchmark")
+    return parser.parse_args()
+
+
+def _prepare(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
+    vocabulary = Vocabulary.load(args.vocab)
+    model = load_model(args.model, weights="random", seed=0)
+    spec = model.spec.picture
+    if not (folder / "pack.npz").is_file():
+        survivor_pack(model, vocabulary, survivors=args.survivors).save(folder / "pack.npz")
+    np.save(folder / "frame.npy", render_street(seed=7, height=480, width=640).image)
+    setting = {
+        "model": args.model,
+        "height": spec.height,
+        "width": spec.width,
+        "mean": spec.mean,
+        "std": spec.std,
+    }
+    (folder / "setting.json").write_text(json.dumps(setting))
+    first, second, third = (int(slot) for slot in args.slots.split(","))
+    rejections = {
+        "slots": Rejection("slots", topk=programs.TOPK, slots=(first, second, third)),
+        "dynamic": Rejection("dynamic", topk=programs.TOPK),
+        "none": Rejection("none"),
+    }
+    for mode, rejection in rejections.items():
+        if mode in names and not (folder / f"{mode}.ovss").is_dir():
+            options = ExportOptions(
+                model=args.model,
+                weights="random",
+                embeddings=folder / "pack.npz",
+                rejection=rejection,
+            )
+            print(f"exporting {mode}", flush=True)
+            export_bundle(vocabulary, folder / f"{mode}.ovss", options)
+    if "plain" in names:
+        print("exporting plain", flush=True)
+        programs.export_plain(folder)
+
+
+def _measured_peak(threads: int) -> float:
+    """Billions of multiply-adds per second of a large float32 matrix product."""
+    torch.set_num_threads(threads)
+    size = 2048
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    best = float("inf")
+    for _ in range(8):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - start)
+    return size**3 / best / 1e9
+
+
+def _report(contestants: list[Contestant], args: argparse.Namespace, peak: float) -> dict[str, Any]:
+    first = contestants[0]
+    rows = []
+    for contestant in contestants:
+        row: dict[str, Any] = {"name": contestant.name, "failure": contestant.failure}
+        if contestant.seconds and contestant.labels is not None and first.labels is not None:
+            median = statistics.median(contestant.seconds)
+            row |= {
+                "median_s": median,
+                "min_s": min(contestant.seconds),
+                "max_s": max(contestant.seconds),
+                "ratio_to_first": median / statistics.median(first.seconds),
+                "peak_mib": contestant.peak_mib,
+                "survivors": contestant.survivors,
+                "labels_equal_to_first": float((contestant.labels == first.labels).mean()),
+            }
+        rows.append(row)
+    return {
+        "command": vars(args),
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "threads": args.threads},
+        "measured_peak_gmac_per_s": peak,
+        "load_average": os.getloadavg(),
+        "contestants": rows,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), "unknown")
+
+
+def _table(report: dict[str, Any]) -> str:
+    lines = ["| | times the first | median s | min..max s | peak MiB | survivors | labels equal |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for row in report["contestants"]:
+        if row["failure"] or "median_s" not in row:
+            lines.append(f"| {row['name']} | did not run: {row['failure']} | | | | | |")
+            continue
+        lines.append(
+            f"| {row['name']} | {row['ratio_to_first']:.2f} | {row['median_s']:.3f} | "
+            f"{row['min_s']:.3f}..{row['max_s']:.3f} | {row['peak_mib']:.0f} | "
+            f"{row['survivors']} | {100 * row['labels_equal_to_first']:.2f} % |"
+        )
+    lines.append(f"\nmatrix product: {report['measured_peak_gmac_per_s']:.0f} G multiply-adds/s")
+    return "\n".join(lines)
+
+
+def _plot(rows: list[dict[str, Any]]) -> str:
+    done = [row for row in rows if "median_s" in row]
+    longest = max((row["max_s"] for row in done), default=1.0)
+    bars = []
+    for index, row in enumerate(done):
+        y, width = 20 + 34 * index, 460 * row["median_s"] / longest
+        low, high = (130 + 460 * row[key] / longest for key in ("min_s", "max_s"))
+        bars.append(
+            f'<text x="120" y="{y + 16}" text-anchor="end">{row["name"]}</text>'
+            f'<rect x="130" y="{y}" width="{width:.1f}" height="22" fill="#3b7dd8"/>'
+            f'<path d="M{low:.1f} {y + 11}H{high:.1f}" stroke="#111" stroke-width="2"/>'
+            f'<text x="{high + 8:.1f}" y="{y + 16}">{row["median_s"]:.2f} s</text>'
+        )
+    height = 30 + 34 * len(done)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="700" height="{height}" '
+        f'font-family="sans-serif" font-size="13"><rect width="700" height="{height}" '
+        f'fill="#fff"/>{"".join(bars)}</svg>\n'
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""SED, frame in to labels out: our bundles, torch in three ways, and a plain export."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from contestants import Run
+from fixture import normalise
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_ovss.models import load_model
+from edge_ovss.models.sed import Sed, published_rejection
+from edge_ovss.runtime import Segmenter
+from edge_ovss.vocabulary import TextEmbeddings
+
+TOPK = 8
+
+
+@cache
+def _setting(folder: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((folder / "setting.json").read_text())
+    return facts
+
+
+def _model(folder: Path) -> Sed:
+    model: Sed = load_model(_setting(folder)["model"], weights="random", seed=0)
+    return model
+
+
+def _text(folder: Path) -> Tensor:
+    return torch.from_numpy(TextEmbeddings.load(folder / "pack.npz").array)
+
+
+def _frame(folder: Path) -> NDArray[np.uint8]:
+    frame: NDArray[np.uint8] = np.load(folder / "frame.npy")
+    return frame
+
+
+def _bundle(folder: Path, threads: int, mode: str) -> Run:
+    segmenter = Segmenter.open(folder / f"{mode}.ovss", backend="onnxruntime", threads=threads)
+    frame = _frame(folder)
+
+    def run() -> tuple[NDArray[Any], list[int]]:
+        result = segmenter.segment(frame)
+        return result.labels, [int(count) for count in result.counts]
+
+    return run
+
+
+def ours_slots(folder: Path, threads: int) -> Run:
+    """Our bundle, rejection `slots`."""
+    return _bundle(folder, threads, "slots")
+
+
+def ours_dynamic(folder: Path, threads: int) -> Run:
+    """Our bundle, rejection `dynamic`."""
+    return _bundle(folder, threads, "dynamic")
+
+
+def ours_none(folder: Path, threads: int) -> Run:
+    """Our bundle without rejection."""
+    return _bundle(folder, threads, "none")
+
+
+def ours_compressed(folder: Path, threads: int) -> Run:
+    """Our bundle, rejection `slots`, templates compressed."""
+    return _bundle(folder, threads, "compressed")
+
+
+class _Published(nn.Module):
+    """The published order of operations as one module, for eager mode and torch.compile."""
+
+    def __init__(self, model: Sed, text: Tensor) -> None:
+        super().__init__()
+        self.model, self.text = model, text
+
+    def forward(self, frame: Tensor) -> tuple[Tensor, list[int]]:
+        image = normalise(self.model, frame)
+        scores, alive = published_rejection(self.model, image, self.text, topk=TOPK)
+        size = (frame.shape[0], frame.shape[1])
+        resized = F.interpolate(scores[None], size, mode="bilinear")
+        return resized[0].argmax(0), [len(ids) for ids in alive]
+
+
+def _published(folder: Path, threads: int, *, compiled: bool) -> Run:
+    torch.set_num_threads(threads)
+    module = _Published(_model(folder), _text(folder)).eval()
+    call = torch.compile(module, dynamic=True) if compiled else module
+    frame = torch.from_numpy(_frame(folder))
+
+    def run() -> tuple[NDArray[Any], list[int]]:
+        with torch.inference_mode():
+            labels, survivors = call(frame)
+        return labels.numpy(), survivors
+
+    return run
+
+
+def torch_eager(folder: Path, threads: int) -> Run:
+    """The torch model in eager mode with the published rejection."""
+    return _published(folder, threads, compiled=False)
+
+
+def torch_compiled(folder: Path, threads: int) -> Run:
+    """The same under torch.compile."""
+    return _published(folder, threads, compiled=True)
+
+
+class _Plain(nn.Module):
+    """What one call of torch.onnx.export makes of the model: picture in, logits out."""
+
+    def __init__(self, model: Sed, text: Tensor) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("text", text)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.model(image, self.text)
+        return logits
+
+
+def export_plain(folder: Path) -> Path:
+    """Write the plain export, once."""
+    path = folder / "plain.onnx"
+    if not path.is_file():
+        model = _model(folder)
+        spec = model.spec.picture
+        image = torch.zeros(1, 3, spec.height, spec.width)
+        with torch.no_grad():
+            program = torch.onnx.export(
+                _Plain(model, _text(folder)).eval(), (image,), dynamo=True, verbose=False
+            )
+        if program is None:
+            message = "torch.onnx.export returned nothing"
+            raise RuntimeError(message)
+        program.save(str(path), external_data=True)
+    return path
+
+
+def plain_export(folder: Path, threads: int) -> Run:
+    """A plain export in ONNX Runtime, with numpy and OpenCV around it."""
+    import cv2
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    path = str(folder / "plain.onnx")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    frame, setting = _frame(folder), _setting(folder)
+    mean, std = (np.array(setting[key], np.float32) for key in ("mean", "std"))
+    size = (setting["width"], setting["height"])
+
+    def run() -> tuple[NDArray[Any], list[int]]:
+        image = cv2.resize((frame - mean) / std, size, interpolation=cv2.INTER_LINEAR)
+        logits = session.run(None, {name: image.transpose(2, 0, 1)[None]})[0][0]
+        scores = 1 / (1 + np.exp(-logits))
+        target = (frame.shape[1], frame.shape[0])
+        resized = np.stack([cv2.resize(s, target, interpolation=cv2.INTER_LINEAR) for s in scores])
+        return resized.argmax(0), [len(scores)] * 3
+
+    return run
