@@ -19,6 +19,7 @@ from edge_ovss.errors import EdgeOvssError
 
 VERBS = (
     "export",
+    "calibrate",
     "build",
     "run",
     "selftest",
@@ -28,6 +29,7 @@ VERBS = (
     "parity",
     "eval",
     "bench",
+    "report",
     "data",
 )
 

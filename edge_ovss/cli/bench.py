@@ -180,13 +180,14 @@ def _document(
     starts: list[ColdStart],
     frames: list[Frame],
 ) -> dict[str, Any]:
+    from edge_ovss.evaluation.provenance import graph_hash
     from edge_ovss.runtime.environment import machine_facts, package_versions
 
     manifest = segmenter.bundle.manifest
     return {
         "kind": "bench",
         "bundle": segmenter.bundle.path.name,
-        "graph_sha256": manifest.files[manifest.graph.file].sha256,
+        "graph_sha256": graph_hash(segmenter.bundle),
         "precision": manifest.precision,
         "backend": segmenter.backend,
         "threads": args.threads,

@@ -169,8 +169,9 @@ def _write(
     args: argparse.Namespace, parities: list[BackendParity], document: dict[str, Any]
 ) -> Path:
     from edge_ovss.evaluation.examples import write_examples
+    from edge_ovss.evaluation.parity_table import render_table
     from edge_ovss.runtime.bundle import Bundle
-    from edge_ovss.runtime.writing import make_folder, write_json
+    from edge_ovss.runtime.writing import make_folder, write_bytes, write_json
 
     first = Bundle.open(args.bundles[0], verify=False)
     out = make_folder(Path(args.out) if args.out else first.path / "reports" / "parity")
@@ -180,6 +181,7 @@ def _write(
         for example in write_examples(out, parity, first.vocabulary.palette)
     ]
     write_json(out / "parity.json", document)
+    write_bytes(out / "parity.md", render_table(parities).encode("utf-8"))
     return out
 
 

@@ -24,6 +24,7 @@ from edge_ovss.evaluation.metrics import (
 )
 from edge_ovss.evaluation.percentiles import summarise
 from edge_ovss.evaluation.predicting import predict, require_preprocessing
+from edge_ovss.evaluation.provenance import graph_hash
 from edge_ovss.runtime.environment import machine_facts, package_versions
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.runtime.writing import make_folder, write_bytes, write_json
@@ -212,10 +213,8 @@ def _key(
     segmenter: Segmenter, dataset: Dataset, options: EvaluationOptions, alignment: Alignment
 ) -> dict[str, object]:
     """Everything that decides the confusion of a picture; pictures may be added, not changed."""
-    manifest = segmenter.bundle.manifest
     return {
-        "graph": manifest.files[manifest.graph.file].sha256,
-        "weights": [manifest.files[name].sha256 for name in manifest.graph.external_data],
+        "graph": graph_hash(segmenter.bundle),
         "backend": segmenter.backend,
         "dataset": dataset.name,
         "ignore": list(dataset.rule.ignore),
@@ -232,7 +231,7 @@ def _facts(
     manifest = segmenter.bundle.manifest
     return {
         "bundle": segmenter.bundle.path.name,
-        "graph_sha256": manifest.files[manifest.graph.file].sha256,
+        "graph_sha256": graph_hash(segmenter.bundle),
         "model": manifest.model.name,
         "precision": manifest.precision,
         "rejection_mode": manifest.rejection.mode,

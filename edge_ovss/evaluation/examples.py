@@ -52,8 +52,18 @@ def _pictures(example: Example, palette: NDArray[np.uint8]) -> tuple[NDArray[np.
     # Greyed, so that the few pixels that differ are seen.
     grey = example.frame.mean(-1, keepdims=True).repeat(3, -1) * 0.5 + 96
     difference = grey.astype(np.uint8)
-    difference[example.torch != example.backend] = _DIFFERS
+    difference[_widened(example.torch != example.backend)] = _DIFFERS
     return example.frame, palette[example.torch], palette[example.backend], difference
+
+
+def _widened(differs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Spread each pixel that differs to its neighbours: one alone would not be seen."""
+    padded = np.pad(differs, 1)
+    height, width = differs.shape
+    wide: NDArray[np.bool_] = np.logical_or.reduce(
+        [padded[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    )
+    return wide
 
 
 def _safe(name: str) -> str:

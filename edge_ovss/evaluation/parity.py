@@ -16,6 +16,7 @@ from edge_ovss.evaluation.bootstrap import Change, miou_change
 from edge_ovss.evaluation.confusion import Confusion, count_confusion
 from edge_ovss.evaluation.dataset import Dataset, Sample
 from edge_ovss.evaluation.metrics import DEFAULT_PROTOCOL, Scores, score_confusion
+from edge_ovss.evaluation.provenance import graph_hash
 from edge_ovss.evaluation.tensors import TensorComparison, compare_tensors
 from edge_ovss.evaluation.tolerances import Tolerance, tolerance_for
 from edge_ovss.runtime.segmenter import Segmenter
@@ -93,6 +94,7 @@ class BackendParity:
 
     Attributes:
         bundle: Name of its folder.
+        graph_sha256: Of its graph; a report shows only what was measured on its own graph.
         precision: Of its graph.
         backend: Registered name.
         names: The K categories that are scored.
@@ -105,6 +107,7 @@ class BackendParity:
     """
 
     bundle: str
+    graph_sha256: str
     precision: str
     backend: str
     names: tuple[str, ...]
@@ -177,6 +180,7 @@ class BackendParity:
         numbers = {k: v if v is None or np.isfinite(v) else None for k, v in self.numbers().items()}
         return {
             "bundle": self.bundle,
+            "graph_sha256": self.graph_sha256,
             "precision": self.precision,
             "backend": self.backend,
             "passed": bool(self),
@@ -256,6 +260,7 @@ def compare_backends(
     return tuple(
         BackendParity(
             bundle=segmenter.bundle.path.name,
+            graph_sha256=graph_hash(segmenter.bundle),
             precision=segmenter.bundle.manifest.precision,
             backend=segmenter.backend,
             names=tuple(names),

@@ -1,0 +1,60 @@
+"""Put all that was measured of a bundle on one page: HTML, JSON and a Markdown model card."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edge_ovss.cli._console import Console
+from edge_ovss.errors import InputError
+
+SUMMARY = "put what was measured of a bundle on one page"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument("bundle", metavar="BUNDLE", help="its folder 'reports' is read")
+    parser.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="more measurements: files or folders that eval, parity or bench wrote",
+    )
+    parser.add_argument("--out", metavar="FILE", help="page (default BUNDLE/reports/report.html)")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Gather, render, write."""
+    from edge_ovss.evaluation.report_card import render_card
+    from edge_ovss.evaluation.report_data import gather
+    from edge_ovss.evaluation.report_html import render_html
+    from edge_ovss.runtime.bundle import Bundle
+    from edge_ovss.runtime.writing import make_folder, write_bytes, write_json
+
+    data = gather(Bundle.open(args.bundle), args.include)
+    for name in data.foreign:
+        console.warn(f"{name} was measured on another graph, and is left out")
+    if data.empty:
+        message = f"Nothing was measured of '{args.bundle}' yet."
+        hint = f"Run edge-ovss parity {args.bundle}, eval or bench first."
+        raise InputError(message, hint=hint)
+    page = Path(args.out) if args.out else data.bundle.path / "reports" / "report.html"
+    make_folder(page.parent)
+    files = {"html": page, "json": page.with_suffix(".json"), "card": page.with_suffix(".md")}
+    write_json(files["json"], {"kind": "report", **data.to_json()})
+    write_bytes(files["card"], render_card(data).encode("utf-8"))
+    write_bytes(files["html"], render_html(data).encode("utf-8"))
+    document = {
+        "files": {kind: str(path) for kind, path in files.items()},
+        "evaluations": len(data.evaluations),
+        "comparisons": len(data.comparisons),
+        "benches": len(data.benches),
+        "left_out": list(data.foreign),
+    }
+    text = (
+        f"{len(data.evaluations)} evaluations, {len(data.comparisons)} comparisons, "
+        f"{len(data.benches)} benches\n" + "\n".join(str(path) for path in files.values())
+    )
+    console.result(text, document)
+    return 0

@@ -1,0 +1,125 @@
+"""Plots as inline SVG; colours come from the page, so that they follow light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+_WIDTH = 720
+_NAME = 170
+_VALUE = 96
+_MOST_ROWS = 60
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row of a bar plot: a name, a value in [0, 100] or None, and one to compare with."""
+
+    name: str
+    value: float | None
+    other: float | None = None
+
+
+def bar_plot(bars: Sequence[Bar], *, title: str) -> str:
+    """Return horizontal bars in percent; `other` is a tick on the same row."""
+    shown = bars[:_MOST_ROWS]
+    row, top = 22, 8
+    height = top + row * len(shown) + 28
+    left, right = _NAME, _WIDTH - _VALUE
+    parts = [_open(height, title)]
+    for step in range(0, 101, 25):
+        x = left + (right - left) * step / 100
+        parts.append(
+            f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{height - 24}"/>'
+        )
+        parts.append(f'<text class="dim" x="{x:.1f}" y="{height - 8}" {_MIDDLE}>{step}</text>')
+    for index, bar in enumerate(shown):
+        parts += _row(bar, y=top + row * index, row=row, left=left, right=right)
+    return "".join([*parts, "</svg>"])
+
+
+_MIDDLE = 'text-anchor="middle"'
+
+
+def _open(height: float, title: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title>"
+    )
+
+
+def _row(bar: Bar, *, y: float, row: int, left: float, right: float) -> list[str]:
+    middle = y + row / 2 + 4
+    parts = [
+        f'<text x="{left - 8}" y="{middle:.1f}" text-anchor="end">{escape(_short(bar.name))}</text>'
+    ]
+    width = right - left
+    if bar.value is not None:
+        wide = max(width * bar.value / 100, 0.5)
+        parts.append(
+            f'<rect class="one" x="{left}" y="{y + 4:.1f}" width="{wide:.1f}" '
+            f'height="{row - 8}" rx="2"/>'
+        )
+    if bar.other is not None:
+        x = left + width * bar.other / 100
+        parts.append(
+            f'<line class="two" x1="{x:.1f}" x2="{x:.1f}" y1="{y + 2:.1f}" y2="{y + row - 2:.1f}"/>'
+        )
+    text = "no pixels" if bar.value is None else f"{bar.value:.1f}"
+    if bar.value is not None and bar.other is not None:
+        text += f" ({bar.value - bar.other:+.2f})"
+    parts.append(f'<text class="dim" x="{right + 8}" y="{middle:.1f}">{text}</text>')
+    return parts
+
+
+def _short(name: str) -> str:
+    clean = name.strip()
+    return clean if len(clean) <= 24 else f"{clean[:23]}…"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Times of one subject, in milliseconds."""
+
+    name: str
+    times: Sequence[float]
+
+
+def percentile_plot(series: Sequence[Series], *, title: str) -> str:
+    """Return time over percentile, one line per series: a flat line is a steady latency."""
+    height, left, right, top, bottom = 260, 56, _WIDTH - 16, 12, 222
+    highest = max(float(np.max(one.times)) for one in series) * 1.05
+    parts = [_open(height, title)]
+    for step in range(5):
+        y = bottom - (bottom - top) * step / 4
+        label = f"{highest * step / 4:.3g}"
+        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="dim" x="{left - 6}" y="{y + 4:.1f}" {_END}>{label}</text>')
+    for share in (0, 25, 50, 75, 90, 100):
+        x = left + (right - left) * share / 100
+        parts.append(f'<text class="dim" x="{x:.1f}" y="{bottom + 18}" {_MIDDLE}>{share}</text>')
+    where = f'x="{(left + right) / 2}" y="{height - 4}"'
+    parts.append(f'<text class="dim" {where} {_MIDDLE}>percentile of frames</text>')
+    for number, one in enumerate(series):
+        points = _points(one.times, highest, (left, right), (top, bottom))
+        parts.append(f'<polyline class="line {_CLASSES[number % 2]}" points="{points}"/>')
+    return "".join([*parts, "</svg>"])
+
+
+_END = 'text-anchor="end"'
+_CLASSES = ("one", "two")
+
+
+def _points(
+    times: Sequence[float], highest: float, across: tuple[float, float], down: tuple[float, float]
+) -> str:
+    ordered = np.sort(np.asarray(times, np.float64))
+    if ordered.size == 1:
+        ordered = np.repeat(ordered, 2)
+    shares = np.linspace(0, 1, ordered.size)
+    xs = across[0] + (across[1] - across[0]) * shares
+    ys = down[1] - (down[1] - down[0]) * ordered / highest
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
