@@ -190,6 +190,29 @@ def test_no_pairs_is_refused(tmp_path: Path) -> None:
         open_dataset(str(tmp_path), layout="folder")
 
 
+def test_files_without_a_partner_are_refused_unless_the_pairs_are_counted(tmp_path: Path) -> None:
+    make_folder(tmp_path, [np.zeros((2, 2), np.uint8)] * 2)
+    write(tmp_path / "images/extra.png", np.zeros((2, 2, 3), np.uint8))
+    dataset = open_dataset(str(tmp_path), layout="folder")
+    assert dataset.require_count(2) == dataset
+    with pytest.raises(InputError, match="1 pictures have no label map: extra"):
+        dataset.require_count(None)
+    assert "no label map" in kinds(tmp_path, layout="folder")
+    write(tmp_path / "labels/lost.png", np.zeros((2, 2), np.uint8))
+    with pytest.raises(InputError, match="1 label maps have no picture: lost"):
+        open_dataset(str(tmp_path), layout="folder").require_count(None)
+
+
+def test_pictures_of_other_sets_in_a_shared_folder_are_no_fault(tmp_path: Path) -> None:
+    base = tmp_path / "VOCdevkit/VOC2012"
+    for name in ("a", "other"):
+        write(base / f"JPEGImages/{name}.jpg", np.zeros((2, 2, 3), np.uint8))
+    write(base / "annotations_detectron2/val/a.png", np.zeros((2, 2), np.uint8))
+    dataset = open_dataset(str(tmp_path), layout="pas20")
+    assert dataset.unlabelled == ()
+    assert [sample.name for sample in dataset.samples] == ["a"]
+
+
 def test_categories_match_by_name_and_synonym(tmp_path: Path) -> None:
     make_folder(tmp_path, [np.zeros((2, 2), np.uint8)])
     (tmp_path / "classes.txt").write_text("Car\npavement\n")

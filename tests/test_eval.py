@@ -158,6 +158,23 @@ def test_labels_outside_the_vocabulary_name_the_sample(
         score(bundle, things[1], "folder", tmp_path / "out")
 
 
+def test_a_picture_that_cannot_be_read_is_named(
+    things: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (things[1] / "images" / "b_2.png").write_bytes(b"damaged")
+    assert main(command(things)) == 4
+    assert "Sample 'b_2'" in capsys.readouterr().err
+
+
+def test_pictures_without_a_labelled_pixel_are_no_score(
+    things: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (things[1] / "labels").iterdir():
+        assert cv2.imwrite(str(path), np.full((1, 4), 255, np.uint8))
+    assert main(command(things)) == 4
+    assert "No pixel has a label" in capsys.readouterr().err
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(
     things: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -150,6 +150,9 @@ def _count_findings(dataset: Dataset, expected: int | None) -> Iterable[Finding]
     if dataset.unpaired:
         message = f"{len(dataset.unpaired)} label maps have no picture"
         yield Finding("unpaired", "error", message, dataset.unpaired[:_SHOWN])
+    if dataset.unlabelled:
+        message = f"{len(dataset.unlabelled)} pictures have no label map"
+        yield Finding("no label map", "error", message, dataset.unlabelled[:_SHOWN])
 
 
 def _fault_findings(tally: _Tally) -> Iterable[Finding]:

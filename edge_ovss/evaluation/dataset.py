@@ -114,6 +114,7 @@ class Dataset:
         published: The counts that were stated for it; () for any.
         subset: "" for the whole set, or what of it this is, such as "subset(100, seed 0)".
         unpaired: Names of label maps without a picture, which were left out.
+        unlabelled: Names of pictures without a label map, which were left out.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Dataset:
     published: tuple[int, ...] = ()
     subset: str = ""
     unpaired: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -161,8 +163,15 @@ class Dataset:
             count.
 
         Raises:
-            InputError: There are more or fewer.
+            InputError: There are more or fewer; or, where no number is stated, some files have no
+                partner.
         """
+        lonely = self.unpaired or self.unlabelled
+        if lonely and expected is None:
+            what = "label maps have no picture" if self.unpaired else "pictures have no label map"
+            message = f"{len(lonely)} {what}: {', '.join(lonely[:5])}."
+            hint = f"Complete or remove them; or state --expect {self.total}, the pairs there are."
+            raise InputError(message, hint=hint)
         stated = self.published if expected is None else (expected,)
         if stated and self.total not in stated:
             message = (

@@ -18,6 +18,7 @@ class Place:
         picture_ending: What a picture's file name ends with; "" for any picture suffix.
         label_ending: What a label map's file name ends with.
         names: A text file with one name per line; None takes every label map in the folder.
+        shared: Whether the folder of pictures holds others too, which are not of this set.
     """
 
     pictures: str
@@ -25,6 +26,7 @@ class Place:
     picture_ending: str = ""
     label_ending: str = ".png"
     names: str | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             "pc59",
             (
-                Place(f"{_VOC10}/JPEGImages", f"{_VOC10}/{_D2}/pc59_val"),
+                Place(f"{_VOC10}/JPEGImages", f"{_VOC10}/{_D2}/pc59_val", shared=True),
                 Place("pcontext/val/image", "pcontext/val/label"),
             ),
             "pc59",
@@ -128,7 +130,12 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             "pc459",
             (
-                Place(f"{_VOC10}/JPEGImages", f"{_VOC10}/{_D2}/pc459_val", label_ending=".tif"),
+                Place(
+                    f"{_VOC10}/JPEGImages",
+                    f"{_VOC10}/{_D2}/pc459_val",
+                    label_ending=".tif",
+                    shared=True,
+                ),
                 Place("pcontext_full/val/image", "pcontext_full/val/label", label_ending=".tif"),
             ),
             "pc459",
@@ -140,7 +147,7 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             "pas20",
             (
-                Place(f"{_VOC12}/JPEGImages", f"{_VOC12}/{_D2}/val"),
+                Place(f"{_VOC12}/JPEGImages", f"{_VOC12}/{_D2}/val", shared=True),
                 Place("VOC2012/images_detectron2/val", f"VOC2012/{_D2}/val"),
             ),
             "voc20",
@@ -157,7 +164,7 @@ LAYOUTS: dict[str, Layout] = {
         ),
         Layout(
             "pas20b",
-            (Place(f"{_VOC12}/JPEGImages", f"{_VOC12}/{_D2}_bg/val"),),
+            (Place(f"{_VOC12}/JPEGImages", f"{_VOC12}/{_D2}_bg/val", shared=True),),
             "voc20b",
             (1449,),
             fold_from=20,

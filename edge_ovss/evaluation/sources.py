@@ -52,7 +52,7 @@ def open_dataset(
         raise InputError(message, hint=_needs(plan))
     folder, place = _locate(root, plan)
     names = _class_names(folder, plan, classes)
-    samples, unpaired = _pair(folder, place, plan)
+    samples, unpaired, unlabelled = _pair(folder, place, plan)
     rule = LabelRule.of(plan, None if names is None else len(names))
     if ignore is not None:
         rule = LabelRule(rule.classes, ignore, rule.bits, rule.zero)
@@ -66,6 +66,7 @@ def open_dataset(
         total=len(samples),
         published=plan.pictures,
         unpaired=unpaired,
+        unlabelled=unlabelled,
     )
 
 
@@ -136,8 +137,10 @@ def _class_names(folder: Path, plan: Layout, given: str | Path | None) -> tuple[
     return names
 
 
-def _pair(folder: Path, place: Place, plan: Layout) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
-    """Pair by name; pictures without labels are not part of the set, the reverse is reported."""
+def _pair(
+    folder: Path, place: Place, plan: Layout
+) -> tuple[tuple[Sample, ...], tuple[str, ...], tuple[str, ...]]:
+    """Pair by name; return the pairs, labels without a picture, pictures without a label."""
     pictures = _index_pictures(folder / place.pictures, place.picture_ending)
     labels = _index(folder / place.labels, place.label_ending)
     names = sorted(labels) if place.names is None else _listed(folder / place.names, labels)
@@ -150,7 +153,10 @@ def _pair(folder: Path, place: Place, plan: Layout) -> tuple[tuple[Sample, ...],
         )
         raise InputError(message, hint=_needs(plan))
     samples = tuple(Sample.of_files(name, pictures[name], labels[name]) for name in paired)
-    return samples, tuple(name for name in names if name not in pictures)
+    unpaired = tuple(name for name in names if name not in pictures)
+    # A list of names, or a folder that other sets use too, says that the rest is not meant.
+    own = place.names is None and not place.shared
+    return samples, unpaired, tuple(sorted(set(pictures) - set(labels))) if own else ()
 
 
 def _index(folder: Path, ending: str) -> dict[str, Path]:
