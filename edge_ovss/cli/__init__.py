@@ -20,6 +20,7 @@ from edge_ovss.errors import EdgeOvssError
 VERBS = (
     "export",
     "calibrate",
+    "calibrate",
     "build",
     "run",
     "selftest",

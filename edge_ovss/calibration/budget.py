@@ -1,0 +1,122 @@
+"""How much each block costs when it is quantised, and which go back to float for a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from edge_ovss.calibration.judge import Judged
+from edge_ovss.errors import GateError
+
+Note = Callable[[str], None]
+Try = Callable[[Sequence[str]], Judged]
+"""Judges the graph in which exactly these blocks are quantised."""
+
+
+@dataclass(frozen=True)
+class BlockCost:
+    """One block quantised, everything else in float.
+
+    Attributes:
+        block: Its name.
+        products: How many products are in it.
+        agreement: Share of labels that stay.
+        drop: mIoU points lost; None without labels.
+    """
+
+    block: str
+    products: int
+    agreement: float
+    drop: float | None
+
+    @property
+    def cost(self) -> tuple[float, float]:
+        """What blocks are ordered by: points lost, then labels changed."""
+        return (self.drop or 0.0, 1.0 - self.agreement)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the line of the table."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One round of the budget loop: the blocks in float because of it, and what that reaches."""
+
+    back_to_float: tuple[str, ...]
+    agreement: float
+    drop: float
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the budget loop ended with."""
+
+    blocks: tuple[str, ...]
+    judged: Judged
+    steps: tuple[Step, ...]
+
+
+def measure_blocks(
+    blocks: dict[str, tuple[str, ...]], base: Judged, attempt: Try, *, note: Note
+) -> list[BlockCost]:
+    """Quantise one block at a time.
+
+    Args:
+        blocks: Names of products by block.
+        base: What float32 reaches.
+        attempt: Judges the graph with some blocks quantised.
+        note: Called with one line per block.
+
+    Returns:
+        The costs, the most expensive block first.
+    """
+    costs = []
+    for number, (block, nodes) in enumerate(blocks.items(), 1):
+        judged = attempt([block])
+        cost = BlockCost(block, len(nodes), judged.agreement, judged.drop_from(base))
+        costs.append(cost)
+        drop = "" if cost.drop is None else f", mIoU {-cost.drop:+.2f}"
+        note(f"block {number}/{len(blocks)} {block}: labels {100 * cost.agreement:.2f} %{drop}")
+    return sorted(costs, key=lambda cost: cost.cost, reverse=True)
+
+
+def keep_within(
+    budget: float,
+    costs: Sequence[BlockCost],
+    base: Judged,
+    attempt: Try,
+    *,
+    note: Note,
+    whole: Judged | None = None,
+) -> Chosen:
+    """Put the most expensive blocks back to float, one by one, until the loss is small enough.
+
+    Args:
+        budget: mIoU points that may be lost.
+        costs: Of every block that may be quantised, most expensive first.
+        base: What float32 reaches.
+        attempt: Judges the graph with some blocks quantised.
+        note: Called with one line per round.
+        whole: What everything quantised reaches, if it is known already.
+
+    Raises:
+        GateError: The budget cannot be kept with any block quantised.
+    """
+    order = [cost.block for cost in costs]
+    steps: list[Step] = []
+    for back in range(len(order)):
+        quantised = tuple(order[back:])
+        judged = whole if whole is not None and not back else attempt(quantised)
+        drop = judged.drop_from(base)
+        if drop is None:
+            break
+        steps.append(Step(tuple(order[:back]), judged.agreement, drop))
+        note(
+            f"{len(quantised)} of {len(order)} blocks quantised: mIoU {-drop:+.2f}, "
+            f"labels {100 * judged.agreement:.2f} %"
+        )
+        if drop <= budget:
+            return Chosen(quantised, judged, tuple(steps))
+    message = f"INT8 loses more than {budget:g} mIoU points with any block quantised."
+    raise GateError(message, hint="Allow more, calibrate on other pictures, or use FP16.")

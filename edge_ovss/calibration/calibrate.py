@@ -1,0 +1,276 @@
+"""A float32 bundle in, a bundle in FP16 or INT8 out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_ovss.calibration.graph_view import GraphView
+from edge_ovss.calibration.half import convert_to_half
+from edge_ovss.calibration.int8 import Quantiser
+from edge_ovss.calibration.judge import Judge, Judged
+from edge_ovss.calibration.options import CalibrateOptions, Validation
+from edge_ovss.calibration.pictures import (
+    RECOMMENDED,
+    CalibrationPictures,
+    Progress,
+    collect_pictures,
+    refuse_overlap,
+)
+from edge_ovss.calibration.probe import open_session
+from edge_ovss.calibration.ranges import find_ranges, float_tensors
+from edge_ovss.calibration.record import (
+    DATA_FILE,
+    GRAPH_FILE,
+    Made,
+    Outcome,
+    calibrated_manifest,
+    precision_facts,
+    write_reports,
+)
+from edge_ovss.calibration.speed import Race, race
+from edge_ovss.errors import ArtifactError, GateError, InputError
+from edge_ovss.evaluation.dataset import Dataset
+from edge_ovss.evaluation.sources import open_dataset
+from edge_ovss.runtime.bundle import Bundle
+from edge_ovss.runtime.bundle_writer import BundleWriter
+from edge_ovss.runtime.selftest import read_reference
+
+_JUDGED = 50
+_RACED = 3
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What came out.
+
+    Attributes:
+        bundle: The new bundle, opened.
+        judged: What it reaches on the validation data or, without them, on calibration pictures.
+        base: What float32 reaches there.
+        race: Speed against float32 on this CPU, for the target "cpu".
+        warnings: What the user should know.
+    """
+
+    bundle: Bundle
+    judged: Judged
+    base: Judged
+    race: Race | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the steps share."""
+
+    source: Bundle
+    options: CalibrateOptions
+    pictures: CalibrationPictures
+    dataset: Dataset | None
+    judge: Judge
+    note: Note
+
+    @property
+    def key(self) -> str:
+        """Hash of the graph and of the pictures."""
+        manifest = self.source.manifest
+        names = (manifest.graph.file, *manifest.graph.external_data)
+        parts = [*(manifest.files[name].sha256 for name in names), self.pictures.sha256]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def calibrate_bundle(
+    bundle: Bundle | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: CalibrateOptions,
+    *,
+    overwrite: bool = False,
+    note: Note | None = None,
+    progress: Progress | None = None,
+) -> Calibrated:
+    """Write a bundle of another precision; the given one is not changed.
+
+    Args:
+        bundle: A float32 bundle.
+        out: Folder of the new bundle; it appears whole or not at all.
+        options: What to make.
+        overwrite: Replace a bundle at `out`.
+        note: Called with one line at every step.
+        progress: Wraps pictures, with a label, to show how far it got.
+
+    Raises:
+        ArtifactError: The bundle is not float32, its graph is not finite or cannot be changed.
+        InputError: Pictures or labels cannot be used, or the two sets overlap.
+        GateError: The accuracy budget cannot be kept, or INT8 is not faster where it must be.
+        OutputError: `out` cannot be written.
+    """
+    note = note or (lambda _: None)
+    source = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    _require_float32(source)
+    with BundleWriter(out, overwrite=overwrite) as writer:
+        work = _prepare(source, options, note, progress)
+        made = _make_int8(work) if options.precision == "int8" else _make_half(work)
+        made.view.model.metadata_props.append(_note_precision(made.view.model, options))
+        graph = writer.path(GRAPH_FILE)
+        made.view.save(graph, data=DATA_FILE)
+        _check_file(graph)
+        note("judging the new graph")
+        judged = work.judge.judge(graph)
+        _hold_budget(judged, work)
+        on = work.dataset.title if work.dataset else "calibration pictures"
+        outcome = Outcome(judged, work.judge.base, on, _race(work, graph))
+        _write_rest(writer, work, graph)
+        write_reports(writer, made, outcome, options, model=source.manifest.model.name)
+        facts = precision_facts(made, outcome, options, work.pictures)
+        finished = Bundle.open(writer.finish(calibrated_manifest(source, facts, options)))
+    raced = outcome.race
+    return Calibrated(finished, judged, work.judge.base, raced, _warnings(work, raced))
+
+
+def _require_float32(bundle: Bundle) -> None:
+    precision = bundle.manifest.precision
+    if precision != "fp32":
+        message = f"Bundle '{bundle.path.name}' is in {precision}; expected a float32 bundle."
+        raise ArtifactError(message, hint="Export it again without --precision.")
+
+
+def _prepare(
+    source: Bundle, options: CalibrateOptions, note: Note, progress: Progress | None
+) -> _Work:
+    note(f"reading calibration pictures: {options.calibration}")
+    pictures = collect_pictures(
+        options.calibration, count=options.count, seed=options.seed, progress=progress
+    )
+    if options.validation is None:
+        frames = [frame.read() for frame in pictures.frames[:_JUDGED]]
+        judge = Judge(source.graph_path, frames)
+        return _Work(source, options, pictures, None, judge, note)
+    dataset = _open_validation(options.validation, seed=options.seed)
+    note(f"judging float32 on {len(dataset.samples)} pictures of {dataset.title}")
+    judge = Judge.of_dataset(
+        source.graph_path,
+        dataset,
+        source.vocabulary,
+        allow_missing=options.validation.allow_missing,
+    )
+    refuse_overlap(pictures, judge.hashes(dataset))
+    return _Work(source, options, pictures, dataset, judge, note)
+
+
+def _open_validation(validation: Validation, *, seed: int) -> Dataset:
+    try:
+        found = open_dataset(
+            validation.data,
+            layout=validation.layout,
+            ignore=validation.ignore,
+            classes=validation.classes,
+        )
+    except InputError as err:
+        message = f"The validation data cannot be used: {err.message}"
+        raise type(err)(message, hint=err.hint) from err
+    return found.take(validation.limit, seed=seed)
+
+
+def _make_half(work: _Work) -> Made:
+    view = GraphView.load(work.source.graph_path)
+    work.note(f"looking for large values on {len(work.pictures)} pictures")
+    tensors = float_tensors(view)
+    ranges = find_ranges(work.source.graph_path, view, work.pictures, tensors, key=work.key)
+    largest = {name: max(-low, high) for name, (low, high) in ranges.items()}
+    return Made(view, convert_to_half(view, largest), None, largest)
+
+
+def _make_int8(work: _Work) -> Made:
+    quantiser = Quantiser(
+        work.source.graph_path, work.options, work.pictures, key=work.key, note=work.note
+    )
+    quantised = quantiser.choose(work.judge)
+    return Made(quantised.view, quantised.half, quantised, quantiser.largest)
+
+
+def _note_precision(model: Any, options: CalibrateOptions) -> Any:  # noqa: ANN401
+    """Return the entry of the ONNX file's metadata; an old one is removed."""
+    import onnx
+
+    key = "edge_ovss.precision"
+    kept = [entry for entry in model.metadata_props if entry.key != key]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    value = {"name": options.precision, "base": options.float_base, "target": options.target}
+    return onnx.StringStringEntryProto(key=key, value=json.dumps(value))
+
+
+def _check_file(path: Path) -> None:
+    import onnx
+
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except Exception as err:
+        message = f"The new graph has mixed types or is damaged: {err}"
+        raise RuntimeError(message) from err  # a fault of ours, not of the user
+
+
+def _hold_budget(judged: Judged, work: _Work) -> None:
+    budget, drop = work.options.max_miou_drop, judged.drop_from(work.judge.base)
+    if budget is not None and drop is not None and drop > budget:
+        message = (
+            f"{work.options.precision} loses {drop:.2f} mIoU points on {judged.pictures} pictures; "
+            f"the budget is {budget:g}. Nothing was written."
+        )
+        raise GateError(message, hint="Allow more, or keep FP32.")
+
+
+def _race(work: _Work, graph: Path) -> Race | None:
+    if work.options.target != "cpu":
+        return None
+    work.note("racing against float32 on this CPU")
+    result = race(work.source.graph_path, graph, work.judge.frames[:_RACED])
+    if work.options.require_faster and result.factor <= 1:
+        message = (
+            f"INT8 takes {result.after_ms:.1f} ms here and FP32 {result.before_ms:.1f} ms "
+            f"(medians of {result.runs}). Nothing was written."
+        )
+        raise GateError(message, hint="Use FP32 on this device; INT8 would only cost accuracy.")
+    return result
+
+
+def _warnings(work: _Work, raced: Race | None) -> tuple[str, ...]:
+    warnings = []
+    count = len(work.pictures)
+    if work.options.precision == "int8" and count < RECOMMENDED:
+        warnings.append(f"{count} calibration pictures; at least {RECOMMENDED} are recommended.")
+    if work.pictures.duplicates:
+        warnings.append(f"{work.pictures.duplicates} pictures were duplicates and left out.")
+    if work.dataset is None:
+        warnings.append("The loss was not measured: no --validation data were given.")
+    if raced is not None and raced.factor <= 1:
+        warnings.append(
+            f"INT8 is not faster here: {raced.after_ms:.1f} ms, FP32 {raced.before_ms:.1f} ms."
+        )
+    return tuple(warnings)
+
+
+def _write_rest(writer: BundleWriter, work: _Work, graph: Path) -> None:
+    """Copy the words, and write the answer of the new graph to the old reference frame."""
+    info = work.source.manifest
+    words = writer.path(info.vocabulary.file)
+    shutil.copyfile(work.source.file(info.vocabulary.file), words)
+    frame = read_reference(work.source).frame
+    session = open_session(graph)
+    names = ("labels", "alive", "counts")
+    values = session.run(list(names), {info.picture.input: frame[np.newaxis]})
+    arrays = {"frame": frame, **dict(zip(names, values, strict=True))}
+    arrays["labels"] = arrays["labels"][0]
+    for name, array in arrays.items():
+        with writer.path(getattr(info.reference, name)).open("wb") as stream:
+            np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)

@@ -1,0 +1,163 @@
+"""The ranges of tensors on real pictures, kept in a cache that knows what they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss.calibration.graph_view import GraphView
+from edge_ovss.calibration.histograms import (
+    METHODS,
+    Histogram,
+    Range,
+    entropy_range,
+    include_zero,
+    percentile_range,
+)
+from edge_ovss.calibration.probe import Probe
+from edge_ovss.errors import ArtifactError, UsageError
+from edge_ovss.runtime.writing import make_folder, write_json
+
+PERCENTILE = 99.99
+
+_FORMAT = 1
+
+Pictures = Iterable[NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class RangeMethod:
+    """How ranges are chosen.
+
+    Attributes:
+        name: One of `METHODS`.
+        percentile: Of "percentile".
+    """
+
+    name: str = "minmax"
+    percentile: float = PERCENTILE
+
+    def __post_init__(self) -> None:
+        if self.name not in METHODS:
+            message = f"Method '{self.name}' is unknown; expected one of: {', '.join(METHODS)}."
+            raise UsageError(message)
+        if not 50.0 < self.percentile <= 100.0:
+            message = f"The percentile is {self.percentile:g}; expected above 50, at most 100."
+            raise UsageError(message, hint="For example 99.99.")
+
+    @property
+    def title(self) -> str:
+        """The name, with the number where there is one."""
+        return f"percentile {self.percentile:g}" if self.name == "percentile" else self.name
+
+    def choose(self, histogram: Histogram) -> Range:
+        """Return the range of one tensor."""
+        if self.name == "entropy":
+            return entropy_range(histogram)
+        if self.name == "percentile":
+            return percentile_range(histogram, self.percentile)
+        return include_zero(histogram.low, histogram.high)
+
+
+def find_ranges(
+    path: Path,
+    view: GraphView,
+    pictures: Pictures,
+    tensors: Sequence[str],
+    method: RangeMethod | None = None,
+    *,
+    key: str | None = None,
+) -> dict[str, Range]:
+    """Measure ranges, or read them from the cache.
+
+    Args:
+        path: The ONNX file.
+        view: Its graph.
+        pictures: Frames, uint8 [H, W, 3]; iterated once or twice.
+        tensors: Names of float tensors of the graph.
+        method: How ranges are chosen; by default from the lowest to the highest value.
+        key: Hash of graph and pictures; None goes without the cache.
+
+    Returns:
+        (lowest, highest) by tensor, with 0 between them.
+
+    Raises:
+        ArtifactError: A value is NaN or infinite, or the graph fails.
+    """
+    method = method or RangeMethod()
+    stored = _cache_file(key, tensors, method)
+    if stored is not None and (found := _read_cache(stored, tensors)) is not None:
+        return found
+    ranges = _measure(path, view, pictures, tensors, method)
+    if stored is not None:
+        make_folder(stored.parent)
+        write_json(stored, {"format": _FORMAT, "ranges": ranges})
+    return ranges
+
+
+def _measure(
+    path: Path, view: GraphView, pictures: Pictures, tensors: Sequence[str], method: RangeMethod
+) -> dict[str, Range]:
+    edges = _edges(Probe(path, view, tensors), pictures)
+    if method.name == "minmax":
+        return {name: include_zero(*edge) for name, edge in edges.items()}
+    histograms = {name: Histogram(*edge) for name, edge in edges.items()}
+    probe = Probe(path, view, tensors, samples=True)
+    for image in pictures:
+        for name, values in probe.run(image):
+            histograms[name].add(values)
+    return {name: method.choose(each) for name, each in histograms.items()}
+
+
+def _edges(probe: Probe, pictures: Pictures) -> dict[str, Range]:
+    """Return the lowest and highest value of every tensor over all pictures."""
+    edges: dict[str, Range] = {}
+    for image in pictures:
+        for name, (low, high, total) in probe.run(image):
+            if not np.isfinite([low, high, total]).all():
+                message = f"Tensor '{name}' is not finite on a calibration picture."
+                raise ArtifactError(message, hint="The checkpoint is damaged; export it again.")
+            before = edges.get(name, (float(low), float(high)))
+            edges[name] = (min(before[0], float(low)), max(before[1], float(high)))
+    return edges
+
+
+def float_tensors(view: GraphView) -> list[str]:
+    """Names of all float tensors that nodes make."""
+    return [name for node in view.nodes for name in view.float_outputs(node)]
+
+
+def _cache_file(key: str | None, tensors: Sequence[str], method: RangeMethod) -> Path | None:
+    folder = _cache_folder()
+    if folder is None or key is None:
+        return None
+    digest = hashlib.sha256(json.dumps([key, list(tensors), method.title]).encode())
+    return folder / "ranges" / f"{digest.hexdigest()[:32]}.json"
+
+
+def _cache_folder() -> Path | None:
+    """Return the folder of this package's caches, or None where it is switched off."""
+    chosen = os.environ.get("EDGE_OVSS_CACHE")
+    if chosen is not None:
+        return Path(chosen).expanduser() if chosen else None
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "edge-ovss"
+
+
+def _read_cache(path: Path, tensors: Sequence[str]) -> dict[str, Range] | None:
+    """Return what is stored, or None where it is damaged or of another format."""
+    try:
+        document = json.loads(path.read_bytes())
+        stored = document["ranges"]
+        if document["format"] != _FORMAT or set(stored) != set(tensors):
+            return None
+        return {name: (float(stored[name][0]), float(stored[name][1])) for name in tensors}
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
