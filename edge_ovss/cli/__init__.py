@@ -20,7 +20,6 @@ from edge_ovss.errors import EdgeOvssError
 VERBS = (
     "export",
     "calibrate",
-    "calibrate",
     "build",
     "run",
     "selftest",
