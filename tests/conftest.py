@@ -5,7 +5,10 @@ Their label map is (R + G + B) mod K for every pixel, so the right answer of any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +194,22 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     out = tmp_path_factory.mktemp("tiny") / "tiny.ovss"
     return export_bundle("camvid", out, options).path
+
+
+@pytest.fixture
+def trt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A pretended Orin with a pretended TensorRT, in this process and in the child that builds."""
+    from edge_ovss.runtime.backends import cuda_driver
+    from edge_ovss.runtime.engines.flavours import FLAVOURS
+
+    here = Path(__file__).parent
+    monkeypatch.syspath_prepend(str(here))
+    monkeypatch.setenv("PYTHONPATH", str(here), prepend=os.pathsep)
+    module = importlib.import_module("fake_trt")
+    cuda = importlib.import_module("fake_cuda").FakeCuda()
+    monkeypatch.setattr(module, "CUDA", cuda)
+    monkeypatch.setattr(cuda_driver, "_load", lambda: cuda)
+    monkeypatch.setitem(FLAVOURS, "tensorrt", replace(FLAVOURS["tensorrt"], modules=("fake_trt",)))
+    cuda_driver.cuda_driver.cache_clear()
+    yield module
+    cuda_driver.cuda_driver.cache_clear()
