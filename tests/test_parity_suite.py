@@ -21,8 +21,8 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 STREETS = "synthetic://street?count=2&seed=50&size=120x160"
-FAMILIES = ("sed-tiny",)
-REJECTIONS = ("slots", "dynamic", "none")
+# SAN has no rejection.
+MODELS = {"sed-tiny": ("slots", "dynamic", "none"), "san-tiny": ("none",)}
 PRECISIONS = ("fp32",)
 
 Make = Callable[[str, str, str], Path]
@@ -54,22 +54,22 @@ def bundle_of(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Ma
 
 CASES = [
     pytest.param(
-        *(family, rejection, precision),
+        *(model, rejection, precision),
         # One export is shared by the whole suite; the others take seconds each.
         marks=[] if rejection == "slots" else [pytest.mark.slow],
-        id=f"{family}-{rejection}-{precision}",
+        id=f"{model}-{rejection}-{precision}",
     )
-    for family in FAMILIES
-    for rejection in REJECTIONS
+    for model, rejections in MODELS.items()
+    for rejection in rejections
     for precision in PRECISIONS
 ]
 
 
-@pytest.mark.parametrize(("family", "rejection", "precision"), CASES)
+@pytest.mark.parametrize(("model", "rejection", "precision"), CASES)
 def test_every_backend_gives_the_answer_of_torch(
-    bundle_of: Make, family: str, rejection: str, precision: str
+    bundle_of: Make, model: str, rejection: str, precision: str
 ) -> None:
-    bundle = Bundle.open(bundle_of(family, rejection, precision))
+    bundle = Bundle.open(bundle_of(model, rejection, precision))
     reference = TorchReference.open(bundle, threads=2)
     usable = [name for name, entry in REGISTRY.items() if entry.automatic and entry.usable]
     assert usable
