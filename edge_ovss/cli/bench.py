@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SUMMARY = "measure latency, memory and cold start of a bundle"
 
 _MOST_FRAMES = 16
-_NUMBERS = (
+NUMBERS = (
     "mean_ms",
     "p50_ms",
     "p90_ms",
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from edge_ovss.runtime.segmenter import Segmenter
 
     gates = parse_gates(args.gate)
-    require_known(gates, _NUMBERS)
+    require_known(gates, NUMBERS)
     options, frames = _options(args), _frames(args.source)
     with ExitStack() as stack, Watch() as watch:
         segmenter = stack.enter_context(
@@ -155,7 +155,7 @@ def _collect(found: tuple[Latency, ...], starts: list[ColdStart]) -> dict[str, f
     """Return the numbers that a gate may name; None for what was not measured."""
     from edge_ovss.evaluation.cold_start import peak_memory_mib
 
-    numbers: dict[str, float | None] = dict.fromkeys(_NUMBERS)
+    numbers: dict[str, float | None] = dict.fromkeys(NUMBERS)
     summary = found[0].summary()
     for key in ("mean", "p50", "p90", "p99", "max"):
         numbers[f"{key}_ms"] = summary["total"][key]
