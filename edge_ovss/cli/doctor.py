@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from edge_ovss._version import VERSION
 from edge_ovss.cli._console import Console
+
+if TYPE_CHECKING:
+    from edge_ovss.runtime.engines.survey import EngineFacts
 
 SUMMARY = "say what is installed and what each verb needs"
 
@@ -51,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the facts."""
     from edge_ovss.runtime.backends import REGISTRY
+    from edge_ovss.runtime.engines.survey import survey
     from edge_ovss.runtime.environment import (
         machine_facts,
         onnxruntime_providers,
@@ -64,15 +69,25 @@ def run(args: argparse.Namespace, console: Console) -> int:
     backends = {name: entry.usable for name, entry in REGISTRY.items()}
     # Being installed is not enough here: the package must have been built with CUDA.
     backends["onnxruntime-cuda"] = "CUDAExecutionProvider" in providers
+    engines = survey()
+    for name, facts in engines.flavours.items():
+        backends[name] = facts.runs
     document = {
         "edge_ovss": VERSION,
         "machine": machine,
         "packages": packages,
         "onnxruntime_providers": providers,
         "backends": backends,
+        "engines": engines.to_json(),
         "verbs": [asdict(verb) for verb in verbs],
     }
-    parts = [_machine(machine), _packages(packages, providers), _backends(backends), _verbs(verbs)]
+    parts = [
+        _machine(machine),
+        _packages(packages, providers),
+        _backends(backends),
+        _engines(engines),
+        _verbs(verbs),
+    ]
     console.result(f"edge-ovss {VERSION}\n\n" + "\n\n".join(parts), document)
     return 0
 
@@ -108,6 +123,21 @@ def _packages(packages: Mapping[str, str | None], providers: list[str]) -> str:
 def _backends(backends: Mapping[str, bool]) -> str:
     lines = [f"  {name:<22} {'usable' if ok else 'not usable'}" for name, ok in backends.items()]
     return "Backends\n" + "\n".join(lines)
+
+
+def _engines(engines: EngineFacts) -> str:
+    gpu = engines.gpu
+    device = "none" if gpu is None else f"{gpu.name}, {gpu.capability}, {gpu.system}"
+    lines = [
+        f"  {'cuda device':<22} {device}",
+        f"  {'device memory by':<22} {', '.join(engines.device_memory) or 'nothing'}",
+    ]
+    for name, facts in engines.flavours.items():
+        able = [verb for verb, ok in (("builds", facts.builds), ("runs", facts.runs)) if ok]
+        state = f"{facts.version}, {' and '.join(able)}" if able else "not usable"
+        lines.append(f"  {name:<22} {state}")
+        lines += [f"  {'':<22} {facts.advice}"] if facts.advice else []
+    return "Engines (edge-ovss build)\n" + "\n".join(lines)
 
 
 def _verbs(verbs: list[Finding]) -> str:
