@@ -67,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="labels[,scores][,confidence] (default labels)",
     )
     graph.add_argument(
+        "--template-rank",
+        metavar="N|auto",
+        help="SED: compress the templates to N channels (lossy; measured on --calibration)",
+    )
+    graph.add_argument(
         "--answer",
         choices=("published", "fast"),
         default="published",
@@ -101,6 +106,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         outputs=tuple(name.strip() for name in args.outputs.split(",")),
         slots_from=args.calibration if args.slots == "auto" else None,
         answer=args.answer,
+        template_rank=parse_rank(args.template_rank),
+        pictures=args.calibration,
     )
     out = Path(args.out or f"{model}-{vocabulary.name}.ovss")
     bundle = export_bundle(
@@ -114,6 +121,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
     text = f"{out}: {_summary(bundle.manifest.document)}\nNext: edge-ovss run {out} PICTURE"
     console.result(text, {"bundle": str(out), "manifest": bundle.manifest.document})
     return 0
+
+
+def parse_rank(text: str | None) -> int | str | None:
+    """Parse "16" or "auto".
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if text is None or text == "auto":
+        return text
+    if not text.isdecimal():
+        message = f"--template-rank is '{text}'; expected a whole number or 'auto'."
+        raise UsageError(message)
+    return int(text)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
@@ -136,8 +157,8 @@ def _slots(args: argparse.Namespace) -> tuple[int, int, int] | None:
         message = "--slots auto measures pictures, and --calibration names none."
         hint = "Give --calibration DIR, or --calibration 'synthetic://street?count=100'."
         raise UsageError(message, hint=hint)
-    if args.calibration and args.slots != "auto":
-        message = "--calibration is given without --slots auto; nothing would read the pictures."
+    if args.calibration and args.slots != "auto" and not args.template_rank:
+        message = "--calibration is given, but nothing would read the pictures."
         raise UsageError(message)
     if args.slots == "auto" and args.reject not in (None, "slots"):
         message = f"--slots auto is given with --reject {args.reject}."

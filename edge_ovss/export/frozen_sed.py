@@ -2,7 +2,8 @@
 
 Rewritten against the published order of operations, without changing the answer:
 
-* normalisation is folded into the trunk's first convolution;
+* normalisation is folded into the trunk's first convolution, and every layer scale into the
+  linear layer before it;
 * text embeddings are normalised once, here, and are constants of the graph;
 * a category's cost guidance is computed after the rejection that it survived;
 * of the first 3×3 convolution of a skip step, the part that reads the picture guidance is the
@@ -10,6 +11,9 @@ Rewritten against the published order of operations, without changing the answer
 """
 
 from __future__ import annotations
+
+import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,8 +63,10 @@ class FrozenSed(nn.Module):
         outputs: tuple[str, ...],
     ) -> None:
         super().__init__()
-        self.visual = model.clip_model.visual
+        self.visual = copy.deepcopy(model.clip_model.visual)
         self.decoder = model.transformer
+        self.conv1 = model.transformer.conv1
+        self.cost_guidance = nn.ModuleList(model.transformer.decoder_corr_guidance_projection)
         self.layers = nn.ModuleList(FrozenLayer(layer) for layer in model.transformer.layers)
         self.rejection = rejection
         self.size = size
@@ -72,6 +78,9 @@ class FrozenSed(nn.Module):
         output_map = torch.tensor(vocabulary.output_map, dtype=torch.float32)
         self.register_buffer("output_map", output_map)
         self._fold_normalisation(model)
+        for stage in self.visual.trunk.stages:
+            for block in stage.blocks:
+                fold_layer_scale(block, block.mlp.fc2)
 
     def _fold_normalisation(self, model: Sed) -> None:
         stem = model.clip_model.visual.trunk.stem
@@ -137,7 +146,7 @@ class FrozenSed(nn.Module):
         cost = (dense @ self.text).view(height, width, self.categories, self.templates)
         level = cost.permute(2, 3, 0, 1)
         guidance = self.decoder.guide(features)
-        x = self.decoder.conv1(level)
+        x = self.conv1(level)
         ids = torch.arange(self.categories, device=dense.device)
         valid: Tensor | None = None
         counts: list[Tensor] = []
@@ -147,7 +156,7 @@ class FrozenSed(nn.Module):
                 x, level = x.index_select(0, chosen.index), level.index_select(0, chosen.index)
                 ids, valid = ids.index_select(0, chosen.index), chosen.valid
                 counts.append(chosen.wanted)
-            level = self.decoder.decoder_corr_guidance_projection[stage](level)
+            level = self.cost_guidance[stage](level)
             x = self.layers[stage](x, guidance[stage], level, valid)
         scores = self.decoder.head(x)[:, 0].sigmoid()
         if valid is not None:
@@ -195,11 +204,27 @@ class FrozenSed(nn.Module):
         return (here @ scores.flatten(1)).view(self.categories, *scores.shape[1:])
 
 
+def fold_layer_scale(block: Any, last: nn.Linear) -> None:  # noqa: ANN401
+    """Multiply a block's layer scale into its last linear layer, in place.
+
+    Args:
+        block: A ConvNeXt block with `gamma`, float [C] or None; afterwards `gamma` is None.
+        last: The linear layer whose output `gamma` multiplies.
+    """
+    if block.gamma is None:
+        return
+    scale = block.gamma.detach()
+    with torch.no_grad():
+        last.weight.mul_(scale[:, None])
+        last.bias.mul_(scale)
+    block.gamma = None
+
+
 class FrozenLayer(nn.Module):
     """A decoder layer whose first skip convolution is split by what it reads.
 
     Args:
-        layer: The layer; its parameters are shared, except for the two halves of that convolution.
+        layer: The layer. It is not changed; what is folded or split is copied.
     """
 
     shared: Tensor
@@ -207,7 +232,9 @@ class FrozenLayer(nn.Module):
 
     def __init__(self, layer: DecoderLayer) -> None:
         super().__init__()
-        self.cnext, self.attention, self.up = layer.cnext, layer.attention, layer.up
+        self.attention, self.up = layer.attention, layer.up
+        self.cnext = copy.deepcopy(layer.cnext)
+        fold_layer_scale(self.cnext, self.cnext.pwconv2)
         self.rest = layer.conv.double_conv[1:]
         weight = layer.conv.first.weight.detach()
         start = layer.up.weight.shape[1]

@@ -27,6 +27,8 @@ class ExportOptions:
         rejection: Mode, k and slots; None for what the model's family does by default.
         outputs: Out of "labels", "scores", "confidence"; "alive" and "counts" always come along.
         slots_from: Source of pictures from which slots are chosen ("--slots auto"), or None.
+        pictures: Source of pictures on which a template rank is measured; None for street scenes.
+        template_rank: Channels that the cost map is compressed to (SED), "auto", or None.
         answer: How labels are made of what the network says: "published", or, for SAN, "fast".
     """
 
@@ -40,6 +42,8 @@ class ExportOptions:
     outputs: tuple[str, ...] = ("labels",)
     slots_from: str | None = None
     answer: str = "published"
+    template_rank: int | str | None = None
+    pictures: str | None = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.outputs if name not in (*ALWAYS, *OPTIONAL)]

@@ -20,7 +20,7 @@ class SpatialBlock(nn.Module):
 
     def __init__(self, *, channels: int, kernel: int = 9) -> None:
         super().__init__()
-        self.gamma = nn.Parameter(torch.full((channels,), 1e-6))
+        self.gamma: nn.Parameter | None = nn.Parameter(torch.full((channels,), 1e-6))
         self.dwconv = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.pwconv1 = nn.Linear(channels, 4 * channels)
@@ -30,7 +30,9 @@ class SpatialBlock(nn.Module):
         """Map float [N, C, h, w] to the same shape."""
         y = self.dwconv(x).permute(0, 2, 3, 1)
         y = self.pwconv2(F.gelu(self.pwconv1(self.norm(y))))
-        result: Tensor = x + (self.gamma * y).permute(0, 3, 1, 2)
+        if self.gamma is not None:
+            y = self.gamma * y
+        result: Tensor = x + y.permute(0, 3, 1, 2)
         return result
 
 
