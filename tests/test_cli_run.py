@@ -131,6 +131,8 @@ def test_overflow_is_reported_with_what_to_do(
     assert "counts up to 9,4,2, slots 4,4,4" in printed
     assert "--slots 9,9,9" in printed
     assert json.loads((tmp_path / "out" / "a.json").read_text())["overflow"] is True
+    assert main([*arguments, "--on-overflow", "error"]) == 6
+    assert "counts up to 9,4,2, slots 4,4,4" in capsys.readouterr().err
 
 
 def test_slots_advised_after_an_overflow_allow_for_what_it_hid() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ovss.cli._console import Console
-from edge_ovss.errors import InputError, PictureError, UsageError
+from edge_ovss.errors import GateError, InputError, PictureError, UsageError
 
 if TYPE_CHECKING:
     from edge_ovss.runtime.segmenter import Segmenter
@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--alpha", type=float, default=0.55, help="weight of colours, 0 to 1")
     parser.add_argument("--no-overlay", action="store_true", help="write no overlays")
     parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
+    parser.add_argument(
+        "--on-overflow",
+        choices=("warn", "error"),
+        default="warn",
+        help="when slots were too few: warn (default), or end with status 6",
+    )
     parser.add_argument("--save-scores", action="store_true", help="write NAME.scores.npz too")
 
 
@@ -114,15 +120,8 @@ def _finish(
 ) -> None:
     """Warn of overflow, report failures, and say what to do next."""
     over = [answer for answer in answers if answer["overflow"]]
-    if over:
-        most = [max(column) for column in zip(*(item["counts"] for item in over), strict=True)]
-        slots = over[0]["slots"]
-        console.warn(
-            f"in {len(over)} of {len(answers)} frames more categories wanted to stay than there "
-            f"are slots (counts up to {_numbers(most)}, slots {_numbers(slots)}); the weakest "
-            f"were dropped. Export again with --slots {_numbers(_enough(most, slots))}, which "
-            "surely suffices for these frames, or with --slots auto --calibration DIR"
-        )
+    if over and args.on_overflow == "warn":
+        console.warn(_overflow_message(over, len(answers)))
     if failures and not answers and len(failures) == 1:
         raise failures[0][1]
     for _, err in failures:
@@ -131,8 +130,21 @@ def _finish(
         total = len(failures) + len(answers)
         message = f"{len(failures)} of {total} pictures could not be used; see the warnings above."
         raise InputError(message, hint="Mend or remove them, and run again.")
+    if over and args.on_overflow == "error":
+        raise GateError(_overflow_message(over, len(answers)))
     backend = "" if args.backend == "auto" else f" --backend {args.backend}"
     console.note(f"Next: edge-ovss selftest {args.bundle}{backend}")
+
+
+def _overflow_message(over: list[dict[str, Any]], frames: int) -> str:
+    most = [max(column) for column in zip(*(item["counts"] for item in over), strict=True)]
+    slots = over[0]["slots"]
+    return (
+        f"in {len(over)} of {frames} frames more categories wanted to stay than there "
+        f"are slots (counts up to {_numbers(most)}, slots {_numbers(slots)}); the weakest "
+        f"were dropped. Export again with --slots {_numbers(_enough(most, slots))}, which "
+        "surely suffices for these frames, or with --slots auto --calibration DIR"
+    )
 
 
 def _enough(counts: list[int], slots: list[int]) -> list[int]:
