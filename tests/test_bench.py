@@ -192,7 +192,7 @@ def test_two_bundles_run_interleaved_with_their_ratio(
 def test_a_bundle_runs_against_torch(
     tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--against", "torch", "--cold-starts", "0", "--json", "--threads", "2"]
+    options = ["--against", "torch", "--cold-starts", "0", "--json", "--threads", "1"]
     assert main(command(tiny_bundle, *options, "--out", str(tmp_path / "bench.json"))) == 0
     document = json.loads(capsys.readouterr().out)
     assert [subject["name"] for subject in document["subjects"]][1] == "torch"

@@ -70,11 +70,11 @@ def test_every_backend_gives_the_answer_of_torch(
     bundle_of: Make, model: str, rejection: str, precision: str
 ) -> None:
     bundle = Bundle.open(bundle_of(model, rejection, precision))
-    reference = TorchReference.open(bundle, threads=2)
+    reference = TorchReference.open(bundle, threads=1)
     usable = [name for name, entry in REGISTRY.items() if entry.automatic and entry.usable]
     assert usable
     for name in usable:
-        with Segmenter.open(bundle, backend=name, threads=2) as segmenter:
+        with Segmenter.open(bundle, backend=name, threads=1) as segmenter:
             (parity,) = compare_backends(reference, [segmenter], open_dataset(STREETS))
         assert parity, f"{name}: {parity.failures()}"
         assert parity.frames[0].scores is not None

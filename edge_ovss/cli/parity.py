@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edge_ovss.runtime.segmenter import Segmenter
 
 SUMMARY = "compare bundles with the torch model they came from"
-DEFAULT_DATA = "synthetic://street?count=4"
+DEFAULT_DATA = "synthetic://street?count=4&seed=1000000"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

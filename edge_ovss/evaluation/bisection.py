@@ -72,7 +72,7 @@ class Bisection:
         if self.first == ANSWER:
             return (
                 f"on ONNX Runtime all {agreeing} blocks agree with torch; what departs is the "
-                "answer behind them (upsampling, argmax, output map), or the backend itself"
+                "answer behind them (upsampling, argmax of near ties, output map), or the backend"
             )
         last = self.blocks[-1].comparison
         how = f"relative L2 {last.relative_l2:.3g}" if last.finite else "values are not finite"
@@ -115,13 +115,33 @@ def bisect(
     seen: list[BlockParity] = []
     with tempfile.TemporaryDirectory(prefix="edge-ovss-") as folder:
         probe = _Probe(onnx, model, bundle, Path(folder))
-        for paths in _batches(list(ends)):
+        left = list(ends)
+        while left:
+            paths, left = left[:_AT_A_TIME], left[_AT_A_TIME:]
             given = probe.run(frame, {path: ends[path] for path in paths})
-            for block in _compare(paths, given, _expected(reference, frame, paths)):
-                seen.append(block)
-                if not block.comparison.relative_l2 <= limit:
-                    return Bisection(block.path, tuple(seen), limit)
+            seen += _compare(paths, given, _expected(reference, frame, paths))
+            first = _first_departure(seen, limit)
+            if first is not None and not any(_is_inside(first.path, path) for path in left):
+                return Bisection(first.path, tuple(seen[: seen.index(first) + 1]), limit)
     return Bisection(ANSWER, tuple(seen), limit)
+
+
+def _first_departure(blocks: Sequence[BlockParity], limit: float) -> BlockParity | None:
+    """Return the first block that departs for good.
+
+    A rewrite of the graph (a scale that is folded into a matrix) moves the inside of a block and
+    not its end: where an enclosing block agrees, what departs in it is no fault.
+    """
+    agreeing = [block.path for block in blocks if block.comparison.relative_l2 <= limit]
+    for block in blocks:
+        departs = not block.comparison.relative_l2 <= limit
+        if departs and not any(_is_inside(block.path, path) for path in agreeing):
+            return block
+    return None
+
+
+def _is_inside(path: str, other: str) -> bool:
+    return path.startswith(f"{other}.")
 
 
 def _ends(model: Any, paths: Sequence[str]) -> dict[str, str]:  # noqa: ANN401 (a ModelProto)
@@ -137,11 +157,6 @@ def _ends(model: Any, paths: Sequence[str]) -> dict[str, str]:  # noqa: ANN401 (
                 # A module ends where its last child does: the child is named before it.
                 ends[path] = (position, -depth, node.output[0])
     return {path: end[2] for path, end in sorted(ends.items(), key=lambda item: item[1])}
-
-
-def _batches(paths: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(paths), _AT_A_TIME):
-        yield paths[start : start + _AT_A_TIME]
 
 
 def _expected(
