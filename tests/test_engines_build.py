@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edge_ovss.cli import main
+from edge_ovss.cli import build_parser, main
 from edge_ovss.errors import ArtifactError, OutputError, ParityError
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.engines.build import BuildOptions, build_engine
@@ -143,16 +144,23 @@ def test_sizes_that_depend_on_the_picture_are_refused(
         build(make_bundle(mode="dynamic"))
 
 
+PRECISIONS = {
+    "no layer of it is HALF: 2 INT32, 1 UINT8": {"name": "fp16"},
+    "no layer of it is INT8": {"name": "int8", "target": "tensorrt"},
+    "--target tensorrt": {"name": "int8", "target": "cpu"},
+}
+
+
+@pytest.mark.parametrize("words", PRECISIONS)
 def test_a_bundle_that_is_not_of_its_precision_is_refused(
-    trt: Pretended, make_bundle: MakeBundle
+    trt: Pretended, make_bundle: MakeBundle, words: str
 ) -> None:
     bundle = make_bundle()
     path = bundle / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["precision"]["name"] = "fp16"
-    path.write_text(json.dumps(manifest))
-    with pytest.raises(ArtifactError, match="no layer of it is HALF"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "precision": PRECISIONS[words]}))
+    with pytest.raises(ArtifactError) as caught:
         build(bundle)
+    assert words in str(caught.value)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -242,3 +250,15 @@ def test_the_verb_prints_where_the_engine_is(
     assert Path(document["folder"]).is_dir()
     assert document["proof"]["state"] == "passed"
     assert main(["selftest", str(bundle), "--backend", "tensorrt"]) == 0
+
+
+def test_what_is_documented_is_so(trt: Pretended, make_bundle: MakeBundle) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "engines.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^edge-ovss (build .*?)(?:  +#.*)?$", page, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        build_parser().parse_args(command.split())
+    record = build(make_bundle()).engine.record.to_json()
+    table = page[page.index("| key | value |") : page.index("TensorRT has no uint16")]
+    documented = {name.split(".")[0] for name in re.findall(r"`([a-z_.]+)`", table)}
+    assert set(record) <= documented | {"flags"}

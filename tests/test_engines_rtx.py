@@ -63,6 +63,21 @@ def test_sed_tiny_without_rejection_builds_for_three_gpus_and_a_range(
     assert document["key"]["frames"] == {"min": [240, 320], "opt": [480, 640], "max": [720, 1280]}
 
 
+@pytest.mark.parametrize(("precision", "kind"), [("fp16", "HALF"), ("int8", "INT8")])
+def test_calibrated_bundles_build_in_their_precision(
+    tiny_bundle: Path, tmp_path: Path, capsys: Capture, precision: str, kind: str
+) -> None:
+    pytest.importorskip("onnxruntime")
+    bundle = tmp_path / "calibrated.ovss"
+    arguments = ["calibrate", str(tiny_bundle), "--precision", precision, "--out", str(bundle)]
+    assert main([*arguments, "--calibration", "synthetic://street?count=2"]) == 0
+    capsys.readouterr()
+    document = build(bundle, capsys, "--compute-capability", "8.6,8.9,12.0")
+    assert document["precision"] == precision
+    assert document["layers"][kind] > 50
+    assert document["layers"]["HALF"] > 300
+
+
 def test_wide_labels_build_only_because_they_are_widened(
     make_bundle: MakeBundle, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -64,7 +64,7 @@ def refuse_unsupported(args: argparse.Namespace) -> None:
     if args.dla:
         message = (
             "--dla is not offered: a DLA runs neither layer normalisation nor attention nor GELU, "
-            "so every block would go back to the GPU, and TensorRT 10.7 to 11.3 has no DLA at all."
+            "so every block would go back to the GPU; from TensorRT 10.8 to 11.3 there is no DLA at all."
         )
         raise UsageError(message, hint="Leave out --dla.")
     if args.require_faster:

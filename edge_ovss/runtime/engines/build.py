@@ -6,7 +6,7 @@ import datetime
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -113,8 +113,13 @@ def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> Non
 
     Raises:
         UsageError: A timing cache is asked for where there is none.
-        ArtifactError: The graph has parts whose size depends on the picture.
+        ArtifactError: The graph has parts whose size depends on the picture, or is INT8 for CPUs.
     """
+    precision = bundle.manifest.document.get("precision")
+    if isinstance(precision, dict) and precision.get("target") == "cpu":
+        message = f"The bundle is {bundle.manifest.precision} in the way of CPUs; engines cannot."
+        hint = "Calibrate again with --target tensorrt: symmetric, and biases stay float."
+        raise ArtifactError(message, hint=hint)
     if options.timing_cache and not flavour.timing_cache:
         message = f"{flavour.title} measures nothing while it builds: it has no timing cache."
         raise UsageError(message, hint="Leave out --timing-cache; builds take seconds.")
@@ -261,6 +266,4 @@ def why_not_run(record: BuildRecord, gpu: Gpu | None) -> str | None:
 
 
 def _proved(record: BuildRecord, proof: Proof) -> BuildRecord:
-    from dataclasses import replace
-
     return replace(record, proof=proof)
