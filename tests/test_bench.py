@@ -15,6 +15,7 @@ from edge_ovss.evaluation.cold_start import measure_cold_start
 from edge_ovss.evaluation.latency import BenchOptions, Frame, Subject, Times, measure_latency
 from edge_ovss.evaluation.tegrastats import (
     Watch,
+    gpu_clock_locked,
     parse_line,
     parse_power_mode,
     summarise_samples,
@@ -97,6 +98,15 @@ def test_elsewhere_there_is_no_tegrastats(tmp_path: Path, monkeypatch: pytest.Mo
     with Watch() as watch:
         pass
     assert watch.summary() is None
+
+
+def test_locked_clocks_are_seen(tmp_path: Path) -> None:
+    assert gpu_clock_locked(tmp_path) is None
+    (tmp_path / "17000000.gpu").mkdir()
+    for highest, locked in (("1300500000", True), ("2000000000", False)):
+        (tmp_path / "17000000.gpu" / "min_freq").write_text("1300500000\n")
+        (tmp_path / "17000000.gpu" / "max_freq").write_text(f"{highest}\n")
+        assert gpu_clock_locked(tmp_path) is locked
 
 
 def test_the_power_mode_is_read() -> None:

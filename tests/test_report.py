@@ -139,6 +139,19 @@ def test_pictures_outside_the_folder_are_not_shown(measured: Path, tmp_path: Pat
     assert gather(bundle).pictures == ()
 
 
+def test_long_lists_of_a_calibration_are_folded_away(measured: Path) -> None:
+    path = measured / "manifest.json"
+    manifest = json.loads(path.read_text())
+    ranges = {f"tensor {number}": [-1.0, 1.0 / 3] for number in range(40)}
+    manifest["precision"] |= {"calibration": {"count": 300}, "ranges": ranges}
+    path.write_text(json.dumps(manifest))
+    assert main(["report", str(measured)]) == 0
+    text = (measured / "reports" / "report.html").read_text(encoding="utf-8")
+    assert "<summary>ranges (40)</summary>" in text
+    assert "<dt>tensor 7</dt><dd>-1, 0.333333</dd>" in text
+    assert "<dt>calibration: count</dt><dd>300</dd>" in text
+
+
 def test_nothing_measured_is_bad_input(
     make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str]
 ) -> None:

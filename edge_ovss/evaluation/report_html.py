@@ -16,6 +16,8 @@ from edge_ovss.evaluation.report_style import STYLE
 from edge_ovss.evaluation.report_svg import Bar, Series, bar_plot, percentile_plot
 
 _WIDEST = 480
+# More facts than this in one place are folded away.
+_MOST_FACTS = 12
 _KINDS = {"frame": "frame", "torch": "torch", "backend": "bundle", "difference": "difference"}
 
 
@@ -327,20 +329,44 @@ def _rejection(data: ReportData) -> str:
 
 
 def _calibration(data: ReportData) -> str:
-    document = data.bundle.manifest.document
-    found = document.get("calibration")
-    precision = document.get("precision")
-    pairs: list[tuple[str, object]] = []
-    for part in (precision, found):
-        if isinstance(part, dict):
-            pairs += [(key, _brief(value)) for key, value in part.items()]
-    if not isinstance(found, dict):
+    facts = data.bundle.manifest.document.get("precision")
+    known = facts if isinstance(facts, dict) else {}
+    pairs, lists = _flatten("", known)
+    if "calibration" not in known:
         pairs.append(("calibration", "none: no value in the graph was chosen from pictures"))
-    return _section("Precision and calibration", _facts(pairs))
+    details = "".join(
+        f"<details><summary>{escape(name)} ({len(rows)})</summary>{_facts(rows)}</details>"
+        for name, rows in lists
+    )
+    return _section("Precision and calibration", _facts(pairs), details)
+
+
+_Pairs = list[tuple[str, object]]
+
+
+def _flatten(prefix: str, facts: Mapping[str, Any]) -> tuple[_Pairs, list[tuple[str, _Pairs]]]:
+    """Return plain facts by dotted name, and apart what is too long to be read at a glance."""
+    pairs: _Pairs = []
+    lists: list[tuple[str, _Pairs]] = []
+    for key, value in facts.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and len(value) <= _MOST_FACTS:
+            inner, long = _flatten(f"{name}: ", value)
+            pairs += inner
+            lists += long
+        elif isinstance(value, dict):
+            lists.append((name, [(str(k), _brief(v)) for k, v in value.items()]))
+        elif isinstance(value, list) and len(value) > _MOST_FACTS:
+            lists.append((name, [(str(k), _brief(v)) for k, v in enumerate(value)]))
+        else:
+            pairs.append((name, _brief(value)))
+    return pairs, lists
 
 
 def _brief(value: object) -> str:
-    text = str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = ", ".join(map(_brief, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= 300 else f"{text[:300]}… ({len(text)} characters)"
 
 

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 _MEMORY = re.compile(r"\bRAM (\d+)/(\d+)MB")
 _GPU = re.compile(r"\bGR3D_FREQ (\d+)%(?:@\[?([\d,]+)\]?)?")
@@ -16,6 +17,7 @@ _CORE = re.compile(r"(\d+)%@(\d+)")
 _TEMPERATURE = re.compile(r"\b([A-Za-z][\w-]*)@(-?\d+(?:\.\d+)?)C\b")
 _RAIL = re.compile(r"\b([A-Z][A-Z0-9_]+) (\d+)mW/\d+mW")
 _WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")
+_DEVFREQ = Path("/sys/class/devfreq")
 # What a sensor that is switched off reports.
 _NO_TEMPERATURE = -200.0
 
@@ -120,6 +122,17 @@ def power_mode() -> str | None:
     return parse_power_mode(done.stdout)
 
 
+def gpu_clock_locked(devfreq: Path = _DEVFREQ) -> bool | None:
+    """Say whether the GPU's clock cannot move, as after `jetson_clocks`; None where unknown."""
+    for folder in sorted(devfreq.glob("*gpu*")):
+        try:
+            limits = [int((folder / name).read_text()) for name in ("min_freq", "max_freq")]
+        except (OSError, ValueError):
+            continue
+        return limits[0] == limits[1]
+    return None
+
+
 class Watch:
     """Collects tegrastats while a block runs; elsewhere than on a Jetson it collects nothing.
 
@@ -156,4 +169,5 @@ class Watch:
         """Return what was seen, or None where there is no tegrastats."""
         if not self.samples:
             return None
-        return {"power_mode": power_mode(), **summarise_samples(self.samples)}
+        board = {"power_mode": power_mode(), "gpu_clock_locked": gpu_clock_locked()}
+        return {**board, **summarise_samples(self.samples)}
