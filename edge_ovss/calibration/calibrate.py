@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from edge_ovss.calibration.emulate import emulate_half
 from edge_ovss.calibration.graph_view import GraphView
-from edge_ovss.calibration.half import convert_to_half
+from edge_ovss.calibration.half import HalfReport, convert_to_half
 from edge_ovss.calibration.int8 import Quantiser
 from edge_ovss.calibration.judge import Judge, Judged
 from edge_ovss.calibration.options import CalibrateOptions, Validation
@@ -25,8 +27,8 @@ from edge_ovss.calibration.pictures import (
     collect_pictures,
     refuse_overlap,
 )
-from edge_ovss.calibration.probe import open_session
-from edge_ovss.calibration.ranges import find_ranges, float_tensors
+from edge_ovss.calibration.probe import Probe, open_session
+from edge_ovss.calibration.ranges import find_edges, find_ranges, float_tensors
 from edge_ovss.calibration.record import (
     DATA_FILE,
     GRAPH_FILE,
@@ -45,6 +47,7 @@ from edge_ovss.runtime.bundle_writer import BundleWriter
 from edge_ovss.runtime.selftest import read_reference
 
 _JUDGED = 50
+_PROBED = 8
 _RACED = 3
 
 Note = Callable[[str], None]
@@ -187,7 +190,23 @@ def _make_half(work: _Work) -> Made:
     tensors = float_tensors(view)
     ranges = find_ranges(work.source.graph_path, view, work.pictures, tensors, key=work.key)
     largest = {name: max(-low, high) for name, (low, high) in ranges.items()}
-    return Made(view, convert_to_half(view, largest), None, largest)
+    report = convert_to_half(view, largest)
+    emulated = _judge_rounding(work, report)
+    return Made(view, report, None, largest, emulated)
+
+
+def _judge_rounding(work: _Work, report: HalfReport) -> Judged:
+    """Judge the graph with FP16's rounding everywhere, and look for NaN and Inf in it."""
+    work.note("rounding every tensor as an FP16 device does")
+    view = GraphView.load(work.source.graph_path)
+    emulate_half(view, report)
+    with tempfile.TemporaryDirectory(prefix="edge-ovss-") as folder:
+        path = Path(folder) / GRAPH_FILE
+        view.save(path, data=DATA_FILE)
+        view = GraphView.load(path)
+        frames = (frame.read() for frame in work.pictures.frames[:_PROBED])
+        find_edges(Probe(path, view, float_tensors(view)), frames)
+        return work.judge.judge(path)
 
 
 def _make_int8(work: _Work) -> Made:

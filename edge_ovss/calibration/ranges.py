@@ -105,7 +105,7 @@ def find_ranges(
 def _measure(
     path: Path, view: GraphView, pictures: Pictures, tensors: Sequence[str], method: RangeMethod
 ) -> dict[str, Range]:
-    edges = _edges(Probe(path, view, tensors), pictures)
+    edges = find_edges(Probe(path, view, tensors), pictures)
     if method.name == "minmax":
         return {name: include_zero(*edge) for name, edge in edges.items()}
     histograms = {name: Histogram(*edge) for name, edge in edges.items()}
@@ -116,14 +116,21 @@ def _measure(
     return {name: method.choose(each) for name, each in histograms.items()}
 
 
-def _edges(probe: Probe, pictures: Pictures) -> dict[str, Range]:
-    """Return the lowest and highest value of every tensor over all pictures."""
+def find_edges(probe: Probe, pictures: Pictures) -> dict[str, Range]:
+    """Return the lowest and highest value of every tensor over all pictures.
+
+    Raises:
+        ArtifactError: A value is NaN or infinite; with the name of the tensor.
+    """
     edges: dict[str, Range] = {}
     for image in pictures:
         for name, (low, high, total) in probe.run(image):
             if not np.isfinite([low, high, total]).all():
                 message = f"Tensor '{name}' is not finite on a calibration picture."
-                raise ArtifactError(message, hint="The checkpoint is damaged; export it again.")
+                hint = (
+                    "In FP32 the checkpoint is damaged; in FP16 the value is too large: keep FP32."
+                )
+                raise ArtifactError(message, hint=hint)
             before = edges.get(name, (float(low), float(high)))
             edges[name] = (min(before[0], float(low)), max(before[1], float(high)))
     return edges

@@ -37,12 +37,14 @@ class Made:
         half: What became FP16, if anything.
         quantised: What became INT8, if anything.
         largest: Largest magnitude by tensor on the calibration pictures, if it was measured.
+        emulated: What it reaches with FP16's rounding everywhere, if that was judged.
     """
 
     view: GraphView
     half: HalfReport | None
     quantised: Quantised | None
     largest: dict[str, float] | None = None
+    emulated: Judged | None = None
 
     @property
     def blocks_in_float(self) -> list[str]:
@@ -110,6 +112,9 @@ def precision_facts(
         facts["half_nodes"] = len(made.half.half_nodes)
         facts["casts"] = made.half.casts
         facts["largest"] = _top(made.largest or {})
+    if made.emulated is not None:
+        facts["loss"]["emulated_label_agreement"] = made.emulated.agreement
+        facts["loss"]["emulated_miou"] = made.emulated.miou
     facts |= _int8_facts(made)
     if outcome.race is not None:
         facts["speed"] = outcome.race.to_json()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from edge_ovss.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_ovss.calibration import Calibrated, CalibrateOptions
+    from edge_ovss.runtime.bundle import Bundle
 
 SUMMARY = "make an FP16 or INT8 bundle from a float32 one"
 
@@ -131,6 +134,52 @@ def read_options(args: argparse.Namespace) -> CalibrateOptions:
         recipe=None if args.recipe is None else Recipe.load(args.recipe),
         require_faster=args.require_faster,
     )
+
+
+def export_precision_options(args: argparse.Namespace) -> CalibrateOptions | None:
+    """Return what `export --precision` asks for, or None for float32.
+
+    Raises:
+        UsageError: No pictures are given, or options without a precision.
+    """
+    if args.precision == "fp32":
+        given = (args.max_miou_drop, args.recipe, args.validation, args.count, args.base)
+        if any(value is not None for value in given) or args.sensitivity or args.require_faster:
+            message = "Options of another precision are given, but --precision is fp32."
+            raise UsageError(message, hint="Add --precision int8 or --precision fp16.")
+        return None
+    if not args.calibration:
+        message = f"--precision {args.precision} needs pictures, and --calibration names none."
+        hint = "Give --calibration DIR, or --calibration 'synthetic://street?count=300'."
+        raise UsageError(message, hint=hint)
+    return read_options(args)
+
+
+def export_with_precision(
+    export: Callable[[Path], Bundle],
+    out: Path,
+    options: CalibrateOptions,
+    *,
+    overwrite: bool,
+    console: Console,
+) -> int:
+    """Export a float32 bundle to a temporary folder, calibrate it to `out`, and print."""
+    from edge_ovss.calibration import calibrate_bundle
+    from edge_ovss.runtime.bundle_writer import BundleWriter
+
+    BundleWriter(out, overwrite=overwrite)  # refuses a place that is taken, before the long work
+    with tempfile.TemporaryDirectory(prefix="edge-ovss-") as folder:
+        source = export(Path(folder) / "float32.ovss")
+        done = calibrate_bundle(
+            source,
+            out,
+            options,
+            overwrite=overwrite,
+            note=console.note,
+            progress=console.progress,
+        )
+    report(done, out, console)
+    return 0
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ovss.cli._console import Console
+from edge_ovss.cli.calibrate import (
+    add_precision_arguments,
+    export_precision_options,
+    export_with_precision,
+)
 from edge_ovss.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_ovss.export import Rejection
+    from edge_ovss.runtime.bundle import Bundle
 
 SUMMARY = "freeze a vocabulary into a model and write a bundle"
 EMBEDDED_MODEL = "sed-tiny"
@@ -58,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     graph.add_argument(
         "--calibration",
         metavar="SOURCE",
-        help="pictures for --slots auto: a folder, or synthetic://street?count=100",
+        help="pictures for --slots auto and --precision: a folder, a list file, a video, or "
+        "synthetic://street?count=300",
     )
     graph.add_argument(
         "--outputs",
@@ -77,6 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="published",
         help="SAN: resize masks, then sum (published, default), or sum, then resize (fast)",
     )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "int8"),
+        default="fp32",
+        help="other than fp32: as edge-ovss calibrate does afterwards (default fp32)",
+    )
+    add_precision_arguments(parser)
     target = parser.add_argument_group("where")
     target.add_argument("--out", metavar="DIR", help="bundle to write (default MODEL-VOCAB.ovss)")
     target.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
@@ -87,6 +101,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from edge_ovss.vocabulary import Vocabulary
 
     slots = _slots(args)
+    precision = export_precision_options(args)
     # The words are checked before torch is even imported: a typo should cost no time.
     vocabulary = Vocabulary.load(args.vocab)
     from edge_ovss._optional import require
@@ -110,14 +125,22 @@ def run(args: argparse.Namespace, console: Console) -> int:
         pictures=args.calibration,
     )
     out = Path(args.out or f"{model}-{vocabulary.name}.ovss")
-    bundle = export_bundle(
-        vocabulary,
-        out,
-        options,
-        overwrite=args.overwrite,
-        note=console.note,
-        progress=_progress(console),
-    )
+
+    def export(where: Path) -> Bundle:
+        return export_bundle(
+            vocabulary,
+            where,
+            options,
+            overwrite=args.overwrite,
+            note=console.note,
+            progress=_progress(console),
+        )
+
+    if precision is not None:
+        return export_with_precision(
+            export, out, precision, overwrite=args.overwrite, console=console
+        )
+    bundle = export(out)
     text = f"{out}: {_summary(bundle.manifest.document)}\nNext: edge-ovss run {out} PICTURE"
     console.result(text, {"bundle": str(out), "manifest": bundle.manifest.document})
     return 0
@@ -157,7 +180,8 @@ def _slots(args: argparse.Namespace) -> tuple[int, int, int] | None:
         message = "--slots auto measures pictures, and --calibration names none."
         hint = "Give --calibration DIR, or --calibration 'synthetic://street?count=100'."
         raise UsageError(message, hint=hint)
-    if args.calibration and args.slots != "auto" and not args.template_rank:
+    read = args.slots == "auto" or args.template_rank or args.precision != "fp32"
+    if args.calibration and not read:
         message = "--calibration is given, but nothing would read the pictures."
         raise UsageError(message)
     if args.slots == "auto" and args.reject not in (None, "slots"):
