@@ -20,6 +20,7 @@ from edge_ovss.runtime.engines.build import BuildOptions, build_engine
 from edge_ovss.runtime.engines.flavours import FLAVOURS
 from edge_ovss.runtime.engines.frames import FrameRange
 from edge_ovss.runtime.engines.key import Flags
+from edge_ovss.runtime.engines.record import Proof
 
 pytest.importorskip("onnxruntime")
 
@@ -74,6 +75,20 @@ def test_a_second_build_finds_the_first(trt: Pretended, make_bundle: MakeBundle)
     assert build(bundle).reused
     assert not build(bundle, overwrite=True).reused
     assert build(bundle, frames=FrameRange.pinned((21, 30))).engine.folder != first.engine.folder
+
+
+def test_an_engine_from_elsewhere_is_proved_here_or_removed(
+    trt: Pretended, make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_bundle()
+    engine = build(bundle).engine
+    replace(engine.record, proof=Proof("not run", reason="built elsewhere")).write(engine.folder)
+    assert build(bundle).engine.record.proof.state == "passed"
+    replace(engine.record, proof=Proof("not run", reason="built elsewhere")).write(engine.folder)
+    monkeypatch.setenv("FAKE_TRT", "wrong")
+    with pytest.raises(ParityError):
+        build(bundle)
+    assert not engine.folder.exists()
 
 
 def test_timings_are_kept_for_the_next_build(trt: Pretended, make_bundle: MakeBundle) -> None:

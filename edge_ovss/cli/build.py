@@ -64,7 +64,7 @@ def refuse_unsupported(args: argparse.Namespace) -> None:
     if args.dla:
         message = (
             "--dla is not offered: a DLA runs neither layer normalisation nor attention nor GELU, "
-            "so every block would go back to the GPU; from TensorRT 10.8 to 11.3 there is no DLA at all."
+            "so every block would go back to the GPU; TensorRT 10.8 to 11.3 has no DLA at all."
         )
         raise UsageError(message, hint="Leave out --dla.")
     if args.require_faster:
@@ -138,8 +138,21 @@ def report(args: argparse.Namespace, console: Console, built: Built) -> None:
     if proof.state == "passed":
         console.note(f"Next: edge-ovss run {args.bundle} SOURCE --backend {args.backend}")
     else:
-        console.note(f"Next, on the device: edge-ovss selftest {args.bundle} "
-                     f"--backend {args.backend}")  # fmt: skip
+        console.note(f"Next, on the device, which compares its answer: {_proving(args, built)}")
+
+
+def _proving(args: argparse.Namespace, built: Built) -> str:
+    """Return the command that compares the answer of an engine that is there already."""
+    key = built.engine.record.key
+    parts = ["edge-ovss build", args.bundle, f"--backend {args.backend}", key.frames.options()]
+    if key.surroundings.device is None:
+        parts.append(f"--compute-capability {','.join(key.surroundings.capabilities)}")
+    flags = key.flags
+    if flags.optimization_level is not None:
+        parts.append(f"--optimization-level {flags.optimization_level}")
+    if flags.workspace_mib is not None:
+        parts.append(f"--workspace {flags.workspace_mib}")
+    return " ".join([*parts, *(["--tf32"] if flags.tf32 else [])])
 
 
 def _proof_text(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
-from edge_ovss.errors import ArtifactError, UsageError
+from edge_ovss.errors import ArtifactError, ParityError, UsageError
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.checksums import sha256_of_file
 from edge_ovss.runtime.engines.cache import ENGINES, Engine, check_plan
@@ -68,6 +68,8 @@ def build_engine(
 ) -> Built:
     """Build an engine into `BUNDLE/engines/`; it appears whole, or not at all.
 
+    One that is there already is not built again, but its answer is compared if it was not yet.
+
     Args:
         bundle: The bundle, opened with its files verified.
         backend: "tensorrt" or "tensorrt-rtx".
@@ -90,7 +92,7 @@ def build_engine(
     key = make_key(bundle, flavour, library, options, flags, gpu)
     place = make_folder(bundle.file(ENGINES)) / key.name
     if place.is_dir() and not options.overwrite:
-        return Built(_existing(bundle, place), reused=True)
+        return Built(_existing(bundle, place, gpu, note), reused=True)
     module = str(installed_module(flavour))
     timings = place.parent / f"timing-{key.surroundings.library}.cache"
     with _Workshop(place) as folder:
@@ -184,10 +186,18 @@ def _with_workspace(flags: Flags, gpu: Gpu | None, note: Note) -> Flags:
     return Flags(flags.optimization_level, limit, flags.tf32)
 
 
-def _existing(bundle: Bundle, place: Path) -> Engine:
-    engine = Engine(place, read_record(place))
-    check_plan(bundle, engine)
-    return engine
+def _existing(bundle: Bundle, place: Path, gpu: Gpu | None, note: Note) -> Engine:
+    """Return an engine that is there; one that was built elsewhere is proved here, or removed."""
+    record = read_record(place)
+    check_plan(bundle, Engine(place, record))
+    if record.proof.state != "passed":
+        try:
+            record = _prove(bundle, place, record, gpu, note)
+        except ParityError:
+            shutil.rmtree(place)
+            raise
+        record.write(place)
+    return Engine(place, record)
 
 
 class _Workshop:
