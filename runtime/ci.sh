@@ -1,0 +1,105 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Build and test the C++ runtime with one command:
+#
+#   runtime/ci.sh [--slow] [BUILD]     BUILD is build/runtime by default
+#
+# As root it installs the Debian packages that are missing; else it names them and stops.
+# PYTHON is a Python with the package onnxruntime, whose library is used (default: the one of a
+# virtual environment that is active or in .venv, then python3). --slow fuzzes for 60 s each.
+set -eu
+
+packages="g++ make cmake pkg-config valgrind nlohmann-json3-dev libssl-dev libpng-dev libjpeg-dev"
+root=$(cd "$(dirname "$0")" && pwd)
+seconds=3
+if [ "${1:-}" = --slow ]; then
+    seconds=60
+    shift
+fi
+build=${1:-$root/../build/runtime}
+jobs=$(nproc)
+
+say() { printf '%s\n' "runtime: $*"; }
+
+find_python() {
+    for each in "${PYTHON:-}" "${VIRTUAL_ENV:+$VIRTUAL_ENV/bin/python}" "$root/../.venv/bin/python"; do
+        if [ -n "$each" ] && command -v "$each" >/dev/null; then
+            command -v "$each"
+            return
+        fi
+    done
+    command -v python3
+}
+
+install_packages() {
+    missing=
+    for package in $packages; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok' ||
+            missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        say "these packages are missing: sudo apt-get install$missing"
+        exit 3
+    fi
+    say "installing$missing"
+    apt-get -qq update
+    # shellcheck disable=SC2086 (several packages)
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >/dev/null
+}
+
+# configure FOLDER OPTIONS...: warnings are errors in every build.
+configure() {
+    folder=$1
+    shift
+    cmake -S "$root" -B "$folder" -DONNXRuntime_ROOT="$build/onnxruntime" -DEDGE_OVSS_WERROR=ON \
+        "$@" >"$folder.log" 2>&1 || { cat "$folder.log"; exit 1; }
+}
+
+# make FOLDER [TARGET]: quiet unless it fails.
+make_all() {
+    cmake --build "$1" -j"$jobs" --target "${2:-all}" >"$1.log" 2>&1 || { cat "$1.log"; exit 1; }
+}
+
+run_tests() {
+    folder=$1
+    shift
+    (cd "$folder" && ctest --output-on-failure --no-tests=error "$@")
+}
+
+install_packages
+mkdir -p "$build"
+build=$(cd "$build" && pwd)
+PYTHON=$(find_python)
+export PYTHON
+"$root/tools/fetch_onnxruntime.sh" "$build/onnxruntime"
+
+say "release: library, programs, tests, installed package, valgrind"
+configure "$build/release" -DCMAKE_BUILD_TYPE=Release
+make_all "$build/release"
+run_tests "$build/release"
+
+say "AddressSanitizer and UndefinedBehaviorSanitizer, and fuzzing for $seconds s each"
+light="-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DEDGE_OVSS_BUILD_APPS=OFF -DEDGE_OVSS_INSTALL=OFF"
+# shellcheck disable=SC2086 (several options)
+configure "$build/asan" $light -DEDGE_OVSS_SANITIZE=address,undefined -DEDGE_OVSS_FUZZ=ON \
+    -DEDGE_OVSS_FUZZ_SECONDS="$seconds"
+make_all "$build/asan"
+run_tests "$build/asan" -j"$jobs"
+
+say "ThreadSanitizer"
+# shellcheck disable=SC2086
+configure "$build/tsan" $light -DEDGE_OVSS_SANITIZE=thread
+make_all "$build/tsan" threads_test
+run_tests "$build/tsan" -R '^threads_test$'
+
+say "the same frames through C++ and Python"
+EDGE_OVSS_NATIVE_LIBRARY=$build/release/libedge_ovss.so
+export EDGE_OVSS_NATIVE_LIBRARY
+if "$PYTHON" -c 'import pytest, numpy, edge_ovss' 2>/dev/null; then
+    (cd "$root/.." && "$PYTHON" -m pytest -q tests/test_native.py)
+else
+    say "LEFT OUT: $PYTHON lacks pytest or edge_ovss (pip install -e '.[export,test]')"
+fi
+
+say "all passed; the library is $build/release/libedge_ovss.so"

@@ -1,0 +1,398 @@
+"""The C++ library gives what the Python runtime gives: labels, survivors, errors.
+
+It must have been built (runtime/ci.sh); without it these tests are skipped with that reason.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_ovss._version import VERSION
+from edge_ovss.errors import (
+    ArtifactError,
+    BundleError,
+    GateError,
+    MissingDependencyError,
+    PictureError,
+    UsageError,
+)
+from edge_ovss.runtime import Bundle, Segmenter
+from edge_ovss.runtime.backends import native
+from edge_ovss.runtime.backends.native import Frame, NativeBackend, NativeLibrary, Options
+from edge_ovss.runtime.result import Result
+from edge_ovss.runtime.street import render_street
+
+pytest.importorskip("onnxruntime")
+
+RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
+BUILT = RUNTIME.parent / "build" / "runtime" / "release" / "libedge_ovss.so"
+MakeBundle = Callable[..., Path]
+Picture = NDArray[np.uint8]
+
+SIZES = [(48, 64), (31, 47), (16, 16), (17, 333), (99, 18), (120, 161)]
+
+
+@pytest.fixture(scope="session")
+def library() -> NativeLibrary:
+    try:
+        named = native.ENVIRONMENT in os.environ
+        return NativeLibrary(BUILT if BUILT.is_file() and not named else None)
+    except MissingDependencyError as err:
+        pytest.skip(f"the C++ library is not built: runtime/ci.sh builds it ({err.message})")
+
+
+def opened(bundle: Path, library: NativeLibrary, *, threads: int = 2) -> Segmenter:
+    made = Bundle.open(bundle)
+    return Segmenter(made, NativeBackend(made, threads=threads, library=library.path).open())
+
+
+def assert_same(given: Result, expected: Result) -> None:
+    assert given.labels.dtype == expected.labels.dtype
+    assert given.labels.tobytes() == expected.labels.tobytes()
+    assert given.alive.tolist() == expected.alive.tolist()
+    assert given.counts.tolist() == expected.counts.tolist()
+    assert given.overflow == expected.overflow
+    for name in ("scores", "confidence"):
+        one, other = getattr(given, name), getattr(expected, name)
+        assert (one is None) == (other is None)
+        assert one is None or one.tobytes() == other.tobytes()
+
+
+# ---- frames of every format, made here and converted by an implementation of its own
+
+
+def clip(values: NDArray[Any]) -> Picture:
+    clipped: Picture = np.clip(values, 0, 255).astype(np.uint8)
+    return clipped
+
+
+def yuv_to_rgb(luma: Picture, u: Picture, v: Picture) -> Picture:
+    """The formula of edge_ovss.h, in 64-bit integers with a division that rounds down."""
+    scaled = 298 * (luma.astype(np.int64) - 16)
+    u64, v64 = u.astype(np.int64) - 128, v.astype(np.int64) - 128
+    red = (scaled + 409 * v64 + 128) // 256
+    green = (scaled - 100 * u64 - 208 * v64 + 128) // 256
+    blue = (scaled + 516 * u64 + 128) // 256
+    return clip(np.stack([red, green, blue], axis=-1))
+
+
+def spread(chroma: Picture, height: int, width: int) -> Picture:
+    whole: Picture = chroma.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    return whole
+
+
+def encode(rgb: Picture, name: str, *, gap: int) -> tuple[Picture, Picture]:
+    """Return the rows of a frame, `gap` bytes longer than they must be, and its RGB."""
+    height, width = rgb.shape[:2]
+    random = np.random.default_rng(7)
+    if name in ("RGB8", "BGR8"):
+        rows = (rgb if name == "RGB8" else rgb[..., ::-1]).reshape(height, -1)
+        expected = rgb
+    elif name in ("RGBA8", "BGRA8"):
+        alpha = random.integers(0, 256, (height, width, 1), np.uint8)
+        colours = rgb if name == "RGBA8" else rgb[..., ::-1]
+        rows, expected = np.concatenate([colours, alpha], axis=2).reshape(height, -1), rgb
+    elif name == "GRAY8":
+        rows, expected = rgb[..., 1], rgb[..., 1:2].repeat(3, axis=2)
+    elif name == "YUYV":
+        pairs = (width + 1) // 2
+        packed = random.integers(0, 256, (height, pairs, 4), np.uint8)
+        luma = packed[:, :, 0::2].reshape(height, 2 * pairs)[:, :width]
+        u, v = (packed[:, :, at].repeat(2, axis=1)[:, :width] for at in (1, 3))
+        rows, expected = packed.reshape(height, -1), yuv_to_rgb(luma, u, v)
+    else:
+        return encode_nv12(rgb, gap=gap)
+    return np.pad(rows, ((0, 0), (0, gap)), constant_values=99), expected
+
+
+def encode_nv12(rgb: Picture, *, gap: int) -> tuple[Picture, Picture]:
+    height, width = rgb.shape[:2]
+    low, wide = (height + 1) // 2, (width + 1) // 2
+    stride = 2 * wide + gap + gap % 2
+    planes = np.random.default_rng(8).integers(0, 256, (height + low, stride), np.uint8)
+    planes[:height, :width] = rgb[..., 1]
+    u, v = planes[height:, 0 : 2 * wide : 2], planes[height:, 1 : 2 * wide : 2]
+    expected = yuv_to_rgb(rgb[..., 1], spread(u, height, width), spread(v, height, width))
+    return planes, expected
+
+
+class KeptFrame(Frame):
+    keep: Picture  # the memory that `data` points to
+
+
+def as_frame(rows: Picture, name: str, size: tuple[int, int]) -> KeptFrame:
+    rows = np.ascontiguousarray(rows)
+    frame = KeptFrame(
+        data=rows.ctypes.data,
+        data_size=rows.nbytes,
+        stride=rows.shape[1],
+        height=size[0],
+        width=size[1],
+        format=native.FORMATS.index(name),
+    )
+    frame.keep = rows
+    return frame
+
+
+@pytest.mark.parametrize("name", native.FORMATS)
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (5, 7), (48, 64), (33, 1), (1, 33)])
+@pytest.mark.parametrize("gap", [0, 10])
+def test_every_format_becomes_the_rgb_of_the_formula(
+    library: NativeLibrary, name: str, size: tuple[int, int], gap: int
+) -> None:
+    rgb = np.random.default_rng(size[1]).integers(0, 256, (*size, 3), np.uint8)
+    rows, expected = encode(rgb, name, gap=gap)
+    assert library.to_rgb(as_frame(rows, name, size)).tobytes() == expected.tobytes()
+
+
+def test_all_luma_and_chroma_values_are_converted_alike(library: NativeLibrary) -> None:
+    """Every (Y, U, V) with U and V in steps of 5, and all extremes."""
+    steps = np.unique(np.append(np.arange(0, 256, 5), [255, 127, 128, 129]))
+    luma, u, v = (axis.ravel() for axis in np.meshgrid(np.arange(256), steps, steps))
+    packed = np.stack([luma, u, luma, v], axis=1).astype(np.uint8).reshape(64, -1)
+    width = packed.shape[1] // 2
+    expected = yuv_to_rgb(luma, u, v).repeat(2, axis=0).reshape(64, width, 3)
+    frame = as_frame(packed, "YUYV", (64, width))
+    assert np.array_equal(library.to_rgb(frame), expected)
+
+
+# ---- the same answers as the Python backend
+
+
+def run_native(library: NativeLibrary, session: int, frame: Frame) -> Picture:
+    labels = np.empty((frame.height, frame.width), np.uint8)
+    result = native.NativeResult(labels=labels.ctypes.data, labels_size=labels.nbytes)
+    library.segment(session, frame, result)
+    return labels
+
+
+def test_every_format_is_segmented_as_its_rgb_is(
+    library: NativeLibrary, make_bundle: MakeBundle
+) -> None:
+    bundle = make_bundle()
+    session = library.open(bundle, Options(threads=1))
+    with Segmenter.open(bundle, backend="onnxruntime", threads=1) as reference:
+        for number, name in enumerate(native.FORMATS):
+            size = SIZES[number % len(SIZES)]
+            rows, rgb = encode(render_street(number, *size).image, name, gap=number)
+            given = run_native(library, session, as_frame(rows, name, size))
+            assert given.tobytes() == reference.segment(rgb).labels.tobytes(), name
+    library.close(session)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"outputs": 300},
+        {"counts": (9, 5, 1)},
+        {"extras": ["confidence", "scores"]},
+        {"mode": "dynamic"},
+        {"alive": (-1, -1)},
+    ],
+    ids=lambda options: ",".join(options) or "plain",
+)
+def test_backend_gives_what_the_python_backend_gives(
+    library: NativeLibrary, make_bundle: MakeBundle, options: dict[str, Any]
+) -> None:
+    bundle = make_bundle(**options)
+    expected = Segmenter.open(bundle, backend="onnxruntime", threads=1)
+    given = opened(bundle, library, threads=1)
+    for number, size in enumerate(SIZES):
+        frame = render_street(number, *size).image
+        assert_same(given.segment(frame), expected.segment(frame))
+    given.close()
+    expected.close()
+
+
+@pytest.fixture(scope="session", params=["slots", "dynamic"])
+def real_bundle(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """sed-tiny; random weights make label maps of many small regions."""
+    pytest.importorskip("torch")
+    from edge_ovss.export import ExportOptions, Rejection, export_bundle
+
+    yield export_bundle(
+        "camvid",
+        tmp_path_factory.mktemp("real") / "tiny.ovss",
+        options=ExportOptions(weights="random", size=(96, 128), rejection=Rejection(request.param)),
+    ).path
+
+
+@pytest.mark.slow
+def test_labels_of_a_real_network_are_equal_to_the_byte_on_30_frames(
+    library: NativeLibrary, real_bundle: Path
+) -> None:
+    expected = Segmenter.open(real_bundle, backend="onnxruntime", threads=2)
+    given = opened(real_bundle, library)
+    for number in range(30):
+        height, width = SIZES[number % len(SIZES)]
+        frame = render_street(number, height + number, width + 2 * number).image
+        assert_same(given.segment(frame), expected.segment(frame))
+    given.close()
+    expected.close()
+
+
+@pytest.mark.slow
+def test_selftest_passes_in_both(library: NativeLibrary, real_bundle: Path) -> None:
+    from edge_ovss.runtime.selftest import run_selftest
+
+    with Segmenter.open(real_bundle, backend="onnxruntime", threads=2) as segmenter:
+        expected = run_selftest(segmenter)
+    session = library.open(real_bundle, Options(threads=2))
+    report = library.selftest(session)
+    library.close(session)
+    assert expected.passed
+    assert report.agreement == expected.agreement
+    assert report.same_alive == report.same_counts == 1
+
+
+# ---- errors, threads, and what must agree between the two
+
+
+def edit(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = bundle / "manifest.json"
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def drop(*keys: str) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            document = document[key]
+        del document[keys[-1]]
+
+    return change
+
+
+def required(document: dict[str, Any], *, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The path of every key of a manifest, but for what is free in form."""
+    paths = []
+    for key, value in document.items():
+        paths.append((*above, key))
+        if isinstance(value, dict) and key not in {"licenses", "parity", "versions", "scores"}:
+            paths += required(value, above=(*above, key))
+    return paths
+
+
+def test_both_refuse_the_same_manifests(library: NativeLibrary, make_bundle: MakeBundle) -> None:
+    bundle = make_bundle(extras=["scores"])
+    whole = (bundle / "manifest.json").read_text()
+    verdicts = []
+    for path in required(json.loads(whole)):
+        for change in (drop(*path), _wrong(*path)):
+            edit(bundle, change)
+            verdicts.append((path, _refusal(Bundle.open, bundle)))
+            by_library = _refusal(lambda b: library.close(library.open(b, Options())), bundle)
+            assert (verdicts[-1][1] is None) == (by_library is None), (path, verdicts[-1][1])
+            (bundle / "manifest.json").write_text(whole)
+    assert sum(verdict is not None for _, verdict in verdicts) > 100
+
+
+def _wrong(*keys: str) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            document = document[key]
+        document[keys[-1]] = {"wrong": [None]}
+
+    return change
+
+
+def _refusal(action: Callable[[Path], Any], bundle: Path) -> str | None:
+    try:
+        action(bundle)
+    except (ArtifactError, BundleError) as err:
+        return err.message
+    return None
+
+
+@pytest.mark.parametrize("name", ["things", "many"])
+def test_bundles_of_the_c_tests_are_bundles(name: str) -> None:
+    bundle = Bundle.open(RUNTIME / "tests" / "data" / name)
+    assert bundle.vocabulary.outputs[0] == "thing0"
+
+
+def test_library_header_and_package_have_one_version(library: NativeLibrary) -> None:
+    header = (RUNTIME / "include" / "edge_ovss" / "edge_ovss.h").read_text()
+    numbers = re.findall(r"define EDGE_OVSS_VERSION_[A-Z]+ (\d+)", header)
+    assert ".".join(numbers) == VERSION
+    assert library.version == VERSION
+
+
+def test_errors_keep_their_kind_and_hint(library: NativeLibrary, make_bundle: MakeBundle) -> None:
+    bundle = make_bundle()
+    with pytest.raises(ArtifactError, match="There is no bundle") as caught:
+        library.open(bundle.parent / "none.ovss", Options())
+    assert caught.value.hint
+    with pytest.raises(UsageError, match="no backend 'cuda'"):
+        library.open(bundle, Options(backend=b"cuda"))
+    with pytest.raises(MissingDependencyError, match="CUDAExecutionProvider"):
+        library.open(bundle, Options(backend=b"onnxruntime-cuda"))
+    with pytest.raises(PictureError, match="0 x 4"):
+        library.to_rgb(Frame(data=1, height=0, width=4))
+    session = library.open(bundle, Options())
+    library.close(session)
+    with pytest.raises(UsageError, match="closed"):
+        library.close(session)
+
+
+def test_selftest_of_another_answer_fails(library: NativeLibrary, make_bundle: MakeBundle) -> None:
+    session = library.open(make_bundle(counts=(3, 3, 2)), Options())
+    assert library.selftest(session).agreement == 1.0
+    library.close(session)
+    other = make_bundle("other.ovss")
+    np.save(other / "reference/counts.npy", np.array([3, 3, 1], np.int32))
+    session = library.open(other, Options(skip_hashes=1))
+    with pytest.raises(GateError, match="does not give its reference answer"):
+        library.selftest(session)
+    library.close(session)
+
+
+def test_threads_share_a_session(library: NativeLibrary, make_bundle: MakeBundle) -> None:
+    session = library.open(make_bundle(), Options(threads=1))
+    wrong: list[int] = []
+
+    def work(thread: int) -> None:
+        rgb = np.full((20 + thread, 30, 3), thread, np.uint8)
+        for _ in range(20):
+            given = run_native(
+                library, session, as_frame(rgb.reshape(20 + thread, -1), "RGB8", (20 + thread, 30))
+            )
+            wrong.extend(given[given != 3 * thread % 3].tolist())
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    library.close(session)
+    assert wrong == []
+
+
+def test_a_missing_library_is_said_with_the_command_that_builds_it(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(native.ENVIRONMENT, str(tmp_path / "none.so"))
+    with pytest.raises(MissingDependencyError, match=re.escape("none.so")) as caught:
+        Segmenter.open(make_bundle(), backend="native")
+    assert "runtime/README.md" in str(caught.value.hint)
+    (tmp_path / "none.so").write_bytes(b"no library")
+    with pytest.raises(MissingDependencyError, match="cannot be loaded"):
+        NativeLibrary()
+
+
+def test_auto_does_not_choose_native(make_bundle: MakeBundle) -> None:
+    with Segmenter.open(make_bundle()) as segmenter:
+        assert segmenter.backend != "native"
