@@ -127,8 +127,7 @@ def test_one_step_changes_the_decoder_and_leaves_the_text_tower() -> None:
         words=(1, 2),
         plain=0.5,
         dice=0.5,
-        heads_only=False,
-        trunk_only=False,
+        part="all",
     )
     trainer = training.Trainer(trainee, recipe, "cpu")
     offer = offers.Offers(np.random.default_rng(0)).draw(fewest=1, most=2)

@@ -24,12 +24,12 @@ class Outputs:
     Attributes:
         maps: Logits and rejection maps; None if the decoder was left out.
         dense: Dense picture features, float32 [B, D, H/32, W/32].
-        plain: Logits of the plain head, float32 [B, 11, H/4, W/4].
+        plain: Logits of the plain head, float32 [B, 11, H/4, W/4], or None.
     """
 
     maps: SedMaps | None
     dense: Tensor
-    plain: Tensor
+    plain: Tensor | None
 
 
 class Trainee(nn.Module):
@@ -47,11 +47,13 @@ class Trainee(nn.Module):
         self.plain = PlainHead(trunk=dims, classes=len(CAMVID_CLASSES))
         initialise(self.model)
 
-    def forward(self, image: Tensor, embeddings: Tensor, *, decode: bool = True) -> Outputs:
-        """Run everything that the losses need (see `Sed.maps`)."""
+    def forward(
+        self, image: Tensor, embeddings: Tensor, *, decode: bool = True, plain: bool = True
+    ) -> Outputs:
+        """Run what the losses need (see `Sed.maps`): the decoder, the plain head, or both."""
         features, dense = self.model.encode_picture(image)
         maps = self._decode(features, dense, embeddings) if decode else None
-        return Outputs(maps, dense, self.plain([*features, dense]))
+        return Outputs(maps, dense, self.plain([*features, dense]) if plain else None)
 
     def _decode(self, features: list[Tensor], dense: Tensor, embeddings: Tensor) -> SedMaps:
         decoder = self.model.transformer

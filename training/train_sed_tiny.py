@@ -46,8 +46,7 @@ class Recipe:
     words: tuple[int, int]
     plain: float
     dice: float
-    heads_only: bool
-    trunk_only: bool
+    part: str
 
 
 class Batches:
@@ -98,8 +97,7 @@ class Trainer:
 
     def __init__(self, trainee: Trainee, recipe: Recipe, device: str) -> None:
         self.trainee, self.recipe, self.device = trainee, recipe, device
-        if recipe.heads_only:
-            _freeze_all_but_heads(trainee)
+        _freeze_other_parts(trainee, recipe.part)
         self.parameters = [p for p in trainee.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(_groups(self.parameters), lr=recipe.rate)
         self.average = Average(trainee, keep=0.998)
@@ -135,17 +133,17 @@ class Trainer:
 
     def _loss(self, image: Tensor, labels: Tensor, offer: Offer, table: Tensor) -> Tensor:
         recipe, shares = self.recipe, losses.block_shares(labels, stride=4)
-        outputs = self.trainee(image, table, decode=not recipe.trunk_only)
+        outputs = self.trainee(image, table, decode=recipe.part != "trunk", plain=recipe.plain > 0)
         loss = torch.zeros((), device=self.device)
         if outputs.maps is not None:
             loss = loss + losses.rejection_loss(outputs.maps, shares, offer)
-            if recipe.heads_only:
+            if recipe.part == "heads":
                 return loss
             loss = loss + losses.segmentation_loss(outputs.maps.logits, shares, offer)
             if recipe.dice:
                 dice = losses.overlap_loss(outputs.maps.logits, shares, offer)
                 loss = loss + recipe.dice * dice
-        if recipe.plain:
+        if outputs.plain is not None:
             plain = losses.plain_loss(outputs.plain, losses.plain_shares(shares, self.table))
             words = nn.functional.normalize(table.mean(1), dim=-1)
             coarse = nn.functional.avg_pool2d(shares, 8)
@@ -177,10 +175,18 @@ class Trainer:
         self.step, self.elapsed = state["step"], state["elapsed"]
 
 
-def _freeze_all_but_heads(trainee: Trainee) -> None:
-    heads = {id(p) for h in trainee.model.transformer.rejection_heads for p in h.parameters()}
-    for parameter in trainee.parameters():
-        parameter.requires_grad_(id(parameter) in heads)
+def _freeze_other_parts(trainee: Trainee, part: str) -> None:
+    """Leave only one part of picture tower and decoder trainable; "all" leaves both."""
+    model = trainee.model
+    heads = [p for head in model.transformer.rejection_heads for p in head.parameters()]
+    if part in ("decoder", "heads"):
+        trainee.plain.requires_grad_(requires_grad=False)
+        model.clip_model.requires_grad_(requires_grad=False)
+    if part in ("trunk", "heads"):
+        model.transformer.requires_grad_(requires_grad=False)
+    if part == "heads":
+        for parameter in heads:
+            parameter.requires_grad_(requires_grad=True)
 
 
 def _groups(parameters: list[nn.Parameter]) -> list[dict[str, object]]:
@@ -226,7 +232,7 @@ def train(trainer: Trainer, batches: Batches, *, out: Path, val: CamVid, every: 
             logger.info(text, trainer.step, 100 * trainer.progress(), mean, seconds)
         if time.monotonic() - marked > 60 * every or trainer.progress() >= 1:
             trainer.save(out / "last.pt")
-            if not trainer.recipe.trunk_only:
+            if trainer.recipe.part != "trunk":
                 _measure_average(trainer, val, scenes)
             marked = time.monotonic()
 
@@ -264,8 +270,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--words", default="3,8", help="fewest,most absent words of a step")
     parser.add_argument("--plain", type=float, default=0.5, help="weight of the helping losses")
     parser.add_argument("--dice", type=float, default=0.0, help="weight of the dice loss")
-    parser.add_argument("--heads-only", action="store_true", help="train the rejection heads")
-    parser.add_argument("--trunk-only", action="store_true", help="leave the decoder out")
+    parser.add_argument("--part", choices=("all", "trunk", "decoder", "heads"), default="all")
     parser.add_argument("--scenes", type=int, default=3000, help="procedural scenes, seeds from 0")
     parser.add_argument("--every", type=float, default=6, help="minutes between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
@@ -295,8 +300,7 @@ def main() -> None:
         words=(few, many),
         plain=args.plain,
         dice=args.dice,
-        heads_only=args.heads_only,
-        trunk_only=args.trunk_only,
+        part=args.part,
     )
     trainee = Trainee()
     load_text_tower(trainee.model, args.text)
