@@ -25,6 +25,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "timm": ("timm",),
     "tensorrt": ("tensorrt",),
     "tensorrt_rtx_bindings": ("tensorrt-rtx-cu13-bindings", "tensorrt-rtx-cu12-bindings"),
+    "openvino": ("openvino",),
     "pycuda": ("pycuda",),
     "cuda": ("cuda-python", "cuda-bindings"),
 }

@@ -68,6 +68,19 @@ REGISTRY: dict[str, Entry] = {
         extra="tensorrt-rtx",
         automatic=False,
     ),
+    "openvino": Entry(
+        factory="edge_ovss.runtime.backends.ov:OpenVinoBackend",
+        requires=("openvino",),
+        extra="openvino",
+        automatic=False,
+    ),
+    # Another answer than FP32, if a close one: nobody gets it without asking.
+    "openvino-bf16": Entry(
+        factory="edge_ovss.runtime.backends.ov:OpenVinoBf16Backend",
+        requires=("openvino",),
+        extra="openvino",
+        automatic=False,
+    ),
     "native": Entry(
         factory="edge_ovss.runtime.backends.native:NativeBackend",
         requires=(),
