@@ -21,6 +21,7 @@ if importlib.util.find_spec("open_clip") is None:
 from edge_ovss.cli.export import MODELS  # noqa: E402
 from edge_ovss.errors import VocabularyError  # noqa: E402
 from edge_ovss.export import ExportOptions, export_bundle  # noqa: E402
+from edge_ovss.export.compare import relative_error  # noqa: E402
 from edge_ovss.export.family import PUBLISHED, family_export  # noqa: E402
 from edge_ovss.models import list_models, load_model  # noqa: E402
 from edge_ovss.models.checkpoint import recognise_family  # noqa: E402
@@ -140,6 +141,9 @@ def test_bundle_answers_as_published(exported: Export, family: str, size: tuple[
     assert (result.labels == labels.numpy())[counted].mean() >= 0.999
     assert result.confidence is not None
     assert np.allclose(result.confidence, best.clamp(max=1).numpy(), atol=1e-3)
+    if family_export(family).scores_at_frame:
+        assert result.scores is not None
+        assert relative_error(result.scores, published.numpy()) < 1e-3
 
 
 def test_counts_and_alive_name_categories(exported: Export, family: str) -> None:

@@ -154,8 +154,8 @@ class FitFrame(nn.Module):
     def __init__(self, picture: PictureSpec, *, size: tuple[int, int]) -> None:
         super().__init__()
         self.size = size
-        self.register_buffer("mean", torch.tensor(picture.mean).view(1, 1, 1, 3))
-        self.register_buffer("std", torch.tensor(picture.std).view(1, 1, 1, 3))
+        self.register_buffer("mean", torch.tensor(picture.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(picture.std).view(1, 3, 1, 1))
 
     def forward(self, frame: Tensor) -> Tensor:
         """Map uint8 [1, H, W, 3] to float32 [1, 3, height, width]."""
@@ -164,7 +164,7 @@ class FitFrame(nn.Module):
         rows = fit_matrix(self.size[0], source=height, fitted=fitted_height)
         columns = fit_matrix(self.size[1], source=width, fitted=fitted_width)
         # Zero is the mean colour: padding by zero rows of the matrices pads after normalisation.
-        x = ((frame.to(torch.float32) - self.mean) / self.std).permute(0, 3, 1, 2)
+        x = (frame.to(torch.float32).permute(0, 3, 1, 2) - self.mean) / self.std
         return rows @ x @ columns.t()
 
 

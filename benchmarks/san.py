@@ -1,0 +1,118 @@
+"""Race SAN's bundles against torch in eager mode, all in one run on this machine.
+
+    python benchmarks/san.py --model san-base --vocab ade150 --out out/bench-san
+
+All contestants get the same random weights, the same embeddings and the same frame, take turns,
+and are told to use the same number of threads. The torch contestant is the model of this package
+in the published order of operations, with fused attention where torch has it, and its argmax.
+Prints ratios first; writes `results.json` into --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from contestants import Contestant, Run, race
+from numpy.typing import NDArray
+from sed import _measured_peak, _report, _table
+
+from edge_ovss.export import ExportOptions, export_bundle
+from edge_ovss.export.family import family_export
+from edge_ovss.models import load_model
+from edge_ovss.runtime import Segmenter
+from edge_ovss.runtime.street import render_street
+from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
+
+CHOICES = ("published", "fast", "torch")
+
+
+def main() -> None:
+    """Prepare, race, report."""
+    args = _arguments()
+    folder = Path(args.out).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    names = args.only.split(",")
+    _prepare(folder, args, names)
+    contestants = [Contestant(name, partial(_prepared, name)) for name in names]
+    peak = _measured_peak(args.threads)
+    race(contestants, folder, repeats=args.repeats, threads=args.threads)
+    report = _report(contestants, args, peak)
+    (folder / "results.json").write_text(json.dumps(report, indent=2))
+    print(_table(report))
+    print(f"load average {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="san-base")
+    parser.add_argument("--vocab", default="ade150")
+    parser.add_argument("--size", type=int, nargs=2, default=(640, 640), help="height width")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--only", default=",".join(CHOICES), help="contestants, in order")
+    parser.add_argument("--out", default="out/benchmark-san")
+    return parser.parse_args()
+
+
+def _prepare(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
+    vocabulary = Vocabulary.load(args.vocab)
+    height, width = args.size
+    if not (folder / "pack.npz").is_file():
+        model = load_model(args.model, weights="random", seed=0)
+        model.encode_text(vocabulary).save(folder / "pack.npz")
+        del model
+    np.save(folder / "frame.npy", render_street(seed=7, height=height, width=width).image)
+    (folder / "setting.json").write_text(json.dumps({"model": args.model}))
+    for answer in ("published", "fast"):
+        if answer in names and not (folder / f"{answer}.ovss").is_dir():
+            options = ExportOptions(
+                model=args.model,
+                weights="random",
+                embeddings=folder / "pack.npz",
+                size=(height, width),
+                answer=answer,
+            )
+            print(f"exporting {answer}", flush=True)
+            export_bundle(vocabulary, folder / f"{answer}.ovss", options)
+
+
+def _prepared(name: str, folder: Path, threads: int) -> Run:
+    frame: NDArray[np.uint8] = np.load(folder / "frame.npy")
+    if name == "torch":
+        return _torch_eager(folder, threads, frame)
+    segmenter = Segmenter.open(folder / f"{name}.ovss", backend="onnxruntime", threads=threads)
+
+    def run() -> tuple[NDArray[Any], list[int]]:
+        result = segmenter.segment(frame)
+        return result.labels, [int(count) for count in result.counts]
+
+    return run
+
+
+def _torch_eager(folder: Path, threads: int, frame: NDArray[np.uint8]) -> Run:
+    torch.set_num_threads(threads)
+    name = json.loads((folder / "setting.json").read_text())["model"]
+    model = load_model(name, weights="random", seed=0)
+    embeddings = TextEmbeddings.load(folder / "pack.npz")
+    published = family_export("san").published_scores
+    height, width = frame.shape[:2]
+
+    def run() -> tuple[NDArray[Any], list[int]]:
+        with torch.inference_mode():
+            scores = published(
+                model, embeddings, torch.from_numpy(frame), size=(height, width), topk=None
+            )
+            return scores.argmax(0).numpy(), []
+
+    return run
+
+
+if __name__ == "__main__":
+    main()
