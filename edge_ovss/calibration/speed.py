@@ -56,7 +56,7 @@ def race(
     """
     from edge_ovss.runtime.backends.ort import available_cores
 
-    sessions = (open_session(before), open_session(after))
+    sessions = (open_session(before, spin=True), open_session(after, spin=True))
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds + 1):
         for frame in frames:

@@ -1,0 +1,125 @@
+"""Calibration pictures: what is taken, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cv2")
+
+from edge_ovss.calibration.pictures import (
+    collect_pictures,
+    picture_hash,
+    refuse_overlap,
+)
+from edge_ovss.errors import InputError, PictureError, UsageError
+from edge_ovss.runtime.pictures import write_picture
+
+
+def write(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(path, np.random.default_rng(seed).integers(0, 256, (9, 12, 3), np.uint8))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for seed, name in enumerate("bca"):
+        write(tmp_path / "pictures" / f"{name}.png", seed)
+    return tmp_path / "pictures"
+
+
+def test_pictures_are_sorted_counted_and_hashed(folder: Path) -> None:
+    found = collect_pictures(str(folder))
+    assert [frame.name for frame in found.frames] == ["a", "b", "c"]
+    assert len(found) == found.found == 3
+    assert found.hashes[1] == picture_hash(next(iter(collect_pictures(str(folder / "b.png")))))
+
+
+def test_the_hash_is_of_what_is_shown_not_of_where_it_lies(folder: Path, tmp_path: Path) -> None:
+    before = collect_pictures(str(folder))
+    moved = tmp_path / "elsewhere"
+    folder.rename(moved)
+    assert collect_pictures(str(moved)).sha256 == before.sha256
+    write(moved / "a.png", 77)
+    assert collect_pictures(str(moved)).sha256 != before.sha256
+
+
+def test_a_picture_that_is_there_twice_counts_once(folder: Path) -> None:
+    (folder / "z.png").write_bytes((folder / "a.png").read_bytes())
+    found = collect_pictures(str(folder))
+    assert len(found) == 3
+    assert found.duplicates == 1
+    assert found.to_json()["duplicates"] == 1
+
+
+def test_a_list_file_names_pictures_relative_to_itself(folder: Path) -> None:
+    listing = folder.parent / "calibration.txt"
+    listing.write_text("# two of them\npictures/c.png\n\npictures/a.png\n")
+    found = collect_pictures(str(listing))
+    assert [frame.name for frame in found.frames] == ["pictures/a.png", "pictures/c.png"]
+
+
+def test_a_choice_depends_on_the_seed_alone() -> None:
+    source = "synthetic://street?count=12&size=32x48"
+    first, again, other = (collect_pictures(source, count=5, seed=s) for s in (1, 1, 2))
+    assert first.hashes == again.hashes
+    assert set(first.hashes) != set(other.hashes)
+
+
+def test_no_machine_path_is_recorded(folder: Path) -> None:
+    assert str(folder.parent) not in repr(collect_pictures(str(folder)).to_json())
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_more_pictures_than_there_are_is_refused(folder: Path, count: int) -> None:
+    with pytest.raises(InputError, match="it has 3"):
+        collect_pictures(str(folder), count=count)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no pictures"):
+        collect_pictures(str(tmp_path))
+
+
+def test_a_broken_picture_is_refused_with_its_path(folder: Path) -> None:
+    broken = folder / "b.png"
+    broken.write_bytes(broken.read_bytes()[:50])
+    with pytest.raises(PictureError, match=r"b\.png"):
+        collect_pictures(str(folder))
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+def test_an_empty_list_is_refused(tmp_path: Path, text: str) -> None:
+    listing = tmp_path / "list.txt"
+    listing.write_text(text)
+    with pytest.raises(InputError, match="empty"):
+        collect_pictures(str(listing))
+
+
+def test_a_list_with_a_missing_picture_is_refused(tmp_path: Path) -> None:
+    listing = tmp_path / "list.txt"
+    listing.write_text("gone.png\n")
+    with pytest.raises(PictureError, match=r"gone\.png"):
+        collect_pictures(str(listing))
+
+
+def test_pictures_of_a_single_colour_are_refused(tmp_path: Path) -> None:
+    for name in "ab":
+        write_picture(tmp_path / f"{name}.png", np.full((8, 8, 3), ord(name), np.uint8))
+    with pytest.raises(InputError, match="single colour"):
+        collect_pictures(str(tmp_path))
+
+
+def test_an_unknown_source_is_refused() -> None:
+    with pytest.raises(UsageError):
+        collect_pictures("gopher://pictures")
+
+
+def test_validation_pictures_must_not_be_calibrated_on(folder: Path) -> None:
+    found = collect_pictures(str(folder))
+    refuse_overlap(found, {"0" * 64: "other"})
+    with pytest.raises(InputError, match="b = street-1"):
+        refuse_overlap(found, {found.hashes[1]: "street-1"})
