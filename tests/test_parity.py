@@ -294,6 +294,12 @@ def test_every_precision_has_a_tolerance(name: str) -> None:
     assert tolerance_for(name) in TOLERANCES.values()
 
 
+def test_a_backend_that_computes_in_less_is_held_to_less() -> None:
+    assert tolerance_for("fp32", "openvino-bf16") is TOLERANCES["bf16"]
+    assert tolerance_for("fp32", "tensorrt-rtx") is TOLERANCES["fp32"]
+    assert tolerance_for("int8", "openvino-bf16") is TOLERANCES["int8"]
+
+
 def test_a_precision_without_a_tolerance_is_refused() -> None:
     with pytest.raises(UsageError, match="fp4"):
         tolerance_for("fp4")

@@ -266,7 +266,7 @@ def compare_backends(
             names=tuple(names),
             truth=labelled,
             frames=tuple(compared),
-            tolerance=tolerance_for(segmenter.bundle.manifest.precision),
+            tolerance=tolerance_for(segmenter.bundle.manifest.precision, segmenter.backend),
             examples=tuple(kept),
             protocol=protocol,
         )
