@@ -7,6 +7,7 @@
 # As root it installs the Debian packages that are missing; else it names them and stops.
 # PYTHON is a Python with the package onnxruntime, whose library is used (default: the one of a
 # virtual environment that is active or in .venv, then python3). --slow fuzzes for 60 s each.
+# TensorRT_ROOT is a TensorRT to build against; without it that backend is left out, and it says so.
 set -eu
 
 packages="g++ make cmake pkg-config valgrind nlohmann-json3-dev libssl-dev libpng-dev libjpeg-dev"
@@ -92,6 +93,16 @@ say "ThreadSanitizer"
 configure "$build/tsan" $light -DEDGE_OVSS_SANITIZE=thread
 make_all "$build/tsan" threads_test
 run_tests "$build/tsan" -R '^threads_test$'
+
+if [ -n "${TensorRT_ROOT:-}" ]; then
+    say "TensorRT of $TensorRT_ROOT: compile, link, and refuse politely without a GPU"
+    configure "$build/tensorrt" -DCMAKE_BUILD_TYPE=Release -DEDGE_OVSS_WITH_TENSORRT=ON \
+        -DTensorRT_ROOT="$TensorRT_ROOT" -DEDGE_OVSS_INSTALL=OFF
+    make_all "$build/tensorrt"
+    run_tests "$build/tensorrt" -E '^(valgrind|memory_test|allocations_test)$'
+else
+    say "LEFT OUT: the TensorRT backend (set TensorRT_ROOT to a folder with include/ and lib/)"
+fi
 
 say "the same frames through C++ and Python"
 EDGE_OVSS_NATIVE_LIBRARY=$build/release/libedge_ovss.so

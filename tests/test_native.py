@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_ovss._version import VERSION
+from edge_ovss.cli import main
 from edge_ovss.errors import (
     ArtifactError,
     BundleError,
@@ -322,6 +324,40 @@ def _refusal(action: Callable[[Path], Any], bundle: Path) -> str | None:
 def test_bundles_of_the_c_tests_are_bundles(name: str) -> None:
     bundle = Bundle.open(RUNTIME / "tests" / "data" / name)
     assert bundle.vocabulary.outputs[0] == "thing0"
+
+
+def test_engines_are_bound_to_the_same_graph_hash() -> None:
+    """The other half is in runtime/tests/engine_cache_test.cpp."""
+    from edge_ovss.runtime.engines.key import graph_hash
+
+    expected = "b1a03827fab82657af85133f38552337893e841e91dd0a841ba8ac344bfb32e1"
+    assert graph_hash(Bundle.open(RUNTIME / "tests" / "data" / "things")) == expected
+
+
+@pytest.mark.slow
+def test_an_engine_that_the_verb_built_is_accepted_or_refused_by_its_key(
+    library: NativeLibrary, real_bundle: Path
+) -> None:
+    pytest.importorskip("tensorrt_rtx_bindings")
+    program = Path(library.path).parent / "tests" / "engine_cache_test"
+    if not program.is_file() or "dynamic" in str(Bundle.open(real_bundle).manifest.rejection):
+        pytest.skip("the C++ tests are not built, or the graph is one that no engine is built of")
+    command = ["build", str(real_bundle), "--backend", "tensorrt-rtx", "--size", "96x128"]
+    assert main(command) == 0
+    engine = next((real_bundle / "engines").glob("tensorrt-rtx-*"))
+    version = json.loads((engine / "build.json").read_text())["key"]["library"]
+
+    def run(*key: str) -> subprocess.CompletedProcess[str]:
+        words = [str(program), str(real_bundle), "tensorrt-rtx", *key]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert run(version, "8.9").stdout.strip() == engine.name
+    assert "compute capability" in run(version, "8.7").stderr
+    assert "TensorRT version" in run("1.6.0.1", "8.9").stderr
+    plan = bytearray((engine / "model.plan").read_bytes())
+    plan[1000] ^= 1
+    (engine / "model.plan").write_bytes(plan)
+    assert "has been changed" in run(version, "8.9").stderr
 
 
 def test_library_header_and_package_have_one_version(library: NativeLibrary) -> None:

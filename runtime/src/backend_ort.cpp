@@ -3,15 +3,11 @@
 //
 // Inputs and outputs whose size is known before a run live in memory of this backend, wrapped in
 // OrtValues that are made once per frame size; others are allocated by ONNX Runtime in each run.
-#include <sched.h>
-
 #include <algorithm>
 #include <cctype>
-#include <cstring>
-#include <thread>
 
 #include "backend.h"
-#include "ort_handles.h"
+#include "ort_session.h"
 
 namespace edge_ovss::internal {
 
@@ -21,25 +17,6 @@ using ort::Handle;
 
 constexpr const char* kInput = "frame";
 constexpr const char* kExportAgain = "The graph does not match its manifest; export it again.";
-
-// ONNX Runtime's own words would go to stderr; what matters comes back as a status.
-void ORT_API_CALL keep_quiet(void*, OrtLoggingLevel, const char*, const char*, const char*,
-                             const char*) {}
-
-int usable_cores() {
-#ifdef __linux__
-    cpu_set_t cores;
-    if (sched_getaffinity(0, sizeof cores, &cores) == 0) {
-        return std::max(1, CPU_COUNT(&cores));
-    }
-#endif
-    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
-
-std::string first_line(const std::string& words) {
-    constexpr std::size_t most = 300;
-    return words.substr(0, std::min(words.find('\n'), most));
-}
 
 bool is_memory(std::string words) {
     std::transform(words.begin(), words.end(), words.begin(),
@@ -94,7 +71,7 @@ public:
     OrtBackend(const Bundle& bundle, const Settings& settings, bool cuda)
         : api_(ort::api()), bundle_(bundle) {
         try {
-            open(settings, cuda);
+            handles_ = ort::open_session(bundle.file(bundle.manifest.graph_file), settings, cuda);
         } catch (const ort::Failure& err) {
             throw load_error(err);
         }
@@ -114,7 +91,7 @@ public:
         const OrtValue* const feeds[] = {input_value_.get()};
         release_free_values();
         try {
-            ort::check(api_.Run(session_.get(), nullptr, &input_name_, feeds, 1,
+            ort::check(api_.Run(handles_.session.get(), nullptr, &input_name_, feeds, 1,
                                 output_names_.data(), output_names_.size(), values_.data()));
             read_answer();
         } catch (const ort::Failure& err) {
@@ -124,79 +101,12 @@ public:
     }
 
 private:
-    void open(const Settings& settings, bool cuda) {
-        OrtEnv* env = nullptr;
-        ort::check(api_.CreateEnvWithCustomLogger(keep_quiet, nullptr, ORT_LOGGING_LEVEL_FATAL,
-                                                  "edge_ovss", &env));
-        env_.reset(env);
-        const auto options = make_options(settings, cuda);
-        const std::string path = bundle_.file(bundle_.manifest.graph_file).string();
-        OrtSession* session = nullptr;
-        ort::check(api_.CreateSession(env, path.c_str(), options.get(), &session));
-        session_.reset(session);
-        OrtMemoryInfo* memory = nullptr;
-        ort::check(api_.CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory));
-        memory_.reset(memory);
-    }
-
-    Handle<OrtSessionOptions> make_options(const Settings& settings, bool cuda) {
-        OrtSessionOptions* options = nullptr;
-        ort::check(api_.CreateSessionOptions(&options));
-        Handle<OrtSessionOptions> owner(options, api_.ReleaseSessionOptions);
-        const int threads = settings.threads > 0 ? settings.threads : usable_cores();
-        ort::check(api_.SetSessionGraphOptimizationLevel(options, ORT_ENABLE_ALL));
-        ort::check(api_.SetIntraOpNumThreads(options, threads));
-        ort::check(api_.SetInterOpNumThreads(options, 1));
-        ort::check(api_.SetSessionLogSeverityLevel(options, ORT_LOGGING_LEVEL_FATAL));
-        if (cuda) {
-            add_cuda(options, settings.device);
-        }
-        return owner;
-    }
-
-    void add_cuda(OrtSessionOptions* options, int device) {
-        require_cuda();
-        OrtCUDAProviderOptionsV2* cuda = nullptr;
-        ort::check(api_.CreateCUDAProviderOptions(&cuda));
-        const Handle<OrtCUDAProviderOptionsV2> owner(cuda, api_.ReleaseCUDAProviderOptions);
-        const std::string number = std::to_string(device);
-        const char* const keys[] = {"device_id"};
-        const char* const values[] = {number.c_str()};
-        ort::check(api_.UpdateCUDAProviderOptions(cuda, keys, values, 1));
-        try {
-            ort::check(api_.SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda));
-        } catch (const ort::Failure& err) {
-            throw missing_error(text("ONNX Runtime cannot use CUDA: ", first_line(err.what())),
-                                "Check the driver and the CUDA libraries, or use the backend "
-                                "'onnxruntime'.");
-        }
-    }
-
-    void require_cuda() {
-        char** names = nullptr;
-        int count = 0;
-        ort::check(api_.GetAvailableProviders(&names, &count));
-        std::string present;
-        bool found = false;
-        for (int i = 0; i < count; ++i) {
-            found = found || std::strcmp(names[i], "CUDAExecutionProvider") == 0;
-            present += text(present.empty() ? "" : ", ", names[i]);
-        }
-        ort::check(api_.ReleaseAvailableProviders(names, count));
-        if (!found) {
-            throw missing_error(
-                text("Backend 'onnxruntime-cuda' needs CUDAExecutionProvider; there is: ",
-                     present, "."),
-                "Install an ONNX Runtime with CUDA, or use the backend 'onnxruntime'.");
-        }
-    }
-
     // Compare inputs and outputs of the graph with the manifest.
     void check_ends() {
         std::size_t inputs = 0;
         std::size_t count = 0;
-        ort::check(api_.SessionGetInputCount(session_.get(), &inputs));
-        ort::check(api_.SessionGetOutputCount(session_.get(), &count));
+        ort::check(api_.SessionGetInputCount(handles_.session.get(), &inputs));
+        ort::check(api_.SessionGetOutputCount(handles_.session.get(), &count));
         Output frame;
         if (inputs == 1) {
             frame = read_end(0, api_.SessionGetInputName, api_.SessionGetInputTypeInfo);
@@ -223,12 +133,12 @@ private:
         OrtAllocator* allocator = nullptr;
         ort::check(api_.GetAllocatorWithDefaultOptions(&allocator));
         char* name = nullptr;
-        ort::check(get_name(session_.get(), index, allocator, &name));
+        ort::check(get_name(handles_.session.get(), index, allocator, &name));
         Output end;
         end.name = name;
         ort::check(api_.AllocatorFree(allocator, name));
         OrtTypeInfo* type = nullptr;
-        ort::check(get_type(session_.get(), index, &type));
+        ort::check(get_type(handles_.session.get(), index, &type));
         const Handle<OrtTypeInfo> owner(type, api_.ReleaseTypeInfo);
         const OrtTensorTypeAndShapeInfo* tensor = nullptr;
         ort::check(api_.CastTypeInfoToTensorInfo(type, &tensor));
@@ -309,7 +219,7 @@ private:
     OrtValue* make_value(std::vector<std::uint8_t>& memory, const std::vector<std::int64_t>& shape,
                          ONNXTensorElementDataType type) {
         OrtValue* value = nullptr;
-        ort::check(api_.CreateTensorWithDataAsOrtValue(memory_.get(), memory.data(), memory.size(),
+        ort::check(api_.CreateTensorWithDataAsOrtValue(handles_.memory.get(), memory.data(), memory.size(),
                                                        shape.data(), shape.size(), type, &value));
         return value;
     }
@@ -401,7 +311,7 @@ private:
                                   "Close other programs, or export a smaller model.");
         }
         return artifact_error(text("ONNX Runtime ", OrtGetApiBase()->GetVersionString(),
-                                   " cannot load '", file, "': ", first_line(err.what())),
+                                   " cannot load '", file, "': ", ort::first_line(err.what())),
                               "Upgrade ONNX Runtime, or export the bundle again.");
     }
 
@@ -410,7 +320,7 @@ private:
             return memory_error(height_, width_);
         }
         return artifact_error(text("ONNX Runtime failed on a frame of ", height_, " x ", width_,
-                                   ": ", first_line(err.what())),
+                                   ": ", ort::first_line(err.what())),
                               "Run edge-ovss selftest on the bundle.");
     }
 
@@ -422,9 +332,7 @@ private:
 
     const OrtApi& api_;
     const Bundle& bundle_;
-    Handle<OrtEnv> env_{nullptr, api_.ReleaseEnv};
-    Handle<OrtSession> session_{nullptr, api_.ReleaseSession};
-    Handle<OrtMemoryInfo> memory_{nullptr, api_.ReleaseMemoryInfo};
+    ort::Handles handles_;
     Handle<OrtValue> input_value_{nullptr, api_.ReleaseValue};
     const char* input_name_ = kInput;
     std::vector<Output> outputs_;

@@ -238,6 +238,26 @@ static void opening_can_fail(const char *folder) {
     CHECK_FAILS(edge_ovss_open(folder, &options, &session), EDGE_OVSS_ERROR_USAGE, "struct_size");
 }
 
+/* A backend whose device is not there says so. */
+static void every_backend_opens_or_says_why(const char *folder) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/things", folder);
+    for (int32_t i = 0; edge_ovss_backend_name(i) != NULL; ++i) {
+        edge_ovss_options options = edge_ovss_options_default();
+        edge_ovss_session *session = NULL;
+        edge_ovss_status status;
+        options.backend = edge_ovss_backend_name(i);
+        status = edge_ovss_open(path, &options, &session);
+        if (status == EDGE_OVSS_OK) {
+            CHECK(edge_ovss_selftest(session, NULL) == EDGE_OVSS_OK);
+            CHECK(edge_ovss_close(session) == EDGE_OVSS_OK);
+        } else {
+            CHECK(status == EDGE_OVSS_ERROR_MISSING || status == EDGE_OVSS_ERROR_ARTIFACT);
+            printf("c_abi: %s is not usable here: %s\n", options.backend, edge_ovss_last_error());
+        }
+    }
+}
+
 static void constants_have_names(void) {
     CHECK(strcmp(edge_ovss_status_name(EDGE_OVSS_OK), "ok") == 0);
     CHECK(strcmp(edge_ovss_status_name(EDGE_OVSS_ERROR_CAPACITY), "capacity") == 0);
@@ -269,6 +289,7 @@ int main(int argc, char **argv) {
     labels_are_right(session); /* after all that, it still works */
     closed_handles_are_refused(session);
     wide_labels_and_overflow(argv[1]);
+    every_backend_opens_or_says_why(argv[1]);
     puts("c_abi: all held");
     return 0;
 }

@@ -134,12 +134,36 @@ void damaged_records_are_left_out(const Bundle& bundle, const Scratch& scratch) 
     refused("has no engine for tensorrt", [&] { fitting(bundle); });
 }
 
+// Print the engine of a bundle that would be loaded for a frame of its own size; tests/
+// test_native.py gives one that `edge-ovss build` made.
+int print_accepted(char** argv) {
+    const internal::Gpu gpu{"any", argv[4], "any"};
+    const Bundle bundle = internal::open_bundle(argv[1], true);
+    const auto here = internal::surroundings_here(argv[2], argv[3], gpu);
+    const auto engines = internal::fitting_engines(bundle, bundle.folder / "engines", here, gpu);
+    const internal::Engine& engine = choose_engine(bundle, engines, engines.front().best);
+    internal::read_plan(bundle, engine);
+    puts(engine.folder.filename().c_str());
+    return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+    if (argc == 5) {  // BUNDLE BACKEND VERSION CAPABILITY
+        try {
+            return print_accepted(argv);
+        } catch (const internal::Error& err) {
+            fprintf(stderr, "%s\n", err.what());
+            return err.status;
+        }
+    }
     CHECK(argc == 2);
     const Scratch scratch(std::filesystem::path(argv[1]) / "things");
     const Bundle bundle = internal::open_bundle(scratch.path().string(), true);
+    // What edge_ovss.runtime.engines.key.graph_hash gives; tests/test_native.py holds it too.
+    CHECK(internal::graph_hash(bundle) ==
+          "b1a03827fab82657af85133f38552337893e841e91dd0a841ba8ac344bfb32e1");
     every_difference_is_named(bundle, scratch);
     the_best_engine_is_chosen(bundle, scratch);
     plans_are_checked(bundle, scratch);
