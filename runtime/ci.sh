@@ -81,7 +81,7 @@ make_all "$build/release"
 run_tests "$build/release"
 
 say "AddressSanitizer and UndefinedBehaviorSanitizer, and fuzzing for $seconds s each"
-light="-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DEDGE_OVSS_BUILD_APPS=OFF -DEDGE_OVSS_INSTALL=OFF"
+light="-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DEDGE_OVSS_INSTALL=OFF"
 # shellcheck disable=SC2086 (several options)
 configure "$build/asan" $light -DEDGE_OVSS_SANITIZE=address,undefined -DEDGE_OVSS_FUZZ=ON \
     -DEDGE_OVSS_FUZZ_SECONDS="$seconds"
@@ -90,7 +90,7 @@ run_tests "$build/asan" -j"$jobs"
 
 say "ThreadSanitizer"
 # shellcheck disable=SC2086
-configure "$build/tsan" $light -DEDGE_OVSS_SANITIZE=thread
+configure "$build/tsan" $light -DEDGE_OVSS_SANITIZE=thread -DEDGE_OVSS_BUILD_APPS=OFF
 make_all "$build/tsan" threads_test
 run_tests "$build/tsan" -R '^threads_test$'
 

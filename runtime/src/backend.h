@@ -17,7 +17,7 @@ struct Settings {
     std::string cache;    // folder for engines; "": `engines` in the bundle
     int threads = 0;      // 0: the cores that this process may use
     int device = 0;
-    int frame_height = 0;  // size to build an engine for; 0: that of the first frame
+    int frame_height = 0;  // size to make ready for when opening; 0: with the first frame
     int frame_width = 0;
 };
 

@@ -14,8 +14,8 @@
  *
  *     int main(void) {
  *         enum { HEIGHT = 480, WIDTH = 640 };
- *         static uint8_t rgb[HEIGHT * WIDTH * 3];               (filled by the camera)
- *         static uint8_t labels[HEIGHT * WIDTH];                (up to 256 outputs: one byte each)
+ *         static uint8_t rgb[HEIGHT * WIDTH * 3];               // filled by the camera
+ *         static uint8_t labels[HEIGHT * WIDTH];                // up to 256 outputs: one byte each
  *         edge_ovss_session *session = NULL;
  *         edge_ovss_frame frame = edge_ovss_frame_default();
  *         edge_ovss_result result = edge_ovss_result_default();
@@ -126,8 +126,8 @@ typedef struct edge_ovss_options {
     int32_t threads;      /* CPU threads; 0: the cores that this process may use */
     int32_t device;       /* number of the GPU, from 0 */
     int32_t skip_hashes;  /* 1: compare sizes, not the sha256 of every file; 0: compare both */
-    int32_t frame_height; /* TensorRT: size of the frames that the engine is built for; */
-    int32_t frame_width;  /* 0: that of the first frame */
+    int32_t frame_height; /* TensorRT: make everything ready for frames of this size when */
+    int32_t frame_width;  /* opening; 0: when the first frame comes */
     int32_t reserved;     /* 0 */
 } edge_ovss_options;
 

@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# programs.sh FOLDER DATA: the programs do what their --help says, and end with the right status.
+set -eu
+apps=$1 bundle=$2/things
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+# expect STATUS WORDS COMMAND...: the status, and words that stdout or stderr must have.
+expect() {
+    wanted=$1 words=$2
+    shift 2
+    status=0
+    "$@" >output.txt 2>&1 || status=$?
+    if [ "$status" != "$wanted" ] || ! grep -qF -- "$words" output.txt; then
+        echo "status $status (expected $wanted), words '$words' of: $*"
+        cat output.txt
+        exit 1
+    fi
+}
+
+# 2 x 3 pixels; the labels are (R + G + B) mod 3.
+printf 'P6\n# a comment\n3 2\n255\n\001\001\001\001\001\002\001\001\003\001\001\004\001\001\005\001\001\006' >a.ppm
+expect 0 '"height": 2, "width": 3' "$apps/ovss-segment" "$bundle" a.ppm --labels l.png --overlay o.png
+expect 0 '"thing2": 0.333333' "$apps/ovss-segment" "$bundle" a.ppm --threads 1
+expect 0 '"thing0"' "$apps/ovss-segment" "$bundle" o.png
+expect 0 '"passed": true' "$apps/ovss-segment" "$bundle" --selftest
+expect 0 'PNG, JPEG or PPM' "$apps/ovss-segment" --help
+expect 2 'Expected BUNDLE and PICTURE' "$apps/ovss-segment" "$bundle"
+expect 2 "no option '--lables'" "$apps/ovss-segment" "$bundle" a.ppm --lables l.png
+expect 2 'needs a value' "$apps/ovss-segment" "$bundle" a.ppm --labels
+expect 2 "Option --threads is 'two'" "$apps/ovss-segment" "$bundle" a.ppm --threads two
+expect 2 'There is no backend' "$apps/ovss-segment" "$bundle" a.ppm --backend none
+expect 4 'cannot be opened' "$apps/ovss-segment" "$bundle" none.png
+expect 4 'is no picture' "$apps/ovss-segment" "$bundle" output.txt
+expect 5 'There is no bundle' "$apps/ovss-segment" none.ovss a.ppm
+head -c 40 o.png >cut.png
+expect 4 'PNG picture' "$apps/ovss-segment" "$bundle" cut.png
+printf '\377\330\377\340 no more' >cut.jpg
+expect 4 'damaged JPEG picture' "$apps/ovss-segment" "$bundle" cut.jpg
+head -c 20 a.ppm >cut.ppm
+expect 4 'damaged PPM picture' "$apps/ovss-segment" "$bundle" cut.ppm
+printf 'P6\n99999 99999\n255\n' >huge.ppm
+expect 4 '99999 x 99999' "$apps/ovss-segment" "$bundle" huge.ppm
+
+for format in RGB8 BGR8 RGBA8 BGRA8 GRAY8 NV12 YUYV; do
+    expect 0 "\"format\": \"$format\"" "$apps/ovss-bench" "$bundle" --size 31x47 --format $format --count 3
+done
+expect 0 '"frames": 4' "$apps/ovss-bench" "$bundle" a.ppm --count 4 --warmup 0
+expect 2 'The height in --size' "$apps/ovss-bench" "$bundle" --size wide
+
+# Five frames of 4 x 6 in NV12: 36 bytes each.
+head -c 180 /dev/zero >v.nv12
+expect 0 '"frames": ' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?format=NV12&size=4x6&fps=200' --out v.y4m
+expect 0 'C444' head -n 1 v.y4m
+expect 0 '"frames": 1, ' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?format=NV12&size=4x6' --limit 1
+expect 4 'cannot be opened' "$apps/ovss-camera" "$bundle" raw:none
+expect 2 "'speed' is not known" "$apps/ovss-camera" "$bundle" 'raw:v.nv12?speed=2'
+expect 2 'is not known' "$apps/ovss-camera" "$bundle" rtsp://nowhere
+expect 3 '/dev/video4711' "$apps/ovss-camera" "$bundle" /dev/video4711
+echo "programs: all held"
