@@ -51,13 +51,15 @@ class Candidates:
 def find_candidates(view: GraphView) -> Candidates:
     """Sort the products of a float32 graph into blocks, and say which must stay in float."""
     heads = {node.name for node in _heads(view)}
-    stem = _stem(view)
+    stems = {node.name for node in view.stems()}
     blocks: dict[str, list[str]] = {}
     excluded: dict[str, str] = {}
     for node in view.nodes:
         if node.op_type not in {"Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum"}:
             continue
-        reason = "stem" if node is stem else "head" if node.name in heads else _reason(view, node)
+        reason = (
+            "stem" if node.name in stems else "head" if node.name in heads else _reason(view, node)
+        )
         if reason is None:
             blocks.setdefault(block_of(node), []).append(node.name)
         else:
@@ -108,7 +110,3 @@ def _heads(view: GraphView) -> list[Node]:
     starts = [item.name for item in view.model.graph.output]
     starts += [node.input[0] for node in view.nodes if node.op_type in {"TopK", "ArgMax"}]
     return [node for node in view.upstream(starts, view.has_weight) if view.has_weight(node)]
-
-
-def _stem(view: GraphView) -> Node | None:
-    return next((node for node in view.nodes if view.has_weight(node)), None)

@@ -141,6 +141,17 @@ class GraphView:
             if not stop(node):
                 waiting.extend(name for name in node.input if name)
 
+    def stems(self) -> list[Node]:
+        """The products that read the picture: no other product with a weight is before them."""
+        found = []
+        for node in self.nodes:
+            if not self.has_weight(node):
+                continue
+            before = self.upstream(self.activations(node), self.has_weight)
+            if not any(self.has_weight(each) for each in before):
+                found.append(node)
+        return found
+
     def save(self, path: Path, *, data: str) -> None:
         """Write the model; tensors of more than a kilobyte go to the file `data` beside it."""
         import onnx

@@ -73,6 +73,8 @@ def find_islands(view: GraphView, ranges: Mapping[str, float] | None = None) -> 
     islands: Islands = {}
     for name in _answer_nodes(view):
         islands[name] = Island("answer", sticky=True)
+    for name in _frame_nodes(view):
+        islands.setdefault(name, Island("frame", sticky=True))
     for name in _linear_attention_nodes(view):
         islands.setdefault(name, Island("linear attention"))
     for node in view.nodes:
@@ -126,6 +128,13 @@ def _answer_nodes(view: GraphView) -> Iterable[str]:
     starts += [node.input[0] for node in view.nodes if node.op_type in {"TopK", "ArgMax"}]
     for node in view.upstream(starts, view.has_weight):
         yield node.name
+
+
+def _frame_nodes(view: GraphView) -> Iterable[str]:
+    """Names of the nodes between the camera and the first products: sizes, places, the resize."""
+    for stem in view.stems():
+        for node in view.upstream(view.activations(stem), view.has_weight):
+            yield node.name
 
 
 def _linear_attention_nodes(view: GraphView) -> Iterable[str]:

@@ -1,0 +1,118 @@
+r"""Write the tables of docs/precision.md: what each precision costs, on several labelled sets.
+
+    python calibration/measure_losses.py BUNDLE --calibration CAMVID/images/train --count 64 \
+        --set camvid=CAMVID --set 'synthetic://street?count=50&seed=1000000' --limit 50
+
+Every graph is made as `edge-ovss calibrate` makes it, and judged against FP32 on the same pictures
+in ONNX Runtime; `fp16, rounded` is FP16 with the rounding of a device, which ONNX Runtime's CPU
+leaves out in part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_ovss.calibration.emulate import emulate_half
+from edge_ovss.calibration.graph_view import GraphView
+from edge_ovss.calibration.half import convert_to_half
+from edge_ovss.calibration.int8 import Quantiser
+from edge_ovss.calibration.judge import Judge
+from edge_ovss.calibration.options import CalibrateOptions
+from edge_ovss.calibration.pictures import CalibrationPictures, collect_pictures, refuse_overlap
+from edge_ovss.calibration.ranges import RangeMethod, find_ranges, float_tensors
+from edge_ovss.evaluation.sources import open_dataset
+from edge_ovss.runtime.bundle import Bundle
+
+COLUMNS = (
+    "data",
+    "precision",
+    "labels equal to FP32 (%)",
+    "worst picture (%)",
+    "mIoU FP32",
+    "mIoU",
+    "lost",
+    "categories that lose most",
+)
+
+
+def main() -> None:
+    """Make the graphs, judge each on every set, print a row at once."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle")
+    parser.add_argument("--calibration", required=True)
+    parser.add_argument("--count", type=int)
+    parser.add_argument("--method", default="percentile")
+    parser.add_argument("--set", action="append", required=True, metavar="[LAYOUT=]DATA")
+    parser.add_argument("--limit", type=int)
+    args = parser.parse_args()
+    bundle = Bundle.open(args.bundle)
+    pictures = collect_pictures(args.calibration, count=args.count)
+    with tempfile.TemporaryDirectory() as folder:
+        graphs = dict(make_graphs(bundle, pictures, Path(folder), RangeMethod(args.method)))
+        print("| " + " | ".join(COLUMNS) + " |")
+        print("|---|---|---:|---:|---:|---:|---:|---|", flush=True)
+        for spec in args.set:
+            judge_set(bundle, graphs, pictures, spec, args.limit)
+
+
+def make_graphs(
+    bundle: Bundle, pictures: CalibrationPictures, folder: Path, method: RangeMethod
+) -> Iterator[tuple[str, Path]]:
+    """Yield (precision, ONNX file)."""
+    path, key = bundle.graph_path, pictures.sha256
+    view = GraphView.load(path)
+    ranges = find_ranges(path, view, pictures, float_tensors(view))
+    report = convert_to_half(view, {name: max(-low, high) for name, (low, high) in ranges.items()})
+    yield "fp16", save(view, folder / "fp16")
+    view = GraphView.load(path)
+    emulate_half(view, report)
+    yield "fp16, rounded", save(view, folder / "rounded")
+    for target in ("tensorrt", "cpu"):
+        options = CalibrateOptions("int8", "", target=target, base="fp32", method=method)
+        maker = Quantiser(path, options, pictures, key=key, note=say)
+        made, _ = maker.make(tuple(maker.candidates.blocks), base="fp32")
+        yield f"int8 ({target})", save(made, folder / target)
+
+
+def save(view: GraphView, folder: Path) -> Path:
+    """Write a graph into a folder of its own."""
+    folder.mkdir()
+    view.save(folder / "model.onnx", data="model.onnx.data")
+    return folder / "model.onnx"
+
+
+def judge_set(
+    bundle: Bundle,
+    graphs: dict[str, Path],
+    pictures: CalibrationPictures,
+    spec: str,
+    limit: int | None,
+) -> None:
+    """Print one row per graph for one labelled set."""
+    layout, _, data = ("", "", spec) if "://" in spec else spec.partition("=")
+    dataset = open_dataset(data, layout=layout or None).take(limit)
+    judge = Judge.of_dataset(bundle.graph_path, dataset, bundle.vocabulary)
+    refuse_overlap(pictures, judge.hashes(dataset))
+    for name, path in graphs.items():
+        judged = judge.judge(path)
+        losers = judged.losers(judge.base)
+        worst = ", ".join(f"{which} {lost:.2f}" for which, lost in list(losers.items())[:3])
+        print(
+            f"| {dataset.title} | {name} | {100 * judged.agreement:.2f} | "
+            f"{100 * judged.worst_agreement:.2f} | {judge.base.miou:.2f} | {judged.miou:.2f} | "
+            f"{judged.drop_from(judge.base):.2f} | {worst} |",
+            flush=True,
+        )
+
+
+def say(text: str) -> None:
+    """Print a note."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
