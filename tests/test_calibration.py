@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def test_tensorrt_for_rtx_parses_it_strongly_typed(
 
 
 def test_a_recipe_keeps_its_blocks_in_float(int8: Bundle, source: Path, tmp_path: Path) -> None:
-    recipe = Recipe("sed-tiny", ("layers.0.cnext", "decoder.conv1"))
+    recipe = Recipe("sed-tiny", ("layers.0.cnext", "visual.trunk.stages.2.blocks.3"))
     file = tmp_path / "recipe.json"
     file.write_text(json.dumps(recipe.to_json()))
     made = options(recipe=Recipe.load(file), target="cpu")
@@ -309,7 +310,13 @@ def test_export_refuses_a_precision_it_cannot_make(
     assert not any(tmp_path.iterdir())
 
 
-def test_export_makes_another_precision_in_one_go(tmp_path: Path) -> None:
+def test_export_makes_another_precision_in_one_go(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copied(_: object, out: Path, *_rest: object, **_options: object) -> Bundle:
+        return Bundle.open(shutil.copytree(source, out))
+
+    monkeypatch.setattr("edge_ovss.export.export_bundle", copied)
     out = tmp_path / "b.ovss"
     extra = ["--precision", "fp16", "--calibration", PICTURES, "--topk", "2", "--out", str(out)]
     assert main([*EXPORT, *extra]) == 0

@@ -183,7 +183,7 @@ def _slots(args: argparse.Namespace) -> tuple[int, int, int] | None:
     read = args.slots == "auto" or args.template_rank or args.precision != "fp32"
     if args.calibration and not read:
         message = "--calibration is given, but nothing would read the pictures."
-        raise UsageError(message)
+        raise UsageError(message, hint="Add --precision int8, --precision fp16 or --slots auto.")
     if args.slots == "auto" and args.reject not in (None, "slots"):
         message = f"--slots auto is given with --reject {args.reject}."
         raise UsageError(message, hint="Slots go with --reject slots.")
