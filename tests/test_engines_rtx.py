@@ -141,3 +141,27 @@ def test_a_damaged_graph_is_refused_before_the_builder_sees_it(
     assert main(["build", str(bundle), *BUILD]) == 5
     assert "has been changed" in capsys.readouterr().err
     assert not (bundle / "engines").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["sed-base", "san-base"])
+def test_the_published_sizes_build_in_every_precision(
+    tmp_path: Path, capsys: Capture, model: str
+) -> None:
+    """Whole networks with random weights; a small picture changes their shapes, not their nodes."""
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    from edge_ovss.export import ExportOptions, export_bundle
+
+    size = (96, 128) if model == "sed-base" else None
+    plain = tmp_path / "fp32.ovss"
+    export_bundle("person, car, road", plain, ExportOptions(model, weights="random", size=size))
+    sizes = {"fp32": build(plain, capsys, "--compute-capability", "8.6,8.9,12.0")["plan"]["bytes"]}
+    for precision in ("fp16", "int8"):
+        bundle = tmp_path / f"{precision}.ovss"
+        arguments = ["calibrate", str(plain), "--precision", precision, "--out", str(bundle)]
+        assert main([*arguments, "--calibration", "synthetic://street?count=2"]) == 0
+        capsys.readouterr()
+        document = build(bundle, capsys, "--compute-capability", "8.6,8.9,12.0")
+        sizes[precision] = document["plan"]["bytes"]
+    assert sizes["int8"] < sizes["fp16"] < sizes["fp32"]
