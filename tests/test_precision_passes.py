@@ -14,6 +14,7 @@ onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
 from edge_ovss.calibration.blocks import find_candidates  # noqa: E402
+from edge_ovss.calibration.cpu_bias import widen_biases  # noqa: E402
 from edge_ovss.calibration.emulate import emulate_half  # noqa: E402
 from edge_ovss.calibration.graph_view import FLOAT, HALF, GraphView  # noqa: E402
 from edge_ovss.calibration.half import HalfReport, convert_to_half  # noqa: E402
@@ -345,6 +346,27 @@ def test_the_cpu_file_differs_and_answers_alike(
     answers = run(save(view, tmp_path / "q" / "model.onnx"))
     whole = run(tmp_path / "whole" / "model.onnx")
     assert np.linalg.norm(answers[1] - whole[1]) / np.linalg.norm(whole[1]) < 0.2
+
+
+def test_onnx_runtime_runs_the_cpu_file_in_integers(
+    quantised: Callable[[str], GraphView], tmp_path: Path
+) -> None:
+    used = {}
+    for name, widened in (("plain", False), ("widened", True)):
+        view = quantised("cpu")
+        if widened:
+            assert widen_biases(view, ["blocks.0.up/MatMul", "blocks.0.down/MatMul"]) == 1
+        options = ort.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / f"{name}.onnx")
+        options.log_severity_level = 3
+        path = save(view, tmp_path / name / "model.onnx")
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        graph = onnx.load(str(tmp_path / f"{name}.onnx"), load_external_data=False).graph
+        used[name] = [node.op_type for node in graph.node]
+    assert "Gemm" in used["plain"]
+    assert "Gemm" not in used["widened"]
+    integers = [names.count("MatMulIntegerToFloat") for names in used.values()]
+    assert integers[1] == integers[0] + 1
 
 
 def test_an_unknown_target_is_refused() -> None:

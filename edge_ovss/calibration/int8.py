@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_ovss.calibration.blocks import Candidates, find_candidates
 from edge_ovss.calibration.budget import BlockCost, Step, keep_within, measure_blocks
+from edge_ovss.calibration.cpu_bias import widen_biases
 from edge_ovss.calibration.graph_view import GraphView
 from edge_ovss.calibration.half import HalfReport, convert_to_half
 from edge_ovss.calibration.histograms import Range
@@ -115,6 +116,8 @@ class Quantiser:
         nodes = [name for block in blocks for name in self.candidates.blocks[block]]
         model = quantise(self.view.model, nodes, self.ranges, self.target)
         view = GraphView.of(model)
+        if self.target.name == "cpu":
+            widen_biases(view, nodes)
         return view, convert_to_half(view, self.largest) if base == "fp16" else None
 
     def choose(self, judge: Judge) -> Quantised:
