@@ -98,6 +98,8 @@ _NUMPY = {DataType.FLOAT: np.float32, DataType.INT32: np.int32, DataType.UINT8: 
 
 
 class _Layer:
+    num_outputs = 1
+
     def __init__(self, tensor: _Tensor) -> None:
         self.tensor = tensor
 

@@ -16,6 +16,8 @@ import pytest
 from edge_ovss.cli import build_parser, main
 from edge_ovss.errors import ArtifactError, OutputError, ParityError
 from edge_ovss.runtime.bundle import Bundle
+from edge_ovss.runtime.engines import build as build_module
+from edge_ovss.runtime.engines import machine
 from edge_ovss.runtime.engines.build import BuildOptions, build_engine
 from edge_ovss.runtime.engines.flavours import FLAVOURS
 from edge_ovss.runtime.engines.frames import FrameRange
@@ -66,6 +68,18 @@ def test_the_child_never_imports_torch_and_clears_tf32(
     assert plan["tf32"] is False
     assert plan["level"] == 2
     assert plan["limits"] == {"WORKSPACE": 64 << 20}
+
+
+def test_on_a_jetson_the_workspace_is_half_of_what_is_free(
+    trt: Pretended, make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "jetson", lambda: {"board": "Orin", "l4t": "36.4"})
+    monkeypatch.setattr(build_module, "free_memory_mib", lambda: 4000)
+    bundle = make_bundle()
+    engine = build(bundle).engine
+    assert json.loads(engine.plan.read_bytes())["limits"] == {"WORKSPACE": 2000 << 20}
+    monkeypatch.setattr(build_module, "free_memory_mib", lambda: 5000)
+    assert build(bundle).reused  # less memory is no other engine
 
 
 def test_a_second_build_finds_the_first(trt: Pretended, make_bundle: MakeBundle) -> None:

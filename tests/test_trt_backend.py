@@ -301,7 +301,7 @@ def test_a_jetson_gets_half_of_the_free_memory() -> None:
     from edge_ovss.runtime.engines.workspace import default_workspace_mib
 
     orin = machine.Gpu("Orin", "8.7", "L4T 36.4", jetson=True)
-    assert default_workspace_mib(orin, 6000) == 2816
+    assert default_workspace_mib(orin, 6000) == 3000
     assert default_workspace_mib(orin, 100) == 256
     assert default_workspace_mib(replace(orin, jetson=False), 6000) is None
     assert default_workspace_mib(None, 6000) is None

@@ -88,8 +88,7 @@ def build_engine(
     check_bundle(bundle, flavour, options)
     library = load_library(flavour)
     gpu = local_gpu()
-    flags = _with_workspace(options.flags, gpu, note)
-    key = make_key(bundle, flavour, library, options, flags, gpu)
+    key = make_key(bundle, flavour, library, options, gpu)
     place = make_folder(bundle.file(ENGINES)) / key.name
     if place.is_dir() and not options.overwrite:
         return Built(_existing(bundle, place, gpu, note), reused=True)
@@ -97,6 +96,7 @@ def build_engine(
     timings = place.parent / f"timing-{key.surroundings.library}.cache"
     with _Workshop(place) as folder:
         request = make_request(bundle, key, module, folder, options, timings)
+        request = replace(request, workspace_mib=_workspace(options.flags, gpu, note))
         note(f"building for {', '.join(key.surroundings.capabilities)}, frames {key.frames}")
         outcome = run_child(request, folder, note)
         record = _record(bundle, key, folder, outcome)
@@ -137,7 +137,6 @@ def make_key(
     flavour: Flavour,
     library: ModuleType,
     options: BuildOptions,
-    flags: Flags,
     gpu: Gpu | None,
 ) -> EngineKey:
     """Return the key of the engine that would be built.
@@ -153,7 +152,7 @@ def make_key(
         raise ArtifactError(message, hint=hint)
     version = library_version(library)
     here = surroundings_here(flavour, version=version, capabilities=capabilities, gpu=gpu)
-    return EngineKey(graph_hash(bundle), here, options.frames, flags)
+    return EngineKey(graph_hash(bundle), here, options.frames, options.flags)
 
 
 def make_request(
@@ -176,14 +175,14 @@ def make_request(
     )
 
 
-def _with_workspace(flags: Flags, gpu: Gpu | None, note: Note) -> Flags:
+def _workspace(flags: Flags, gpu: Gpu | None, note: Note) -> int | None:
+    """Return the limit in MiB; one chosen here is not in the key, for it changes by the hour."""
     if flags.workspace_mib is not None:
-        return flags
+        return flags.workspace_mib
     limit = default_workspace_mib(gpu, free_memory_mib())
-    if limit is None:
-        return flags
-    note(f"workspace limited to {limit} MiB, half of what is free (--workspace changes it)")
-    return Flags(flags.optimization_level, limit, flags.tf32)
+    if limit is not None:
+        note(f"workspace limited to {limit} MiB, half of what is free (--workspace changes it)")
+    return limit
 
 
 def _existing(bundle: Bundle, place: Path, gpu: Gpu | None, note: Note) -> Engine:

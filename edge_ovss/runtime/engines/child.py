@@ -207,7 +207,8 @@ def make_monitor(library: Any, reporter: Reporter) -> Any:  # noqa: ANN401
 def count_layers(network: Any) -> dict[str, int]:  # noqa: ANN401
     """Return the number of layers by the type of their first output, the most frequent first."""
     layers = (network.get_layer(index) for index in range(network.num_layers))
-    return dict(Counter(layer.get_output(0).dtype.name for layer in layers).most_common())
+    kinds = (layer.get_output(0).dtype.name for layer in layers if layer.num_outputs)
+    return dict(Counter(kinds).most_common())
 
 
 def _labels_type(network: Any) -> str:  # noqa: ANN401

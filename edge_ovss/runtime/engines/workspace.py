@@ -30,5 +30,4 @@ def default_workspace_mib(gpu: Gpu | None, free_mib: int | None) -> int | None:
     """
     if gpu is None or not gpu.jetson or free_mib is None:
         return None
-    # Rounded, so that two builds of one evening have the same key.
-    return max(_LEAST_MIB, free_mib // 2 // 256 * 256)
+    return max(_LEAST_MIB, free_mib // 2)
