@@ -18,6 +18,8 @@ from edge_ovss.export.subject import Subject
 # Float32 graphs: what the published reference answers are held to as well.
 MAX_SCORE_ERROR = 1e-3
 MIN_LABEL_AGREEMENT = 0.999
+# Where the best score is not above this, a label only records how floats underflow.
+COUNTED_SCORE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class FrameParity:
     Attributes:
         size: (height, width) of the frame.
         traced: Whether this is the frame that the graph was traced with.
+        counted: Share of pixels where some category scores at all; only their labels count.
         label_agreement: Share of pixels with the same label as the same graph in torch.
         score_error: Relative L2 of the scores, None where they are not an output.
         survivors_equal: Whether the same categories are alive and the counts are equal.
@@ -37,6 +40,7 @@ class FrameParity:
 
     size: tuple[int, int]
     traced: bool
+    counted: float
     label_agreement: float
     score_error: float | None
     survivors_equal: bool
@@ -81,7 +85,7 @@ def published_labels(
         topk: k of the rejection; None for no rejection.
 
     Returns:
-        int64 [H, W], output indices.
+        int64 [H, W], output indices; −1 where no category scores above `COUNTED_SCORE`.
     """
     with torch.inference_mode():
         scores = subject.family.published_scores(
@@ -91,8 +95,10 @@ def published_labels(
             size=subject.size,
             topk=topk,
         )
-        best = scores.argmax(0)
-    return torch.tensor(subject.vocabulary.output_map)[best].numpy()
+        top, best = scores.max(0)
+    labels = torch.tensor(subject.vocabulary.output_map)[best]
+    labels[top <= COUNTED_SCORE] = -1
+    return labels.numpy()
 
 
 def compare_frame(
@@ -104,21 +110,28 @@ def compare_frame(
     exact: bool = True,
 ) -> FrameParity:
     """Compare the outputs of a graph for one frame with those of torch."""
-    labels = answer["labels"]
+    labels = answer["labels"][0]
+    counted = np.ones(labels.shape, bool) if published is None else published >= 0
     error = None
     if "scores" in answer:
         error = relative_error(answer["scores"], expected["scores"])
     survivors = all(np.array_equal(answer[key], expected[key]) for key in ("alive", "counts"))
-    agreement = None if published is None else float((labels[0] == published).mean())
+    agreement = None if published is None else _agreement(labels, published, counted)
     return FrameParity(
-        size=(labels.shape[1], labels.shape[2]),
+        size=(labels.shape[0], labels.shape[1]),
         traced=traced,
-        label_agreement=float((labels == expected["labels"]).mean()),
+        counted=float(counted.mean()),
+        label_agreement=_agreement(labels, expected["labels"][0], counted),
         score_error=error,
         survivors_equal=survivors,
         published_agreement=agreement,
         exact=exact,
     )
+
+
+def _agreement(given: NDArray[Any], expected: NDArray[Any], counted: NDArray[np.bool_]) -> float:
+    """Share of the counted pixels with equal labels; 1 where none counts."""
+    return float((given == expected)[counted].mean()) if counted.any() else 1.0
 
 
 def relative_error(given: NDArray[Any], expected: NDArray[Any]) -> float:

@@ -28,6 +28,8 @@ class Family:
         prefix: What its published parameter names begin with.
         ignored: Beginnings of names (behind the prefix) that a checkpoint may hold in addition.
         embedded: File in `models/weights` by model, where this package carries weights.
+        tempered: Factor by parameter name, for random weights only: what keeps them lively
+            elsewhere saturates there.
         complete: From a model's name and a checkpoint's tensors to these and what a checkpoint
             may lack.
     """
@@ -39,6 +41,7 @@ class Family:
     prefix: str = ""
     ignored: tuple[str, ...] = ()
     embedded: Mapping[str, str] = field(default_factory=dict)
+    tempered: Mapping[str, float] = field(default_factory=dict)
     complete: Callable[[str, Mapping[str, Tensor]], dict[str, Tensor]] | None = None
 
 
@@ -57,6 +60,7 @@ FAMILIES: tuple[Family, ...] = (
         build=san.build_san,
         marks=("side_adapter_network.", "clip_rec_head."),
         ignored=san.IGNORED,
+        tempered={f"side_adapter_network.{part}": 0.05 for part in san.MASK_VECTORS},
         complete=add_text_tower,
     ),
 )

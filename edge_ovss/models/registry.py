@@ -74,6 +74,8 @@ def load_model(
 def _random(family: Family, name: str, seed: int) -> Model:
     model = family.build(name)
     fill_randomly(model, seed=seed)
+    for parameter, factor in family.tempered.items():
+        model.get_parameter(parameter).data.mul_(factor)
     model.origin = WeightsOrigin("random", seed=seed)
     return model
 

@@ -15,6 +15,9 @@ from edge_ovss.models.spec import Clip, ModelSpec, PictureSpec
 # Buffers and training state that published files hold beside the parameters.
 IGNORED = ("criterion.", "ov_classifier.attn_mask")
 
+# The layer that scales mask logits and attention bias alike.
+MASK_VECTORS = ("mask_decoder.query_mlp.layers.2.weight", "mask_decoder.query_mlp.layers.2.bias")
+
 # OpenAI CLIP's mean and standard deviation (R, G, B), here in 0…255.
 _MEAN = (255 * 0.48145466, 255 * 0.4578275, 255 * 0.40821073)
 _STD = (255 * 0.26862954, 255 * 0.26130258, 255 * 0.27577711)
