@@ -115,9 +115,10 @@ def check_plan(bundle: Bundle, engine: Engine) -> bytes:
     Raises:
         ArtifactError: It has been changed, cannot be read, or others may write it.
     """
-    command = build_command(
-        bundle, engine.record.key.surroundings.backend, frames=engine.frames, overwrite=True
-    )
+    bound = engine.record.key.surroundings
+    command = build_command(bundle, bound.backend, frames=engine.frames, overwrite=True)
+    if bound.device is None:  # it was built for GPUs that were named
+        command += f" --compute-capability {','.join(bound.capabilities)}"
     try:
         _check_owner(engine.folder)
         plan = engine.plan.read_bytes()
