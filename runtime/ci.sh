@@ -83,8 +83,8 @@ run_tests "$build/release"
 say "AddressSanitizer and UndefinedBehaviorSanitizer, and fuzzing for $seconds s each"
 light="-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DEDGE_OVSS_INSTALL=OFF"
 # shellcheck disable=SC2086 (several options)
-configure "$build/asan" $light -DEDGE_OVSS_SANITIZE=address,undefined -DEDGE_OVSS_FUZZ=ON \
-    -DEDGE_OVSS_FUZZ_SECONDS="$seconds"
+configure "$build/asan" $light -DEDGE_OVSS_BUILD_APPS=ON -DEDGE_OVSS_SANITIZE=address,undefined \
+    -DEDGE_OVSS_FUZZ=ON -DEDGE_OVSS_FUZZ_SECONDS="$seconds"
 make_all "$build/asan"
 run_tests "$build/asan" -j"$jobs"
 
