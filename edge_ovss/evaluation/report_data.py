@@ -159,5 +159,5 @@ def _pictures(document: Document, folder: Path, bundles: set[Any]) -> Iterator[P
         inside = all(path.resolve().is_relative_to(folder.resolve()) for path in files.values())
         if example.get("bundle") in bundles and inside and all(p.is_file() for p in files.values()):
             share = 100 * float(example["label_agreement"])
-            title = f"{example['name']}: {example['precision']} on {example['backend']}, "
+            title = f"{example['name']}: {example['bundle']} on {example['backend']}, "
             yield Picture(f"{title}{share:.3f} % of the labels equal", files)
