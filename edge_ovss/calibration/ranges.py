@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss._cache import cache_folder
 from edge_ovss.calibration.graph_view import GraphView
 from edge_ovss.calibration.histograms import (
     METHODS,
@@ -142,20 +142,11 @@ def float_tensors(view: GraphView) -> list[str]:
 
 
 def _cache_file(key: str | None, tensors: Sequence[str], method: RangeMethod) -> Path | None:
-    folder = _cache_folder()
+    folder = cache_folder()
     if folder is None or key is None:
         return None
     digest = hashlib.sha256(json.dumps([key, list(tensors), method.title]).encode())
     return folder / "ranges" / f"{digest.hexdigest()[:32]}.json"
-
-
-def _cache_folder() -> Path | None:
-    """Return the folder of this package's caches, or None where it is switched off."""
-    chosen = os.environ.get("EDGE_OVSS_CACHE")
-    if chosen is not None:
-        return Path(chosen).expanduser() if chosen else None
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "edge-ovss"
 
 
 def _read_cache(path: Path, tensors: Sequence[str]) -> dict[str, Range] | None:

@@ -44,6 +44,9 @@ NEEDS = (
         ("torch", "open_clip", "timm", "onnx", "onnxscript", "onnxruntime", "cv2"),
         "export",
     ),
+    Need("calibrate", ("onnx", "onnxruntime", "cv2"), "export"),
+    Need("eval, bench, data, report", ("cv2", "onnxruntime"), "onnxruntime"),
+    Need("parity", ("torch", "open_clip", "timm", "onnx", "onnxruntime", "cv2"), "export"),
 )
 
 

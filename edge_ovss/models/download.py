@@ -9,9 +9,9 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from edge_ovss._cache import cache_folder
 from edge_ovss._optional import require
 from edge_ovss.errors import CheckpointError
-from edge_ovss.models.text import cache_folder
 
 _TIMEOUT_S = 30.0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edge_ovss._cache import cache_folder
 from edge_ovss.errors import EdgeOvssError
 from edge_ovss.models._open_clip import import_open_clip
 from edge_ovss.models.spec import Clip, ModelSpec
@@ -150,15 +150,6 @@ def text_tower_digest(clip: Clip) -> str:
             digest.update(f"{name}{tuple(value.shape)}".encode())
             digest.update(np.ascontiguousarray(value.detach().float().cpu().numpy()).data)
     return digest.hexdigest()
-
-
-def cache_folder() -> Path | None:
-    """Folder of this package's caches, or None where `EDGE_OVSS_CACHE` is set to nothing."""
-    chosen = os.environ.get("EDGE_OVSS_CACHE")
-    if chosen is not None:
-        return Path(chosen).expanduser() if chosen else None
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "edge-ovss"
 
 
 def _cache_path(

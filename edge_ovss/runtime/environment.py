@@ -13,6 +13,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from edge_ovss._cache import cache_folder
+
 # Module by the distributions that may bring it.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
@@ -65,7 +67,7 @@ def machine_facts() -> dict[str, object]:
         "memory_mib": _memory_mib(),
         "gpus": nvidia_gpus(),
         "jetson": jetson(),
-        "cache": _cache(),
+        "cache": None if cache_folder() is None else str(cache_folder()),
     }
 
 
@@ -120,12 +122,3 @@ def _memory_mib() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     except (AttributeError, OSError, ValueError):
         return None
-
-
-def _cache() -> str | None:
-    """Return the folder of the text embeddings' cache, or None where it is switched off."""
-    chosen = os.environ.get("EDGE_OVSS_CACHE")
-    if chosen is not None:
-        return str(Path(chosen).expanduser()) if chosen else None
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return str(Path(base).expanduser() / "edge-ovss")
