@@ -8,12 +8,18 @@ INSTALL := -m pip install --quiet --constraint constraints.txt
 
 .PHONY: demo test lint types unit cpp clean
 
+# make demo PICTURE=street.jpg segments that picture (or folder) too.
+PICTURE ?=
+DEMO_BUNDLE := out/demo/sed-tiny-ade150.ovss
+
 demo: $(DEMO_ENV)/ready
 	rm -rf out/demo
-	$(DEMO_ENV)/bin/edge-ovss export --vocab ade150 --out out/demo/sed-tiny-ade150.ovss
-	$(DEMO_ENV)/bin/edge-ovss selftest out/demo/sed-tiny-ade150.ovss
-	$(DEMO_ENV)/bin/edge-ovss run out/demo/sed-tiny-ade150.ovss \
-		'synthetic://street?count=4' --out out/demo/pictures
+	$(DEMO_ENV)/bin/edge-ovss export --vocab ade150 --out $(DEMO_BUNDLE) \
+		--slots auto --calibration 'synthetic://street?count=12&seed=2000000'
+	$(DEMO_ENV)/bin/edge-ovss selftest $(DEMO_BUNDLE)
+	$(DEMO_ENV)/bin/edge-ovss run $(DEMO_BUNDLE) \
+		'synthetic://street?count=4&seed=1000000' --out out/demo/pictures
+	$(if $(PICTURE),$(DEMO_ENV)/bin/edge-ovss run $(DEMO_BUNDLE) '$(PICTURE)' --out out/demo/yours)
 
 test: lint types unit
 
