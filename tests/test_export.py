@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -293,6 +295,43 @@ def test_no_network_is_said_clearly(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         load_model("sed-base", checkpoint="https://localhost:9/sed_base.pth")
     assert "--weights random" in str(caught.value)
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_clip_towers_come_through_open_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the download: what open_clip returns goes into the towers, whole."""
+    from edge_ovss.models.sed import build, clip_weights
+
+    numbers = dataclasses.replace(build.VARIANTS["sed-tiny"], clip_pretrained="some_tag")
+    monkeypatch.setitem(build.VARIANTS, "sed-tiny", numbers)
+    other = load_model("sed-tiny", weights="random", seed=5).clip_model
+    stand_in = SimpleNamespace(create_model=lambda name, pretrained: other)
+    monkeypatch.setattr(clip_weights, "import_open_clip", lambda: stand_in)
+    model = load_model("sed-tiny", weights="clip", seed=0)
+    assert torch.equal(model.clip_model.text_projection, other.text_projection)
+    expected = load_model("sed-tiny", weights="random", seed=0).transformer.conv1.weight
+    assert torch.equal(model.transformer.conv1.weight, expected)
+    assert model.origin.file == "convnext_base_w_320/some_tag"
+
+
+def test_clip_without_a_network_or_a_clip_is_said_clearly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from edge_ovss.models.sed import build, clip_weights
+
+    with pytest.raises(UsageError, match="published CLIP"):
+        load_model("sed-tiny", weights="clip")
+    numbers = dataclasses.replace(build.VARIANTS["sed-tiny"], clip_pretrained="some_tag")
+    monkeypatch.setitem(build.VARIANTS, "sed-tiny", numbers)
+
+    def unreachable(name: str, pretrained: str) -> None:
+        message = "no route to host"
+        raise ConnectionError(message)
+
+    stand_in = SimpleNamespace(create_model=unreachable)
+    monkeypatch.setattr(clip_weights, "import_open_clip", lambda: stand_in)
+    with pytest.raises(CheckpointError, match="no route to host") as caught:
+        load_model("sed-tiny", weights="clip")
+    assert "--weights random" in str(caught.value)
 
 
 BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [

@@ -38,7 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="NAME", help=f"{', '.join(MODELS)} (default {EMBEDDED_MODEL})"
     )
     words.add_argument("--checkpoint", metavar="FILE|URL", help="published checkpoint of the model")
-    words.add_argument("--weights", choices=("random", "embedded"), help="instead of a checkpoint")
+    words.add_argument(
+        "--weights",
+        choices=("random", "embedded", "clip"),
+        help="instead of a checkpoint; clip downloads the towers, the decoder stays random",
+    )
     words.add_argument("--seed", type=int, default=0, help="of random weights (default 0)")
     words.add_argument(
         "--embeddings",

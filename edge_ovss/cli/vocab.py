@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     encode.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
     encode.add_argument("--model", required=True, metavar="NAME", help="whose text tower encodes")
     encode.add_argument("--checkpoint", metavar="PATH", help="weights of the model")
-    encode.add_argument("--weights", choices=["random"], help="seeded weights, for latency work")
+    encode.add_argument(
+        "--weights", choices=["random", "clip"], help="seeded, or CLIP's, downloaded"
+    )
     encode.add_argument("--seed", type=int, metavar="N", help="of --weights random (default 0)")
     encode.add_argument("--out", required=True, type=Path, metavar="FILE.npz", help="the pack")
 

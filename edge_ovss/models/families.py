@@ -11,6 +11,7 @@ from torch import Tensor
 from edge_ovss.models.san import build as san
 from edge_ovss.models.san.text_tower import add_text_tower
 from edge_ovss.models.sed import build as sed
+from edge_ovss.models.sed.clip_weights import fetch_clip
 
 # A torch.nn.Module with `spec`, `origin`, `encode_text` and `forward`; one class per family.
 Model: TypeAlias = Any
@@ -32,6 +33,8 @@ class Family:
             elsewhere saturates there.
         complete: From a model's name and a checkpoint's tensors to these and what a checkpoint
             may lack.
+        fetch_clip: From a model's name and the model to where its towers' CLIP weights, which it
+            downloads into it, came from; None where the family has no such route.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Family:
     embedded: Mapping[str, str] = field(default_factory=dict)
     tempered: Mapping[str, float] = field(default_factory=dict)
     complete: Callable[[str, Mapping[str, Tensor]], dict[str, Tensor]] | None = None
+    fetch_clip: Callable[[str, Model], str] | None = None
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -53,6 +57,7 @@ FAMILIES: tuple[Family, ...] = (
         marks=("decoder_corr_guidance_projection.", "decoder1.cnext."),
         prefix=sed.PREFIX,
         embedded={"sed-tiny": "sed_tiny.safetensors"},
+        fetch_clip=fetch_clip,
     ),
     Family(
         name="san",

@@ -46,8 +46,9 @@ def load_model(
     Args:
         name: One of `list_models()`.
         checkpoint: Path of a published checkpoint, an https address, or "hf://owner/name/file".
-        weights: "random" for seeded random weights, "embedded" for those of this package, None
-            for the checkpoint (or, without one, the embedded weights).
+        weights: "random" for seeded random weights, "embedded" for those of this package, "clip"
+            for downloaded CLIP towers under a random decoder, None for the checkpoint (or,
+            without one, the embedded weights).
         seed: Of random weights.
 
     Returns:
@@ -61,11 +62,13 @@ def load_model(
     if checkpoint is not None and weights is not None:
         message = "Both a checkpoint and other weights were asked for; expected one of them."
         raise UsageError(message, hint="Drop --weights or --checkpoint.")
-    if weights not in (None, "random", "embedded"):
-        message = f"Weights '{weights}' are unknown; expected 'random' or 'embedded'."
+    if weights not in (None, "random", "embedded", "clip"):
+        message = f"Weights '{weights}' are unknown; expected 'random', 'embedded' or 'clip'."
         raise UsageError(message, hint="A file is given with --checkpoint.")
     if weights == "random":
         return _random(family, name, seed)
+    if weights == "clip":
+        return _clip(family, name, seed)
     if checkpoint is not None:
         return _filled(family, name, fetch_checkpoint(checkpoint), source="checkpoint")
     return _embedded(family, name)
@@ -77,6 +80,16 @@ def _random(family: Family, name: str, seed: int) -> Model:
     for parameter, factor in family.tempered.items():
         model.get_parameter(parameter).data.mul_(factor)
     model.origin = WeightsOrigin("random", seed=seed)
+    return model
+
+
+def _clip(family: Family, name: str, seed: int) -> Model:
+    if family.fetch_clip is None:
+        message = f"Model '{name}' cannot be filled with CLIP weights alone."
+        raise UsageError(message, hint="Give --checkpoint FILE.")
+    model = _random(family, name, seed)
+    source = family.fetch_clip(name, model)
+    model.origin = WeightsOrigin("clip", file=source, seed=seed)
     return model
 
 

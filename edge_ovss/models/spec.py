@@ -58,7 +58,7 @@ class WeightsOrigin:
     """Where a model's weights came from; goes into the manifest.
 
     Attributes:
-        source: "checkpoint", "random" or "embedded".
+        source: "checkpoint", "random", "embedded" or "clip".
         file: Name of the file, without its folder.
         sha256: Of the file.
         seed: Of random weights.
