@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_ovss._checksums import sha256_of_file
 from edge_ovss.errors import ArtifactError, BundleError, OutputError
 from edge_ovss.runtime import Bundle, bundle_writer
 from edge_ovss.runtime.bundle import MANIFEST_LIMIT, read_manifest
 from edge_ovss.runtime.bundle_writer import BundleWriter
-from edge_ovss.runtime.checksums import sha256_of_file
 from edge_ovss.runtime.selftest import read_reference
 
 MakeBundle = Callable[..., Path]

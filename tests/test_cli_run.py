@@ -229,7 +229,7 @@ def test_selftest_passes_on_a_good_bundle(make_bundle: MakeBundle, capsys: Captu
 def test_selftest_fails_with_status_6(
     make_bundle: MakeBundle, capsys: Capture, name: str, field: str
 ) -> None:
-    from edge_ovss.runtime.checksums import sha256_of_file
+    from edge_ovss._checksums import sha256_of_file
 
     bundle = make_bundle()
     path = bundle / "reference" / f"{name}.npy"

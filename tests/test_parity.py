@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_ovss._checksums import sha256_of_file
 from edge_ovss.cli import main
 from edge_ovss.errors import CheckpointError, ParityError, UsageError
 from edge_ovss.evaluation.bisection import ANSWER, PREPARE, Bisection, bisect
@@ -21,7 +22,6 @@ from edge_ovss.evaluation.tensors import compare_layouts, compare_tensors
 from edge_ovss.evaluation.tolerances import TOLERANCES, tolerance_for
 from edge_ovss.evaluation.torch_side import TorchReference
 from edge_ovss.runtime import Bundle, Segmenter
-from edge_ovss.runtime.checksums import sha256_of_file
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch")

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ovss.errors import UsageError
+from edge_ovss.evaluation.confusion import count_confusion
+from edge_ovss.evaluation.metrics import score_confusion
 from edge_ovss.export.frozen_sed import FrozenSed
 
 # Labels that a rank chosen by "auto" keeps, on the pictures that it is chosen on.
@@ -190,9 +192,7 @@ def compare_labels(
     """Label agreement and mIoU of `given`, taking `full` as the truth, over all pictures."""
     a = np.concatenate([labels.ravel() for labels in full]).astype(np.int64)
     b = np.concatenate([labels.ravel() for labels in given]).astype(np.int64)
-    size = int(max(a.max(), b.max())) + 1
-    confusion = np.bincount(a * size + b, minlength=size * size).reshape(size, size)
-    hit = np.diag(confusion)
-    present = confusion.sum(1) > 0
-    union = confusion.sum(1) + confusion.sum(0) - hit
-    return float((a == b).mean()), float((hit[present] / union[present]).mean())
+    classes = int(max(a.max(), b.max())) + 1
+    matrix = count_confusion(a, b, classes=classes)
+    scores = score_confusion(matrix, [str(index) for index in range(classes)])
+    return float((a == b).mean()), scores.miou("d2-main")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -160,14 +159,3 @@ def _some(keys: Iterable[object]) -> str:
     listed = [str(key) for key in keys]
     more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return ", ".join(listed[:_SHOWN]) + more
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        if hasattr(hashlib, "file_digest"):
-            return str(hashlib.file_digest(stream, "sha256").hexdigest())
-        digest = hashlib.sha256()
-        while block := stream.read(1 << 20):
-            digest.update(block)
-        return digest.hexdigest()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from edge_ovss._checksums import sha256_of_file
 from edge_ovss.errors import CheckpointError, UsageError
-from edge_ovss.models.checkpoint import file_sha256, load_into, read_checkpoint
+from edge_ovss.models.checkpoint import load_into, read_checkpoint
 from edge_ovss.models.download import fetch_checkpoint
 from edge_ovss.models.families import FAMILIES, Family, Model
 from edge_ovss.models.random_weights import fill_randomly
@@ -118,5 +119,5 @@ def _filled(family: Family, name: str, path: Path, *, source: str) -> Model:
         prefix=family.prefix,
         ignored=family.ignored,
     )
-    model.origin = WeightsOrigin(source, file=path.name, sha256=file_sha256(path))
+    model.origin = WeightsOrigin(source, file=path.name, sha256=sha256_of_file(path))
     return model

@@ -11,8 +11,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from edge_ovss._checksums import sha256_of_file
 from edge_ovss.errors import BundleError, VocabularyError
-from edge_ovss.runtime.checksums import sha256_of_file
 from edge_ovss.runtime.graph_file import GraphFile, read_graph_file
 from edge_ovss.runtime.manifest import Manifest
 from edge_ovss.vocabulary import Vocabulary

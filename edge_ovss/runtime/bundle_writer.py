@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
+from edge_ovss._checksums import sha256_of_file
 from edge_ovss.errors import OutputError
 from edge_ovss.runtime.bundle import MANIFEST, UNLISTED_FOLDERS, resolve_inside
-from edge_ovss.runtime.checksums import sha256_of_file
 from edge_ovss.runtime.writing import make_folder, output_error, write_json
 
 

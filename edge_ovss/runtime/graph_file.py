@@ -124,15 +124,15 @@ def _fields(data: Piece) -> Iterator[tuple[int, int | Piece]]:
     """Yield (field number, value) of one message; a value is an int or the bytes of the field."""
     at, end = 0, len(data)
     while at < end:
-        key, at = _varint(data, at)
+        key, at = read_varint(data, at)
         number, wire = key >> 3, key & 7
         if wire == _VARINT:
-            value, at = _varint(data, at)
+            value, at = read_varint(data, at)
             yield number, value
             continue
         size = {_FIXED64: 8, _FIXED32: 4}.get(wire)
         if wire == _BYTES:
-            size, at = _varint(data, at)
+            size, at = read_varint(data, at)
         if size is None or at + size > end:
             message = f"field {number} at byte {at} does not fit"
             raise ValueError(message)
@@ -140,7 +140,12 @@ def _fields(data: Piece) -> Iterator[tuple[int, int | Piece]]:
         at += size
 
 
-def _varint(data: Piece, at: int) -> tuple[int, int]:
+def read_varint(data: Piece | bytearray, at: int) -> tuple[int, int]:
+    """Return the protobuf number that begins at byte `at`, and where the next byte is.
+
+    Raises:
+        ValueError: It has no end.
+    """
     value = 0
     for shift in range(0, 70, 7):
         byte = data[at]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edge_ovss.models._open_clip import import_open_clip
@@ -96,16 +96,7 @@ VARIANTS: dict[str, SanNumbers] = {
         clip="ViT-L-14-336",
         clip_scale=0.7,
         extractor_blocks=18,
-        side=SideNumbers(
-            width=240,
-            depth=8,
-            heads=6,
-            patch=16,
-            grid=40,
-            queries=100,
-            hidden=256,
-            fusion={0: 0, 1: 6, 2: 12, 3: 18},
-        ),
+        side=replace(_SIDE, fusion={0: 0, 1: 6, 2: 12, 3: 18}),
     ),
     "san-tiny": SanNumbers(
         clip="ViT-B-16",

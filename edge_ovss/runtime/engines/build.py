@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
+from edge_ovss._checksums import sha256_of_file
 from edge_ovss.errors import ArtifactError, ParityError, UsageError
 from edge_ovss.runtime.bundle import Bundle
-from edge_ovss.runtime.checksums import sha256_of_file
 from edge_ovss.runtime.engines.cache import ENGINES, Engine, check_plan
 from edge_ovss.runtime.engines.flavours import (
     Flavour,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_ovss.errors import ArtifactError
+from edge_ovss.runtime.graph_file import read_varint
 
 UINT16, INT32 = 4, 6
 
@@ -82,12 +83,12 @@ def _fields(data: bytearray, start: int, end: int) -> Iterator[Field]:
     """Yield (field number, wire type, first byte, byte after the last) of one message."""
     at = start
     while at < end:
-        key, at = _varint(data, at)
+        key, at = read_varint(data, at)
         wire, first = key & 7, at
         if wire == _VARINT:
-            _, at = _varint(data, at)
+            _, at = read_varint(data, at)
         elif wire == _BYTES:
-            size, first = _varint(data, at)
+            size, first = read_varint(data, at)
             at = first + size
         elif wire in (_FIXED64, _FIXED32):
             at += 8 if wire == _FIXED64 else 4
@@ -98,15 +99,3 @@ def _fields(data: bytearray, start: int, end: int) -> Iterator[Field]:
             message = f"a field at byte {first} does not fit"
             raise ValueError(message)
         yield key >> 3, wire, first, at
-
-
-def _varint(data: bytearray, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    message = f"a number before byte {at} has no end"
-    raise ValueError(message)
