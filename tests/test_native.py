@@ -217,31 +217,69 @@ def test_backend_gives_what_the_python_backend_gives(
     expected.close()
 
 
-@pytest.fixture(scope="session", params=["slots", "dynamic"])
-def real_bundle(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
-    """sed-tiny; random weights make label maps of many small regions."""
+CALIBRATION = "synthetic://street?count=4&seed=2000000&size=96x128"
+
+
+@pytest.fixture(scope="session")
+def float_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """sed-tiny by rejection; random weights make label maps of many small regions."""
     pytest.importorskip("torch")
     from edge_ovss.export import ExportOptions, Rejection, export_bundle
 
-    yield export_bundle(
-        "camvid",
-        tmp_path_factory.mktemp("real") / "tiny.ovss",
-        options=ExportOptions(weights="random", size=(96, 128), rejection=Rejection(request.param)),
-    ).path
+    folder = tmp_path_factory.mktemp("real")
+
+    def make(rejection: str) -> Path:
+        out = folder / f"{rejection}.ovss"
+        if not out.exists():
+            made = Rejection(rejection)
+            export_bundle(
+                "camvid",
+                out,
+                options=ExportOptions(weights="random", size=(96, 128), rejection=made),
+            )
+        return out
+
+    return make
+
+
+# INT8 for TensorRT is Q/DQ around half products, for a CPU it is uint8 around float ones.
+@pytest.fixture(scope="session", params=["slots", "dynamic", "int8-tensorrt", "int8-cpu"])
+def real_bundle(
+    request: pytest.FixtureRequest, float_bundle: Callable[[str], Path]
+) -> Iterator[Path]:
+    """sed-tiny in FP32 with either rejection, and in INT8 for either target."""
+    precision, _, target = request.param.partition("-")
+    if precision != "int8":
+        yield float_bundle(request.param)
+        return
+    from edge_ovss.calibration import CalibrateOptions, calibrate_bundle
+
+    source = float_bundle("slots")
+    out = source.with_name(f"{request.param}.ovss")
+    options = CalibrateOptions(precision=precision, calibration=CALIBRATION, target=target)
+    yield calibrate_bundle(source, out, options).bundle.path
 
 
 @pytest.mark.slow
 def test_labels_of_a_real_network_are_equal_to_the_byte_on_30_frames(
     library: NativeLibrary, real_bundle: Path
 ) -> None:
+    """Each frame as RGB through the backend, and in one of the formats through the C interface."""
     expected = Segmenter.open(real_bundle, backend="onnxruntime", threads=2)
     given = opened(real_bundle, library)
+    session = library.open(real_bundle, Options(threads=2))
+    seen: set[int] = set()
     for number in range(30):
-        height, width = SIZES[number % len(SIZES)]
-        frame = render_street(number, height + number, width + 2 * number).image
-        assert_same(given.segment(frame), expected.segment(frame))
+        height, width = (side + number for side in SIZES[number % len(SIZES)])
+        name = native.FORMATS[number % len(native.FORMATS)]
+        rows, rgb = encode(render_street(number, height, width).image, name, gap=number)
+        answer = expected.segment(rgb)
+        assert_same(given.segment(rgb), answer)
+        labels = run_native(library, session, as_frame(rows, name, (height, width)))
+        assert labels.tobytes() == answer.labels.tobytes(), (name, height, width)
+        seen.update(np.unique(labels).tolist())
+    assert len(seen) > 2  # not one category everywhere: that would be equal anyhow
+    library.close(session)
     given.close()
     expected.close()
 
@@ -336,19 +374,20 @@ def test_engines_are_bound_to_the_same_graph_hash() -> None:
 
 @pytest.mark.slow
 def test_an_engine_that_the_verb_built_is_accepted_or_refused_by_its_key(
-    library: NativeLibrary, real_bundle: Path
+    float_bundle: Callable[[str], Path], library: NativeLibrary
 ) -> None:
     pytest.importorskip("tensorrt_rtx_bindings")
     program = Path(library.path).parent / "tests" / "engine_cache_test"
-    if not program.is_file() or "dynamic" in str(Bundle.open(real_bundle).manifest.rejection):
-        pytest.skip("the C++ tests are not built, or the graph is one that no engine is built of")
-    command = ["build", str(real_bundle), "--backend", "tensorrt-rtx", "--size", "96x128"]
+    if not program.is_file():
+        pytest.skip("the C++ tests are not built")
+    bundle = float_bundle("slots")
+    command = ["build", str(bundle), "--backend", "tensorrt-rtx", "--size", "96x128"]
     assert main(command) == 0
-    engine = next((real_bundle / "engines").glob("tensorrt-rtx-*"))
+    engine = next((bundle / "engines").glob("tensorrt-rtx-*"))
     version = json.loads((engine / "build.json").read_text())["key"]["library"]
 
     def run(*key: str) -> subprocess.CompletedProcess[str]:
-        words = [str(program), str(real_bundle), "tensorrt-rtx", *key]
+        words = [str(program), str(bundle), "tensorrt-rtx", *key]
         return subprocess.run(words, capture_output=True, text=True, check=False)
 
     assert run(version, "8.9").stdout.strip() == engine.name
