@@ -471,3 +471,25 @@ def test_a_missing_library_is_said_with_the_command_that_builds_it(
 def test_auto_does_not_choose_native(make_bundle: MakeBundle) -> None:
     with Segmenter.open(make_bundle()) as segmenter:
         assert segmenter.backend != "native"
+
+
+def test_doctor_calls_native_usable_where_its_library_loads(
+    library: NativeLibrary, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(native.ENVIRONMENT, library.path)
+    assert main(["doctor", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["backends"]["native"] is True
+    assert document["native_advice"] is None
+
+
+def test_doctor_calls_native_unusable_without_its_library(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(native.ENVIRONMENT, str(tmp_path / "none.so"))
+    assert main(["doctor", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["backends"]["native"] is False
+    assert "runtime/README.md" in document["native_advice"]
+    assert main(["doctor"]) == 0
+    assert re.search(r"native +not usable\n +There is no library", capsys.readouterr().out)

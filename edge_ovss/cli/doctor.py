@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the facts."""
     from edge_ovss.runtime.backends import REGISTRY
+    from edge_ovss.runtime.backends.native import why_not_loaded
     from edge_ovss.runtime.engines.survey import survey
     from edge_ovss.runtime.environment import (
         machine_facts,
@@ -72,6 +73,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     backends = {name: entry.usable for name, entry in REGISTRY.items()}
     # Being installed is not enough here: the package must have been built with CUDA.
     backends["onnxruntime-cuda"] = "CUDAExecutionProvider" in providers
+    # It needs no Python module, but a library that is built on its own.
+    native_advice = why_not_loaded()
+    backends["native"] = native_advice is None
     engines = survey()
     for name, facts in engines.flavours.items():
         backends[name] = facts.runs
@@ -81,13 +85,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "packages": packages,
         "onnxruntime_providers": providers,
         "backends": backends,
+        "native_advice": native_advice,
         "engines": engines.to_json(),
         "verbs": [asdict(verb) for verb in verbs],
     }
     parts = [
         _machine(machine),
         _packages(packages, providers),
-        _backends(backends),
+        _backends(backends, native_advice),
         _engines(engines),
         _verbs(verbs),
     ]
@@ -123,8 +128,9 @@ def _packages(packages: Mapping[str, str | None], providers: list[str]) -> str:
     return "Packages\n" + "\n".join(lines)
 
 
-def _backends(backends: Mapping[str, bool]) -> str:
+def _backends(backends: Mapping[str, bool], native_advice: str | None) -> str:
     lines = [f"  {name:<22} {'usable' if ok else 'not usable'}" for name, ok in backends.items()]
+    lines += [f"  {'':<22} {native_advice}"] if native_advice else []
     return "Backends\n" + "\n".join(lines)
 
 

@@ -288,6 +288,15 @@ def _result(arrays: dict[str, NDArray[Any]]) -> NativeResult:
     return result
 
 
+def why_not_loaded() -> str | None:
+    """Load the library as the backend does; return what is in the way and what to do, or None."""
+    try:
+        NativeLibrary()
+    except MissingDependencyError as err:
+        return f"{err.message} {err.hint}"
+    return None
+
+
 def _find(path: str | os.PathLike[str] | None) -> str:
     chosen = path or os.environ.get(ENVIRONMENT)
     if chosen:
