@@ -7,6 +7,13 @@
 #
 # TensorRT_IS_RTX says which of the two it is.
 find_package(CUDAToolkit REQUIRED)
+# A folder that is given is taken as it is: a toolchain file would look for it in its sysroot only.
+if(TensorRT_ROOT)
+  find_path(TensorRT_INCLUDE_DIR NvInferRuntime.h PATHS ${TensorRT_ROOT}
+    PATH_SUFFIXES include NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH)
+  find_library(TensorRT_LIBRARY NAMES nvinfer tensorrt_rtx PATHS ${TensorRT_ROOT}
+    PATH_SUFFIXES lib NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH)
+endif()
 find_path(TensorRT_INCLUDE_DIR NvInferRuntime.h PATH_SUFFIXES include)
 find_library(TensorRT_LIBRARY NAMES nvinfer tensorrt_rtx PATH_SUFFIXES lib lib64)
 

@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# subproject.sh TREE ONNXRUNTIME BUNDLE: take the source tree in by add_subdirectory, link the static
+# library (EDGE_OVSS_SHARED=OFF), and use it; no shared library of ours may be needed.
+set -eu
+tree=$1 onnxruntime=$2 bundle=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cmake -S "$tree/tests/subproject" -B "$work" -DEDGE_OVSS_SOURCE="$tree" -DCMAKE_BUILD_TYPE=Release \
+    -DONNXRuntime_ROOT="$onnxruntime" -DEDGE_OVSS_WERROR=ON >"$work/log" || { cat "$work/log"; exit 1; }
+cmake --build "$work" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+test ! -e "$work/edge_ovss/apps" # programs and tests are for the top level
+for program in static_c static_cpp; do
+    "$work/$program" "$bundle"
+    if ldd "$work/$program" | grep -q libedge_ovss; then
+        echo "$program needs the shared library"
+        exit 1
+    fi
+done

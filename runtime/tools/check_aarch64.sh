@@ -1,0 +1,113 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Cross-compile the runtime for aarch64 (Jetson), run its tests in an emulator, and compare labels
+# with those of a native build.
+#
+#   tools/check_aarch64.sh [FOLDER [BUNDLE PICTURE...]]     FOLDER is build/aarch64 by default
+#
+# Needs Debian, the package g++-aarch64-linux-gnu, pip in $PYTHON (default python3), and for the
+# comparison a build of runtime/ci.sh. What it downloads goes into FOLDER; nothing is installed:
+# Debian's arm64 packages make the root file system that a Jetson would give, ONNX Runtime's library
+# comes from its aarch64 wheel, and the emulator from suite trixie (ONNX Runtime crashes in version
+# 7.2 of bookworm, before main(), while it reads the host's /proc/cpuinfo).
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+folder=${1:-$root/../build/aarch64}
+[ $# = 0 ] || shift
+bundle=${1:-}
+[ $# = 0 ] || shift
+python=${PYTHON:-python3}
+native=$root/../build/runtime
+packages="libc6 libc6-dev linux-libc-dev libcrypt1 libcrypt-dev libgcc-s1 libstdc++6 libssl3
+    libssl-dev libpng16-16 libpng-dev libjpeg62-turbo libjpeg62-turbo-dev libjpeg-dev zlib1g
+    zlib1g-dev nlohmann-json3-dev"
+
+say() { printf '%s\n' "check_aarch64: $*" >&2; }
+
+mirror() {
+    for list in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
+        [ -f "$list" ] || continue
+        found=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\).*/\2/p' \
+            "$list" | head -n 1)
+        [ -z "$found" ] || { printf '%s' "$found"; return; }
+    done
+}
+
+# fetch SUITE ARCHITECTURE TARGET PACKAGE...: unpack packages into TARGET, with lists of its own.
+fetch() {
+    suite=$1 architecture=$2 target=$3
+    shift 3
+    [ ! -f "$target/ready" ] || return 0
+    lists=$folder/apt-$suite-$architecture
+    mkdir -p "$lists/lists/partial" "$lists/cache/archives/partial" "$lists/parts" "$lists/debs"
+    : >"$lists/status"
+    keys=/usr/share/keyrings/debian-archive-keyring.gpg
+    printf 'deb [signed-by=%s] %s %s main\n' "$keys" "$(mirror)" "$suite" >"$lists/parts/it.list"
+    (
+        cd "$lists/debs"
+        settings="-o APT::Architecture=$architecture -o APT::Architectures::=$architecture
+            -o Dir::State::Lists=$lists/lists -o Dir::Cache=$lists/cache
+            -o Dir::State::status=$lists/status -o Dir::Etc::SourceList=/dev/null
+            -o Dir::Etc::SourceParts=$lists/parts -o APT::Sandbox::User=$(id -un)
+            -o Acquire::Languages=none"
+        # shellcheck disable=SC2086 (several options)
+        apt-get $settings -qq update && apt-get $settings -qq download "$@"
+    )
+    for package in "$lists"/debs/*.deb; do
+        dpkg -x "$package" "$target"
+    done
+    rm -rf "$lists"
+    : >"$target/ready"
+}
+
+fetch_onnxruntime() {
+    [ ! -f "$folder/onnxruntime/lib/libonnxruntime.so" ] || return 0
+    "$root/tools/fetch_onnxruntime.sh" "$folder/onnxruntime"  # for its headers
+    version=$("$python" -c 'import importlib.metadata as m; print(m.version("onnxruntime"))')
+    "$python" -m pip download --quiet --no-deps --only-binary=:all: --dest "$folder/wheel" \
+        --platform manylinux_2_28_aarch64 "onnxruntime==$version"
+    rm -f "$folder"/onnxruntime/lib/*
+    "$python" -m zipfile -e "$folder"/wheel/onnxruntime-*.whl "$folder/wheel"
+    cp "$folder"/wheel/onnxruntime/capi/libonnxruntime.so.* "$folder/onnxruntime/lib/"
+    rm -rf "$folder/wheel"
+    (cd "$folder/onnxruntime/lib" && ln -s libonnxruntime.so.* libonnxruntime.so &&
+        ln -s libonnxruntime.so libonnxruntime.so.1)
+}
+
+emulated() { "$folder/qemu/usr/bin/qemu-aarch64" -L "$folder/root" "$@"; }
+
+# same PICTURE: the label maps of both processors are equal to the byte.
+same() {
+    emulated "$folder/build/apps/ovss-segment" "$bundle" "$1" --labels "$folder/there.png" >/dev/null
+    "$native/release/apps/ovss-segment" "$bundle" "$1" --labels "$folder/here.png" >/dev/null
+    cmp "$folder/there.png" "$folder/here.png"
+    say "the same labels on both processors: $1"
+}
+
+command -v aarch64-linux-gnu-g++ >/dev/null || { say "needs g++-aarch64-linux-gnu"; exit 3; }
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+suite=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
+# shellcheck disable=SC2086 (several packages)
+fetch "$suite" arm64 "$folder/root" $packages
+fetch trixie "$(dpkg --print-architecture)" "$folder/qemu" qemu-user
+fetch_onnxruntime
+
+cmake -S "$root" -B "$folder/build" -DCMAKE_TOOLCHAIN_FILE="$root/cmake/jetson-aarch64.cmake" \
+    -DCMAKE_SYSROOT="$folder/root" -DONNXRuntime_ROOT="$folder/onnxruntime" -DEDGE_OVSS_WERROR=ON
+cmake --build "$folder/build" -j"$(nproc)"
+
+data=$root/tests/data
+# memory_test is left out: what it would measure is the emulator.
+for each in c_abi wrapper_test bundle_test engine_cache_test threads_test pixels_test; do
+    emulated "$folder/build/tests/$each" "$data"
+done
+emulated "$folder/build/tests/allocations_test" "$data" "$folder/onnxruntime/lib/libonnxruntime.so"
+if [ -n "$bundle" ]; then
+    emulated "$folder/build/apps/ovss-segment" "$bundle" --selftest
+    for picture in "$@"; do
+        same "$picture"
+    done
+fi
+say "all passed; the programs for aarch64 are in $folder/build/apps"
