@@ -35,6 +35,7 @@ constexpr const char* kHelp =
     "  --fps N          pace written into the file (default 30)\n"
     "  --alpha A        weight of the colours, 0 to 1 (default 0.55)\n"
     "  --limit N        end after N frames were segmented\n"
+    "  --all            of a file: segment every frame, however long it takes; drop none\n"
     "  --backend NAME   default auto\n"
     "  --threads N      CPU threads (default: all)\n"
     "\n"
@@ -44,12 +45,20 @@ std::atomic<bool> stopped{false};
 
 void stop(int) { stopped = true; }
 
-// Room for one frame: what is not taken in time is replaced.
+// Room for one frame: what is not taken in time is replaced, or waited for if all are wanted.
 class Mailbox {
 public:
+    explicit Mailbox(bool keep_all) : keep_all_(keep_all) {}
+
     // Give a frame; its memory is exchanged for that of an older one.
     void put(apps::Captured& captured) {
-        const std::lock_guard<std::mutex> lock(mutex_);
+        std::unique_lock<std::mutex> lock(mutex_);
+        while (keep_all_ && full_ && !closed_) {
+            taken_.wait(lock);
+        }
+        if (closed_) {
+            return;
+        }
         dropped_ += full_ ? 1 : 0;
         std::swap(slot_, captured);
         full_ = true;
@@ -63,6 +72,13 @@ public:
         changed_.notify_one();
     }
 
+    // Nobody takes any more; who waits in `put` goes on.
+    void close() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        closed_ = true;
+        taken_.notify_one();
+    }
+
     // Wait for a frame; false at the end. Throws what the source threw.
     bool take(apps::Captured& captured) {
         std::unique_lock<std::mutex> lock(mutex_);
@@ -72,6 +88,7 @@ public:
         if (full_ && !stopped) {
             std::swap(slot_, captured);
             full_ = false;
+            taken_.notify_one();
             return true;
         }
         if (failure_ && !stopped) {
@@ -88,6 +105,9 @@ public:
 private:
     std::mutex mutex_;
     std::condition_variable changed_;
+    std::condition_variable taken_;
+    const bool keep_all_;
+    bool closed_ = false;
     apps::Captured slot_;
     bool full_ = false;
     bool ended_ = false;
@@ -99,10 +119,11 @@ private:
 class Reader {
 public:
     Reader(apps::Source& source, Mailbox& mailbox)
-        : thread_([this, &source, &mailbox] { read(source, mailbox); }) {}
+        : mailbox_(mailbox), thread_([this, &source, &mailbox] { read(source, mailbox); }) {}
 
     ~Reader() {
         ending_ = true;
+        mailbox_.close();
         thread_.join();
     }
 
@@ -122,6 +143,7 @@ private:
         }
     }
 
+    Mailbox& mailbox_;
     std::atomic<bool> ending_{false};
     std::thread thread_;  // last: it uses the others
 };
@@ -142,12 +164,14 @@ public:
         if (arguments.has("--out")) {
             file_.emplace(arguments.value("--out", ""), arguments.number("--fps", 30, 1, 1000));
         }
-#ifndef EDGE_OVSS_HAVE_OPENCV
         if (window_) {
+#ifdef EDGE_OVSS_HAVE_OPENCV
+            apps::open_window();
+#else
             throw apps::usage("--window needs a build with EDGE_OVSS_WITH_OPENCV; or pipe "
                               "--out - into a player: | mpv -");
-        }
 #endif
+        }
     }
 
     // Returns false when the user closes the window.
@@ -202,7 +226,7 @@ int run(int argc, char** argv) {
     const apps::Arguments arguments(
         argc, argv,
         {"--size", "--out", "--fps", "--alpha", "--limit", "--backend", "--threads"},
-        {"--window", "--help"});
+        {"--window", "--all", "--help"});
     if (arguments.has("--help")) {
         std::fputs(kHelp, stdout);
         return 0;
@@ -220,11 +244,11 @@ int run(int argc, char** argv) {
 
     edge_ovss::Segmenter segmenter(words[0], apps::session_options(arguments));
     Screen screen(arguments, segmenter);
-    const auto source = apps::open_source(words[1], height, width);
+    const auto source = apps::open_source(words[1], height, width, !arguments.has("--all"));
     std::signal(SIGINT, stop);
     std::signal(SIGTERM, stop);
 
-    Mailbox mailbox;
+    Mailbox mailbox(arguments.has("--all"));
     Totals totals;
     apps::Captured captured;
     edge_ovss::Result result;

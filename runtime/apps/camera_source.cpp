@@ -200,8 +200,8 @@ private:
 // Frames without gaps, one after the other in a file, at the pace of a camera.
 class RawSource final : public Source {
 public:
-    explicit RawSource(const std::string& words)
-        : path_(words.substr(4, words.find('?') - 4)), file_(nullptr, std::fclose) {
+    RawSource(const std::string& words, bool paced)
+        : path_(words.substr(4, words.find('?') - 4)), file_(nullptr, std::fclose), paced_(paced) {
         const auto mark = words.find('?');
         std::string rest = mark == std::string::npos ? "" : words.substr(mark + 1);
         while (!rest.empty()) {
@@ -222,7 +222,9 @@ public:
         captured.width = width_;
         captured.stride = 0;
         captured.bytes.resize(edge_ovss_frame_bytes(format_, height_, width_));
-        std::this_thread::sleep_until(next_);
+        if (paced_) {
+            std::this_thread::sleep_until(next_);
+        }
         next_ += std::chrono::microseconds(1000000 / fps_);
         captured.time = std::chrono::steady_clock::now();
         const auto count =
@@ -259,20 +261,24 @@ private:
     int height_ = 480;
     int width_ = 640;
     int fps_ = 30;
+    bool paced_;
     std::chrono::steady_clock::time_point next_;
 };
 
 }  // namespace
 
-std::unique_ptr<Source> open_source(const std::string& words, int height, int width) {
+std::unique_ptr<Source> open_source(const std::string& words, int height, int width, bool paced) {
     if (words.compare(0, 4, "raw:") == 0) {
-        return std::make_unique<RawSource>(words);
+        return std::make_unique<RawSource>(words, paced);
     }
     if (words.compare(0, 10, "/dev/video") == 0) {
+        if (!paced) {
+            throw usage("--all is for files: a camera does not wait.");
+        }
         return std::make_unique<V4l2Source>(words, height, width);
     }
 #ifdef EDGE_OVSS_HAVE_OPENCV
-    return open_opencv(words);
+    return open_opencv(words, paced);
 #else
     throw usage("The source '" + words + "' is not known; expected /dev/videoN or raw:FILE "
                 "(others need a build with EDGE_OVSS_WITH_OPENCV).");

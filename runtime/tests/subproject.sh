@@ -6,9 +6,9 @@ set -eu
 tree=$1 onnxruntime=$2 bundle=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cmake -S "$tree/tests/subproject" -B "$work" -DEDGE_OVSS_SOURCE="$tree" -DCMAKE_BUILD_TYPE=Release \
+cmake -S "$tree/tests/subproject" -B "$work" -DEDGE_OVSS_SOURCE="$tree" -DCMAKE_BUILD_TYPE=Debug \
     -DONNXRuntime_ROOT="$onnxruntime" -DEDGE_OVSS_WERROR=ON >"$work/log" || { cat "$work/log"; exit 1; }
-cmake --build "$work" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+cmake --build "$work" --parallel "$(nproc)" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 test ! -e "$work/edge_ovss/apps" # programs and tests are for the top level
 for program in static_c static_cpp; do
     "$work/$program" "$bundle"
