@@ -44,6 +44,7 @@ from edge_ovss.evaluation.dataset import Dataset
 from edge_ovss.evaluation.sources import open_dataset
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.bundle_writer import BundleWriter
+from edge_ovss.runtime.graph_contract import require_contract
 from edge_ovss.runtime.selftest import read_reference
 
 _JUDGED = 50
@@ -145,6 +146,7 @@ def _require_float32(bundle: Bundle) -> None:
     if precision != "fp32":
         message = f"Bundle '{bundle.path.name}' is in {precision}; expected a float32 bundle."
         raise ArtifactError(message, hint="Export it again without --precision.")
+    require_contract(bundle)
 
 
 def _prepare(

@@ -28,6 +28,7 @@ from edge_ovss.runtime.engines.record import PLAN, BuildRecord, Proof, read_reco
 from edge_ovss.runtime.engines.request import BuildRequest, Outcome
 from edge_ovss.runtime.engines.supervisor import run_child
 from edge_ovss.runtime.engines.workspace import default_workspace_mib, free_memory_mib
+from edge_ovss.runtime.graph_contract import require_contract
 from edge_ovss.runtime.writing import make_folder, output_error
 
 Note = Callable[[str], None]
@@ -115,8 +116,10 @@ def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> Non
 
     Raises:
         UsageError: A timing cache is asked for where there is none.
-        ArtifactError: The graph has parts whose size depends on the picture, or is INT8 for CPUs.
+        ArtifactError: The graph is not ours, has parts whose size depends on the picture, or is
+            INT8 for CPUs.
     """
+    require_contract(bundle)
     precision = bundle.manifest.document.get("precision")
     if isinstance(precision, dict) and precision.get("target") == "cpu":
         message = f"The bundle is {bundle.manifest.precision} in the way of CPUs; engines cannot."
