@@ -2,7 +2,8 @@
 
 A plan is JSON that names the graph; running it runs ONNX Runtime on what lies in the fake GPU's
 memory. It is imported by name, in the tests' process and in the child that builds. The environment
-variable FAKE_TRT makes it misbehave: parse, build, memory, kill, crash, wrong.
+variable FAKE_TRT makes it misbehave: parse, build, memory, kill, crash, wrong,
+rounded (two labels and the counts are others), coarse (fifteen labels).
 """
 
 from __future__ import annotations
@@ -326,6 +327,11 @@ class ExecutionContext:
         found = dict(zip(names, session.run(names, {"frame": frame}), strict=True))
         if _fault("wrong"):
             found["labels"] = found["labels"] * 0
+        for fault, count in (("rounded", 2), ("coarse", 15)):
+            if _fault(fault):
+                labels, outputs = found["labels"].reshape(-1), found["labels"].max() + 1
+                labels[:count] = (labels[:count] + 1) % outputs
+                found["counts"] = found["counts"] - 1
         types = {name: _NUMPY[DataType[kind]] for name, kind in self.engine.plan["outputs"].items()}
         return {name: array.astype(types[name]) for name, array in found.items()}
 

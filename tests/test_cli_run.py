@@ -229,21 +229,41 @@ def test_selftest_passes_on_a_good_bundle(make_bundle: MakeBundle, capsys: Captu
 def test_selftest_fails_with_status_6(
     make_bundle: MakeBundle, capsys: Capture, name: str, field: str
 ) -> None:
-    from edge_ovss._checksums import sha256_of_file
-
     bundle = make_bundle()
     path = bundle / "reference" / f"{name}.npy"
     array = np.load(path)
     array.flat[0] = (array.flat[0] + 1) % 3
     array.flat[1] = (array.flat[1] + 1) % 3
     np.save(path, array)
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    manifest["files"][f"reference/{name}.npy"]["sha256"] = sha256_of_file(path)
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    _list_file(bundle, f"reference/{name}.npy")
     assert main(["selftest", str(bundle), "--json"]) == 6
     document = json.loads(capsys.readouterr().out)
     assert document["passed"] is False
     assert document[field] is False or document[field] < 0.999
+
+
+@pytest.mark.parametrize(("precision", "status"), [("fp32", 6), ("fp16", 0), ("int8", 0)])
+def test_below_fp32_other_survivors_with_the_same_labels_pass(
+    make_bundle: MakeBundle, capsys: Capture, precision: str, status: int
+) -> None:
+    bundle = make_bundle()
+    np.save(bundle / "reference/counts.npy", np.array([3, 3, 1], np.int32))
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["precision"] = {"name": precision}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    _list_file(bundle, "reference/counts.npy")
+    assert main(["selftest", str(bundle)]) == status
+    text = capsys.readouterr().out
+    assert ("counts      NOT EQUAL (need not be, below FP32)" in text) == (status == 0)
+
+
+def _list_file(bundle: Path, name: str) -> None:
+    from edge_ovss._checksums import sha256_of_file
+
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    path = bundle / name
+    manifest["files"][name] = {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_inspect_tells_what_is_in_a_bundle(make_bundle: MakeBundle, capsys: Capture) -> None:

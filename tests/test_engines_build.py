@@ -15,6 +15,7 @@ import pytest
 
 from edge_ovss.cli import build_parser, main
 from edge_ovss.errors import ArtifactError, OutputError, ParityError
+from edge_ovss.runtime.acceptance import MIN_LABEL_AGREEMENT
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.engines import build as build_module
 from edge_ovss.runtime.engines import machine
@@ -149,6 +150,43 @@ def test_an_engine_that_answers_wrongly_is_rejected_with_a_ladder(
     assert "not kept" in text
     steps = ("(1) pin the frame size", "--size 20x30", "--optimization-level 2", "JetPack 7.2")
     assert all(step in text for step in steps), text
+    assert list((bundle / "engines").iterdir()) == []
+
+
+# Of 600 labels 2 are 0.33 % and 15 are 2.5 %; the limits are 0.1, 0.5 and 2 %.
+ACCEPTED = {
+    ("fp32", ""): True,
+    ("fp32", "rounded"): False,
+    ("fp16", "rounded"): True,
+    ("fp16", "coarse"): False,
+    ("int8", "rounded"): True,
+    ("int8", "coarse"): False,
+}
+
+
+@pytest.mark.parametrize(("precision", "fault"), ACCEPTED)
+def test_how_far_an_engine_may_be_depends_on_its_precision(
+    trt: Pretended,
+    make_bundle: MakeBundle,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    fault: str,
+) -> None:
+    bundle = make_bundle()
+    path = bundle / "manifest.json"
+    document = json.loads(path.read_text())
+    document["precision"] = {"name": precision, "target": "tensorrt"}
+    document["reference"]["min_label_agreement"] = MIN_LABEL_AGREEMENT[precision]
+    path.write_text(json.dumps(document))
+    # The pretended graph has neither halves nor INT8 in it.
+    monkeypatch.setattr(build_module, "_check_precision", lambda _: None)
+    monkeypatch.setenv("FAKE_TRT", fault)
+    if ACCEPTED[precision, fault]:
+        assert build(bundle).engine.record.proof.state == "passed"
+        assert main(["selftest", str(bundle), "--backend", "tensorrt"]) == 0
+        return
+    with pytest.raises(ParityError, match="other categories survive"):
+        build(bundle)
     assert list((bundle / "engines").iterdir()) == []
 
 

@@ -17,15 +17,13 @@ from edge_ovss.calibration.pictures import CalibrationPictures
 from edge_ovss.calibration.recipe import RECIPE_FILE, Recipe
 from edge_ovss.calibration.speed import Race
 from edge_ovss.calibration.tables import write_tables
+from edge_ovss.runtime.acceptance import MIN_LABEL_AGREEMENT
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.bundle_writer import BundleWriter
 from edge_ovss.runtime.writing import write_json
 
 GRAPH_FILE = "model.onnx"
 DATA_FILE = "model.onnx.data"
-
-MIN_AGREEMENT = {"fp16": 0.995, "int8": 0.98}
-"""What a runtime must reach against the reference answer, which is that of ONNX Runtime's CPU."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +173,6 @@ def calibrated_manifest(
         "graph": {**document["graph"], "file": GRAPH_FILE, "external_data": [DATA_FILE]},
         "reference": {
             **document["reference"],
-            "min_label_agreement": MIN_AGREEMENT[options.precision],
+            "min_label_agreement": MIN_LABEL_AGREEMENT[options.precision],
         },
     }

@@ -19,7 +19,6 @@ from edge_ovss._optional import require
 from edge_ovss._version import VERSION
 from edge_ovss.errors import UsageError
 from edge_ovss.export.compare import (
-    MIN_LABEL_AGREEMENT,
     FrameParity,
     compare_frame,
     published_labels,
@@ -33,9 +32,11 @@ from edge_ovss.export.options import ALWAYS, ExportOptions
 from edge_ovss.export.rejection import Rejection
 from edge_ovss.export.slots import SlotChoice, choose_slots, measure_counts
 from edge_ovss.export.subject import Note, Progress, Subject, load_subject
-from edge_ovss.export.template_rank import RankReport, apply_rank
+from edge_ovss.export.template_rank import RankReport, apply_rank, check_rank
 from edge_ovss.export.trace import OPSET, trace
 from edge_ovss.models.registry import family_of
+from edge_ovss.models.text import imagenet_templates
+from edge_ovss.runtime.acceptance import MIN_LABEL_AGREEMENT
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.bundle_writer import BundleWriter
 from edge_ovss.runtime.sources import open_source
@@ -47,6 +48,7 @@ Frame = NDArray[np.uint8]
 
 GRAPH_FILE = "model.onnx"
 DATA_FILE = "model.onnx.data"
+SED = "sed"
 _REFERENCE = ("frame", "labels", "alive", "counts")
 _PACKAGES = ("torch", "open_clip_torch", "timm", "onnx", "onnxscript", "onnxruntime", "numpy")
 # Height, width and seed of the frames that compare programs; the graph is traced with the first.
@@ -85,6 +87,7 @@ def export_bundle(
     if not isinstance(vocabulary, Vocabulary):
         vocabulary = Vocabulary.load(vocabulary)
     rejection = _checked_rejection(options, len(vocabulary))
+    _check_rank(options)
     with BundleWriter(out, overwrite=overwrite) as writer:
         subject = load_subject(vocabulary, options, note=note, progress=progress)
         choice = _choose_slots(subject, rejection, options.slots_from, note)
@@ -107,6 +110,16 @@ def _checked_rejection(options: ExportOptions, categories: int) -> Rejection:
     family = family_export(family_of(options.model).name)
     family.check_answer(options.answer, name=options.model)
     return family.fit_rejection(options.rejection, name=options.model, categories=categories)
+
+
+def _check_rank(options: ExportOptions) -> None:
+    """Refuse a template rank that cannot be, before a model is loaded for it."""
+    if options.template_rank is None:
+        return
+    if family_of(options.model).name != SED:
+        message = f"Template compression is for SED; '{options.model}' is of another family."
+        raise UsageError(message, hint="Drop --template-rank.")
+    check_rank(options.template_rank, templates=len(imagenet_templates()))
 
 
 def _choose_slots(
@@ -132,8 +145,7 @@ def _compress(
     if options.template_rank is None:
         return None
     if not isinstance(graph, FrozenSed):
-        message = f"Template compression is for SED; '{options.model}' is of another family."
-        raise UsageError(message, hint="Drop --template-rank.")
+        raise TypeError(type(graph))
     note("compressing the templates")
     pictures = open_source(options.pictures or "synthetic://street?count=4&seed=7000010")
     report = apply_rank(
@@ -237,7 +249,7 @@ def _complete(
         "graph": {"file": GRAPH_FILE, "external_data": [DATA_FILE], "opset": OPSET},
         "reference": {
             **{name: f"reference/{name}.npy" for name in _REFERENCE},
-            "min_label_agreement": MIN_LABEL_AGREEMENT,
+            "min_label_agreement": MIN_LABEL_AGREEMENT["fp32"],
         },
         "parity": {"against": "torch", "frames": [asdict(frame) for frame in parity]},
         "versions": {

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.errors import BundleError
+from edge_ovss.runtime.acceptance import Reference, Rule, Verdict, judge, rule_for
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.segmenter import Segmenter
 
@@ -20,9 +21,10 @@ class SelftestReport:
     Attributes:
         backend: What gave the answer.
         agreement: Share of equal labels, 0 to 1.
-        min_agreement: What the manifest asks for.
+        min_agreement: What is asked for (`edge_ovss.runtime.acceptance`).
         same_alive: Whether the surviving categories are the same set.
         same_counts: Whether the counts are equal.
+        survivors_count: Whether the two before must be true, as they must in FP32.
         infer_ms: Milliseconds of this first inference.
     """
 
@@ -31,12 +33,14 @@ class SelftestReport:
     min_agreement: float
     same_alive: bool
     same_counts: bool
+    survivors_count: bool
     infer_ms: float
 
     @property
     def passed(self) -> bool:
         """Whether the bundle may be used on this backend."""
-        return self.agreement >= self.min_agreement and self.same_alive and self.same_counts
+        rule = Rule(self.min_agreement, self.survivors_count)
+        return bool(Verdict(rule, self.agreement, self.same_alive, self.same_counts))
 
     def __bool__(self) -> bool:
         return self.passed
@@ -44,16 +48,6 @@ class SelftestReport:
     def to_json(self) -> dict[str, object]:
         """Return the report as a JSON object."""
         return {**asdict(self), "passed": self.passed}
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A frame and its answer: uint8 [H, W, 3], labels [H, W], ids int32 [n], counts int32 [3]."""
-
-    frame: NDArray[np.uint8]
-    labels: NDArray[Any]
-    alive: NDArray[np.int32]
-    counts: NDArray[np.int32]
 
 
 def read_reference(bundle: Bundle) -> Reference:
@@ -82,12 +76,15 @@ def run_selftest(segmenter: Segmenter) -> SelftestReport:
     """
     reference = read_reference(segmenter.bundle)
     result = segmenter.segment(reference.frame)
+    rule = rule_for(segmenter.bundle.manifest, segmenter.backend)
+    verdict = judge(result, reference, rule)
     return SelftestReport(
         backend=segmenter.backend,
-        agreement=float(np.mean(result.labels == reference.labels)),
-        min_agreement=segmenter.bundle.manifest.reference.min_label_agreement,
-        same_alive=set(result.alive.tolist()) == set(reference.alive.tolist()),
-        same_counts=result.counts.tolist() == reference.counts.tolist(),
+        agreement=verdict.agreement,
+        min_agreement=rule.min_agreement,
+        same_alive=verdict.same_alive,
+        same_counts=verdict.same_counts,
+        survivors_count=rule.same_survivors,
         infer_ms=round(result.timings["infer"], 3),
     )
 

@@ -250,11 +250,12 @@ edge_ovss_status edge_ovss_selftest(edge_ovss_session* session,
         if (report != nullptr) {
             take(report, "selftest_report", sizeof(edge_ovss_selftest_report));
         }
-        const edge_ovss_selftest_report filled = run_selftest(*find_session(session));
+        const auto found = find_session(session);
+        const edge_ovss_selftest_report filled = run_selftest(*found);
         if (report != nullptr) {
             give(filled, report);
         }
-        if (!passed(filled)) {
+        if (!passed(filled, found->bundle().manifest)) {
             throw Error(EDGE_OVSS_ERROR_GATE,
                         text("The bundle does not give its reference answer: ",
                              100.0 * filled.agreement, " % of the labels are equal, ",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.errors import ParityError
+from edge_ovss.runtime.acceptance import Reference, Verdict, judge, rule_for
 from edge_ovss.runtime.backends import create_backend
 from edge_ovss.runtime.backends.base import Backend
 from edge_ovss.runtime.bundle import Bundle
@@ -21,7 +22,7 @@ from edge_ovss.runtime.engines.frames import FrameRange, Size, text
 from edge_ovss.runtime.engines.key import EngineKey
 from edge_ovss.runtime.engines.record import Proof
 from edge_ovss.runtime.segmenter import Segmenter
-from edge_ovss.runtime.selftest import Reference, read_reference
+from edge_ovss.runtime.selftest import read_reference
 
 _DEFAULT_LEVEL = 3
 
@@ -50,13 +51,10 @@ def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
         )
         return Proof("not run", reason=reason)
     result = Segmenter(bundle, backend).segment(reference.frame)
-    agreement = float(np.mean(result.labels == reference.labels))
-    least = bundle.manifest.reference.min_label_agreement
-    same = set(result.alive.tolist()) == set(reference.alive.tolist())
-    same = same and result.counts.tolist() == reference.counts.tolist()
-    if agreement < least or not same:
-        raise ParityError(_message(agreement, least, same=same), hint=ladder(bundle, key))
-    return Proof("passed", against=against, agreement=agreement)
+    verdict = judge(result, reference, rule_for(bundle.manifest))
+    if not verdict:
+        raise ParityError(_message(verdict), hint=ladder(bundle, key))
+    return Proof("passed", against=against, agreement=verdict.agreement)
 
 
 def expected_answer(bundle: Bundle, frames: FrameRange) -> tuple[Reference | None, str]:
@@ -103,9 +101,13 @@ def ladder(bundle: Bundle, key: EngineKey) -> str:
     return "in this order, " + "; ".join(f"({i}) {step}" for i, step in enumerate(steps, 1))
 
 
-def _message(agreement: float, least: float, *, same: bool) -> str:
+def _message(verdict: Verdict) -> str:
+    rule, same = verdict.rule, verdict.same_alive and verdict.same_counts
     survivors = "the same categories survive" if same else "other categories survive"
+    if not rule.same_survivors:
+        survivors += ", which counts in FP32 only"
     return (
-        f"The engine was built but answers wrongly, so it is not kept: {100 * agreement:.4f} % of "
-        f"the labels are equal, at least {100 * least:.4f} % expected, and {survivors}."
+        "The engine was built but answers wrongly, so it is not kept: "
+        f"{100 * verdict.agreement:.4f} % of the labels are equal, at least "
+        f"{100 * rule.min_agreement:.4f} % expected, and {survivors}."
     )

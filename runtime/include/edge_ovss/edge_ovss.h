@@ -308,8 +308,8 @@ typedef struct edge_ovss_selftest_report {
     double agreement;     /* share of labels that equal the reference answer */
     double min_agreement; /* what the bundle asks for */
     double infer_ms;      /* of this one frame */
-    int32_t same_alive;   /* 1 if the same categories are left */
-    int32_t same_counts;  /* 1 if `counts` are equal */
+    int32_t same_alive;   /* 1 if the same categories are left; must be 1 in FP32 only */
+    int32_t same_counts;  /* 1 if `counts` are equal; must be 1 in FP32 only */
 } edge_ovss_selftest_report;
 
 /*
