@@ -6,6 +6,7 @@
 #
 # Needs the packages g++-aarch64-linux-gnu, and a copy of the Jetson's root file system with the
 # development packages of runtime/README.md in it (SDK Manager makes one as Linux_for_Tegra/rootfs).
+# tools/check_aarch64.sh makes such a copy of Debian's packages and runs what it built under qemu.
 # The compiler must not be newer than what the Jetson's libstdc++ knows: g++ 11 for JetPack 6,
 # g++ 13 for JetPack 7. Building on the Jetson itself takes about three minutes and needs none of
 # this.
