@@ -109,14 +109,46 @@ def test_augmentation_keeps_labels_on_their_pixels() -> None:
         assert (bright == (result.labels == 1)).mean() > 0.95
 
 
-def test_one_step_changes_the_decoder_and_leaves_the_text_tower() -> None:
-    training, offers = program("train_sed_tiny"), program("vocabularies")
+def test_a_category_elsewhere_in_the_picture_may_take_second_place() -> None:
+    losses, make_offer = program("losses"), program("vocabularies").make_offer
+    from edge_ovss.models.sed import SedMaps
 
-    torch.manual_seed(0)
-    trainee = program("network").Trainee()
-    for name, parameter in trainee.model.clip_model.named_parameters():
-        parameter.requires_grad_(name.startswith("visual"))
-    recipe = training.Recipe(
+    offer = make_offer(["sky", "road", "sofa"], ["sky", "road", None])
+    labels = torch.zeros(1, 64, 64, dtype=torch.int64)
+    labels[:, 32:] = 2
+    shares = losses.block_shares(labels, stride=4)
+
+    def loss(sky: tuple[float, float], sofa: tuple[float, float]) -> float:
+        # Logits above and below the horizon, on the grids of strides 32, 16 and 8.
+        heads = []
+        for rows in (2, 4, 8):
+            head = torch.full((1, 3, rows, rows), -10.0)
+            head[:, 1, rows // 2 :] = 10
+            for word, (above, below) in ((0, sky), (2, sofa)):
+                head[:, word, : rows // 2], head[:, word, rows // 2 :] = above, below
+            heads.append(head)
+        return float(losses.rejection_loss(SedMaps(heads[0], tuple(heads)), shares, offer))
+
+    best = loss(sky=(10, -1.4), sofa=(-10, -10))
+    assert best < loss(sky=(10, -10), sofa=(-10, -10))
+    assert best < loss(sky=(10, -1.4), sofa=(-1.4, -1.4))
+    assert best < loss(sky=(-1.4, -1.4), sofa=(-10, -10))
+
+
+def test_dense_features_that_resemble_absent_words_cost_more() -> None:
+    losses, make_offer = program("losses"), program("vocabularies").make_offer
+
+    offer = make_offer(["sky", "sofa"], ["sky", None])
+    shares = losses.block_shares(torch.zeros(1, 8, 8, dtype=torch.int64), stride=4)
+    words = torch.eye(2, 4)
+    clean = torch.tensor([1.0, 0.0, 0.0, 0.0]).view(1, 4, 1, 1).expand(1, 4, 2, 2)
+    mixed = torch.tensor([1.0, 0.3, 0.0, 0.0]).view(1, 4, 1, 1).expand(1, 4, 2, 2)
+    assert losses.alignment_loss(clean, words, shares, offer) < 1e-5
+    assert losses.alignment_loss(mixed, words, shares, offer) > 0.1
+
+
+def recipe_of(part: str, *, bf16: bool) -> Any:  # noqa: ANN401
+    return program("train_sed_tiny").Recipe(
         height=64,
         width=64,
         batch=2,
@@ -126,20 +158,71 @@ def test_one_step_changes_the_decoder_and_leaves_the_text_tower() -> None:
         steps=10,
         words=(1, 2),
         plain=0.5,
+        align=0.1,
         dice=0.5,
-        part="all",
+        part=part,
+        bf16=bf16,
     )
-    trainer = training.Trainer(trainee, recipe, "cpu")
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_one_step_changes_the_decoder_and_leaves_the_text_tower(bf16: bool) -> None:
+    training, network, offers = (
+        program(name) for name in ("train_sed_tiny", "network", "vocabularies")
+    )
+
+    torch.manual_seed(0)
+    trainee = network.Trainee()
+    network.freeze_text_tower(trainee.model)
+    trainer = training.Trainer(trainee, recipe_of("all", bf16=bf16), "cpu")
     offer = offers.Offers(np.random.default_rng(0)).draw(fewest=1, most=2)
     before = {n: p.detach().clone() for n, p in trainee.named_parameters()}
     table = torch.nn.functional.normalize(torch.randn(len(offer.words), 80, 128), dim=-1)
+    worded = training.Worded(offer, table)
     images = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     labels = torch.randint(0, 16, (2, 64, 64))
-    assert np.isfinite(trainer.learn(images, labels, offer, table))
+    assert np.isfinite(trainer.learn(images, labels, worded, worded))
     moved = {n for n, p in trainee.named_parameters() if not torch.equal(p, before[n])}
     assert any(".transformer.conv1" in name for name in moved)
     assert any(".visual.trunk.stem" in name for name in moved)
     assert not any("token_embedding" in name for name in moved)
+
+
+def test_training_starts_from_the_embedded_weights() -> None:
+    training = program("train_sed_tiny")
+
+    from edge_ovss.models import load_model
+    from edge_ovss.models.registry import EMBEDDED
+
+    model = training.start(EMBEDDED / "sed_tiny.safetensors", None).model
+    embedded = load_model("sed-tiny").state_dict()
+    assert all(torch.equal(value, embedded[name]) for name, value in model.state_dict().items())
+    trained = {name for name, p in model.clip_model.named_parameters() if p.requires_grad}
+    assert trained
+    assert all(name.startswith("visual") for name in trained)
+
+
+def test_training_without_a_text_tower_is_refused() -> None:
+    with pytest.raises(SystemExit, match="--text"):
+        program("train_sed_tiny").start(None, None)
+
+
+def test_batches_drawn_ahead_are_the_ones_that_draw_gives() -> None:
+    data, training = program("data"), program("train_sed_tiny")
+
+    def batches() -> Any:  # noqa: ANN401
+        return training.Batches(
+            camvid=data.Streets(50, 4),
+            streets=data.Streets(0, 4),
+            augmentation=data.Augmentation(64, 64, (0.5, 1.0)),
+            random=np.random.default_rng(3),
+        )
+
+    direct, ahead = batches(), batches()
+    for _ in range(2):
+        expected, got = direct.draw(2), ahead.next(2)
+        assert torch.equal(expected[0], got[0])
+        assert torch.equal(expected[1], got[1])
 
 
 def test_measure_counts_an_absent_word_as_wrong() -> None:

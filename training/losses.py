@@ -11,8 +11,14 @@ from edge_ovss.models.sed import SedMaps
 
 # Weight of a pixel by its label: rare and thin things count more.
 # In the order of STREET_CLASSES, then of CAMVID_CLASSES.
-_STREET_WEIGHTS = (0.7, 0.7, 0.6, 1.3, 1.3, 1.0, 1.5, 2.5, 2.5, 2.5, 2.5, 1.0, 1.2, 1.2, 2.5, 2.5)
-_CAMVID_WEIGHTS = (0.7, 0.7, 2.5, 0.6, 1.3, 1.0, 2.5, 2.0, 1.2, 3.0, 3.0)
+_STREET_WEIGHTS = (0.8, 0.8, 0.8, 1.1, 1.1, 1.0, 1.2, 1.6, 1.6, 1.6, 1.6, 1.0, 1.1, 1.1, 1.6, 1.6)
+_CAMVID_WEIGHTS = (0.8, 0.8, 1.6, 0.8, 1.1, 1.0, 1.6, 1.4, 1.1, 2.0, 2.0)
+
+# Target of a rejection head for a category that is in the picture, but not in the block; reached
+# by half where the category covers this share of the picture.
+_ELSEWHERE, _LITTLE = 0.2, 0.002
+# Weight of squared similarities with absent words.
+_SPREAD = 15.0
 
 
 def label_weights() -> Tensor:
@@ -79,6 +85,8 @@ def rejection_loss(maps: SedMaps, fine: Tensor, offer: Offer) -> Tensor:
     """Binary cross-entropy of the three rejection heads: does the category occur in the block?
 
     A thin thing fills little of a block and must not be rejected, so shares count four times.
+    A category that is elsewhere in the picture comes second: then the places of the top k that no
+    category of the block needs go to the same few categories everywhere, and few survive.
 
     Args:
         maps: What the decoder said.
@@ -86,11 +94,13 @@ def rejection_loss(maps: SedMaps, fine: Tensor, offer: Offer) -> Tensor:
         offer: The T words.
     """
     total = torch.zeros((), device=fine.device)
+    share = torch.einsum("tl,bl->bt", offer.covers, fine.mean((2, 3)))
+    elsewhere = (_ELSEWHERE * share / (share + _LITTLE))[..., None, None]
     for factor, logits in zip((8, 4, 2), maps.auxiliary, strict=True):
         shares = F.avg_pool2d(fine, factor)
         target = torch.einsum("tl,blhw->bthw", offer.covers, shares)
         unsure = torch.einsum("tl,blhw->bthw", offer.unsure, shares)
-        target = (4 * target).clamp_max(1)
+        target = torch.maximum((4 * target).clamp_max(1), elsewhere)
         each = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         total = total + (each * (unsure < 0.05) * (1 + 3 * target)).mean()
     return total
@@ -99,18 +109,26 @@ def rejection_loss(maps: SedMaps, fine: Tensor, offer: Offer) -> Tensor:
 def alignment_loss(dense: Tensor, words: Tensor, shares: Tensor, offer: Offer) -> Tensor:
     """Cross-entropy over words of the dense picture features themselves, at stride 32.
 
+    Squared similarities with words that are not in the picture are added: cross-entropy is content
+    once an absent word is well below the right one, but rejection wants it low everywhere, or
+    other absent words fill the top k of every part of the picture.
+
     Args:
         dense: float32 [B, D, h, w], not normalised.
         words: float32 [T, D], unit norm.
         shares: float32 [B, LABELS, h, w].
         offer: The T words.
     """
-    logits = torch.einsum("bdhw,td->bthw", F.normalize(dense, dim=1), words) / 0.07
+    likeness = torch.einsum("bdhw,td->bthw", F.normalize(dense, dim=1), words)
+    absent = torch.einsum("tl,bl->bt", offer.covers + offer.unsure, shares.mean((2, 3))) == 0
+    spread = (likeness.square().mean((2, 3)) * absent).sum() / absent.sum().clamp_min(1)
+    logits = likeness / 0.07
     weights = label_weights().to(shares.device).view(1, -1, 1, 1)
     target = torch.einsum("tl,blhw->bthw", offer.covers, shares * weights)
     unsure = torch.einsum("tl,blhw->bthw", offer.unsure, shares)
     logits = logits.masked_fill(unsure > 0.2, -30.0)
-    return -(target * logits.log_softmax(1)).sum() / target.sum().clamp_min(1)
+    right = -(target * logits.log_softmax(1)).sum() / target.sum().clamp_min(1)
+    return right + _SPREAD * spread
 
 
 def plain_shares(shares: Tensor, street_to_camvid: Tensor) -> Tensor:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from data import CAMVID_CLASSES
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from warmup import PlainHead
 
-from edge_ovss.models.sed import VARIANTS, Sed, SedMaps, build_sed
+from edge_ovss.models.sed import PREFIX, VARIANTS, Sed, SedMaps, build_sed
 from edge_ovss.models.text import encode_prompts
+
+logger = logging.getLogger("train_sed_tiny")
 
 _GAMMA = 0.2
 
@@ -30,6 +34,15 @@ class Outputs:
     maps: SedMaps | None
     dense: Tensor
     plain: Tensor | None
+
+    def float(self) -> Outputs:
+        """The same in float32, for the losses."""
+        maps = self.maps
+        if maps is not None:
+            zero, one, two = (a.float() for a in maps.auxiliary)
+            maps = SedMaps(maps.logits.float(), (zero, one, two))
+        plain = None if self.plain is None else self.plain.float()
+        return Outputs(maps, self.dense.float(), plain)
 
 
 class Trainee(nn.Module):
@@ -85,7 +98,7 @@ def initialise(model: Sed) -> None:
 
 
 def load_text_tower(model: Sed, path: Path) -> None:
-    """Fill the text tower with what `text_pretrain.py` wrote, and freeze it."""
+    """Fill the text tower with what `text_pretrain.py` wrote."""
     state = torch.load(path, weights_only=True)
     # Rounded as the published file is, so that training sees the embeddings that users get.
     halves = {name: value.half().float() for name, value in state.items()}
@@ -94,6 +107,26 @@ def load_text_tower(model: Sed, path: Path) -> None:
     if unexpected:
         message = f"File '{path}' lacks {', '.join(unexpected)}."
         raise KeyError(message)
+
+
+def load_start(trainee: Trainee, path: Path) -> None:
+    """Fill a model with the average of a checkpoint, or with a weights file of the package.
+
+    Parameters whose shape has changed since, and those the file lacks, keep their starting values.
+    """
+    if path.suffix == ".safetensors":
+        found = load_file(path)
+        state = {f"model.{name.removeprefix(PREFIX)}": v.float() for name, v in found.items()}
+    else:
+        state = torch.load(path, weights_only=True)["average"]
+    own = trainee.state_dict()
+    fits = {n: v for n, v in state.items() if n in own and own[n].shape == v.shape}
+    logger.info("%d of %d parameters from '%s'", len(fits), len(own), path)
+    trainee.load_state_dict(fits, strict=False)
+
+
+def freeze_text_tower(model: Sed) -> None:
+    """Leave only the picture tower of the CLIP trainable."""
     for name, parameter in model.clip_model.named_parameters():
         parameter.requires_grad_(name.startswith("visual"))
 

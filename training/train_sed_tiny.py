@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +23,25 @@ import numpy as np
 import torch
 from data import FIRST_HELD_OUT_SEED, Augmentation, CamVid, Sample, Streets, street_to_camvid
 from evaluate import camvid_words, measure
-from network import Average, Trainee, embed_words, load_text_tower
+from network import (
+    Average,
+    Trainee,
+    embed_words,
+    freeze_text_tower,
+    load_start,
+    load_text_tower,
+)
 from torch import Tensor, nn
 from vocabularies import CAMVIDS, STREETS, Offer, Offers
 from words import SYNONYMS, distractors
 
+from edge_ovss.models.sed import SedMaps
 from edge_ovss.runtime.street import STREET_TO_ADE
 
 logger = logging.getLogger("train_sed_tiny")
+
+# Most absent words that the dense features are held against; they cost next to nothing there.
+MANY = 160
 
 
 @dataclass(frozen=True)
@@ -45,18 +57,29 @@ class Recipe:
     steps: int
     words: tuple[int, int]
     plain: float
+    align: float
     dice: float
     part: str
+    bf16: bool
+
+
+@dataclass(frozen=True)
+class Worded:
+    """An offer with the embeddings of its words, float32 [T, P, D]."""
+
+    offer: Offer
+    table: Tensor
 
 
 class Batches:
-    """Half CamVid, half procedural pictures, augmented.
+    """CamVid and procedural pictures, augmented, in a fixed proportion.
 
     Args:
         camvid: CamVid's training split.
         streets: Procedural scenes.
         augmentation: What is done to each picture.
         random: Where the draws come from.
+        real: Share of a batch that is of CamVid.
     """
 
     def __init__(
@@ -66,13 +89,25 @@ class Batches:
         streets: Streets,
         augmentation: Augmentation,
         random: np.random.Generator,
+        real: float = 0.5,
     ) -> None:
-        self.sources: tuple[CamVid | Streets, ...] = (camvid, streets)
+        self.camvid, self.streets, self.real = camvid, streets, real
         self.augmentation, self.random = augmentation, random
+        self._worker = ThreadPoolExecutor(1)
+        self._next: Future[tuple[Tensor, Tensor]] | None = None
+
+    def next(self, count: int) -> tuple[Tensor, Tensor]:
+        """What `draw` gives; the batch after it is drawn in the background."""
+        ready = self._next or self._worker.submit(self.draw, count)
+        batch = ready.result()
+        self._next = self._worker.submit(self.draw, count)
+        return batch
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
         """Pictures, uint8 [B, H, W, 3], and labels in the joint numbering, int64 [B, H, W]."""
-        samples = [self._one(self.sources[index % 2]) for index in range(count)]
+        real = round(count * self.real)
+        sources: list[CamVid | Streets] = [self.camvid] * real + [self.streets] * (count - real)
+        samples = [self._one(source) for source in sources]
         images = torch.from_numpy(np.stack([sample.image for sample in samples]))
         return images, torch.stack([_joint(sample) for sample in samples])
 
@@ -114,14 +149,14 @@ class Trainer:
         by_time = self.elapsed / 60 / self.recipe.minutes
         return min(max(self.step / self.recipe.steps, by_time), 1.0)
 
-    def learn(self, images: Tensor, labels: Tensor, offer: Offer, table: Tensor) -> float:
-        """One step; `table` float32 [T, P, D] are the embeddings of the offer's words."""
+    def learn(self, images: Tensor, labels: Tensor, offer: Worded, many: Worded) -> float:
+        """One step; `many` is a second, larger offer that only the dense features are held to."""
         started = time.monotonic()
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate * _rate(self.progress())
         image = images.to(self.device).permute(0, 3, 1, 2).float()
         image = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        loss = self._loss(image, labels.to(self.device), offer, table.to(self.device))
+        loss = self._loss(image, labels.to(self.device), offer, many)
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -131,25 +166,30 @@ class Trainer:
         self.elapsed += time.monotonic() - started
         return loss.item()
 
-    def _loss(self, image: Tensor, labels: Tensor, offer: Offer, table: Tensor) -> Tensor:
+    def _loss(self, image: Tensor, labels: Tensor, offer: Worded, many: Worded) -> Tensor:
         recipe, shares = self.recipe, losses.block_shares(labels, stride=4)
-        outputs = self.trainee(image, table, decode=recipe.part != "trunk", plain=recipe.plain > 0)
+        decode, plain = recipe.part != "trunk", recipe.plain > 0
+        with torch.autocast(self.device, torch.bfloat16, enabled=recipe.bf16):
+            outputs = self.trainee(image, offer.table, decode=decode, plain=plain).float()
         loss = torch.zeros((), device=self.device)
         if outputs.maps is not None:
-            loss = loss + losses.rejection_loss(outputs.maps, shares, offer)
-            if recipe.part == "heads":
-                return loss
-            loss = loss + losses.segmentation_loss(outputs.maps.logits, shares, offer)
-            if recipe.dice:
-                dice = losses.overlap_loss(outputs.maps.logits, shares, offer)
-                loss = loss + recipe.dice * dice
+            loss = loss + self._decoder_loss(outputs.maps, shares, offer.offer)
         if outputs.plain is not None:
-            plain = losses.plain_loss(outputs.plain, losses.plain_shares(shares, self.table))
-            words = nn.functional.normalize(table.mean(1), dim=-1)
+            few = losses.plain_shares(shares, self.table)
+            loss = loss + recipe.plain * losses.plain_loss(outputs.plain, few)
+        if recipe.align:
+            words = nn.functional.normalize(many.table.mean(1), dim=-1)
             coarse = nn.functional.avg_pool2d(shares, 8)
-            aligned = losses.alignment_loss(outputs.dense, words, coarse, offer)
-            loss = loss + recipe.plain * (plain + 0.3 * aligned)
+            aligned = losses.alignment_loss(outputs.dense, words, coarse, many.offer)
+            loss = loss + recipe.align * aligned
         return loss
+
+    def _decoder_loss(self, maps: SedMaps, shares: Tensor, offer: Offer) -> Tensor:
+        loss = losses.rejection_loss(maps, shares, offer)
+        if self.recipe.part == "heads":
+            return loss
+        loss = loss + losses.segmentation_loss(maps.logits, shares, offer)
+        return loss + self.recipe.dice * losses.overlap_loss(maps.logits, shares, offer)
 
     def save(self, path: Path) -> None:
         """Write everything that resuming needs, without a moment where no whole file is there."""
@@ -213,18 +253,22 @@ def word_table(trainee: Trainee) -> dict[str, Tensor]:
 
 def train(trainer: Trainer, batches: Batches, *, out: Path, val: CamVid, every: float) -> None:
     """Run the stage to its end; save and measure every `every` minutes."""
-    offers = Offers(batches.random)
+    offers = Offers(np.random.default_rng(trainer.step + 1))
     table = word_table(trainer.trainee)
+
+    def words_of(offer: Offer) -> Worded:
+        return Worded(offer, torch.stack([table[w] for w in offer.words]).to(trainer.device))
+
     scenes = Streets(FIRST_HELD_OUT_SEED, 20)
     mean, marked = 0.0, time.monotonic()
     while trainer.progress() < 1:
         started = time.monotonic()
-        images, labels = batches.draw(trainer.recipe.batch)
+        images, labels = batches.next(trainer.recipe.batch)
         trainer.elapsed += time.monotonic() - started
         fewest, most = trainer.recipe.words
-        offer = offers.draw(fewest=fewest, most=most)
-        embeddings = torch.stack([table[word] for word in offer.words])
-        loss = trainer.learn(images, labels, offer, embeddings)
+        offer = words_of(offers.draw(fewest=fewest, most=most))
+        many = words_of(offers.draw(fewest=MANY // 2, most=MANY))
+        loss = trainer.learn(images, labels, offer, many)
         mean = loss if mean == 0 else 0.98 * mean + 0.02 * loss
         if trainer.step % 25 == 0:
             seconds = time.monotonic() - started
@@ -257,9 +301,9 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--camvid", type=Path, required=True, help="folder of CamVid")
-    parser.add_argument("--text", type=Path, required=True, help="from text_pretrain.py")
+    parser.add_argument("--text", type=Path, help="from text_pretrain.py (default: that of --init)")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
-    parser.add_argument("--init", type=Path, help="start from the average of this checkpoint")
+    parser.add_argument("--init", type=Path, help="start from this checkpoint or weights file")
     parser.add_argument("--resume", action="store_true", help="go on with OUT/last.pt")
     parser.add_argument("--size", default="192x256", help="height x width of training pictures")
     parser.add_argument("--scales", default="0.53,1.2", help="magnification of the full picture")
@@ -268,15 +312,36 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=math.inf, help="of training")
     parser.add_argument("--steps", type=int, default=1 << 30)
     parser.add_argument("--words", default="3,8", help="fewest,most absent words of a step")
-    parser.add_argument("--plain", type=float, default=0.5, help="weight of the helping losses")
+    parser.add_argument("--plain", type=float, default=0.5, help="weight of the plain head's loss")
+    parser.add_argument("--align", type=float, default=0.15, help="of words on dense features")
     parser.add_argument("--dice", type=float, default=0.0, help="weight of the dice loss")
     parser.add_argument("--part", choices=("all", "trunk", "decoder", "heads"), default="all")
     parser.add_argument("--scenes", type=int, default=3000, help="procedural scenes, seeds from 0")
+    parser.add_argument("--real", type=float, default=0.5, help="share of CamVid in a batch")
     parser.add_argument("--every", type=float, default=6, help="minutes between checkpoints")
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 where it is safe")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()
+
+
+def start(init: Path | None, text: Path | None) -> Trainee:
+    """The model before the first step.
+
+    Raises:
+        SystemExit: Neither file holds a text tower.
+    """
+    if init is None and text is None:
+        message = "No text tower: give --text (from text_pretrain.py) or --init."
+        raise SystemExit(message)
+    trainee = Trainee()
+    if init is not None:
+        load_start(trainee, init)
+    if text is not None:
+        load_text_tower(trainee.model, text)
+    freeze_text_tower(trainee.model)
+    return trainee
 
 
 def main() -> None:
@@ -299,13 +364,12 @@ def main() -> None:
         steps=args.steps,
         words=(few, many),
         plain=args.plain,
+        align=args.align,
         dice=args.dice,
         part=args.part,
+        bf16=args.bf16,
     )
-    trainee = Trainee()
-    load_text_tower(trainee.model, args.text)
-    if args.init is not None:
-        trainee.load_state_dict(torch.load(args.init, weights_only=True)["average"])
+    trainee = start(args.init, args.text)
     trainee = trainee.to(args.device, memory_format=torch.channels_last)
     trainer = Trainer(trainee, recipe, args.device)
     if args.resume:
@@ -316,6 +380,7 @@ def main() -> None:
         streets=Streets(0, args.scenes),
         augmentation=Augmentation(height, width, recipe.scales),
         random=random,
+        real=args.real,
     )
     train(trainer, batches, out=args.out, val=CamVid(args.camvid, "val"), every=args.every)
 
