@@ -33,6 +33,7 @@ CHOICES = {
     "slots": programs.ours_slots,
     "dynamic": programs.ours_dynamic,
     "none": programs.ours_none,
+    "openvino": programs.ours_openvino,
     "torch": programs.torch_eager,
     "compile": programs.torch_compiled,
     "plain": programs.plain_export,
@@ -46,6 +47,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     names = args.only.split(",")
     _prepare(folder, args, names)
+    if args.prepare_only:
+        return
     contestants = [Contestant(name, CHOICES[name]) for name in names]
     peak = _measured_peak(args.threads)
     race(contestants, folder, repeats=args.repeats, threads=args.threads)
@@ -65,6 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--only", default=",".join(CHOICES), help="contestants, in order")
     parser.add_argument("--out", default="out/benchmark")
+    parser.add_argument("--prepare-only", action="store_true", help="write the graphs, race later")
     return parser.parse_args()
 
 
@@ -90,7 +94,8 @@ def _prepare(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
         "none": Rejection("none"),
     }
     for mode, rejection in rejections.items():
-        if mode in names and not (folder / f"{mode}.ovss").is_dir():
+        wanted = mode in names or (mode == "slots" and "openvino" in names)
+        if wanted and not (folder / f"{mode}.ovss").is_dir():
             options = ExportOptions(
                 model=args.model,
                 weights="random",

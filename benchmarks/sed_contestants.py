@@ -43,8 +43,8 @@ def _frame(folder: Path) -> NDArray[np.uint8]:
     return frame
 
 
-def _bundle(folder: Path, threads: int, mode: str) -> Run:
-    segmenter = Segmenter.open(folder / f"{mode}.ovss", backend="onnxruntime", threads=threads)
+def _bundle(folder: Path, threads: int, mode: str, backend: str = "onnxruntime") -> Run:
+    segmenter = Segmenter.open(folder / f"{mode}.ovss", backend=backend, threads=threads)
     frame = _frame(folder)
 
     def run() -> tuple[NDArray[Any], list[int]]:
@@ -72,6 +72,11 @@ def ours_none(folder: Path, threads: int) -> Run:
 def ours_compressed(folder: Path, threads: int) -> Run:
     """Our bundle, rejection `slots`, templates compressed."""
     return _bundle(folder, threads, "compressed")
+
+
+def ours_openvino(folder: Path, threads: int) -> Run:
+    """Our bundle, rejection `slots`, in OpenVINO with FP32."""
+    return _bundle(folder, threads, "slots", "openvino")
 
 
 class _Published(nn.Module):

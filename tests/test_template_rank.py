@@ -15,7 +15,8 @@ if importlib.util.find_spec("open_clip") is None:
 from edge_ovss.cli import main  # noqa: E402
 from edge_ovss.errors import UsageError  # noqa: E402
 from edge_ovss.export.compare import relative_error  # noqa: E402
-from edge_ovss.export.frozen_sed import FrozenSed, fold_layer_scale  # noqa: E402
+from edge_ovss.export.frozen_layer import fold_layer_scale  # noqa: E402
+from edge_ovss.export.frozen_sed import FrozenSed  # noqa: E402
 from edge_ovss.export.options import ExportOptions  # noqa: E402
 from edge_ovss.export.rejection import Rejection  # noqa: E402
 from edge_ovss.export.subject import Subject, load_subject  # noqa: E402
@@ -95,7 +96,7 @@ def test_full_rank_changes_nothing(subject: Subject, frame: Any) -> None:  # noq
 def test_energy_is_what_the_basis_keeps(subject: Subject) -> None:
     text = _fresh(subject).text
     basis, energy = template_basis(text, 80)
-    rows = text.t().reshape(-1, 80, text.shape[0])
+    rows = text.reshape(-1, 80, text.shape[1])
     kept = torch.einsum("tpd,pr->trd", rows, basis[:, :10]).square().sum() / rows.square().sum()
     assert float(energy[9]) == pytest.approx(float(kept), abs=1e-5)
     assert torch.allclose(basis.t() @ basis, torch.eye(80), atol=1e-5)
@@ -107,7 +108,7 @@ def test_shared_templates_compress_without_loss(subject: Subject, frame: Any) ->
     rng = np.random.default_rng(0)
     low = np.einsum("pr,trd->tpd", rng.standard_normal((80, 6)), rng.standard_normal((5, 6, 128)))
     graph = _fresh(subject)
-    graph.text = torch.from_numpy(low.astype(np.float32)).flatten(0, 1).t().contiguous()
+    graph.text = torch.from_numpy(low.astype(np.float32)).flatten(0, 1).contiguous()
     expected = _scores(graph, frame)
     assert compress_templates(graph, 6) == pytest.approx(1.0, abs=1e-9)
     assert graph.conv1.in_channels == 6

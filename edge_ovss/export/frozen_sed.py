@@ -5,14 +5,20 @@ Rewritten against the published order of operations, without changing the answer
 * normalisation is folded into the trunk's first convolution, and every layer scale into the
   linear layer before it;
 * text embeddings are normalised once, here, and are constants of the graph;
+* the first rejection needs one number per position and category, so `conv1` and its head become
+  one operation for all categories, and `conv1` itself runs for the survivors only;
 * a category's cost guidance is computed after the rejection that it survived;
 * of the first 3×3 convolution of a skip step, the part that reads the picture guidance is the
-  same for every category and computed once.
+  same for every category and computed once;
+* what widens a tensor works on pieces that fit in a processor's cache.
+
+All but the folding can be left out (`Rewrites`), to measure or to test them.
 """
 
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_ovss.export.answer import CHUNK, best_category
+from edge_ovss.export.frozen_layer import FrozenLayer, fold_layer_scale
 from edge_ovss.export.rejection import (
     STAGES,
     Rejection,
@@ -28,7 +35,7 @@ from edge_ovss.export.rejection import (
     select_all_with_votes,
     select_slots,
 )
-from edge_ovss.models.sed.blocks import DecoderLayer
+from edge_ovss.export.rewrites import FirstScore, PieceBlock, Rewrites, in_this_order
 from edge_ovss.models.sed.model import Sed
 from edge_ovss.models.spec import Clip
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
@@ -44,6 +51,7 @@ class FrozenSed(nn.Module):
         rejection: Already fitted to T.
         size: (height, width) inside the network, multiples of 32.
         outputs: Names of the outputs, in the order in which they are returned.
+        rewrites: What to leave out, if anything.
     """
 
     visual: Clip
@@ -61,26 +69,40 @@ class FrozenSed(nn.Module):
         rejection: Rejection,
         size: tuple[int, int],
         outputs: tuple[str, ...],
+        rewrites: Rewrites | None = None,
     ) -> None:
         super().__init__()
         self.visual = copy.deepcopy(model.clip_model.visual)
         self.decoder = model.transformer
         self.conv1 = model.transformer.conv1
+        self.first_score = FirstScore(self.conv1, self.decoder.head0)
         self.cost_guidance = nn.ModuleList(model.transformer.decoder_corr_guidance_projection)
-        self.layers = nn.ModuleList(FrozenLayer(layer) for layer in model.transformer.layers)
+        self.rewrites = rewrites or Rewrites()
+        if rejection.mode == "dynamic":  # how many are alive is not known: they cannot be cut
+            self.rewrites = replace(self.rewrites, piece_bytes=None)
+        layers = model.transformer.layers
+        heads = model.transformer.rejection_heads
+        self.layers = nn.ModuleList(
+            FrozenLayer(layer, head, self.rewrites)
+            for layer, head in zip(layers, heads, strict=True)
+        )
         self.rejection = rejection
         self.size = size
         self.outputs = outputs
         self.labels_dtype = torch.uint8 if len(vocabulary.outputs) <= 255 else torch.uint16
         text = F.normalize(torch.from_numpy(embeddings.array), dim=-1)
         self.categories, self.templates, _ = text.shape
-        self.register_buffer("text", text.flatten(0, 1).t().contiguous())
+        self.register_buffer("text", text.flatten(0, 1).contiguous())
         output_map = torch.tensor(vocabulary.output_map, dtype=torch.float32)
         self.register_buffer("output_map", output_map)
         self._fold_normalisation(model)
+        self._prepare_trunk()
+
+    def _prepare_trunk(self) -> None:
         for stage in self.visual.trunk.stages:
-            for block in stage.blocks:
+            for place, block in enumerate(stage.blocks):
                 fold_layer_scale(block, block.mlp.fc2)
+                stage.blocks[place] = PieceBlock(block, self.rewrites.piece_bytes)
 
     def _fold_normalisation(self, model: Sed) -> None:
         stem = model.clip_model.visual.trunk.stem
@@ -102,8 +124,8 @@ class FrozenSed(nn.Module):
             alive int32 [slots], −1 for an empty slot; counts int32 [3]; scores float32
             [1, T, h, w], sigmoid, 0 where rejected; confidence float32 [1, H, W].
         """
-        features, dense = self.encode(self.prepare(frame))
-        scores, ids, valid, counts = self.decode(features, dense)
+        guidance, dense = self.encode(self.prepare(frame))
+        scores, ids, valid, counts = self.decode(guidance, dense)
         height, width = frame.shape[1], frame.shape[2]
         # How many are alive under `dynamic` is not known while tracing: one chunk holds them all.
         chunk = None if self.rejection.mode == "dynamic" else CHUNK
@@ -123,18 +145,22 @@ class FrozenSed(nn.Module):
         return F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
 
     def encode(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Trunk features at strides 4, 8, 16, and unit dense features [positions, D]."""
+        """Picture guidance of the three layers, and unit dense features [positions, D]."""
         trunk = self.visual.trunk
         x = trunk.stem[1](F.conv2d(x, self.stem_weight, self.stem_bias, stride=4))
         features: list[Tensor] = []
         for stage in trunk.stages:
-            x = stage(x)
+            x = stage.downsample(x).permute(0, 2, 3, 1)
+            for block in stage.blocks:
+                x = block(x)
+            x = x.permute(0, 3, 1, 2)
             features.append(x)
+        x, *guidance = in_this_order(x, *self.decoder.guide(features[:3]))
         x = trunk.head.norm(x).permute(0, 2, 3, 1).flatten(0, 2)
-        return features[:3], F.normalize(self.visual.head(x), dim=-1)
+        return guidance, F.normalize(self.visual.head(x), dim=-1)
 
     def decode(
-        self, features: list[Tensor], dense: Tensor
+        self, guidance: list[Tensor], dense: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Run the decoder with rejection.
 
@@ -142,36 +168,88 @@ class FrozenSed(nn.Module):
             Scores float [S, h, w] with 0 in empty slots, category ids int64 [S], valid float [S]
             or None, counts int32 [3].
         """
-        height, width = self.size[0] // 32, self.size[1] // 32
-        cost = (dense @ self.text).view(height, width, self.categories, self.templates)
-        level = cost.permute(2, 3, 0, 1)
-        guidance = self.decoder.guide(features)
-        x = self.conv1(level)
+        costs = self.cost_guidance_before(self.cost_map(dense))
         ids = torch.arange(self.categories, device=dense.device)
         valid: Tensor | None = None
         counts: list[Tensor] = []
+        x, chosen = self.enter(costs[0])
         for stage in range(STAGES):
-            chosen = self.reject(stage, x, valid)
+            if stage > 0:
+                layer: Any = self.layers[stage]
+                chosen = self.reject(stage, layer.judge(x), valid)
+                x = _select(x, chosen)
             if chosen is not None:
-                x, level = x.index_select(0, chosen.index), level.index_select(0, chosen.index)
-                ids, valid = ids.index_select(0, chosen.index), chosen.valid
+                costs = [_select(cost, chosen) for cost in costs]
+                ids, valid = _select(ids, chosen), chosen.valid
                 counts.append(chosen.wanted)
-            level = self.cost_guidance[stage](level)
-            x = self.layers[stage](x, guidance[stage], level, valid)
-        scores = self.decoder.head(x)[:, 0].sigmoid()
-        if valid is not None:
-            scores = scores * valid.view(-1, 1, 1)
-        return scores, ids, valid, self.report_counts(counts)
+            x, costs = self.rise(stage, x, guidance[stage], costs, valid)
+        return self.mask(x, valid), ids, valid, self.report_counts(counts)
 
-    def reject(self, stage: int, x: Tensor, valid: Tensor | None) -> Selection | None:
-        """Decide who stays before layer `stage`; None where everybody does."""
+    def cost_map(self, dense: Tensor) -> Tensor:
+        """Unit dense features [positions, D] → similarities [T, P, h, w]."""
+        height, width = self.size[0] // 32, self.size[1] // 32
+        # The words come first: the answer then lies as the convolutions read it.
+        return (self.text @ dense.t()).view(self.categories, self.templates, height, width)
+
+    def cost_guidance_before(self, level: Tensor) -> list[Tensor]:
+        """The cost map, and behind it what is computed for all categories before any rejection."""
+        if self.rewrites.late_guidance:
+            return [level]
+        levels = [level]
+        for projection in self.cost_guidance:
+            levels.append(projection(levels[-1]))
+        return levels
+
+    def enter(self, level: Tensor) -> tuple[Tensor, Selection | None]:
+        """`conv1` and the first rejection: features of those that stay [S, C, h, w]."""
+        if self.rejection.mode != "none" and self.rewrites.late_cost:
+            chosen = self.reject(0, self.first_score(level), None)
+            return self.conv1(_select(level, chosen)), chosen
+        x = self.conv1(level)
+        chosen = self.reject(0, self.decoder.head0(x), None)
+        return _select(x, chosen), chosen
+
+    def reject(self, stage: int, scores: Tensor, valid: Tensor | None) -> Selection | None:
+        """Decide by scores float [S, 1, h, w] who stays before layer `stage`; None: everybody."""
         if self.rejection.mode == "none":
             return None
-        head = self.decoder.rejection_heads[stage]
-        votes = count_votes(head(x)[:, 0], topk=self.rejection.topk, valid=valid)
+        votes = count_votes(scores[:, 0], topk=self.rejection.topk, valid=valid)
         if self.rejection.slots is None:
             return select_all_with_votes(votes, topk=self.rejection.topk)
         return select_slots(votes, slots=self.rejection.slots[stage])
+
+    def rise(
+        self,
+        stage: int,
+        x: Tensor,
+        guidance: Tensor,
+        costs: list[Tensor],
+        valid: Tensor | None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run layer `stage`; after the last one come the scores [S, h, w].
+
+        Returns:
+            What comes next, and the cost guidance (see `cost_guidance_before`) for it.
+        """
+        layer: Any = self.layers[stage]
+        x, last = layer.mix(x, valid), stage == STAGES - 1
+        after = self.score if last else None
+        if not self.rewrites.late_guidance:
+            return layer.rise(x, guidance, costs[stage + 1], after=after), costs
+        project: Any = self.cost_guidance[stage]
+        if last:
+            return layer.rise(x, guidance, costs[0], before=project, after=after), costs
+        cost = project(costs[0])
+        return layer.rise(x, guidance, cost), [cost]
+
+    def score(self, x: Tensor) -> Tensor:
+        """Features float [S, C, h, w] → scores [S, h, w]."""
+        scores: Tensor = self.decoder.head(x)[:, 0].sigmoid()
+        return scores
+
+    def mask(self, scores: Tensor, valid: Tensor | None) -> Tensor:
+        """Scores with 0 in empty slots."""
+        return scores if valid is None else scores * valid.view(-1, 1, 1)
 
     def report_counts(self, counts: list[Tensor]) -> Tensor:
         """int32 [3]; without rejection everybody wants to stay."""
@@ -204,51 +282,5 @@ class FrozenSed(nn.Module):
         return (here @ scores.flatten(1)).view(self.categories, *scores.shape[1:])
 
 
-def fold_layer_scale(block: Any, last: nn.Linear) -> None:  # noqa: ANN401
-    """Multiply a block's layer scale into its last linear layer, in place.
-
-    Args:
-        block: A ConvNeXt block with `gamma`, float [C] or None; afterwards `gamma` is None.
-        last: The linear layer whose output `gamma` multiplies.
-    """
-    if block.gamma is None:
-        return
-    scale = block.gamma.detach()
-    with torch.no_grad():
-        last.weight.mul_(scale[:, None])
-        last.bias.mul_(scale)
-    block.gamma = None
-
-
-class FrozenLayer(nn.Module):
-    """A decoder layer whose first skip convolution is split by what it reads.
-
-    Args:
-        layer: The layer. It is not changed; what is folded or split is copied.
-    """
-
-    shared: Tensor
-    own: Tensor
-
-    def __init__(self, layer: DecoderLayer) -> None:
-        super().__init__()
-        self.attention, self.up = layer.attention, layer.up
-        self.cnext = copy.deepcopy(layer.cnext)
-        fold_layer_scale(self.cnext, self.cnext.pwconv2)
-        self.rest = layer.conv.double_conv[1:]
-        weight = layer.conv.first.weight.detach()
-        start = layer.up.weight.shape[1]
-        stop = start + layer.guidance
-        self.register_buffer("shared", weight[:, start:stop].contiguous())
-        own = torch.cat([weight[:, :start], weight[:, stop:]], dim=1)
-        self.register_buffer("own", own)
-
-    def forward(
-        self, x: Tensor, guidance: Tensor, cost_guidance: Tensor, valid: Tensor | None
-    ) -> Tensor:
-        """Run the layer for one picture (see `DecoderLayer.forward`); `valid` marks empty slots."""
-        x = self.attention(self.cnext(x), alive=valid)
-        rising = torch.cat([self.up(x), cost_guidance], dim=1)
-        y = F.conv2d(rising, self.own, padding=1) + F.conv2d(guidance, self.shared, padding=1)
-        result: Tensor = self.rest(y)
-        return result
+def _select(x: Tensor, chosen: Selection | None) -> Tensor:
+    return x if chosen is None else x.index_select(0, chosen.index)

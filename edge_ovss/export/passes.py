@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
+# Below this, sharing saves nothing, and quantisers like scalars to be their own.
+_SMALL = 64
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
@@ -17,8 +20,64 @@ def apply_passes(model: Any) -> dict[str, int]:  # noqa: ANN401
     Returns:
         For every pass, how many nodes it changed.
     """
-    passes: tuple[Callable[[Any], int], ...] = (name_nodes_by_module, drop_tracing_notes)
+    passes: tuple[Callable[[Any], int], ...] = (
+        turn_weights_once,
+        store_equal_weights_once,
+        name_nodes_by_module,
+        drop_tracing_notes,
+    )
     return {step.__name__: step(model) for step in passes}
+
+
+def turn_weights_once(model: Any) -> int:  # noqa: ANN401
+    """Store a weight that several linear layers read the way they read it.
+
+    The exporter turns a weight that is read once, but leaves a Transpose before every reader of
+    one that is read by several pieces: a runtime would then hold a turned copy for each.
+    """
+    import onnx_ir
+
+    turned: dict[tuple[str, tuple[int, ...]], Any] = {}
+    nodes = [node for node in model.graph if node.op_type == "Transpose"]
+    nodes = [node for node in nodes if node.inputs[0] and node.inputs[0].const_value is not None]
+    for node in nodes:
+        source = node.inputs[0]
+        order = tuple(node.attributes["perm"].as_ints())
+        if (source.name, order) not in turned:
+            array = source.const_value.numpy().transpose(order).copy()
+            tensor = onnx_ir.tensor(array, name=f"{source.name}.turned")
+            value = onnx_ir.Value(
+                name=tensor.name,
+                shape=onnx_ir.Shape(array.shape),
+                type=source.type,
+                const_value=tensor,
+            )
+            model.graph.initializers[tensor.name] = value
+            turned[source.name, order] = value
+        onnx_ir.convenience.replace_all_uses_with(node.outputs[0], turned[source.name, order])
+        model.graph.remove(node, safe=True)
+        if not source.uses() and source.name in model.graph.initializers:
+            del model.graph.initializers[source.name]
+    return len(nodes)
+
+
+def store_equal_weights_once(model: Any) -> int:  # noqa: ANN401
+    """Let readers of equal weights share one: the exporter turns small ones once per reader."""
+    import onnx_ir
+
+    first: dict[tuple[object, ...], Any] = {}
+    dropped = 0
+    for name, value in list(model.graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes < _SMALL or value.is_graph_output():
+            continue
+        digest = hashlib.sha256(tensor.tobytes()).digest()
+        kept = first.setdefault((tensor.dtype, tuple(tensor.shape), digest), value)
+        if kept is not value:
+            onnx_ir.convenience.replace_all_uses_with(value, kept)
+            del model.graph.initializers[name]
+            dropped += 1
+    return dropped
 
 
 def name_nodes_by_module(model: Any) -> int:  # noqa: ANN401

@@ -21,6 +21,7 @@ from edge_ovss.errors import UsageError
 from edge_ovss.evaluation.confusion import count_confusion
 from edge_ovss.evaluation.metrics import score_confusion
 from edge_ovss.export.frozen_sed import FrozenSed
+from edge_ovss.export.rewrites import FirstScore
 
 # Labels that a rank chosen by "auto" keeps, on the pictures that it is chosen on.
 MIN_AGREEMENT = 0.995
@@ -68,14 +69,14 @@ def template_basis(text: Tensor, templates: int) -> tuple[Tensor, Tensor]:
     """Find the directions in which the templates of a vocabulary vary.
 
     Args:
-        text: float32 [D, T·P], the frozen graph's constant.
+        text: float32 [T·P, D], the frozen graph's constant.
         templates: P.
 
     Returns:
         Orthonormal basis float32 [P, P], the most important column first, and the share of the
         squared norm that the first 1, 2, … P columns keep, float64 [P].
     """
-    rows = text.t().view(-1, templates, text.shape[0]).double()
+    rows = text.view(-1, templates, text.shape[1]).double()
     moment = torch.einsum("tpd,tqd->pq", rows, rows)
     values, vectors = torch.linalg.eigh(moment)
     order = torch.arange(templates - 1, -1, -1)
@@ -92,10 +93,11 @@ def compress_templates(graph: FrozenSed, rank: int) -> float:
     templates = graph.templates
     basis, energy = template_basis(graph.text, templates)
     basis = basis[:, :rank]
-    text = graph.text.t().view(graph.categories, templates, -1)
+    text = graph.text.view(graph.categories, templates, -1)
     projected = torch.einsum("tpd,pr->trd", text, basis)
-    graph.text = projected.flatten(0, 1).t().contiguous()
+    graph.text = projected.flatten(0, 1).contiguous()
     graph.conv1 = _fold_conv(graph.conv1, basis)
+    graph.first_score = FirstScore(graph.conv1, graph.decoder.head0)
     first: Any = graph.cost_guidance[0]
     graph.cost_guidance[0] = nn.Sequential(_fold_transposed(first[0], basis), *first[1:])
     graph.templates = rank

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, NoReturn
@@ -16,6 +18,11 @@ from edge_ovss.runtime.backends.base import Arrays, Backend
 from edge_ovss.runtime.bundle import Bundle
 
 _ERRORS_ONLY = 3
+# Would make all pieces of a tensor at once; the graph cuts it so that one is there at a time.
+_UNWANTED = "GatherSliceToSplitFusion"
+# Reserved, not used: what no frame needs is never touched. Whatever comes on top doubles.
+_FIRST_CHUNK = 256 << 20
+_SPLIT_FROM = 4 << 20
 _NO_MEMORY = ("bad_alloc", "allocate memory", "out of memory", "bad allocation", "cuda failure 2")
 
 
@@ -33,11 +40,9 @@ class CpuBackend(Backend):
         runtime = require("onnxruntime", extra="onnxruntime")
         self._check_providers(runtime.get_available_providers())
         path = self.bundle.graph_path
-        options = _options(runtime, self.threads or available_cores())
+        threads = self.threads or available_cores()
         try:
-            session = runtime.InferenceSession(
-                str(path), sess_options=options, providers=list(self.providers)
-            )
+            session = open_session(runtime, path, threads=threads, providers=self.providers)
         except Exception as err:  # ONNX Runtime raises a class of its own for every status
             raise _load_error(err, path, runtime) from err
         # A provider whose libraries do not load is left out by ONNX Runtime without an error.
@@ -78,13 +83,55 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def open_session(
+    runtime: ModuleType,
+    path: Path,
+    *,
+    threads: int,
+    providers: tuple[str, ...] = CpuBackend.providers,
+) -> Any:  # noqa: ANN401 (a class of onnxruntime)
+    """Load a graph as the backends do.
+
+    Args:
+        runtime: The module onnxruntime.
+        path: The ONNX file.
+        threads: Of one operator.
+        providers: In order; a provider that does not load is left out without an error.
+
+    Raises:
+        Exception: Whatever ONNX Runtime raises.
+    """
+    options = _options(runtime, threads)
+    if providers == CpuBackend.providers:
+        _share_arena(runtime)
+        options.add_session_config_entry("session.use_env_allocators", "1")
+    return runtime.InferenceSession(str(path), sess_options=options, providers=list(providers))
+
+
 def _options(runtime: ModuleType, threads: int) -> Any:  # noqa: ANN401 (a class of onnxruntime)
     options = runtime.SessionOptions()
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ERRORS_ONLY
+    # A pattern is a second block for the same tensors, made at the second frame beside the first.
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("optimization.disable_specified_optimizers", _UNWANTED)
     return options
+
+
+@cache
+def _share_arena(runtime: ModuleType) -> None:
+    """Give all CPU sessions of this process one arena that fits tensors tightly.
+
+    ONNX Runtime's own hands out blocks up to twice as large as asked for, and doubles with every
+    growth. What the arena has taken is used again by the next session of the process.
+    """
+    kind = runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    place = runtime.OrtMemoryInfo("Cpu", kind, 0, runtime.OrtMemType.DEFAULT)
+    sizes = {"initial_chunk_size_bytes": _FIRST_CHUNK, "max_dead_bytes_per_chunk": _SPLIT_FROM}
+    with contextlib.suppress(Exception):  # the program around us has registered one: use that
+        runtime.create_and_register_allocator(place, runtime.OrtArenaCfg(sizes))
 
 
 def _check_ends(session: Any, bundle: Bundle) -> None:  # noqa: ANN401 (a class of onnxruntime)

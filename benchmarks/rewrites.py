@@ -1,0 +1,147 @@
+"""What each exact rewrite of SED gains: the same graph with one of them left out, raced.
+
+    python benchmarks/rewrites.py --vocab ade150 --survivors 27 --out out/rewrites
+
+Every contestant is a graph in ONNX Runtime with the options of our backend, in a process of its
+own; they take turns. Prints ratios against the graph with all rewrites; writes `rewrites.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from contestants import Contestant, Run, race
+from fixture import survivor_pack
+from numpy.typing import NDArray
+
+from edge_ovss.export.options import ALWAYS
+from edge_ovss.export.rejection import Rejection
+from edge_ovss.export.rewrites import Rewrites
+from edge_ovss.runtime.street import render_street
+
+LEFT_OUT: dict[str, dict[str, Any]] = {
+    "all rewrites": {},
+    "without late_cost": {"late_cost": False},
+    "without late_guidance": {"late_guidance": False},
+    "without split_skip": {"split_skip": False},
+    "without pieces": {"piece_bytes": None},
+    "without any of these": {
+        "late_cost": False,
+        "late_guidance": False,
+        "split_skip": False,
+        "piece_bytes": None,
+    },
+}
+
+
+def main() -> None:
+    """Write the graphs, race them, report."""
+    args = _arguments()
+    folder = Path(args.out).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [name for name in LEFT_OUT if not _graph(folder, name).is_file()]
+    if missing:
+        _write_graphs(folder, args, missing)
+    if args.prepare_only:
+        return
+    contestants = [Contestant(name, partial(_run_graph, name)) for name in LEFT_OUT]
+    race(contestants, folder, repeats=args.repeats, threads=args.threads)
+    rows = [_row(contestant, contestants[0]) for contestant in contestants]
+    (folder / "rewrites.json").write_text(json.dumps(rows, indent=2))
+    print("| | times `all` | median s | min..max s | peak MiB | labels equal |")
+    print("|---|---|---|---|---|---|")
+    for row in rows:
+        print("| " + " | ".join(row.values()) + " |")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="sed-base")
+    parser.add_argument("--vocab", default="ade150")
+    parser.add_argument("--survivors", type=int, default=27)
+    parser.add_argument("--slots", default="32,32,32")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--out", default="out/rewrites")
+    parser.add_argument("--prepare-only", action="store_true", help="write the graphs, race later")
+    return parser.parse_args()
+
+
+def _graph(folder: Path, name: str) -> Path:
+    return folder / name.replace(" ", "-") / "model.onnx"
+
+
+def _write_graphs(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
+    import onnx_ir
+    import torch
+
+    from edge_ovss.export.frozen_sed import FrozenSed
+    from edge_ovss.export.trace import trace
+    from edge_ovss.models import load_model
+    from edge_ovss.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.load(args.vocab)
+    model = load_model(args.model, weights="random", seed=0)
+    frame = render_street(seed=7, height=480, width=640).image
+    np.save(folder / "frame.npy", frame)
+    first, second, third = (int(slot) for slot in args.slots.split(","))
+    rejection = Rejection("slots", topk=8, slots=(first, second, third)).fit(len(vocabulary))
+    embeddings = survivor_pack(model, vocabulary, survivors=args.survivors)
+    picture = model.spec.picture
+    for name in names:
+        print(f"writing '{name}': {asdict(Rewrites(**LEFT_OUT[name]))}", flush=True)
+        graph = FrozenSed(
+            model,
+            embeddings=embeddings,
+            vocabulary=vocabulary,
+            rejection=rejection,
+            size=(picture.height, picture.width),
+            outputs=ALWAYS,
+            rewrites=Rewrites(**LEFT_OUT[name]),
+        ).eval()
+        facts = {"edge_ovss.version": "benchmark"}
+        onnx_model = trace(graph, torch.from_numpy(frame)[None], outputs=ALWAYS, metadata=facts)
+        path = _graph(folder, name)
+        path.parent.mkdir(exist_ok=True)
+        onnx_ir.save(onnx_model, path, external_data="model.onnx.data")
+
+
+def _run_graph(name: str, folder: Path, threads: int) -> Run:
+    import onnxruntime
+
+    from edge_ovss.runtime.backends.ort import open_session
+
+    session = open_session(onnxruntime, _graph(folder, name), threads=threads)
+    frame = np.load(folder / "frame.npy")[None]
+
+    def run() -> tuple[NDArray[Any], list[int]]:
+        labels, _, counts = session.run(list(ALWAYS), {"frame": frame})
+        return labels[0], counts.tolist()
+
+    return run
+
+
+def _row(contestant: Contestant, first: Contestant) -> dict[str, str]:
+    if contestant.failure is not None or contestant.labels is None or first.labels is None:
+        return {"name": contestant.name, "failure": str(contestant.failure)}
+    median = statistics.median(contestant.seconds)
+    return {
+        "name": contestant.name,
+        "ratio": f"{median / statistics.median(first.seconds):.2f}",
+        "median": f"{median:.3f}",
+        "range": f"{min(contestant.seconds):.3f}..{max(contestant.seconds):.3f}",
+        "peak": f"{contestant.peak_mib:.0f}",
+        "labels": f"{100 * float((contestant.labels == first.labels).mean()):.2f} %",
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""A decoder layer of SED, frozen: the same answer, less work and less memory at once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_ovss.export.rewrites import Rewrites, in_pieces
+from edge_ovss.models.sed.blocks import DecoderLayer
+
+Step = Callable[[Tensor], Tensor]
+
+
+class FrozenLayer(nn.Module):
+    """A decoder layer that works on pieces, its first skip convolution split by what it reads.
+
+    Args:
+        layer: The layer. It is not changed; what is folded or split is copied.
+        head: Makes the scores that decide who comes into the layer.
+        rewrites: Which rewrites apply.
+    """
+
+    shared: Tensor
+    own: Tensor
+
+    def __init__(self, layer: DecoderLayer, head: nn.Conv2d, rewrites: Rewrites) -> None:
+        super().__init__()
+        self.head, self.attention, self.up = head, layer.attention, layer.up
+        self.cnext = copy.deepcopy(layer.cnext)
+        fold_layer_scale(self.cnext, self.cnext.pwconv2)
+        self.first, self.rest = layer.conv.first, layer.conv.double_conv[1:]
+        self.rewrites = rewrites
+        weight = layer.conv.first.weight.detach()
+        start = layer.up.weight.shape[1]
+        stop = start + layer.guidance
+        self.register_buffer("shared", weight[:, start:stop].contiguous())
+        own = torch.cat([weight[:, :start], weight[:, stop:]], dim=1)
+        self.register_buffer("own", own)
+
+    def judge(self, x: Tensor) -> Tensor:
+        """Scores float [S, 1, h, w] of the categories before the rejection."""
+        limit = self.rewrites.piece_bytes
+        return in_pieces(self.head, x, dim=0, widest=x.numel(), limit=limit)
+
+    def mix(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        """The spatial step, category by category, and the class step, position by position."""
+
+        def attend(rows: Tensor) -> Tensor:
+            mixed: Tensor = self.attention(rows, alive=valid)
+            return mixed
+
+        limit, widest = self.rewrites.piece_bytes, 4 * x.numel()
+        x = in_pieces(self.cnext, x, dim=0, widest=widest, limit=limit)
+        return in_pieces(attend, x, dim=2, widest=widest, limit=limit)
+
+    def rise(
+        self,
+        x: Tensor,
+        guidance: Tensor,
+        cost: Tensor,
+        *,
+        before: Step | None = None,
+        after: Step | None = None,
+    ) -> Tensor:
+        """The skip step.
+
+        Args:
+            x: float [S, C, h, w].
+            guidance: float [1, guidance, 2h, 2w].
+            cost: Cost guidance, float [S, cost_guidance, 2h, 2w], or what `before` makes it from.
+            before: Applied to every piece of `cost`.
+            after: Applied to every piece of the answer.
+
+        Returns:
+            float [S, outputs, 2h, 2w], or what `after` makes of it.
+        """
+        shared = F.conv2d(guidance, self.shared, padding=1) if self.rewrites.split_skip else None
+
+        def rise(part: Tensor, level: Tensor) -> Tensor:
+            level = level if before is None else before(level)
+            y: Tensor = self.rest(self.skip(self.up(part), guidance, level, shared))
+            return y if after is None else after(y)
+
+        # Twice as high and wide, and as many channels as the skip convolution reads.
+        widest = 4 * x.shape[0] * x.shape[2] * x.shape[3] * self.own.shape[1]
+        return in_pieces(rise, x, cost, dim=0, widest=widest, limit=self.rewrites.piece_bytes)
+
+    def skip(self, up: Tensor, guidance: Tensor, cost: Tensor, shared: Tensor | None) -> Tensor:
+        """The first skip convolution of some categories."""
+        if shared is not None:
+            rising = torch.cat([up, cost], dim=1)
+            return F.conv2d(rising, self.own, padding=1) + shared
+        repeated = guidance.expand(up.shape[0], -1, -1, -1)
+        y: Tensor = self.first(torch.cat([up, repeated, cost], dim=1))
+        return y
+
+
+def fold_layer_scale(block: Any, last: nn.Linear) -> None:  # noqa: ANN401
+    """Multiply a block's layer scale into its last linear layer, in place.
+
+    Args:
+        block: A ConvNeXt block with `gamma`, float [C] or None; afterwards `gamma` is None.
+        last: The linear layer whose output `gamma` multiplies.
+    """
+    if block.gamma is None:
+        return
+    scale = block.gamma.detach()
+    with torch.no_grad():
+        last.weight.mul_(scale[:, None])
+        last.bias.mul_(scale)
+    block.gamma = None

@@ -1,0 +1,139 @@
+"""Rewrites that leave the answer as it is: which there are, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# Pieces of about this size stay in a processor's last cache between one operation and the next.
+PIECE_BYTES = 8 << 20
+# Cutting costs copies, and every piece its own nodes: not below this, not more pieces than that.
+_CUT_FROM = 3
+_MOST_PIECES = 16
+_FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Rewrites:
+    """Rewrites of SED, each of which can be left out to see what it gains or that it is exact.
+
+    Attributes:
+        late_cost: `conv1` runs for the categories that survived the first rejection; the others
+            only have the score computed that rejects them (`FirstScore`).
+        late_guidance: The cost guidance of a category is computed after the rejection before it.
+        split_skip: Of a skip convolution, what reads the picture runs once for all categories.
+        piece_bytes: Wide tensors are made a piece at a time, of about so many bytes; None for
+            all at once.
+    """
+
+    late_cost: bool = True
+    late_guidance: bool = True
+    split_skip: bool = True
+    piece_bytes: int | None = PIECE_BYTES
+
+
+class FirstScore(nn.Module):
+    """The score before the first rejection, without the 128 channels that it is made from.
+
+    The head (3×3, one output) follows `conv1` (7×7) with nothing nonlinear between them, so each
+    of the head's nine taps is a 7×7 convolution with one output of its own. The nine stay apart
+    until they are shifted and added: where a tap looks over the border, the head sees zeros.
+
+    Args:
+        conv: `conv1`, from P channels to C; padding keeps the size.
+        head: From C channels to one, 3×3, padding 1.
+    """
+
+    def __init__(self, conv: nn.Conv2d, head: nn.Conv2d) -> None:
+        super().__init__()
+        taps = head.weight.detach().double()[0].flatten(1)  # [C, 9]
+        weight, bias = conv.weight.detach().double(), conv.bias
+        kernel = conv.kernel_size[0]
+        self.taps = nn.Conv2d(conv.in_channels, 9, kernel, padding=kernel // 2)
+        self.sum = nn.Conv2d(9, 1, 3, padding=1)
+        with torch.no_grad():
+            self.taps.weight.copy_(torch.einsum("cpyx,ct->tpyx", weight, taps))
+            self.taps.bias.copy_(_bias(bias) @ taps)  # type: ignore[union-attr]
+            self.sum.weight.copy_(torch.eye(9).view(1, 9, 3, 3))
+            self.sum.bias.copy_(_bias(head.bias))  # type: ignore[union-attr]
+
+    def forward(self, cost: Tensor) -> Tensor:
+        """Map the cost map, float [T, P, h, w], to scores [T, 1, h, w]."""
+        score: Tensor = self.sum(self.taps(cost))
+        return score
+
+
+def _bias(bias: Tensor | None) -> Tensor:
+    if bias is None:
+        message = "SED's score heads have a bias"
+        raise ValueError(message)
+    return bias.detach().double()
+
+
+def in_pieces(
+    call: Callable[..., Tensor], *tensors: Tensor, dim: int, widest: int, limit: int | None
+) -> Tensor:
+    """Apply `call` to slices of tensors along `dim` and put the answers together again.
+
+    Args:
+        call: Treats every slice along `dim` like every other, and keeps its length.
+        tensors: Its arguments, all of the same length along `dim`.
+        dim: Along which to cut.
+        widest: Numbers in the largest tensor that `call` makes of the whole of `tensors`.
+        limit: Bytes of that tensor in a piece, or None for one piece.
+    """
+    length = tensors[0].shape[dim]
+    size = None if limit is None else piece_size(length, widest=widest, limit=limit)
+    if size is None or size >= length:
+        return call(*tensors)
+    spans = [(at, min(size, length - at)) for at in range(0, length, size)]
+    # Slices and not one split: a runtime then makes a piece when it is needed, not all at once.
+    return torch.cat([call(*(x.narrow(dim, *span) for x in tensors)) for span in spans], dim)
+
+
+def piece_size(length: int, *, widest: int, limit: int) -> int:
+    """Return how long a piece of `length` is; `length` itself where nothing is to be cut."""
+    if widest * _FLOAT < _CUT_FROM * limit:
+        return length
+    count = min(_MOST_PIECES, -(-widest * _FLOAT // limit), length)
+    return -(-length // count)
+
+
+class PieceBlock(nn.Module):
+    """A trunk block whose norm and linear layers see some rows of the picture at a time.
+
+    Args:
+        block: A ConvNeXt block without layer scale and without a layer on its shortcut.
+        limit: Bytes of the widened tensor in a piece, or None.
+    """
+
+    def __init__(self, block: Any, limit: int | None) -> None:  # noqa: ANN401
+        super().__init__()
+        self.conv_dw, self.norm, self.mlp = block.conv_dw, block.norm, block.mlp
+        self.limit = limit
+        self.width = int(block.mlp.fc1.out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map float [1, h, w, C] to the same shape: channels last, as the linear layers read."""
+        y: Tensor = self.conv_dw(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        widest = y.shape[1] * y.shape[2] * self.width
+        return in_pieces(self._mix, x, y, dim=1, widest=widest, limit=self.limit)
+
+    def _mix(self, x: Tensor, y: Tensor) -> Tensor:
+        mixed: Tensor = x + self.mlp(self.norm(y))
+        return mixed
+
+
+def in_this_order(last: Tensor, *before: Tensor) -> tuple[Tensor, ...]:
+    """Return the tensors as they are, such that nothing reads `last` before all are made.
+
+    A runtime that walks back from the answer makes the picture guidance only where the decoder
+    reads it, and keeps the trunk's features, the largest tensors there are, until then.
+    """
+    tensors = (last, *before)
+    parts = torch.cat([x.flatten() for x in tensors]).split([x.numel() for x in tensors])
+    return tuple(part.view(x.shape) for part, x in zip(parts, tensors, strict=True))
