@@ -14,20 +14,20 @@ Rewritten against the published order of operations, without changing the answer
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edge_ovss.export.frozen_clip import FrozenExtractor, FrozenRecognition
 from edge_ovss.export.rejection import STAGES, Rejection
 from edge_ovss.export.sampling import bilinear_matrix, fit_matrix, fitted_size
 from edge_ovss.export.san_answer import AnswerBands, SanAnswer
 from edge_ovss.models.san.model import San
 from edge_ovss.models.san.resizing import clip_positions, shrunk_side
 from edge_ovss.models.san.side_adapter import MaskDecoder
-from edge_ovss.models.san.towers import ClipFeatures, ClipRecognitionHead
-from edge_ovss.models.spec import Clip, PictureSpec
+from edge_ovss.models.san.towers import ClipFeatures
+from edge_ovss.models.spec import PictureSpec
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 
@@ -68,7 +68,7 @@ class FrozenSan(nn.Module):
         self.categories = len(vocabulary)
         self.fit = FitFrame(model.spec.picture, size=size)
         self.shrink = Shrink(size=size, factor=model.clip_scale)
-        self.extractor = model.clip_visual_extractor
+        self.extractor = FrozenExtractor(model.clip_visual_extractor)
         self.side = model.side_adapter_network
         self.decoder = FrozenMaskDecoder(model.side_adapter_network.mask_decoder)
         self.head = FrozenRecognition(model.clip_rec_head)
@@ -81,9 +81,9 @@ class FrozenSan(nn.Module):
         self.register_buffer("output_map", output_map)
 
     def _fold_positions(self, model: San) -> None:
-        patch = self.extractor.conv1.kernel_size[0]
+        patch = model.clip_visual_extractor.conv1.kernel_size[0]
         height, width = (shrunk_side(side, model.clip_scale) // patch for side in self.size)
-        table = self.extractor.positional_embedding
+        table = model.clip_visual_extractor.positional_embedding
         positions = clip_positions(table, height=height, width=width)
         self.register_buffer("clip_grid_positions", positions.contiguous())
         step = self.side.numbers.patch
@@ -124,8 +124,7 @@ class FrozenSan(nn.Module):
             Mask logits float32 [Q, h, w], and class probabilities without the background,
             float32 [T, Q].
         """
-        patches = self.extractor.conv1(self.shrink(image))
-        features = self.extractor.run_blocks(patches, self.clip_grid_positions)
+        features = self.extractor(self.shrink(image), self.clip_grid_positions)
         patches = self.side.vit_model.patch_embed(image)
         queries, maps = self.side.run_blocks(patches, self.side_grid_positions, features)
         masks, bias = self.decoder(queries, maps, features)
@@ -268,87 +267,3 @@ def _pool_axis(maps: Tensor, axis: int, count: int) -> Tensor:
         picked = maps.index_select(axis, torch.tensor(places))
         pooled = picked if pooled is None else torch.maximum(pooled, picked)
     return maps if pooled is None else pooled
-
-
-class FrozenRecognition(nn.Module):
-    """The recognition head for one picture, computing only what reaches the queries.
-
-    Args:
-        head: Its parameters are shared, except for the projections of attention.
-    """
-
-    def __init__(self, head: ClipRecognitionHead) -> None:
-        super().__init__()
-        self.head = head
-        self.blocks = nn.ModuleList(RecognitionBlock(block) for block in head.resblocks)
-
-    def forward(self, tokens: Tensor, bias: Tensor) -> Tensor:
-        """Recognise what is under every query.
-
-        Args:
-            tokens: float [1, 1 + l, C], class token first.
-            bias: float [heads, Q, l].
-
-        Returns:
-            float [Q, D], unit norm.
-        """
-        # All queries start as the class token: in the first block one stands for all.
-        queries = tokens[:, :1]
-        blocks = [cast(RecognitionBlock, block) for block in self.blocks]
-        for block in blocks[:-1]:
-            queries = block.run_queries(queries, tokens[:, 1:], bias)
-            tokens = block(tokens)
-        return self.head.project(blocks[-1].run_queries(queries, tokens[:, 1:], bias))[0]
-
-
-class RecognitionBlock(nn.Module):
-    """One block of CLIP for tokens and for queries.
-
-    Queries, keys and values are projected one by one: queries want no query of the patches, and
-    TensorRT for RTX 1.7 does not build a joint projection of which only a part is used.
-
-    Args:
-        block: A block of open_clip; all but the projections is shared.
-    """
-
-    def __init__(self, block: Clip) -> None:
-        super().__init__()
-        self.ln_1, self.ln_2, self.mlp = block.ln_1, block.ln_2, block.mlp
-        self.out_proj = block.attn.out_proj
-        self.heads = int(block.attn.num_heads)
-        weights = block.attn.in_proj_weight.detach().chunk(3)
-        offsets = block.attn.in_proj_bias.detach().chunk(3)
-        scales = ((weights[0].shape[0] // self.heads) ** -0.5, 1.0, 1.0)
-        for name, w, b, scale in zip("qkv", weights, offsets, scales, strict=True):
-            self.register_buffer(f"{name}_weight", w * scale)
-            self.register_buffer(f"{name}_bias", b * scale)
-
-    def project(self, name: str, x: Tensor) -> Tensor:
-        """Project float [1, N, C] to one of "q" (scaled), "k", "v": [1, heads, N, C/heads]."""
-        y = F.linear(x, self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias"))
-        heads: Tensor = y.unflatten(2, (self.heads, -1)).transpose(1, 2)
-        return heads
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Run the block for the tokens themselves, float [1, N, C] to the same shape."""
-        x = self.ln_1(tokens)
-        q, k, v = (self.project(name, x) for name in "qkv")
-        weights = (q @ k.transpose(2, 3)).softmax(-1)
-        return self.finish(tokens, weights @ v)
-
-    def run_queries(self, queries: Tensor, patches: Tensor, bias: Tensor) -> Tensor:
-        """Run the block for the queries, float [1, 1 or Q, C] to [1, Q, C]."""
-        own, others = self.ln_1(queries), self.ln_1(patches)
-        q = self.project("q", own)
-        itself = (q * self.project("k", own)).sum(-1, keepdim=True)
-        itself = itself.expand(-1, -1, bias.shape[1], -1)
-        seen = q @ self.project("k", others).transpose(2, 3) + bias
-        weights = torch.cat([itself, seen], dim=-1).softmax(-1)
-        mixed = weights[..., 1:] @ self.project("v", others)
-        return self.finish(queries, mixed + weights[..., :1] * self.project("v", own))
-
-    def finish(self, x: Tensor, mixed: Tensor) -> Tensor:
-        """From what attention mixed, float [1, heads, N, C/heads], to the end of the block."""
-        x = x + self.out_proj(mixed.transpose(1, 2).flatten(2))
-        result: Tensor = x + self.mlp(self.ln_2(x))
-        return result
