@@ -85,6 +85,18 @@ def test_a_graph_that_openvino_cannot_load_is_status_5(
         Segmenter.open(path, backend="openvino", verify=False)
 
 
+@pytest.mark.parametrize("backend", ["openvino", "openvino-bf16"])
+def test_a_graph_whose_sizes_vary_is_refused_with_the_way_out(
+    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str], backend: str
+) -> None:
+    path = make_bundle(mode="dynamic")
+    assert main(["selftest", str(path), "--backend", backend]) == 5
+    printed = capsys.readouterr().err
+    assert "mode 'dynamic'" in printed
+    assert "--reject slots" in printed
+    assert main(["selftest", str(path), "--backend", "onnxruntime"]) == 0
+
+
 def test_without_the_package_the_extra_is_named(make_bundle: MakeBundle) -> None:
     code = (
         "import sys; sys.modules['openvino'] = None\n"

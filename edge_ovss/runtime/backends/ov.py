@@ -29,6 +29,7 @@ class OpenVinoBackend(Backend):
         self._request: Any = None
 
     def _open_impl(self) -> None:
+        self._refuse_dynamic()
         library = require("openvino", extra="openvino")
         core = library.Core()
         self._check_processor(core)
@@ -65,6 +66,16 @@ class OpenVinoBackend(Backend):
     def _close_impl(self) -> None:
         self._request = None
         self._compiled = None
+
+    def _refuse_dynamic(self) -> None:
+        """Refuse a graph in which the number of categories varies; OpenVINO fails in its middle."""
+        if self.bundle.manifest.rejection.mode == "dynamic":
+            message = (
+                f"Bundle '{self.bundle.path.name}' rejects in mode 'dynamic', with sizes that "
+                f"depend on the picture; backend '{self.name}' needs fixed ones."
+            )
+            hint = "Export it again with --reject slots, or use --backend onnxruntime."
+            raise ArtifactError(message, hint=hint)
 
     def _check_processor(self, core: Any) -> None:  # noqa: ANN401 (a class of openvino)
         """Refuse a processor that cannot do what this backend promises; FP32 all can."""
