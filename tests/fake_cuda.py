@@ -13,7 +13,7 @@ from typing import Any
 Work = Callable[[], None]
 Out = Any  # what ctypes.byref returns, and a buffer
 
-INVALID_VALUE, NO_MEMORY, INVALID_CONTEXT, CAPTURE_FAILED = 1, 2, 201, 901
+INVALID_VALUE, NO_MEMORY, INVALID_CONTEXT, NOT_READY, CAPTURE_FAILED = 1, 2, 201, 600, 901
 
 
 class Function:
@@ -43,6 +43,8 @@ class FakeCuda:
         self.capturing: dict[int, list[Work]] = {}
         self.graphs: dict[int, list[Work]] = {}
         self.launches = 0
+        self.events: dict[int, float | None] = {}
+        self.clock_ms = 0.0
         self._next = 100
         for attribute in dir(type(self)):
             if attribute.startswith("cu"):
@@ -152,6 +154,7 @@ class FakeCuda:
             return CAPTURE_FAILED
         work, self.streams[stream] = self.streams[stream], []
         for step in work:
+            self.clock_ms += 0.5  # every step of work, an event too
             step()
         return 0
 
@@ -184,6 +187,30 @@ class FakeCuda:
 
     def cuGraphDestroy(self, graph: int) -> int:
         return 0 if self.graphs.pop(graph, None) is not None else INVALID_VALUE
+
+    def cuEventCreate(self, event: Out, flags: int) -> int:
+        if not self.depth or flags != 0:
+            return INVALID_CONTEXT
+        event._obj.value = self._handle()
+        self.events[event._obj.value] = None
+        return 0
+
+    def cuEventDestroy_v2(self, event: int) -> int:
+        return 0 if self.events.pop(event, self) is not self else INVALID_VALUE
+
+    def cuEventRecord(self, event: int, stream: int) -> int:
+        if event not in self.events:
+            return INVALID_VALUE
+        self.events[event] = None
+        self.queue(stream, lambda: self.events.update({event: self.clock_ms}))
+        return 0
+
+    def cuEventElapsedTime(self, passed: Out, start: int, end: int) -> int:
+        before, after = self.events[start], self.events[end]
+        if before is None or after is None:
+            return NOT_READY
+        passed._obj.value = after - before
+        return 0
 
 
 def void(value: object) -> None:

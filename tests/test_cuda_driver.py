@@ -52,6 +52,12 @@ int cuGraphInstantiateWithFlags(P *e, P g, uint64_t f) { *e = EXEC; return g != 
 int cuGraphLaunch(P e, P q) { return e != EXEC || q != STREAM; }
 int cuGraphExecDestroy(P e) { return e != EXEC; }
 int cuGraphDestroy(P g) { return g != GRAPH; }
+static const P EVENT = 0x7700000044;
+static int events;
+int cuEventCreate(P *e, unsigned f) { *e = EVENT + events++; return f; }
+int cuEventDestroy_v2(P e) { return e < EVENT || e >= EVENT + events; }
+int cuEventRecord(P e, P q) { return cuEventDestroy_v2(e) || q != STREAM; }
+int cuEventElapsedTime(float *ms, P a, P b) { *ms = 12.5f; return a >= b; }
 """
 
 
@@ -108,6 +114,23 @@ def test_a_graph_is_captured_launched_and_freed(driver: cuda_driver.CudaDriver) 
     driver.free_graph(graph)
     with pytest.raises(ArtifactError, match="cuGraphExecDestroy failed with error 1"):
         driver.free_graph(graph + 1)
+
+
+def test_events_take_the_time_between_two_places_of_a_stream(
+    driver: cuda_driver.CudaDriver,
+) -> None:
+    stream = driver.create_stream()
+    start, end = driver.create_event(), driver.create_event()
+    assert start != end
+    driver.record(start, stream)
+    driver.record(end, stream)
+    assert driver.elapsed_ms(start, end) == 12.5
+    with pytest.raises(ArtifactError, match="cuEventElapsedTime failed"):
+        driver.elapsed_ms(end, start)
+    driver.free_event(start)
+    driver.free_event(end)
+    with pytest.raises(ArtifactError, match="cuEventDestroy_v2 failed"):
+        driver.free_event(end + 9)
 
 
 def test_errors_name_the_call_and_the_reason(driver: cuda_driver.CudaDriver) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_ovss.cli import main
 from edge_ovss.errors import ArtifactError, MissingDependencyError, UsageError
 from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.runtime.backends import cuda_driver, device_memory
@@ -88,7 +90,40 @@ def test_frames_run_as_one_graph_on_buffers_that_are_kept(
     assert not trt.CUDA.pinned
     assert not trt.CUDA.streams
     assert not trt.CUDA.graphs
+    assert not trt.CUDA.events
     assert trt.CUDA.depth == 0
+
+
+@pytest.mark.parametrize("graphs", ["0", "1"])
+def test_the_time_of_the_device_is_taken_by_events_around_copy_run_and_copy(
+    trt: Pretended, make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch, graphs: str
+) -> None:
+    monkeypatch.setenv("EDGE_OVSS_CUDA_GRAPHS", graphs)
+    path = make_bundle()
+    build(path)
+    with Segmenter.open(path, backend="tensorrt") as segmenter:
+        for seed in range(3):
+            timings = segmenter.segment(frame_of(20, 30, seed)).timings
+            # One upload, one run, three downloads and the second event: 6 steps of 0.5 ms.
+            assert timings["device"] == 3.0
+    with Segmenter.open(path, backend="onnxruntime") as segmenter:
+        assert "device" not in segmenter.segment(frame_of(20, 30)).timings
+
+
+def test_bench_shows_the_device_apart_from_end_to_end(
+    trt: Pretended, make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make_bundle()
+    build(path)
+    words = ["bench", str(path), "--backend", "tensorrt", "--count", "3", "--cold-starts", "0"]
+    words += ["--source", "synthetic://street?count=1&size=20x30"]
+    assert main([*words, "--gate", "device_p50_ms<=3"]) == 0
+    assert re.search(r"^  device +3\.00 +3\.00", capsys.readouterr().out, re.MULTILINE)
+    assert main([*words, "--gate", "device_p50_ms<=2"]) == 6
+    document = json.loads((path / "reports" / "bench-tensorrt.json").read_text())
+    stages = document["subjects"][0]["stages_ms"]
+    assert stages["device"]["p50"] == document["numbers"]["device_p50_ms"] == 3.0
+    assert stages["total"]["p50"] > 0
 
 
 def test_a_ranged_engine_changes_size_and_back(trt: Pretended, make_bundle: MakeBundle) -> None:

@@ -24,7 +24,8 @@ class Result:
         alive: int32 [n], ids of the categories left after the last rejection, without empty slots.
         counts: int32 [3], how many categories wanted to stay at each rejection.
         slots: How many could stay at each rejection; None where there is no limit.
-        timings: Milliseconds of "pre", "infer", "post" and "total".
+        timings: Milliseconds of "pre", "infer", "post" and "total"; with TensorRT also "device",
+            the part of "infer" that the GPU worked by its own clock, copies included.
         scores: float32 [T, h, w] by category before the last upsampling, if exported.
         confidence: float32 [H, W], score of the chosen category in [0, 1], if exported.
     """

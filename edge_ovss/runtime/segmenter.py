@@ -94,6 +94,8 @@ class Segmenter:
             "post": 1e3 * (end - done),
             "total": 1e3 * (end - start),
         }
+        if self._backend.device_ms is not None:
+            timings["device"] = self._backend.device_ms
         rejection = self.bundle.manifest.rejection
         slots = rejection.slots if rejection.mode == "slots" else None
         return Result(names=self.names, slots=slots, timings=timings, **arrays)

@@ -25,6 +25,10 @@ class Backend(ABC):
     Args:
         bundle: What to run.
         threads: CPU threads; None leaves the choice to the backend.
+
+    Attributes:
+        device_ms: How long the accelerator worked on the last frame, by its own clock; None where
+            the backend has no such clock.
     """
 
     name: ClassVar[str]
@@ -32,6 +36,7 @@ class Backend(ABC):
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         self.bundle = bundle
         self.threads = threads
+        self.device_ms: float | None = None
         self._is_open = False
 
     def open(self) -> Backend:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from ctypes import byref, c_char_p, c_int, c_size_t, c_uint, c_uint64, c_void_p
+from ctypes import byref, c_char_p, c_float, c_int, c_size_t, c_uint, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,10 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "cuGraphLaunch": (c_void_p, c_void_p),
     "cuGraphExecDestroy": (c_void_p,),
     "cuGraphDestroy": (c_void_p,),
+    "cuEventCreate": (c_void_p, c_uint),
+    "cuEventDestroy_v2": (c_void_p,),
+    "cuEventRecord": (c_void_p, c_void_p),
+    "cuEventElapsedTime": (c_void_p, c_void_p, c_void_p),
 }
 
 
@@ -140,6 +144,24 @@ class CudaDriver:
     def free_graph(self, graph: int) -> None:
         """Free a captured graph."""
         self.call("cuGraphExecDestroy", graph)
+
+    def create_event(self) -> int:
+        """Return a new event that keeps the time."""
+        return self.handle("cuEventCreate", 0)
+
+    def record(self, event: int, stream: int) -> None:
+        """Queue an event: it takes the time when all that was queued before it is done."""
+        self.call("cuEventRecord", event, stream)
+
+    def elapsed_ms(self, start: int, end: int) -> float:
+        """Return milliseconds between two events that have both passed."""
+        value = c_float()
+        self.call("cuEventElapsedTime", byref(value), start, end)
+        return value.value
+
+    def free_event(self, event: int) -> None:
+        """Free an event."""
+        self.call("cuEventDestroy_v2", event)
 
     def create_stream(self) -> int:
         """Return a new stream that does not wait for the default one."""

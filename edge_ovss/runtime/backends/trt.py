@@ -67,6 +67,7 @@ class TensorRtBackend(Backend):
             session = self._session((frame.shape[1], frame.shape[2]), memory)
             fresh = session.graph_refused is None and not session.captured
             answer = session.run(self.bundle.manifest.picture.input, frame)
+            self.device_ms = session.device_ms
             if fresh:
                 self._keep_kernels()
         return self._as_the_contract(answer)

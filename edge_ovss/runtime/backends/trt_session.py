@@ -46,14 +46,20 @@ class TrtSession:
     Args:
         engine: What to run.
         memory: Where buffers come from; every call is made in its context.
+
+    Attributes:
+        graph_refused: Why frames do not run as a CUDA graph; None if they do.
+        device_ms: How long the GPU took for the last frame, copies included; None before it.
     """
 
     def __init__(self, engine: LoadedEngine, memory: DeviceMemory) -> None:
         self.memory = memory
         self.graph_refused: str | None = None
+        self.device_ms: float | None = None
         self._engine = engine
         self._context = engine.create_context()
         self._stream = memory.create_stream()
+        self._events = (memory.driver.create_event(), memory.driver.create_event())
         self._tensors: dict[str, Tensor] = {}
         self._shape: tuple[int, ...] | None = None
         self._graph: int | None = None
@@ -90,17 +96,23 @@ class TrtSession:
         if frame.shape != self._shape:
             self._prepare(name, frame)
         np.copyto(self._tensors[name].array, frame)
+        driver, (start, end) = self.memory.driver, self._events
+        driver.record(start, self._stream)
         if self._graph is None:
             self._enqueue()
         else:
-            self.memory.driver.launch(self._graph, self._stream)
+            driver.launch(self._graph, self._stream)
+        driver.record(end, self._stream)
         self.memory.synchronize(self._stream)
+        self.device_ms = driver.elapsed_ms(start, end)
         outputs = (tensor for tensor in self._tensors.values() if not tensor.is_input)
         return {tensor.name: tensor.array.copy() for tensor in outputs}
 
     def close(self) -> None:
         """Free everything but the engine."""
         self._free_buffers()
+        for event in self._events:
+            self.memory.driver.free_event(event)
         self.memory.free_stream(self._stream)
         self._context = None
 
