@@ -123,6 +123,7 @@ def _manifest(
             "labels_dtype": "uint8" if outputs <= 255 else "uint16",
             "outputs": ["labels", "alive", "counts", *extras],
             "scores": scores,
+            "answer": "published",
         },
         "rejection": {"mode": mode, "topk": 8, "slots": slots},
         "precision": {"name": "fp32"},

@@ -274,6 +274,24 @@ def test_the_verb_prints_one_json_document(
     assert (Path(document["out"]) / "eval.json").is_file()
 
 
+@pytest.mark.parametrize("answer", ["published", "fast"])
+def test_an_answer_that_is_not_the_published_one_is_said(
+    things: tuple[Path, Path], capsys: pytest.CaptureFixture[str], answer: str
+) -> None:
+    path = things[0] / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["output"]["answer"] = answer
+    path.write_text(json.dumps(manifest))
+    assert main(command(things)) == 0
+    printed = capsys.readouterr().out
+    assert ("fast: NOT the published one" in printed) == (answer == "fast")
+    assert main([*command(things), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["answer"] == answer
+    del manifest["output"]["answer"]  # older bundles do not say
+    path.write_text(json.dumps(manifest))
+    assert Bundle.open(things[0]).manifest.output.answer == "published"
+
+
 def test_the_protocol_is_named_and_decides_the_number(
     things: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

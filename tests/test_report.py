@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -77,6 +78,21 @@ def test_a_report_is_one_page_that_needs_no_network(measured: Path) -> None:
     assert text.count("<svg") == 2
     for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
         ElementTree.fromstring(svg)
+
+
+@pytest.mark.parametrize("answer", ["published", "fast"])
+def test_a_report_says_when_the_answer_is_not_the_published_one(
+    measured: Path, answer: str
+) -> None:
+    path = measured / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["output"]["answer"] = answer
+    path.write_text(json.dumps(manifest))
+    assert main(["report", str(measured)]) == 0
+    for name in ("report.html", "report.md"):
+        text = html.unescape((measured / "reports" / name).read_text(encoding="utf-8"))
+        said = "answer 'fast', not the published one" in text
+        assert said == (answer == "fast"), name
 
 
 def test_json_and_card_hold_the_same_numbers(measured: Path) -> None:

@@ -128,6 +128,7 @@ def _text(evaluation: Evaluation, dataset: Dataset) -> str:
     lines = [
         f"{facts['model']} {facts['precision']} on {facts['backend']}, {dataset.title}, "
         f"{len(evaluation.entries)} pictures, preprocessing {facts['preprocessing']}",
+        *_other_answer(str(facts["answer"])),
         f"mIoU            {scores['miou']:.2f} ({facts['protocol']}: {facts['protocol_says']})",
         f"  d2-main       {scores['miou_d2_main']:.2f}",
         f"  d2-0.6+mmseg  {scores['miou_d2_06_mmseg']:.2f}",
@@ -138,6 +139,15 @@ def _text(evaluation: Evaluation, dataset: Dataset) -> str:
         "worst           " + _worst(evaluation),
     ]
     return "\n".join(lines)
+
+
+def _other_answer(answer: str) -> list[str]:
+    """Return a line for a bundle whose labels are made in another way than the published one."""
+    from edge_ovss.runtime.manifest import PUBLISHED_ANSWER
+
+    if answer == PUBLISHED_ANSWER:
+        return []
+    return [f"answer          {answer}: NOT the published one; these are not the model's numbers"]
 
 
 def _worst(evaluation: Evaluation) -> str:

@@ -235,6 +235,7 @@ def _facts(
         "model": manifest.model.name,
         "precision": manifest.precision,
         "rejection_mode": manifest.rejection.mode,
+        "answer": manifest.output.answer,
         "backend": segmenter.backend,
         "dataset": dataset.name,
         "subset": dataset.subset,

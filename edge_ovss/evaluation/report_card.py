@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from edge_ovss.evaluation.provenance import graph_hash
-from edge_ovss.evaluation.report_data import ReportData
+from edge_ovss.evaluation.report_data import ReportData, other_answer
 
 _BARS = str.maketrans({"|": "\\|", "\n": " "})
 
@@ -40,7 +40,8 @@ def _about(data: ReportData) -> str:
         "",
         f"{manifest.model.name} with {words.categories} frozen categories of {words.name}, "
         f"{manifest.precision}, rejection {manifest.rejection.mode}, "
-        f"{picture.height} x {picture.width} inside the network, {weights.source} weights.",
+        f"{picture.height} x {picture.width} inside the network, {weights.source} weights"
+        f"{other_answer(manifest)}.",
         "",
         f"Graph sha256 `{graph_hash(data.bundle)}`; measured {data.created}.",
         "",

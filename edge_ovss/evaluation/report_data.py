@@ -13,6 +13,7 @@ from edge_ovss._version import VERSION
 from edge_ovss.errors import InputError
 from edge_ovss.evaluation.provenance import graph_hash
 from edge_ovss.runtime.bundle import Bundle
+from edge_ovss.runtime.manifest import PUBLISHED_ANSWER, Manifest
 
 Document = dict[str, Any]
 
@@ -76,6 +77,12 @@ class ReportData:
             "benches": list(self.benches),
             "left_out": list(self.foreign),
         }
+
+
+def other_answer(manifest: Manifest) -> str:
+    """Return ", answer 'fast', not the published one", or "" where it is the published one."""
+    answer = manifest.output.answer
+    return "" if answer == PUBLISHED_ANSWER else f", answer '{answer}', not the published one"
 
 
 def gather(bundle: Bundle, extra: Sequence[str | Path] = ()) -> ReportData:

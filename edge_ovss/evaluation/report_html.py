@@ -11,7 +11,7 @@ from typing import Any
 from edge_ovss._optional import require
 from edge_ovss._version import VERSION
 from edge_ovss.evaluation.provenance import graph_hash
-from edge_ovss.evaluation.report_data import Document, ReportData
+from edge_ovss.evaluation.report_data import Document, ReportData, other_answer
 from edge_ovss.evaluation.report_style import STYLE
 from edge_ovss.evaluation.report_svg import Bar, Series, bar_plot, percentile_plot
 
@@ -87,6 +87,7 @@ def _head(data: ReportData) -> str:
         f"{manifest.model.name}, {manifest.precision}, rejection {manifest.rejection.mode}, "
         f"{words.categories} categories of {words.name}, "
         f"{manifest.picture.height} x {manifest.picture.width} inside the network"
+        f"{other_answer(manifest)}"
     )
     name = escape(data.bundle.path.name)
     return f'<header><h1>{name}</h1><p>{escape(about)}</p><div class="tiles">{tiles}</div></header>'
@@ -133,6 +134,7 @@ def _what(data: ReportData) -> str:
         ("rejection", f"{manifest.rejection.mode}" + (f", slots {list(slots)}" if slots else "")),
         ("precision", manifest.precision),
         ("outputs", ", ".join(manifest.output.outputs)),
+        ("answer", manifest.output.answer),
         ("graph sha256", graph_hash(data.bundle)),
         ("written by", f"{manifest.tool}, {manifest.created}"),
     ]

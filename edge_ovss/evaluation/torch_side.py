@@ -93,7 +93,7 @@ class TorchReference:
             **_weights(bundle, checkpoint),
             embeddings=None if embeddings is None else str(embeddings),
             size=(manifest.picture.height, manifest.picture.width),
-            answer=_answer(bundle),
+            answer=bundle.manifest.output.answer,
         )
         subject = load_subject(bundle.vocabulary, options, note=lambda _: None, progress=None)
         _check_weights(bundle, subject.model.origin.sha256)
@@ -174,12 +174,6 @@ def _weights(bundle: Bundle, checkpoint: str | Path | None) -> dict[str, Any]:
     if weights.source == "random":
         return {"weights": "random", "seed": weights.seed or 0}
     return {"weights": "embedded"}
-
-
-def _answer(bundle: Bundle) -> str:
-    """Return how labels are made of what the network says, which older bundles do not name."""
-    output = bundle.manifest.document.get("output")
-    return str(output.get("answer", "published")) if isinstance(output, dict) else "published"
 
 
 def _check_weights(bundle: Bundle, sha256: str | None) -> None:

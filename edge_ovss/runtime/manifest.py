@@ -17,6 +17,9 @@ GRAPH_OUTPUTS = ("labels", "alive", "counts", "confidence", "scores")
 REQUIRED_OUTPUTS = GRAPH_OUTPUTS[:3]
 
 
+PUBLISHED_ANSWER = "published"
+
+
 @dataclass(frozen=True)
 class WeightsInfo:
     """Where the weights came from; `file` is a name without a folder."""
@@ -77,11 +80,19 @@ class PictureSpec:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """What the graph answers; `scores_size` is (height, width) of the scores, if exported."""
+    """What the graph answers.
+
+    Attributes:
+        labels_dtype: "uint8" or "uint16".
+        outputs: Names of the graph's outputs.
+        scores_size: (height, width) of the scores, if exported; (0, 0) is the frame's size.
+        answer: How labels are made of what the network says; "published" as its authors do.
+    """
 
     labels_dtype: str
     outputs: tuple[str, ...]
     scores_size: tuple[int, int] | None
+    answer: str = PUBLISHED_ANSWER
 
 
 @dataclass(frozen=True)
@@ -259,6 +270,7 @@ def _output(fields: Fields) -> OutputSpec:
         labels_dtype=fields.choice("labels_dtype", ("uint8", "uint16")),
         outputs=outputs,
         scores_size=size,
+        answer=fields.optional_text("answer") or PUBLISHED_ANSWER,
     )
 
 

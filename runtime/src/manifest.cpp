@@ -84,6 +84,7 @@ void read_output(const Fields& fields, Manifest& manifest) {
         fields.refuse("outputs",
                       "labels, alive, counts and, if exported, confidence and scores, each once");
     }
+    fields.optional_string("answer");
     if (fields.has("scores")) {
         const Fields scores = fields.section("scores");
         scores.integer("height");
