@@ -208,3 +208,9 @@ def test_times_are_drawn_in_order(times: list[float]) -> None:
     points = re.findall(r'points="([^"]+)"', svg)[0].split()
     heights = [float(point.split(",")[1]) for point in points]
     assert heights == sorted(heights, reverse=True)
+
+
+def test_seconds_are_drawn_without_exponents() -> None:
+    svg = percentile_plot([Series("a", [120.0, 2656.9])], title="ms")
+    labels = re.findall(r"text-anchor=\"end\">([^<]+)<", svg)
+    assert labels == ["0", "697", "1395", "2092", "2790"]

@@ -26,6 +26,7 @@ padding:10px 16px;min-width:130px}
 table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:tabular-nums}
 th,td{text-align:left;padding:5px 12px 5px 0;border-bottom:1px solid var(--line);
 vertical-align:top}
+td:first-child{overflow-wrap:anywhere;min-width:110px}
 th{color:var(--dim);font-weight:600}
 dl{display:grid;grid-template-columns:minmax(150px,max-content) 1fr;gap:3px 18px;margin:8px 0;
 font-size:14px}

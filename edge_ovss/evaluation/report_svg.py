@@ -95,7 +95,8 @@ def percentile_plot(series: Sequence[Series], *, title: str) -> str:
     parts = [_open(height, title)]
     for step in range(5):
         y = bottom - (bottom - top) * step / 4
-        label = f"{highest * step / 4:.3g}"
+        value = highest * step / 4
+        label = f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # never with an exponent
         parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="dim" x="{left - 6}" y="{y + 4:.1f}" {_END}>{label}</text>')
     for share in (0, 25, 50, 75, 90, 100):
