@@ -12,19 +12,14 @@ import argparse
 import json
 import os
 import statistics
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contestants import Contestant, Run, race
-from fixture import survivor_pack
-from numpy.typing import NDArray
+from contestants import Contestant, race
+from sed_runtime import graph, graph_path
 
-from edge_ovss.export.options import ALWAYS
-from edge_ovss.export.rejection import Rejection
-from edge_ovss.export.rewrites import Rewrites
 from edge_ovss.runtime.street import render_street
 
 LEFT_OUT: dict[str, dict[str, Any]] = {
@@ -47,12 +42,12 @@ def main() -> None:
     args = _arguments()
     folder = Path(args.out).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [name for name in LEFT_OUT if not _graph(folder, name).is_file()]
+    missing = [name for name in LEFT_OUT if not graph_path(folder, name).is_file()]
     if missing:
         _write_graphs(folder, args, missing)
     if args.prepare_only:
         return
-    contestants = [Contestant(name, partial(_run_graph, name)) for name in LEFT_OUT]
+    contestants = [Contestant(name, partial(graph, name)) for name in LEFT_OUT]
     race(contestants, folder, repeats=args.repeats, threads=args.threads)
     rows = [_row(contestant, contestants[0]) for contestant in contestants]
     (folder / "rewrites.json").write_text(json.dumps(rows, indent=2))
@@ -75,58 +70,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _graph(folder: Path, name: str) -> Path:
-    return folder / name.replace(" ", "-") / "model.onnx"
-
-
 def _write_graphs(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
-    import onnx_ir
-    import torch
+    from graphs import Maker
 
-    from edge_ovss.export.frozen_sed import FrozenSed
-    from edge_ovss.export.trace import trace
-    from edge_ovss.models import load_model
-    from edge_ovss.vocabulary import Vocabulary
-
-    vocabulary = Vocabulary.load(args.vocab)
-    model = load_model(args.model, weights="random", seed=0)
-    frame = render_street(seed=7, height=480, width=640).image
-    np.save(folder / "frame.npy", frame)
-    first, second, third = (int(slot) for slot in args.slots.split(","))
-    rejection = Rejection("slots", topk=8, slots=(first, second, third)).fit(len(vocabulary))
-    embeddings = survivor_pack(model, vocabulary, survivors=args.survivors)
-    picture = model.spec.picture
+    np.save(folder / "frame.npy", render_street(seed=7, height=480, width=640).image)
+    slots = tuple(int(slot) for slot in args.slots.split(","))
+    maker = Maker(args.model, args.vocab, survivors=args.survivors, slots=slots)
     for name in names:
-        print(f"writing '{name}': {asdict(Rewrites(**LEFT_OUT[name]))}", flush=True)
-        graph = FrozenSed(
-            model,
-            embeddings=embeddings,
-            vocabulary=vocabulary,
-            rejection=rejection,
-            size=(picture.height, picture.width),
-            outputs=ALWAYS,
-            rewrites=Rewrites(**LEFT_OUT[name]),
-        ).eval()
-        facts = {"edge_ovss.version": "benchmark"}
-        onnx_model = trace(graph, torch.from_numpy(frame)[None], outputs=ALWAYS, metadata=facts)
-        path = _graph(folder, name)
-        path.parent.mkdir(exist_ok=True)
-        onnx_ir.save(onnx_model, path, external_data="model.onnx.data")
-
-
-def _run_graph(name: str, folder: Path, threads: int) -> Run:
-    import onnxruntime
-
-    from edge_ovss.runtime.backends.ort import open_session
-
-    session = open_session(onnxruntime, _graph(folder, name), threads=threads)
-    frame = np.load(folder / "frame.npy")[None]
-
-    def run() -> tuple[NDArray[Any], list[int]]:
-        labels, _, counts = session.run(list(ALWAYS), {"frame": frame})
-        return labels[0], counts.tolist()
-
-    return run
+        print(f"writing '{name}'", flush=True)
+        maker.write(graph_path(folder, name), **LEFT_OUT[name])
 
 
 def _row(contestant: Contestant, first: Contestant) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""SED, frame in to labels out: our bundles, torch in three ways, and a plain export."""
+"""SED, frame in to labels out: torch in eager mode and compiled, and a plain export."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from edge_ovss.models import load_model
 from edge_ovss.models.sed import Sed, published_rejection
-from edge_ovss.runtime import Segmenter
 from edge_ovss.vocabulary import TextEmbeddings
 
 TOPK = 8
@@ -41,42 +40,6 @@ def _text(folder: Path) -> Tensor:
 def _frame(folder: Path) -> NDArray[np.uint8]:
     frame: NDArray[np.uint8] = np.load(folder / "frame.npy")
     return frame
-
-
-def _bundle(folder: Path, threads: int, mode: str, backend: str = "onnxruntime") -> Run:
-    segmenter = Segmenter.open(folder / f"{mode}.ovss", backend=backend, threads=threads)
-    frame = _frame(folder)
-
-    def run() -> tuple[NDArray[Any], list[int]]:
-        result = segmenter.segment(frame)
-        return result.labels, [int(count) for count in result.counts]
-
-    return run
-
-
-def ours_slots(folder: Path, threads: int) -> Run:
-    """Our bundle, rejection `slots`."""
-    return _bundle(folder, threads, "slots")
-
-
-def ours_dynamic(folder: Path, threads: int) -> Run:
-    """Our bundle, rejection `dynamic`."""
-    return _bundle(folder, threads, "dynamic")
-
-
-def ours_none(folder: Path, threads: int) -> Run:
-    """Our bundle without rejection."""
-    return _bundle(folder, threads, "none")
-
-
-def ours_compressed(folder: Path, threads: int) -> Run:
-    """Our bundle, rejection `slots`, templates compressed."""
-    return _bundle(folder, threads, "compressed")
-
-
-def ours_openvino(folder: Path, threads: int) -> Run:
-    """Our bundle, rejection `slots`, in OpenVINO with FP32."""
-    return _bundle(folder, threads, "slots", "openvino")
 
 
 class _Published(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from functools import cache
 from pathlib import Path
@@ -20,9 +21,10 @@ from edge_ovss.runtime.bundle import Bundle
 _ERRORS_ONLY = 3
 # Would make all pieces of a tensor at once; the graph cuts it so that one is there at a time.
 _UNWANTED = "GatherSliceToSplitFusion"
-# Reserved, not used: what no frame needs is never touched. Whatever comes on top doubles.
-_FIRST_CHUNK = 256 << 20
-_SPLIT_FROM = 4 << 20
+# The arena's first block: reserved, and touched as far as frames need it. sed-base just fits in; a
+# larger one is used less tightly (docs/performance.md), and what does not fit adds blocks.
+_FIRST_BLOCK = 120 << 20
+_SPLIT_FROM = 2 << 20
 _NO_MEMORY = ("bad_alloc", "allocate memory", "out of memory", "bad allocation", "cuda failure 2")
 
 
@@ -105,7 +107,11 @@ def open_session(
     if providers == CpuBackend.providers:
         _share_arena(runtime)
         options.add_session_config_entry("session.use_env_allocators", "1")
-    return runtime.InferenceSession(str(path), sess_options=options, providers=list(providers))
+    session = runtime.InferenceSession(str(path), sess_options=options, providers=list(providers))
+    # Loading leaves holes; they go back before frames need memory of their own.
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
+    return session
 
 
 def _options(runtime: ModuleType, threads: int) -> Any:  # noqa: ANN401 (a class of onnxruntime)
@@ -129,7 +135,7 @@ def _share_arena(runtime: ModuleType) -> None:
     """
     kind = runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     place = runtime.OrtMemoryInfo("Cpu", kind, 0, runtime.OrtMemType.DEFAULT)
-    sizes = {"initial_chunk_size_bytes": _FIRST_CHUNK, "max_dead_bytes_per_chunk": _SPLIT_FROM}
+    sizes = {"initial_chunk_size_bytes": _FIRST_BLOCK, "max_dead_bytes_per_chunk": _SPLIT_FROM}
     with contextlib.suppress(Exception):  # the program around us has registered one: use that
         runtime.create_and_register_allocator(place, runtime.OrtArenaCfg(sizes))
 

@@ -1,0 +1,66 @@
+"""SED at run time: bundles and graphs. No torch is imported: memory is the runtime's alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from contestants import Run
+from numpy.typing import NDArray
+
+ALWAYS = ("labels", "alive", "counts")
+
+
+def _bundle(folder: Path, threads: int, mode: str, backend: str = "onnxruntime") -> Run:
+    from edge_ovss.runtime import Segmenter
+
+    segmenter = Segmenter.open(folder / f"{mode}.ovss", backend=backend, threads=threads)
+    frame = np.load(folder / "frame.npy")
+
+    def run() -> tuple[NDArray[Any], list[int]]:
+        result = segmenter.segment(frame)
+        return result.labels, [int(count) for count in result.counts]
+
+    return run
+
+
+def ours_slots(folder: Path, threads: int) -> Run:
+    """Our bundle, rejection `slots`."""
+    return _bundle(folder, threads, "slots")
+
+
+def ours_dynamic(folder: Path, threads: int) -> Run:
+    """Our bundle, rejection `dynamic`."""
+    return _bundle(folder, threads, "dynamic")
+
+
+def ours_none(folder: Path, threads: int) -> Run:
+    """Our bundle without rejection."""
+    return _bundle(folder, threads, "none")
+
+
+def ours_openvino(folder: Path, threads: int) -> Run:
+    """Our bundle, rejection `slots`, in OpenVINO with FP32."""
+    return _bundle(folder, threads, "slots", "openvino")
+
+
+def graph(name: str, folder: Path, threads: int) -> Run:
+    """The graph `name` without a bundle around it, with the options of our backend."""
+    import onnxruntime
+
+    from edge_ovss.runtime.backends.ort import open_session
+
+    session = open_session(onnxruntime, graph_path(folder, name), threads=threads)
+    frame = np.load(folder / "frame.npy")[None]
+
+    def run() -> tuple[NDArray[Any], list[int]]:
+        labels, _, counts = session.run(list(ALWAYS), {"frame": frame})
+        return labels[0], counts.tolist()
+
+    return run
+
+
+def graph_path(folder: Path, name: str) -> Path:
+    """Where the graph `name` of a benchmark is."""
+    return folder / name.replace(" ", "-") / "model.onnx"
