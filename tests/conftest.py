@@ -214,3 +214,16 @@ def trt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     cuda_driver.cuda_driver.cache_clear()
     yield module
     cuda_driver.cuda_driver.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def native_library() -> Any:  # noqa: ANN401 (NativeLibrary, imported late)
+    """The C++ library: of EDGE_OVSS_NATIVE_LIBRARY, else of runtime/ci.sh; skips without one."""
+    from edge_ovss.errors import MissingDependencyError
+    from edge_ovss.runtime.backends.native import ENVIRONMENT, NativeLibrary
+
+    built = Path(__file__).parents[1] / "build" / "runtime" / "release" / "libedge_ovss.so"
+    try:
+        return NativeLibrary(built if built.is_file() and ENVIRONMENT not in os.environ else None)
+    except MissingDependencyError as err:
+        pytest.skip(f"the C++ library is not built: runtime/ci.sh builds it ({err.message})")
