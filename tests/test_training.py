@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import importlib
 import importlib.util
 import sys
@@ -133,6 +134,39 @@ def test_a_category_elsewhere_in_the_picture_may_take_second_place() -> None:
     assert best < loss(sky=(10, -10), sofa=(-10, -10))
     assert best < loss(sky=(10, -1.4), sofa=(-1.4, -1.4))
     assert best < loss(sky=(-1.4, -1.4), sofa=(-10, -10))
+
+
+def test_uneven_logits_of_absent_words_cost_more_where_that_is_asked() -> None:
+    losses, make_offer = program("losses"), program("vocabularies").make_offer
+
+    offer = make_offer(["sky", "sofa"], ["sky", None])
+    shares = losses.block_shares(torch.zeros(1, 8, 8, dtype=torch.int64), stride=4)
+    even = torch.tensor([20.0, -20.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    tilt = torch.tensor([2.0, -2.0]).view(1, 1, 1, 2)
+    sofa, sky = torch.zeros(1, 2, 1, 1), torch.zeros(1, 2, 1, 1)
+    sofa[:, 1], sky[:, 0] = 1, 1
+    assert losses.head_loss(even, shares, offer, flat=1) < 1e-5
+    assert losses.head_loss(even + tilt * sky, shares, offer, flat=1) < 1e-5
+    assert losses.head_loss(even + tilt * sofa, shares, offer, flat=0) < 1e-5
+    assert losses.head_loss(even + tilt * sofa, shares, offer, flat=1) == pytest.approx(4, rel=1e-4)
+
+
+def test_fitting_the_heads_changes_nothing_else() -> None:
+    fit_heads, network, data = (program(n) for n in ("fit_heads", "network", "data"))
+
+    torch.manual_seed(0)
+    trainee = network.Trainee().eval()
+    words = ("sky", "road", "sofa")
+    offer = program("vocabularies").make_offer(words, ["sky", "road", None])
+    table = torch.nn.functional.normalize(torch.randn(3, 80, 128), dim=-1)
+    seen = [fit_heads.look(trainee, data.Streets(0, 1)[0], offer, table)]
+    before = {n: p.detach().clone() for n, p in trainee.named_parameters()}
+    args = argparse.Namespace(rate=1e-2, steps=3, seed=0, elsewhere=0.2, flat=0.1)
+    for level, head in enumerate(trainee.model.transformer.rejection_heads):
+        fit_heads.fit(head, seen, level, args)
+    moved = {n for n, p in trainee.named_parameters() if not torch.equal(p, before[n])}
+    assert [tuple(f.shape[2:]) for f in seen[0].features] == [(11, 15), (22, 30), (44, 60)]
+    assert moved == {f"model.transformer.head{i}.{p}" for i in range(3) for p in ("weight", "bias")}
 
 
 def test_dense_features_that_resemble_absent_words_cost_more() -> None:

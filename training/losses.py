@@ -14,9 +14,8 @@ from edge_ovss.models.sed import SedMaps
 _STREET_WEIGHTS = (0.8, 0.8, 0.8, 1.1, 1.1, 1.0, 1.2, 1.6, 1.6, 1.6, 1.6, 1.0, 1.1, 1.1, 1.6, 1.6)
 _CAMVID_WEIGHTS = (0.8, 0.8, 1.6, 0.8, 1.1, 1.0, 1.6, 1.4, 1.1, 2.0, 2.0)
 
-# Target of a rejection head for a category that is in the picture, but not in the block; reached
-# by half where the category covers this share of the picture.
-_ELSEWHERE, _LITTLE = 0.2, 0.002
+# Share of a picture at which a category counts half as present.
+_LITTLE = 0.002
 # Weight of squared similarities with absent words.
 _SPREAD = 15.0
 
@@ -82,11 +81,7 @@ def overlap_loss(logits: Tensor, shares: Tensor, offer: Offer) -> Tensor:
 
 
 def rejection_loss(maps: SedMaps, fine: Tensor, offer: Offer) -> Tensor:
-    """Binary cross-entropy of the three rejection heads: does the category occur in the block?
-
-    A thin thing fills little of a block and must not be rejected, so shares count four times.
-    A category that is elsewhere in the picture comes second: then the places of the top k that no
-    category of the block needs go to the same few categories everywhere, and few survive.
+    """Sum of `head_loss` of the three rejection heads.
 
     Args:
         maps: What the decoder said.
@@ -94,16 +89,39 @@ def rejection_loss(maps: SedMaps, fine: Tensor, offer: Offer) -> Tensor:
         offer: The T words.
     """
     total = torch.zeros((), device=fine.device)
-    share = torch.einsum("tl,bl->bt", offer.covers, fine.mean((2, 3)))
-    elsewhere = (_ELSEWHERE * share / (share + _LITTLE))[..., None, None]
     for factor, logits in zip((8, 4, 2), maps.auxiliary, strict=True):
-        shares = F.avg_pool2d(fine, factor)
-        target = torch.einsum("tl,blhw->bthw", offer.covers, shares)
-        unsure = torch.einsum("tl,blhw->bthw", offer.unsure, shares)
-        target = torch.maximum((4 * target).clamp_max(1), elsewhere)
-        each = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        total = total + (each * (unsure < 0.05) * (1 + 3 * target)).mean()
+        total = total + head_loss(logits, F.avg_pool2d(fine, factor), offer)
     return total
+
+
+def head_loss(
+    logits: Tensor, shares: Tensor, offer: Offer, *, elsewhere: float = 0.2, flat: float = 0.0
+) -> Tensor:
+    """Binary cross-entropy of a rejection head: does the category occur in the block?
+
+    A thin thing fills little of a block and must not be rejected, so shares count four times.
+    A category that is elsewhere in the picture comes second: then the places of the top k that no
+    category of the block needs go to the same few categories everywhere, and few survive. So they
+    do where the logits of absent words are flat.
+
+    Args:
+        logits: float32 [B, T, h, w].
+        shares: float32 [B, LABELS, h, w].
+        offer: The T words.
+        elsewhere: Target for a category that is in the picture, but not in the block; half of it
+            where the category covers 0.2 % of the picture.
+        flat: Weight of the variance over the picture of absent words' logits.
+    """
+    target = torch.einsum("tl,blhw->bthw", offer.covers, shares)
+    unsure = torch.einsum("tl,blhw->bthw", offer.unsure, shares)
+    present = target.mean((2, 3))
+    second = elsewhere * present / (present + _LITTLE)
+    target = torch.maximum((4 * target).clamp_max(1), second[..., None, None])
+    each = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    loss = (each * (unsure < 0.05) * (1 + 3 * target)).mean()
+    absent = (present + unsure.mean((2, 3))) == 0
+    variance = logits.var((2, 3), correction=0)
+    return loss + flat * (variance * absent).sum() / absent.sum().clamp_min(1)
 
 
 def alignment_loss(dense: Tensor, words: Tensor, shares: Tensor, offer: Offer) -> Tensor:

@@ -186,8 +186,6 @@ class Trainer:
 
     def _decoder_loss(self, maps: SedMaps, shares: Tensor, offer: Offer) -> Tensor:
         loss = losses.rejection_loss(maps, shares, offer)
-        if self.recipe.part == "heads":
-            return loss
         loss = loss + losses.segmentation_loss(maps.logits, shares, offer)
         return loss + self.recipe.dice * losses.overlap_loss(maps.logits, shares, offer)
 
@@ -218,15 +216,11 @@ class Trainer:
 def _freeze_other_parts(trainee: Trainee, part: str) -> None:
     """Leave only one part of picture tower and decoder trainable; "all" leaves both."""
     model = trainee.model
-    heads = [p for head in model.transformer.rejection_heads for p in head.parameters()]
-    if part in ("decoder", "heads"):
+    if part == "decoder":
         trainee.plain.requires_grad_(requires_grad=False)
         model.clip_model.requires_grad_(requires_grad=False)
-    if part in ("trunk", "heads"):
+    if part == "trunk":
         model.transformer.requires_grad_(requires_grad=False)
-    if part == "heads":
-        for parameter in heads:
-            parameter.requires_grad_(requires_grad=True)
 
 
 def _groups(parameters: list[nn.Parameter]) -> list[dict[str, object]]:
@@ -315,7 +309,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--plain", type=float, default=0.5, help="weight of the plain head's loss")
     parser.add_argument("--align", type=float, default=0.15, help="of words on dense features")
     parser.add_argument("--dice", type=float, default=0.0, help="weight of the dice loss")
-    parser.add_argument("--part", choices=("all", "trunk", "decoder", "heads"), default="all")
+    parser.add_argument("--part", choices=("all", "trunk", "decoder"), default="all")
     parser.add_argument("--scenes", type=int, default=3000, help="procedural scenes, seeds from 0")
     parser.add_argument("--real", type=float, default=0.5, help="share of CamVid in a batch")
     parser.add_argument("--every", type=float, default=6, help="minutes between checkpoints")
