@@ -7,6 +7,7 @@
 # As root it installs the Debian packages that are missing; else it names them and stops.
 # PYTHON is a Python with the package onnxruntime, whose library is used (default: the one of a
 # virtual environment that is active or in .venv, then python3). --slow fuzzes for 60 s each.
+# Where Debian's libopencv-dev is installed, ovss-camera is built and tested with it too.
 # TensorRT_ROOT is a TensorRT to build against; without it that backend is left out, and it says so.
 set -eu
 
@@ -93,6 +94,16 @@ say "ThreadSanitizer"
 configure "$build/tsan" $light -DEDGE_OVSS_SANITIZE=thread -DEDGE_OVSS_BUILD_APPS=OFF
 make_all "$build/tsan" threads_test
 run_tests "$build/tsan" -R '^threads_test$'
+
+if pkg-config --exists opencv4; then
+    say "ovss-camera with OpenCV"
+    configure "$build/opencv" -DCMAKE_BUILD_TYPE=Release -DEDGE_OVSS_WITH_OPENCV=ON \
+        -DEDGE_OVSS_INSTALL=OFF
+    make_all "$build/opencv"
+    run_tests "$build/opencv" -R '^(programs|camera|opencv_ends)$'
+else
+    say "LEFT OUT: ovss-camera with OpenCV (Debian's libopencv-dev is not installed)"
+fi
 
 if [ -n "${TensorRT_ROOT:-}" ]; then
     say "TensorRT of $TensorRT_ROOT: compile, link, and refuse politely without a GPU"

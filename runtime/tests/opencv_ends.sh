@@ -1,0 +1,40 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# opencv_ends.sh FOLDER DATA: ovss-camera built with OpenCV reads video files, and wants a display.
+set -eu
+camera=$1/ovss-camera bundle=$2/things
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+# expect STATUS WORDS COMMAND...: the status, and words that stdout or stderr must have.
+expect() {
+    wanted=$1 words=$2
+    shift 2
+    status=0
+    "$@" >output.txt 2>&1 || status=$?
+    if [ "$status" != "$wanted" ] || ! grep -qF -- "$words" output.txt; then
+        echo "status $status (expected $wanted), words '$words' of: $*"
+        cat output.txt
+        exit 1
+    fi
+}
+
+# Twelve grey frames of 48 x 64 at 20 frames per second.
+head -c $((12 * 48 * 64)) /dev/zero | tr '\000' '\144' >grey.raw
+raw='raw:grey.raw?format=GRAY8&size=48x64'
+expect 0 '"frames": 12, "dropped": 0' "$camera" "$bundle" "$raw" --all --out v.y4m --fps 20 --alpha 0
+expect 0 '"frames": 12, "dropped": 0' "$camera" "$bundle" v.y4m --all --out again.y4m --alpha 0
+grep -aq 'W64 H48 ' again.y4m
+# At its own pace a file takes as long as it lasts, and a fast network sees every frame but the odd
+# one that another process held up.
+before=$(date +%s%N)
+expect 0 '"frames": ' "$camera" "$bundle" v.y4m
+took=$((($(date +%s%N) - before) / 1000000))
+[ "$took" -ge 550 ] || { echo "12 frames at 20 per second took $took ms"; exit 1; }
+frames=$(sed -n 's/.*"frames": \([0-9]*\),.*/\1/p' output.txt)
+[ "$frames" -ge 6 ] || { echo "only $frames of 12 frames were not dropped"; exit 1; }
+expect 4 "OpenCV cannot open 'none.avi'" "$camera" "$bundle" none.avi
+expect 2 'needs a display' env -u DISPLAY -u WAYLAND_DISPLAY -u QT_QPA_PLATFORM \
+    "$camera" "$bundle" v.y4m --window
+echo "opencv_ends: all held"
