@@ -174,7 +174,7 @@ def _panel(rows: list[dict[str, Any]], key: str, title: str, left: int) -> str:
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3" fill="{colour}"/>' for x, y in at]
         parts.append(f'<text x="{at[-1][0] + 6:.0f}" y="{at[-1][1]:.0f}">{name}</text>')
-    parts += [f'<text x="{left + 4}" y="{44}">{highest:.3g}</text>']
+    parts += [f'<text x="{left + 4}" y="{44}">{highest:.4g}</text>']
     parts += [
         f'<text x="{left + 46 + 250 * row["categories"] / widest:.0f}" y="278" '
         f'text-anchor="middle">{row["categories"]}</text>'

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-# Below this, sharing saves nothing, and quantisers like scalars to be their own.
-_SMALL = 64
+# Biases and scalars stay apart: they are small, and a quantiser may give each its own scale.
+_MATRIX = 2
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
@@ -62,14 +62,14 @@ def turn_weights_once(model: Any) -> int:  # noqa: ANN401
 
 
 def store_equal_weights_once(model: Any) -> int:  # noqa: ANN401
-    """Let readers of equal weights share one: the exporter turns small ones once per reader."""
+    """Let readers of equal matrices share one: the exporter turns small ones once per reader."""
     import onnx_ir
 
     first: dict[tuple[object, ...], Any] = {}
     dropped = 0
     for name, value in list(model.graph.initializers.items()):
         tensor = value.const_value
-        if tensor is None or tensor.nbytes < _SMALL or value.is_graph_output():
+        if tensor is None or len(tensor.shape) < _MATRIX or value.is_graph_output():
             continue
         digest = hashlib.sha256(tensor.tobytes()).digest()
         kept = first.setdefault((tensor.dtype, tuple(tensor.shape), digest), value)
