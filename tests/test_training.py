@@ -165,7 +165,7 @@ def test_fitting_the_heads_changes_nothing_else() -> None:
     for level, head in enumerate(trainee.model.transformer.rejection_heads):
         fit_heads.fit(head, seen, level, args)
     moved = {n for n, p in trainee.named_parameters() if not torch.equal(p, before[n])}
-    assert [tuple(f.shape[2:]) for f in seen[0].features] == [(11, 15), (22, 30), (44, 60)]
+    assert [tuple(f.shape[2:]) for f in seen[0].features] == [(13, 17), (26, 34), (52, 68)]
     assert moved == {f"model.transformer.head{i}.{p}" for i in range(3) for p in ("weight", "bias")}
 
 

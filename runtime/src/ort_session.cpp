@@ -71,6 +71,11 @@ Handle<OrtSessionOptions> make_options(const Settings& settings, bool cuda) {
     check(api().SetIntraOpNumThreads(options, threads));
     check(api().SetInterOpNumThreads(options, 1));
     check(api().SetSessionLogSeverityLevel(options, ORT_LOGGING_LEVEL_FATAL));
+    // A pattern is a second block for the same tensors; the graph cuts wide tensors into pieces so
+    // that one is there at a time, which the optimizer named here would undo.
+    check(api().DisableMemPattern(options));
+    check(api().AddSessionConfigEntry(options, "optimization.disable_specified_optimizers",
+                                      "GatherSliceToSplitFusion"));
     if (cuda) {
         add_cuda(options, settings.device);
     }
