@@ -8,6 +8,9 @@ own noise, and all others lean away: the S take all places among the k highest.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,6 +22,20 @@ from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 _SEEDS = (1, 2)
 _OWN_NOISE, _OTHERS_NOISE = 1.5, 0.3
+
+
+def write_setting(folder: Path, model: Sed) -> None:
+    """Write what all contestants read: the frame, and what the torch ones need of the model."""
+    picture = model.spec.picture
+    np.save(folder / "frame.npy", render_street(seed=7, height=480, width=640).image)
+    setting = {
+        "model": model.spec.name,
+        "height": picture.height,
+        "width": picture.width,
+        "mean": picture.mean,
+        "std": picture.std,
+    }
+    (folder / "setting.json").write_text(json.dumps(setting))
 
 
 def survivor_pack(model: Sed, vocabulary: Vocabulary, *, survivors: int) -> TextEmbeddings:

@@ -18,11 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sed_runtime
 from contestants import Contestant, race
-
-from edge_ovss.runtime.street import render_street
 
 # Vocabulary: survivors that the embeddings are made for, and slots with some room.
 SIZES = {
@@ -66,21 +63,13 @@ def _arguments() -> argparse.Namespace:
 
 
 def _prepare(folder: Path, name: str, model: str) -> None:
+    from fixture import write_setting
     from graphs import Maker
 
     survivors, slots = SIZES[name]
     maker = Maker(model, name, survivors=survivors, slots=(slots, slots, slots))
     maker.embeddings.save(folder / "pack.npz")
-    np.save(folder / "frame.npy", render_street(seed=7, height=480, width=640).image)
-    picture = maker.model.spec.picture
-    setting = {
-        "model": model,
-        "height": picture.height,
-        "width": picture.width,
-        "mean": picture.mean,
-        "std": picture.std,
-    }
-    (folder / "setting.json").write_text(json.dumps(setting))
+    write_setting(folder, maker.model)
     work = {"ours": maker.write(sed_runtime.graph_path(folder, "ours"))}
     work["torch"] = maker.published_multiply_adds((survivors, survivors, survivors))
     if name in COMPRESSED:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from contestants import Contestant, race
-from sed_runtime import graph, graph_path
+from sed_runtime import add_arguments, graph, graph_path
 
 from edge_ovss.runtime.street import render_street
 
@@ -59,14 +58,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="sed-base")
-    parser.add_argument("--vocab", default="ade150")
-    parser.add_argument("--survivors", type=int, default=27)
-    parser.add_argument("--slots", default="32,32,32")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--out", default="out/rewrites")
-    parser.add_argument("--prepare-only", action="store_true", help="write the graphs, race later")
+    add_arguments(parser, out="out/rewrites")
     return parser.parse_args()
 
 

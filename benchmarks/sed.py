@@ -19,12 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sed_runtime
 from contestants import Contestant, Run, race
 from numpy.typing import NDArray
-
-from edge_ovss.runtime.street import render_street
 
 _SIDE = 2048
 
@@ -67,21 +64,14 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="sed-base")
-    parser.add_argument("--vocab", default="ade150")
-    parser.add_argument("--survivors", type=int, default=27)
-    parser.add_argument("--slots", default="32,32,32")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    sed_runtime.add_arguments(parser, out="out/benchmark")
     parser.add_argument("--only", default=",".join(CHOICES), help="contestants, in order")
-    parser.add_argument("--out", default="out/benchmark")
-    parser.add_argument("--prepare-only", action="store_true", help="write the graphs, race later")
     return parser.parse_args()
 
 
 def _prepare(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
     import sed_contestants as programs
-    from fixture import survivor_pack
+    from fixture import survivor_pack, write_setting
 
     from edge_ovss.export import ExportOptions, Rejection, export_bundle
     from edge_ovss.models import load_model
@@ -89,18 +79,9 @@ def _prepare(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
 
     vocabulary = Vocabulary.load(args.vocab)
     model = load_model(args.model, weights="random", seed=0)
-    spec = model.spec.picture
     if not (folder / "pack.npz").is_file():
         survivor_pack(model, vocabulary, survivors=args.survivors).save(folder / "pack.npz")
-    np.save(folder / "frame.npy", render_street(seed=7, height=480, width=640).image)
-    setting = {
-        "model": args.model,
-        "height": spec.height,
-        "width": spec.width,
-        "mean": spec.mean,
-        "std": spec.std,
-    }
-    (folder / "setting.json").write_text(json.dumps(setting))
+    write_setting(folder, model)
     first, second, third = (int(slot) for slot in args.slots.split(","))
     rejections = {
         "slots": Rejection("slots", topk=programs.TOPK, slots=(first, second, third)),

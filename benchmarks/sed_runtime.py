@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,18 @@ from contestants import Run
 from numpy.typing import NDArray
 
 ALWAYS = ("labels", "alive", "counts")
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, out: str) -> None:
+    """Declare what every race of one vocabulary takes; `out` is the default folder."""
+    parser.add_argument("--model", default="sed-base")
+    parser.add_argument("--vocab", default="ade150")
+    parser.add_argument("--survivors", type=int, default=27)
+    parser.add_argument("--slots", default="32,32,32")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--out", default=out)
+    parser.add_argument("--prepare-only", action="store_true", help="write the graphs, race later")
 
 
 def _bundle(folder: Path, threads: int, mode: str, backend: str = "onnxruntime") -> Run:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -24,7 +24,7 @@ from network import Trainee, load_start
 from torch import Tensor, nn
 from torch.nn import functional as F
 from train_sed_tiny import word_table
-from vocabularies import STREETS, Offer, Offers
+from vocabularies import Offer, Offers, joint_labels
 
 logger = logging.getLogger("fit_heads")
 
@@ -60,16 +60,13 @@ def look(trainee: Trainee, sample: Sample, offer: Offer, table: Tensor) -> Seen:
         x = layer(x, guidance[index], cost_guidance[index])
         features.append(x.half())
     picture = model.spec.picture
-    fine = losses.block_shares(_labels(sample, picture.height, picture.width), stride=4)
+    labels = cv2.resize(
+        sample.labels, (picture.width, picture.height), interpolation=cv2.INTER_NEAREST
+    )
+    joint = joint_labels(replace(sample, labels=labels.astype(np.uint8)))
+    fine = losses.block_shares(joint[None], stride=4)
     shares = tuple(F.avg_pool2d(fine, stride // 4) for stride in _STRIDES)
     return Seen(offer, tuple(features), shares)
-
-
-def _labels(sample: Sample, height: int, width: int) -> Tensor:
-    """Labels in the joint numbering of `vocabularies`, int64 [1, H, W]."""
-    resized = cv2.resize(sample.labels, (width, height), interpolation=cv2.INTER_NEAREST)
-    labels = torch.from_numpy(resized.astype(np.int64))[None]
-    return torch.where(labels == 255, 255, labels + (STREETS if sample.camvid else 0))
 
 
 def look_at_all(trainee: Trainee, samples: list[Sample], random: np.random.Generator) -> list[Seen]:

@@ -32,7 +32,7 @@ from network import (
     load_text_tower,
 )
 from torch import Tensor, nn
-from vocabularies import CAMVIDS, STREETS, Offer, Offers
+from vocabularies import CAMVIDS, STREETS, Offer, Offers, joint_labels
 from words import SYNONYMS, distractors
 
 from edge_ovss.models.sed import SedMaps
@@ -109,16 +109,11 @@ class Batches:
         sources: list[CamVid | Streets] = [self.camvid] * real + [self.streets] * (count - real)
         samples = [self._one(source) for source in sources]
         images = torch.from_numpy(np.stack([sample.image for sample in samples]))
-        return images, torch.stack([_joint(sample) for sample in samples])
+        return images, torch.stack([joint_labels(sample) for sample in samples])
 
     def _one(self, source: CamVid | Streets) -> Sample:
         sample = source[int(self.random.integers(len(source)))]
         return self.augmentation(sample, self.random)
-
-
-def _joint(sample: Sample) -> Tensor:
-    labels = torch.from_numpy(sample.labels.astype(np.int64))
-    return torch.where(labels == 255, 255, labels + (STREETS if sample.camvid else 0))
 
 
 class Trainer:
@@ -187,7 +182,9 @@ class Trainer:
     def _decoder_loss(self, maps: SedMaps, shares: Tensor, offer: Offer) -> Tensor:
         loss = losses.rejection_loss(maps, shares, offer)
         loss = loss + losses.segmentation_loss(maps.logits, shares, offer)
-        return loss + self.recipe.dice * losses.overlap_loss(maps.logits, shares, offer)
+        if self.recipe.dice:
+            loss = loss + self.recipe.dice * losses.overlap_loss(maps.logits, shares, offer)
+        return loss
 
     def save(self, path: Path) -> None:
         """Write everything that resuming needs, without a moment where no whole file is there."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from data import CAMVID_CLASSES
+from data import CAMVID_CLASSES, Sample
 from torch import Tensor
 from words import PARENTS, RELATED, SYNONYMS, distractors
 
@@ -69,6 +69,12 @@ class Offers:
         if self.random.random() < 0.5:
             return STREET_TO_ADE[STREET_CLASSES.index(name)]
         return synonyms[int(self.random.integers(len(synonyms)))]
+
+
+def joint_labels(sample: Sample) -> Tensor:
+    """Labels of a picture in the joint numbering, int64 [H, W]; 255 stays."""
+    labels = torch.from_numpy(sample.labels.astype(np.int64))
+    return torch.where(labels == 255, 255, labels + (STREETS if sample.camvid else 0))
 
 
 def make_offer(words: Sequence[str], named: Sequence[str | None]) -> Offer:

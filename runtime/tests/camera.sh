@@ -3,24 +3,17 @@
 # camera.sh FOLDER DATA FAKE: ovss-camera with a pretended V4L2 driver (fake_v4l2.c).
 set -eu
 apps=$1 bundle=$2/things fake=$3
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+. "$(dirname "$0")/expect.sh"
 
 # camera STATUS WORDS [OPTIONS]: what ovss-camera must say of $FAKE_V4L2 and $FAKE_V4L2_FAIL.
 camera() {
     wanted=$1 words=$2
     shift 2
-    status=0
-    LD_PRELOAD=$fake "$apps/ovss-camera" "$bundle" /dev/video0 "$@" >output.txt 2>&1 || status=$?
-    if [ "$status" != "$wanted" ] || ! grep -qF -- "$words" output.txt; then
-        echo "status $status (expected $wanted), words '$words': $FAKE_V4L2 ${FAKE_V4L2_FAIL:-}"
-        cat output.txt
-        exit 1
-    fi
+    expect "$wanted" "$words" \
+        env LD_PRELOAD="$fake" FAKE_V4L2="$FAKE_V4L2" FAKE_V4L2_FAIL="$FAKE_V4L2_FAIL" \
+        "$apps/ovss-camera" "$bundle" /dev/video0 "$@"
 }
 
-export FAKE_V4L2 FAKE_V4L2_FAIL
 FAKE_V4L2_FAIL=
 # Asked for 480 x 640 the camera does 30 x 46, with longer rows; how many formats were asked for is
 # the place of its own in the list.

@@ -3,22 +3,7 @@
 # opencv_ends.sh FOLDER DATA: ovss-camera built with OpenCV reads video files, and wants a display.
 set -eu
 camera=$1/ovss-camera bundle=$2/things
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-
-# expect STATUS WORDS COMMAND...: the status, and words that stdout or stderr must have.
-expect() {
-    wanted=$1 words=$2
-    shift 2
-    status=0
-    "$@" >output.txt 2>&1 || status=$?
-    if [ "$status" != "$wanted" ] || ! grep -qF -- "$words" output.txt; then
-        echo "status $status (expected $wanted), words '$words' of: $*"
-        cat output.txt
-        exit 1
-    fi
-}
+. "$(dirname "$0")/expect.sh"
 
 # Twelve grey frames of 48 x 64 at 20 frames per second.
 head -c $((12 * 48 * 64)) /dev/zero | tr '\000' '\144' >grey.raw

@@ -3,22 +3,7 @@
 # programs.sh FOLDER DATA OPENCV: the programs do what their --help says, and end with the right status.
 set -eu
 apps=$1 bundle=$2/things
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-
-# expect STATUS WORDS COMMAND...: the status, and words that stdout or stderr must have.
-expect() {
-    wanted=$1 words=$2
-    shift 2
-    status=0
-    "$@" >output.txt 2>&1 || status=$?
-    if [ "$status" != "$wanted" ] || ! grep -qF -- "$words" output.txt; then
-        echo "status $status (expected $wanted), words '$words' of: $*"
-        cat output.txt
-        exit 1
-    fi
-}
+. "$(dirname "$0")/expect.sh"
 
 # 2 x 3 pixels; the labels are (R + G + B) mod 3.
 printf 'P6\n# a comment\n3 2\n255\n\001\001\001\001\001\002\001\001\003\001\001\004\001\001\005\001\001\006' >a.ppm

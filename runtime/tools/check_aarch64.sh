@@ -25,14 +25,7 @@ packages="libc6 libc6-dev linux-libc-dev libcrypt1 libcrypt-dev libgcc-s1 libstd
 
 say() { printf '%s\n' "check_aarch64: $*" >&2; }
 
-mirror() {
-    for list in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
-        [ -f "$list" ] || continue
-        found=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\).*/\2/p' \
-            "$list" | head -n 1)
-        [ -z "$found" ] || { printf '%s' "$found"; return; }
-    done
-}
+. "$(dirname "$0")/mirror.sh"
 
 # fetch SUITE ARCHITECTURE TARGET PACKAGE...: unpack packages into TARGET, with lists of its own.
 fetch() {

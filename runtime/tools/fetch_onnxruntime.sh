@@ -18,14 +18,7 @@ folder=$(cd "$folder" && pwd)
 
 say() { printf '%s\n' "fetch_onnxruntime: $*" >&2; }
 
-mirror() {
-    for list in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
-        [ -f "$list" ] || continue
-        found=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb  *\(\[[^]]*\] *\)\{0,1\}\([^ ]*\).*/\2/p' \
-            "$list" | head -n 1)
-        [ -z "$found" ] || { printf '%s' "$found"; return; }
-    done
-}
+. "$(dirname "$0")/mirror.sh"
 
 # Download the package from the sources in $folder/apt, or from the machine's if there are none.
 download() (
