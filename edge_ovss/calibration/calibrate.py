@@ -272,6 +272,8 @@ def _warnings(work: _Work, raced: Race | None) -> tuple[str, ...]:
         warnings.append(f"{count} calibration pictures; at least {RECOMMENDED} are recommended.")
     if work.pictures.duplicates:
         warnings.append(f"{work.pictures.duplicates} pictures were duplicates and left out.")
+    if work.source.manifest.graph.spare is not None:
+        warnings.append("The spare graph is float32, and is not in the new bundle.")
     if work.dataset is None:
         warnings.append("The loss was not measured: no --validation data were given.")
     if raced is not None and raced.factor <= 1:

@@ -163,6 +163,8 @@ def calibrated_manifest(
 ) -> dict[str, Any]:
     """Return the manifest of the new bundle, without "files"."""
     document: dict[str, Any] = {k: v for k, v in source.manifest.document.items() if k != "files"}
+    # The spare graph is float32 and reads weights that this bundle has no more.
+    document["graph"] = {k: v for k, v in document["graph"].items() if k != "spare"}
     old = source.manifest
     now = datetime.datetime.now(datetime.timezone.utc)
     return {

@@ -66,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="places after each rejection (default 64,48,32); auto measures --calibration",
     )
     graph.add_argument(
+        "--spare-slots",
+        metavar="N,N,N|all",
+        help="add a second graph with more places, for run --on-overflow rerun",
+    )
+    graph.add_argument(
         "--calibration",
         metavar="SOURCE",
         help="pictures for --slots auto and --precision: a folder, a list file, a video, or "
@@ -124,6 +129,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         rejection=_rejection(args, slots),
         outputs=tuple(name.strip() for name in args.outputs.split(",")),
         slots_from=args.calibration if args.slots == "auto" else None,
+        spare_slots=_spare_slots(args),
         answer=args.answer,
         template_rank=parse_rank(args.template_rank),
         pictures=args.calibration,
@@ -193,10 +199,25 @@ def _slots(args: argparse.Namespace) -> tuple[int, int, int] | None:
         raise UsageError(message, hint="Slots go with --reject slots.")
     if args.slots in (None, "auto"):
         return None
-    parts = str(args.slots).split(",")
+    return _three(args.slots, option="--slots", word="auto")
+
+
+def _spare_slots(args: argparse.Namespace) -> tuple[int, int, int] | str | None:
+    if args.spare_slots is None:
+        return None
+    if args.precision != "fp32":
+        message = f"--spare-slots is given with --precision {args.precision}."
+        raise UsageError(message, hint="Only float32 bundles hold a spare graph.")
+    if args.spare_slots == "all":
+        return "all"
+    return _three(args.spare_slots, option="--spare-slots", word="all")
+
+
+def _three(text: str, *, option: str, word: str) -> tuple[int, int, int]:
+    parts = text.split(",")
     if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts):
-        message = f"--slots is '{args.slots}'; expected three numbers or 'auto'."
-        raise UsageError(message, hint="For example --slots 64,48,32.")
+        message = f"{option} is '{text}'; expected three numbers or '{word}'."
+        raise UsageError(message, hint=f"For example {option} 64,48,32.")
     first, second, third = (int(part) for part in parts)
     return first, second, third
 

@@ -37,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
     parser.add_argument(
         "--on-overflow",
-        choices=("warn", "error"),
+        choices=("warn", "error", "rerun"),
         default="warn",
-        help="when slots were too few: warn (default), or end with status 6",
+        help="when slots were too few: warn (default), end with status 6, or rerun the frame with "
+        "the spare graph (export --spare-slots) and warn only where that overflows too",
     )
     parser.add_argument("--save-scores", action="store_true", help="write NAME.scores.npz too")
 
@@ -51,7 +52,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     _check(args)
     frames = islice(open_source(args.source), args.limit)
-    with Segmenter.open(args.bundle, backend=args.backend, threads=args.threads) as segmenter:
+    policy = "rerun" if args.on_overflow == "rerun" else "keep"
+    with Segmenter.open(
+        args.bundle, backend=args.backend, threads=args.threads, on_overflow=policy
+    ) as segmenter:
         _check_scores(args, segmenter)
         answers, failures = _segment_all(args, console, segmenter, frames)
         document = {
@@ -120,7 +124,10 @@ def _finish(
 ) -> None:
     """Warn of overflow, report failures, and say what to do next."""
     over = [answer for answer in answers if answer["overflow"]]
-    if over and args.on_overflow == "warn":
+    reran = sum(answer["reran"] for answer in answers)
+    if reran:
+        console.note(f"{reran} of {len(answers)} frames overflowed and were run again")
+    if over and args.on_overflow != "error":
         console.warn(_overflow_message(over, len(answers)))
     if failures and not answers and len(failures) == 1:
         raise failures[0][1]

@@ -31,6 +31,7 @@ from edge_ovss.export.manifest import describe, graph_metadata
 from edge_ovss.export.options import ALWAYS, ExportOptions
 from edge_ovss.export.rejection import Rejection
 from edge_ovss.export.slots import SlotChoice, choose_slots, measure_counts
+from edge_ovss.export.spare import SPARE_FILE, check_spare, fit_spare, save_sharing
 from edge_ovss.export.subject import Note, Progress, Subject, load_subject
 from edge_ovss.export.template_rank import RankReport, apply_rank, check_rank
 from edge_ovss.export.trace import OPSET, trace
@@ -88,6 +89,7 @@ def export_bundle(
         vocabulary = Vocabulary.load(vocabulary)
     rejection = _checked_rejection(options, len(vocabulary))
     _check_rank(options)
+    _check_spare(options, rejection, len(vocabulary))
     with BundleWriter(out, overwrite=overwrite) as writer:
         subject = load_subject(vocabulary, options, note=note, progress=progress)
         choice = _choose_slots(subject, rejection, options.slots_from, note)
@@ -98,6 +100,7 @@ def export_bundle(
         facts = describe(subject, rejection=rejection, outputs=graph.outputs)
         _write_graph(writer, graph, graph_metadata(facts, vocabulary), note)
         parity = _compare(writer, graph, subject, note, lossy=rank is not None)
+        facts["graph"] = _write_spare(writer, subject, facts, rejection, options, note)
         write_json(writer.path("vocabulary.json"), vocabulary.to_json())
         return Bundle.open(writer.finish(_complete(facts, parity, choice, rank)))
 
@@ -120,6 +123,12 @@ def _check_rank(options: ExportOptions) -> None:
         message = f"Template compression is for SED; '{options.model}' is of another family."
         raise UsageError(message, hint="Drop --template-rank.")
     check_rank(options.template_rank, templates=len(imagenet_templates()))
+
+
+def _check_spare(options: ExportOptions, rejection: Rejection, categories: int) -> None:
+    check_spare(options.spare_slots, mode=rejection.mode, rank=options.template_rank)
+    if options.spare_slots is not None and options.slots_from is None:
+        fit_spare(options.spare_slots, rejection, categories=categories)
 
 
 def _choose_slots(
@@ -166,13 +175,42 @@ def _write_graph(
 ) -> None:
     note("tracing the graph")
     onnx_ir, onnx = require("onnx_ir", extra="export"), require("onnx", extra="export")
-    frame = torch.from_numpy(_frames()[0])
-    module = cast(nn.Module, graph)
-    model = trace(module, frame[None], outputs=graph.outputs, metadata=facts)
+    model = _trace(graph, facts)
     path = writer.path(GRAPH_FILE)
     onnx_ir.save(model, path, external_data=DATA_FILE)
     del model
     onnx.checker.check_model(str(path))
+
+
+def _trace(graph: FrozenGraph, facts: dict[str, str]) -> Any:  # noqa: ANN401
+    frame = torch.from_numpy(_frames()[0])
+    return trace(cast(nn.Module, graph), frame[None], outputs=graph.outputs, metadata=facts)
+
+
+def _write_spare(
+    writer: BundleWriter,
+    subject: Subject,
+    facts: dict[str, Any],
+    rejection: Rejection,
+    options: ExportOptions,
+    note: Note,
+) -> dict[str, Any]:
+    """Write the graph with more slots, if one is wanted; return the manifest's "graph"."""
+    info = {"file": GRAPH_FILE, "external_data": [DATA_FILE], "opset": OPSET}
+    if options.spare_slots is None:
+        return info
+    roomy = fit_spare(options.spare_slots, rejection, categories=len(subject.vocabulary))
+    note(f"tracing the spare graph with slots {','.join(map(str, roomy.slots or ()))}")
+    graph = subject.freeze(roomy, options.all_outputs)
+    own = {**facts, "rejection": {**facts["rejection"], "slots": list(roomy.slots or ())}}
+    path = writer.path(SPARE_FILE)
+    model = _trace(graph, graph_metadata(own, subject.vocabulary))
+    save_sharing(model, path, writer.path(GRAPH_FILE))
+    del model
+    frames = _frames()
+    pairs = zip(frames, run_graph(path, frames), strict=True)
+    require_parity([_compare_one(graph, subject, frame, answer)[0] for frame, answer in pairs])
+    return {**info, "spare": {"file": SPARE_FILE, "slots": list(roomy.slots or ())}}
 
 
 def _frames() -> list[Frame]:
@@ -187,21 +225,34 @@ def _compare(
     answers = run_graph(writer.path(GRAPH_FILE), frames)
     parities: list[FrameParity] = []
     for frame, answer in zip(frames, answers, strict=True):
-        expected = _run_torch(graph, frame)
-        published = _run_published(graph, subject, frame, expected["counts"])
         traced = not parities
-        parity = compare_frame(
-            answer,
-            expected,
-            traced=traced,
-            published=published,
-            exact=subject.answer == PUBLISHED and not lossy,
-        )
+        parity, expected = _compare_one(graph, subject, frame, answer, traced=traced, lossy=lossy)
         parities.append(parity)
         if traced:
             _write_reference(writer, {**expected, "frame": frame, "labels": expected["labels"][0]})
     require_parity(parities)
     return parities
+
+
+def _compare_one(
+    graph: FrozenGraph,
+    subject: Subject,
+    frame: Frame,
+    answer: dict[str, NDArray[Any]],
+    *,
+    traced: bool = False,
+    lossy: bool = False,
+) -> tuple[FrameParity, dict[str, NDArray[Any]]]:
+    """Compare one answer with torch; return torch's answer too."""
+    expected = _run_torch(graph, frame)
+    parity = compare_frame(
+        answer,
+        expected,
+        traced=traced,
+        published=_run_published(graph, subject, frame, expected["counts"]),
+        exact=subject.answer == PUBLISHED and not lossy,
+    )
+    return parity, expected
 
 
 def _run_torch(graph: FrozenGraph, frame: Frame) -> dict[str, NDArray[Any]]:
@@ -246,7 +297,6 @@ def _complete(
         "created": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "rejection": rejection,
         "templates": templates,
-        "graph": {"file": GRAPH_FILE, "external_data": [DATA_FILE], "opset": OPSET},
         "reference": {
             **{name: f"reference/{name}.npy" for name in _REFERENCE},
             "min_label_agreement": MIN_LABEL_AGREEMENT["fp32"],

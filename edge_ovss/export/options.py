@@ -29,6 +29,8 @@ class ExportOptions:
         slots_from: Source of pictures from which slots are chosen ("--slots auto"), or None.
         pictures: Source of pictures on which a template rank is measured; None for street scenes.
         template_rank: Channels that the cost map is compressed to (SED), "auto", or None.
+        spare_slots: Places of a second graph that `rerun` uses when the first overflows: three
+            numbers, "all", or None for no second graph.
         answer: How labels are made of what the network says: "published", or, for SAN, "fast".
     """
 
@@ -41,6 +43,7 @@ class ExportOptions:
     rejection: Rejection | None = None
     outputs: tuple[str, ...] = ("labels",)
     slots_from: str | None = None
+    spare_slots: tuple[int, int, int] | str | None = None
     answer: str = "published"
     template_rank: int | str | None = None
     pictures: str | None = None

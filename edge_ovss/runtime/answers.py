@@ -72,6 +72,7 @@ def frame_facts(frame: Frame, result: Result) -> dict[str, object]:
         "counts": result.counts.tolist(),
         "slots": None if result.slots is None else list(result.slots),
         "overflow": result.overflow,
+        "reran": result.reran,
         "timings_ms": {step: round(time, 3) for step, time in result.timings.items()},
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from edge_ovss._checksums import sha256_of_file
@@ -71,6 +71,20 @@ class Bundle:
     def graph_path(self) -> Path:
         """Where the ONNX file is."""
         return self.file(self.manifest.graph.file)
+
+    def spare(self) -> Bundle | None:
+        """Return the same bundle with its spare graph, which has more slots, as its graph.
+
+        Raises:
+            BundleError: The spare graph is not what the manifest says.
+        """
+        info = self.manifest.graph.spare
+        if info is None:
+            return None
+        graph = replace(self.manifest.graph, file=info.file, spare=None)
+        rejection = replace(self.manifest.rejection, slots=info.slots)
+        manifest = replace(self.manifest, graph=graph, rejection=rejection)
+        return replace(self, manifest=manifest, graph=_read_graph(self.path, manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -138,7 +152,8 @@ def resolve_inside(folder: Path, name: str) -> Path:
 def _check_names(manifest: Manifest) -> None:
     """Every file that the manifest refers to must be in its list of files."""
     graph = manifest.graph
-    used = (graph.file, *graph.external_data, manifest.vocabulary.file, *manifest.reference.files)
+    used = [graph.file, *graph.external_data, manifest.vocabulary.file, *manifest.reference.files]
+    used += [] if graph.spare is None else [graph.spare.file]
     for name in used:
         if name not in manifest.files:
             message = f"'{name}' is used by {MANIFEST} but is not in its 'files'."

@@ -105,12 +105,21 @@ class Rejection:
 
 
 @dataclass(frozen=True)
+class SpareInfo:
+    """An ONNX file that differs from the first in having more `slots`."""
+
+    file: str
+    slots: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class GraphInfo:
-    """The ONNX file and the files that hold its large tensors."""
+    """The ONNX file and the files that hold its large tensors; those of `spare` are the same."""
 
     file: str
     external_data: tuple[str, ...]
     opset: int
+    spare: SpareInfo | None = None
 
 
 @dataclass(frozen=True)
@@ -283,10 +292,12 @@ def _rejection(fields: Fields) -> Rejection:
 
 
 def _graph(fields: Fields) -> GraphInfo:
+    spare = fields.optional_section("spare")
     return GraphInfo(
         file=fields.text("file"),
         external_data=fields.texts("external_data"),
         opset=fields.integer("opset", minimum=1),
+        spare=None if spare is None else SpareInfo(spare.text("file"), spare.integers("slots")),
     )
 
 

@@ -24,8 +24,10 @@ class Result:
         alive: int32 [n], ids of the categories left after the last rejection, without empty slots.
         counts: int32 [3], how many categories wanted to stay at each rejection.
         slots: How many could stay at each rejection; None where there is no limit.
+        reran: Whether this is the answer of the bundle's spare graph, the first having overflowed.
         timings: Milliseconds of "pre", "infer", "post" and "total"; with TensorRT also "device",
-            the part of "infer" that the GPU worked by its own clock, copies included.
+            the part of "infer" that the GPU worked by its own clock, copies included. Of a frame
+            that ran twice, both runs count.
         scores: float32 [T, h, w] by category before the last upsampling, if exported.
         confidence: float32 [H, W], score of the chosen category in [0, 1], if exported.
     """
@@ -38,6 +40,7 @@ class Result:
     timings: Mapping[str, float]
     scores: NDArray[np.float32] | None = None
     confidence: NDArray[np.float32] | None = None
+    reran: bool = False
 
     @property
     def overflow(self) -> bool:

@@ -27,11 +27,13 @@ class Backend(ABC):
         threads: CPU threads; None leaves the choice to the backend.
 
     Attributes:
+        any_graph: Whether it runs the graph that `bundle` names, or finds one in the folder itself.
         device_ms: How long the accelerator worked on the last frame, by its own clock; None where
             the backend has no such clock.
     """
 
     name: ClassVar[str]
+    any_graph: ClassVar[bool] = True
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         self.bundle = bundle

@@ -216,6 +216,7 @@ class NativeBackend(Backend):
     """
 
     name: ClassVar[str] = "native"
+    any_graph: ClassVar[bool] = False
 
     def __init__(
         self,

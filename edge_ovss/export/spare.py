@@ -1,0 +1,97 @@
+"""A second graph with more slots beside the first, for frames that overflow the first.
+
+It shares the weights' file, so that it costs the bundle its nodes only; opened, it costs memory
+like any graph, and only once a frame needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edge_ovss._optional import require
+from edge_ovss.errors import UsageError
+from edge_ovss.export.rejection import MAX_TOPK, Rejection
+
+SPARE_FILE = "spare.onnx"
+ALL = "all"
+
+Slots = tuple[int, int, int]
+
+
+def check_spare(spare: Slots | str | None, *, mode: str | None, rank: int | str | None) -> None:
+    """Refuse spare slots that nothing could use, before a model is loaded for them.
+
+    Raises:
+        UsageError: The rejection has no slots, or the templates are compressed.
+    """
+    if spare is None:
+        return
+    if mode not in (None, "slots"):
+        message = f"Spare slots are given with rejection '{mode}', which cannot overflow."
+        raise UsageError(message, hint="Drop --spare-slots, or use --reject slots.")
+    if rank is not None:
+        message = "Spare slots are given together with a template rank."
+        raise UsageError(message, hint="Drop one of --spare-slots and --template-rank.")
+
+
+def fit_spare(spare: Slots | str, rejection: Rejection, *, categories: int) -> Rejection:
+    """Return the rejection of the spare graph.
+
+    Args:
+        spare: Places after the three rejections, or "all" for as many as there are categories.
+        rejection: Of the first graph, fitted, with slots.
+        categories: T.
+
+    Raises:
+        UsageError: There is not more room than in the first graph.
+    """
+    most = min(categories, MAX_TOPK)
+    wanted = (most, most, most) if isinstance(spare, str) else spare
+    fitted = replace(rejection, slots=wanted).fit(categories)
+    pairs = list(zip(fitted.slots or (), rejection.slots or (), strict=True))
+    if any(more < few for more, few in pairs) or all(more == few for more, few in pairs):
+        text, first = (",".join(map(str, r.slots or ())) for r in (fitted, rejection))
+        message = f"Spare slots are {text}; expected more room than the {first} of the first graph."
+        raise UsageError(message, hint="For example --spare-slots all.")
+    return fitted
+
+
+def save_sharing(model: Any, path: Path, first: Path) -> None:  # noqa: ANN401
+    """Write `model` so that its large tensors are those that another graph has in its data file.
+
+    Args:
+        model: An `onnx_ir.Model`, changed in place.
+        path: ONNX file to write.
+        first: ONNX file in the same folder, already written.
+    """
+    ir = require("onnx_ir", extra="export")
+    stored = {
+        _key(tensor): tensor
+        for tensor in (value.const_value for value in ir.load(first).graph.initializers.values())
+        if isinstance(tensor, ir.ExternalTensor)
+    }
+    for name, value in model.graph.initializers.items():
+        found = stored.get(_key(value.const_value))
+        if found is not None:
+            value.const_value = _same_place(ir, found, name)
+    ir.save(model, path)
+
+
+def _key(tensor: Any) -> tuple[str, tuple[int, ...], bytes]:  # noqa: ANN401
+    digest = hashlib.sha256(tensor.tobytes()).digest()
+    return str(tensor.dtype), tuple(tensor.shape.numpy()), digest
+
+
+def _same_place(ir: Any, tensor: Any, name: str) -> Any:  # noqa: ANN401
+    return ir.ExternalTensor(
+        tensor.location,
+        tensor.offset,
+        tensor.length,
+        tensor.dtype,
+        shape=tensor.shape,
+        name=name,
+        base_dir=tensor.base_dir,
+    )
