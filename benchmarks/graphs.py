@@ -66,7 +66,11 @@ class Maker:
     def published_multiply_adds(self, survivors: tuple[int, int, int]) -> float:
         """Billions of multiply-adds of the published order of operations."""
         rewrites = Rewrites(
-            late_cost=False, late_guidance=False, split_skip=False, piece_bytes=None
+            late_cost=False,
+            late_guidance=False,
+            split_skip=False,
+            joint_heads=False,
+            piece_bytes=None,
         )
         rejection = Rejection("slots", topk=8, slots=survivors)
         return count_multiply_adds(self._freeze(rejection, rewrites))

@@ -26,11 +26,13 @@ LEFT_OUT: dict[str, dict[str, Any]] = {
     "without late_cost": {"late_cost": False},
     "without late_guidance": {"late_guidance": False},
     "without split_skip": {"split_skip": False},
+    "without joint_heads": {"joint_heads": False},
     "without pieces": {"piece_bytes": None},
     "without any of these": {
         "late_cost": False,
         "late_guidance": False,
         "split_skip": False,
+        "joint_heads": False,
         "piece_bytes": None,
     },
 }

@@ -22,9 +22,9 @@ if importlib.util.find_spec("open_clip") is None:
 from edge_ovss.errors import UsageError  # noqa: E402
 from edge_ovss.export import ExportOptions, Rejection, bundle_export, export_bundle  # noqa: E402
 from edge_ovss.export.compare import relative_error, run_graph  # noqa: E402
+from edge_ovss.export.first_score import FirstScore  # noqa: E402
 from edge_ovss.export.frozen_sed import FrozenSed  # noqa: E402
 from edge_ovss.export.rewrites import (  # noqa: E402
-    FirstScore,
     Rewrites,
     in_pieces,
     in_this_order,
@@ -43,8 +43,10 @@ LEFT_OUT: dict[str, dict[str, Any]] = {
     "late_cost": {"late_cost": False},
     "late_guidance": {"late_guidance": False},
     "split_skip": {"split_skip": False},
+    "joint_heads": {"joint_heads": False},
     "pieces": {"piece_bytes": None},
     "all": {
+        "joint_heads": False,
         "late_cost": False,
         "late_guidance": False,
         "split_skip": False,
@@ -103,11 +105,13 @@ def test_a_rewrite_leaves_the_answer(
     assert float((labels[0] == labels[1]).double().mean()) >= 0.999
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (24, 24)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (2, 3), (5, 4), (24, 24)], ids=str)
 def test_first_score_is_exact_up_to_the_border(size: tuple[int, int]) -> None:
     torch.manual_seed(3)
     conv, head = torch.nn.Conv2d(6, 16, 7, padding=3), torch.nn.Conv2d(16, 1, 3, padding=1)
     cost = torch.randn(4, 6, *size)
+    for layer in (conv, head):
+        torch.nn.init.normal_(layer.bias)
     with torch.inference_mode():
         given, expected = FirstScore(conv, head)(cost), head(conv(cost))
     assert relative_error(given.numpy(), expected.numpy()) < 1e-5

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_ovss.export.rewrites import Rewrites, in_pieces
-from edge_ovss.models.sed.blocks import DecoderLayer
+from edge_ovss.models.sed.blocks import ATTENTION_EPS, HEADS, DecoderLayer, LinearAttention
 
 Step = Callable[[Tensor], Tensor]
 
@@ -30,7 +30,10 @@ class FrozenLayer(nn.Module):
 
     def __init__(self, layer: DecoderLayer, head: nn.Conv2d, rewrites: Rewrites) -> None:
         super().__init__()
-        self.head, self.attention, self.up = head, layer.attention, layer.up
+        self.head, self.up = head, layer.up
+        self.attention = copy.deepcopy(layer.attention)
+        if rewrites.joint_heads:
+            self.attention.attention = JointAttention(self.attention.attention)  # type: ignore[assignment]
         self.cnext = copy.deepcopy(layer.cnext)
         fold_layer_scale(self.cnext, self.cnext.pwconv2)
         self.first, self.rest = layer.conv.first, layer.conv.double_conv[1:]
@@ -98,6 +101,36 @@ class FrozenLayer(nn.Module):
         repeated = guidance.expand(up.shape[0], -1, -1, -1)
         y: Tensor = self.first(torch.cat([up, repeated, cost], dim=1))
         return y
+
+
+class JointAttention(nn.Module):
+    """Linear attention whose heads stay side by side.
+
+    Published attention moves the heads to an axis of their own and back: four transposes of small
+    rows. Here every channel meets every other, and pairs of different heads are multiplied by 0.
+
+    Args:
+        attention: Its projections are shared.
+    """
+
+    same: Tensor
+
+    def __init__(self, attention: LinearAttention) -> None:
+        super().__init__()
+        self.q, self.k, self.v = attention.q, attention.k, attention.v
+        channels = attention.q.out_features
+        head = torch.arange(channels) // (channels // HEADS)
+        self.register_buffer("same", (head[:, None] == head).float())
+
+    def forward(self, x: Tensor, alive: Tensor | None = None) -> Tensor:
+        """Attend over the second axis (arguments as `LinearAttention`)."""
+        q, k = F.elu(self.q(x)) + 1, F.elu(self.k(x)) + 1
+        if alive is not None:
+            k = k * alive.view(1, -1, 1)
+        weighted = q @ (k.transpose(1, 2) @ self.v(x) * self.same)
+        total = q @ (k.sum(1).unsqueeze(-1) * self.same)
+        result: Tensor = weighted / (total + ATTENTION_EPS)
+        return result
 
 
 def fold_layer_scale(block: Any, last: nn.Linear) -> None:  # noqa: ANN401

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_ovss.export.answer import CHUNK, best_category
+from edge_ovss.export.first_score import FirstScore
 from edge_ovss.export.frozen_layer import FrozenLayer, fold_layer_scale
 from edge_ovss.export.rejection import (
     STAGES,
@@ -35,7 +36,7 @@ from edge_ovss.export.rejection import (
     select_all_with_votes,
     select_slots,
 )
-from edge_ovss.export.rewrites import FirstScore, PieceBlock, Rewrites, in_this_order
+from edge_ovss.export.rewrites import PieceBlock, Rewrites, in_this_order
 from edge_ovss.models.sed.model import Sed
 from edge_ovss.models.spec import Clip
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 # Pieces of about this size stay in a processor's last cache between one operation and the next.
-PIECE_BYTES = 8 << 20
+PIECE_BYTES = 5 << 20
 # Cutting costs copies, and every piece its own nodes: not below this, not more pieces than that.
 _CUT_FROM = 3
 _MOST_PIECES = 16
@@ -26,6 +26,7 @@ class Rewrites:
             only have the score computed that rejects them (`FirstScore`).
         late_guidance: The cost guidance of a category is computed after the rejection before it.
         split_skip: Of a skip convolution, what reads the picture runs once for all categories.
+        joint_heads: The class attention's heads stay side by side instead of being transposed.
         piece_bytes: Wide tensors are made a piece at a time, of about so many bytes; None for
             all at once.
     """
@@ -33,45 +34,8 @@ class Rewrites:
     late_cost: bool = True
     late_guidance: bool = True
     split_skip: bool = True
+    joint_heads: bool = True
     piece_bytes: int | None = PIECE_BYTES
-
-
-class FirstScore(nn.Module):
-    """The score before the first rejection, without the 128 channels that it is made from.
-
-    The head (3×3, one output) follows `conv1` (7×7) with nothing nonlinear between them, so each
-    of the head's nine taps is a 7×7 convolution with one output of its own. The nine stay apart
-    until they are shifted and added: where a tap looks over the border, the head sees zeros.
-
-    Args:
-        conv: `conv1`, from P channels to C; padding keeps the size.
-        head: From C channels to one, 3×3, padding 1.
-    """
-
-    def __init__(self, conv: nn.Conv2d, head: nn.Conv2d) -> None:
-        super().__init__()
-        taps = head.weight.detach().double()[0].flatten(1)  # [C, 9]
-        weight, bias = conv.weight.detach().double(), conv.bias
-        kernel = conv.kernel_size[0]
-        self.taps = nn.Conv2d(conv.in_channels, 9, kernel, padding=kernel // 2)
-        self.sum = nn.Conv2d(9, 1, 3, padding=1)
-        with torch.no_grad():
-            self.taps.weight.copy_(torch.einsum("cpyx,ct->tpyx", weight, taps))
-            self.taps.bias.copy_(_bias(bias) @ taps)  # type: ignore[union-attr]
-            self.sum.weight.copy_(torch.eye(9).view(1, 9, 3, 3))
-            self.sum.bias.copy_(_bias(head.bias))  # type: ignore[union-attr]
-
-    def forward(self, cost: Tensor) -> Tensor:
-        """Map the cost map, float [T, P, h, w], to scores [T, 1, h, w]."""
-        score: Tensor = self.sum(self.taps(cost))
-        return score
-
-
-def _bias(bias: Tensor | None) -> Tensor:
-    if bias is None:
-        message = "SED's score heads have a bias"
-        raise ValueError(message)
-    return bias.detach().double()
 
 
 def in_pieces(
@@ -121,10 +85,11 @@ class PieceBlock(nn.Module):
         """Map float [1, h, w, C] to the same shape: channels last, as the linear layers read."""
         y: Tensor = self.conv_dw(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         widest = y.shape[1] * y.shape[2] * self.width
-        return in_pieces(self._mix, x, y, dim=1, widest=widest, limit=self.limit)
+        # The shortcut is added to the whole: cutting it too would be one copy more.
+        return x + in_pieces(self._mix, y, dim=1, widest=widest, limit=self.limit)
 
-    def _mix(self, x: Tensor, y: Tensor) -> Tensor:
-        mixed: Tensor = x + self.mlp(self.norm(y))
+    def _mix(self, y: Tensor) -> Tensor:
+        mixed: Tensor = self.mlp(self.norm(y))
         return mixed
 
 

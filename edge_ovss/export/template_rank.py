@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from edge_ovss.errors import UsageError
 from edge_ovss.evaluation.confusion import count_confusion
 from edge_ovss.evaluation.metrics import score_confusion
+from edge_ovss.export.first_score import FirstScore
 from edge_ovss.export.frozen_sed import FrozenSed
-from edge_ovss.export.rewrites import FirstScore
 
 # Labels that a rank chosen by "auto" keeps, on the pictures that it is chosen on.
 MIN_AGREEMENT = 0.995
