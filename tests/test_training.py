@@ -191,6 +191,7 @@ def recipe_of(part: str, *, bf16: bool) -> Any:  # noqa: ANN401
         minutes=1.0,
         steps=10,
         words=(1, 2),
+        room=1000,
         plain=0.5,
         align=0.1,
         dice=0.5,

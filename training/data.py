@@ -121,18 +121,21 @@ class Augmentation:
         height: Rows of the result.
         width: Columns of the result.
         scales: Smallest and largest magnification of the full picture before the crop.
+        jitter: Strength of recolouring, 0 (none) to 1.
     """
 
     height: int
     width: int
     scales: tuple[float, float]
+    jitter: float = 1.0
 
     def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
         """Crop, scale, flip and recolour at random."""
         image, labels = self._crop(sample, random)
         if random.random() < 0.5:
             image, labels = image[:, ::-1], labels[:, ::-1]
-        return Sample(_recolour(image, random), np.ascontiguousarray(labels), sample.camvid)
+        image = _recolour(image, random, self.jitter)
+        return Sample(image, np.ascontiguousarray(labels), sample.camvid)
 
     def _crop(self, sample: Sample, random: np.random.Generator) -> tuple[Image, Image]:
         full_height, full_width = sample.labels.shape
@@ -151,18 +154,19 @@ class Augmentation:
         return image.astype(np.uint8), labels.astype(np.uint8)
 
 
-def _recolour(image: Image, random: np.random.Generator) -> Image:
+def _recolour(image: Image, random: np.random.Generator, jitter: float) -> Image:
     """Change brightness, contrast, gamma, colour balance and saturation; sometimes blur."""
     ramp = np.linspace(0, 1, 256)[:, None]
-    gamma = np.exp(random.uniform(-0.35, 0.35))
-    gain = np.exp(random.uniform(-0.3, 0.3)) * np.exp(random.uniform(-0.08, 0.08, 3))
-    curve = np.clip((ramp**gamma - 0.5) * gain + 0.5 + random.uniform(-0.1, 0.1), 0, 1) * 255
+    gamma = np.exp(jitter * random.uniform(-0.35, 0.35))
+    gain = np.exp(jitter * (random.uniform(-0.3, 0.3) + random.uniform(-0.08, 0.08, 3)))
+    shift = 0.5 + jitter * random.uniform(-0.1, 0.1)
+    curve = np.clip((ramp**gamma - 0.5) * gain + shift, 0, 1) * 255
     table = curve.astype(np.uint8).reshape(1, 256, 3)
     result = cv2.LUT(np.ascontiguousarray(image), table)
-    if random.random() < 0.5:
+    if random.random() < 0.5 * jitter:
         grey = cv2.cvtColor(cv2.cvtColor(result, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         part = random.uniform(0.4, 1.4)
         result = cv2.addWeighted(result, part, grey, 1 - part, 0)
-    if random.random() < 0.25:
+    if random.random() < 0.25 * jitter:
         result = cv2.GaussianBlur(result, (3, 3), 0)
     return result.astype(np.uint8)

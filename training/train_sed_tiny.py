@@ -56,6 +56,7 @@ class Recipe:
     minutes: float
     steps: int
     words: tuple[int, int]
+    room: int
     plain: float
     align: float
     dice: float
@@ -107,6 +108,7 @@ class Batches:
         """Pictures, uint8 [B, H, W, 3], and labels in the joint numbering, int64 [B, H, W]."""
         real = round(count * self.real)
         sources: list[CamVid | Streets] = [self.camvid] * real + [self.streets] * (count - real)
+        self.random.shuffle(sources)  # type: ignore[arg-type]
         samples = [self._one(source) for source in sources]
         images = torch.from_numpy(np.stack([sample.image for sample in samples]))
         return images, torch.stack([joint_labels(sample) for sample in samples])
@@ -259,7 +261,9 @@ def train(trainer: Trainer, batches: Batches, *, out: Path, val: CamVid, every: 
         fewest, most = trainer.recipe.words
         offer = words_of(offers.draw(fewest=fewest, most=most))
         many = words_of(offers.draw(fewest=MANY // 2, most=MANY))
-        loss = trainer.learn(images, labels, offer, many)
+        # The decoder's work grows with pictures times words.
+        kept = max(trainer.recipe.room // len(offer.offer.words), 1)
+        loss = trainer.learn(images[:kept], labels[:kept], offer, many)
         mean = loss if mean == 0 else 0.98 * mean + 0.02 * loss
         if trainer.step % 25 == 0:
             seconds = time.monotonic() - started
@@ -303,6 +307,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=math.inf, help="of training")
     parser.add_argument("--steps", type=int, default=1 << 30)
     parser.add_argument("--words", default="3,8", help="fewest,most absent words of a step")
+    parser.add_argument("--room", type=int, default=1 << 30, help="most pictures times words")
+    parser.add_argument("--jitter", type=float, default=1.0, help="strength of recolouring, 0 to 1")
     parser.add_argument("--plain", type=float, default=0.5, help="weight of the plain head's loss")
     parser.add_argument("--align", type=float, default=0.15, help="of words on dense features")
     parser.add_argument("--dice", type=float, default=0.0, help="weight of the dice loss")
@@ -354,6 +360,7 @@ def main() -> None:
         minutes=args.minutes,
         steps=args.steps,
         words=(few, many),
+        room=args.room,
         plain=args.plain,
         align=args.align,
         dice=args.dice,
@@ -369,7 +376,7 @@ def main() -> None:
     batches = Batches(
         camvid=CamVid(args.camvid, "train"),
         streets=Streets(0, args.scenes),
-        augmentation=Augmentation(height, width, recipe.scales),
+        augmentation=Augmentation(height, width, recipe.scales, args.jitter),
         random=random,
         real=args.real,
     )

@@ -48,6 +48,7 @@ class Offers:
     def draw(self, *, fewest: int, most: int) -> Offer:
         """Draw one word for each category (now and then not all), then `fewest`…`most` absent.
 
+        Few absent words are as likely as many: their number is even on a logarithmic scale.
         Either every street category has a word of its own, or the small ones are left to their
         relatives, as in CamVid.
         """
@@ -57,7 +58,8 @@ class Offers:
             gone = self.random.choice(len(named), 2, replace=False)
             named = [name for index, name in enumerate(named) if index not in gone]
         words = [self._synonym(name) for name in named]
-        count = int(self.random.integers(fewest, most + 1))
+        low, high = np.log([fewest + 1, most + 2])
+        count = int(np.exp(self.random.uniform(low, high))) - 1
         near = [w for w in RELATED if self.random.random() < count / 3 / len(RELATED)]
         far = self.random.choice(len(self.absent), count, replace=False)
         absent = list(dict.fromkeys([*near, *(self.absent[i] for i in far)]))[:count]

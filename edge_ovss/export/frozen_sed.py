@@ -79,6 +79,7 @@ class FrozenSed(nn.Module):
         self.first_score = FirstScore(self.conv1, self.decoder.head0)
         self.cost_guidance = nn.ModuleList(model.transformer.decoder_corr_guidance_projection)
         self.rewrites = rewrites or Rewrites()
+        trunk_bytes = self.rewrites.piece_bytes
         if rejection.mode == "dynamic":  # how many are alive is not known: they cannot be cut
             self.rewrites = replace(self.rewrites, piece_bytes=None)
         layers = model.transformer.layers
@@ -97,13 +98,13 @@ class FrozenSed(nn.Module):
         output_map = torch.tensor(vocabulary.output_map, dtype=torch.float32)
         self.register_buffer("output_map", output_map)
         self._fold_normalisation(model)
-        self._prepare_trunk()
+        self._prepare_trunk(trunk_bytes)
 
-    def _prepare_trunk(self) -> None:
+    def _prepare_trunk(self, limit: int | None) -> None:
         for stage in self.visual.trunk.stages:
             for place, block in enumerate(stage.blocks):
                 fold_layer_scale(block, block.mlp.fc2)
-                stage.blocks[place] = PieceBlock(block, self.rewrites.piece_bytes)
+                stage.blocks[place] = PieceBlock(block, limit)
 
     def _fold_normalisation(self, model: Sed) -> None:
         stem = model.clip_model.visual.trunk.stem

@@ -122,6 +122,8 @@ def _options(runtime: ModuleType, threads: int) -> Any:  # noqa: ANN401 (a class
     options.log_severity_level = _ERRORS_ONLY
     # A pattern is a second block for the same tensors, made at the second frame beside the first.
     options.enable_mem_pattern = False
+    # A tensor that takes over another's place keeps that place from the first one's birth on.
+    options.enable_mem_reuse = False
     options.add_session_config_entry("optimization.disable_specified_optimizers", _UNWANTED)
     return options
 
