@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +84,7 @@ def _manifest(
     mode: str,
     slots: list[int] | None,
     extras: list[str],
-) -> dict[str, object]:
+) -> dict[str, Any]:
     outputs = len(vocabulary.outputs)
     scores = {"height": 2, "width": 3} if "scores" in extras else None
     return {
@@ -149,6 +150,7 @@ def _make_bundle(
     slots: list[int] | None = None,
     mode: str = "slots",
     extras: Sequence[str] = (),
+    spare: Sequence[int] | None = None,
     overwrite: bool = False,
 ) -> Path:
     vocabulary = Vocabulary.from_names([f"thing{i}" for i in range(outputs)], name="things")
@@ -164,6 +166,9 @@ def _make_bundle(
         write_json(writer.path("vocabulary.json"), vocabulary.to_json())
         room = slots if slots is not None or mode != "slots" else [4, 4, 4]
         manifest = _manifest(vocabulary, external, mode=mode, slots=room, extras=list(extras))
+        if spare is not None:
+            shutil.copyfile(graph, writer.path("spare.onnx"))
+            manifest["graph"]["spare"] = {"file": "spare.onnx", "slots": list(spare)}
         return writer.finish(manifest)
 
 

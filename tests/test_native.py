@@ -183,6 +183,7 @@ def test_every_format_is_segmented_as_its_rgb_is(
         {},
         {"outputs": 300},
         {"counts": (9, 5, 1)},
+        {"counts": (9, 5, 1), "spare": (9, 9, 9)},
         {"extras": ["confidence", "scores"]},
         {"mode": "dynamic"},
         {"alive": (-1, -1)},
