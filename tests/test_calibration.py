@@ -123,7 +123,8 @@ def test_no_score_head_is_quantised(int8: Bundle) -> None:
 
     graph = onnx.load(str(int8.graph_path), load_external_data=False).graph
     maker = {name: node for node in graph.node for name in node.output}
-    scoring = {"first_score", "layers.1.head", "layers.2.head", "decoder.head"}
+    scoring = {"first_score.whole", "first_score.rows.0", "first_score.corners.3"}
+    scoring |= {"layers.1.head", "layers.2.head", "decoder.head"}
     products = [node for node in graph.node if node.op_type in {"Conv", "ConvTranspose"}]
     heads = [node for node in products if node.name.rpartition("/")[0] in scoring]
     assert {node.name.rpartition("/")[0] for node in heads} == scoring

@@ -113,7 +113,7 @@ def test_first_score_is_exact_up_to_the_border(size: tuple[int, int]) -> None:
     for layer in (conv, head):
         torch.nn.init.normal_(layer.bias)
     with torch.inference_mode():
-        given, expected = FirstScore(conv, head)(cost), head(conv(cost))
+        given, expected = FirstScore(conv, head, size=size)(cost), head(conv(cost))
     assert relative_error(given.numpy(), expected.numpy()) < 1e-5
 
 

@@ -25,71 +25,98 @@ class FirstScore(nn.Module):
     Args:
         conv: `conv1`, from P channels to C; padding keeps the size.
         head: From C channels to one, 3×3, padding 1.
+        size: (height, width) of the cost map.
     """
 
-    kernel: Tensor
-    rows: Tensor
-    cols: Tensor
-    corners: Tensor
-    row_bias: Tensor
-    col_bias: Tensor
-    corner_bias: Tensor
-
-    def __init__(self, conv: nn.Conv2d, head: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Conv2d, head: nn.Conv2d, *, size: tuple[int, int]) -> None:
         super().__init__()
         mix = head.weight.detach().double()[0]  # [C, 3, 3]
-        weight, size = conv.weight.detach().double(), conv.kernel_size[0]
+        weight = conv.weight.detach().double()
         taps = torch.einsum("cpyx,cij->ijpyx", weight, mix)
         bias = torch.einsum("c,cij->ij", _bias(conv), mix)
-        self.reach = size // 2
-        self.whole_bias = float(bias.sum() + _bias(head))
-        ends, every = [_FIRST, _LAST], (0, 1, 2)
-        rows = [_spread(taps, (i,), every)[:, :size] for i in ends]
-        cols = [_spread(taps, every, (j,))[..., :size] for j in ends]
-        self.register_buffer("kernel", _spread(taps, every, every).float())
-        self.register_buffer("rows", torch.stack(rows).float())
-        self.register_buffer("cols", torch.stack(cols).float())
-        self.register_buffer("corners", taps[ends][:, ends].float())
-        self.register_buffer("row_bias", bias[ends].sum(1).float())
-        self.register_buffer("col_bias", bias[:, ends].sum(0).float())
-        self.register_buffer("corner_bias", bias[ends][:, ends].float())
+        reach, every = conv.kernel_size[0] // 2, (0, 1, 2)
+        self.whole = _Reader(_spread(taps, every, every), bias.sum() + _bias(head))
+        ends = [(tap, *_seen(length, tap, reach)) for length in size for tap in (_FIRST, _LAST)]
+        rows, cols = ends[:2], ends[2:]
+        self.rows = nn.ModuleList(
+            _Reader(_spread(taps, (tap,), every), bias[tap].sum(), rows=span, kernel_row=first)
+            for tap, span, first in rows
+        )
+        self.cols = nn.ModuleList(
+            _Reader(_spread(taps, every, (tap,)), bias[:, tap].sum(), cols=span, kernel_col=first)
+            for tap, span, first in cols
+        )
+        self.corners = nn.ModuleList(
+            _Reader(taps[i, j], bias[i, j], rows=r, cols=c, kernel_row=y, kernel_col=x)
+            for i, r, y in rows
+            for j, c, x in cols
+        )
 
     def forward(self, cost: Tensor) -> Tensor:
         """Map the cost map, float [T, P, h, w], to scores [T, 1, h, w]."""
         height, width = cost.shape[2:]
-        ends = ((_FIRST, 0), (_LAST, 1))
         outside = torch.zeros((), device=cost.device)
-        for tap, side in ends:
-            top = self._row(cost, tap, side)
-            for other, corner in ends:  # a row's and a column's, to be taken away once
-                read = self._corner(cost, (tap, other), (side, corner))
-                top = top - read * _one_hot(width, corner, cost)
-            outside = outside + top * _one_hot(height, side, cost)[:, None]
-            outside = outside + self._col(cost, tap, side) * _one_hot(width, side, cost)
-        return _transposed(cost, self.kernel) + self.whole_bias - outside
+        for side in (0, 1):
+            row = self.rows[side](cost)
+            for corner in (0, 1):  # a row's and a column's, to be taken away once
+                read = self.corners[2 * side + corner](cost)
+                row = row - read * _one_hot(width, corner, cost)
+            outside = outside + row * _one_hot(height, side, cost)[:, None]
+            outside = outside + self.cols[side](cost) * _one_hot(width, side, cost)
+        score: Tensor = self.whole(cost) - outside
+        return score
 
-    def _row(self, cost: Tensor, tap: int, side: int) -> Tensor:
-        """What the three taps beyond the first or last row read, float [T, 1, 1, w]."""
-        near, kernel = self._near(cost, self.rows[side], tap, dim=2)
-        return _transposed(near, kernel, single=(True, False)) + self.row_bias[side]
 
-    def _col(self, cost: Tensor, tap: int, side: int) -> Tensor:
-        """What the three taps beyond the first or last column read, float [T, 1, h, 1]."""
-        near, kernel = self._near(cost, self.cols[side], tap, dim=3)
-        return _transposed(near, kernel, single=(False, True)) + self.col_bias[side]
+Span = tuple[int, int]
 
-    def _corner(self, cost: Tensor, taps: tuple[int, int], at: tuple[int, int]) -> Tensor:
-        """What the tap beyond a corner reads, float [T, 1, 1, 1]."""
-        near, kernel = self._near(cost, self.corners[at], taps[0], dim=2)
-        near, kernel = self._near(near, kernel, taps[1], dim=3)
-        return _transposed(near, kernel, single=(True, True)) + self.corner_bias[at]
 
-    def _near(self, x: Tensor, kernel: Tensor, tap: int, *, dim: int) -> tuple[Tensor, Tensor]:
-        """What `conv1` sees along `dim` from beyond the border, and its kernel for that."""
-        length = x.shape[dim]
-        seen = min(self.reach, length)
-        start, first = (0, self.reach + 1) if tap == _FIRST else (length - seen, self.reach - seen)
-        return x.narrow(dim, start, seen), kernel.narrow(dim - 1, first, seen)
+class _Reader(nn.Module):
+    """A convolution with one output over a part of the cost map, as a transposed convolution.
+
+    Its weights are a constant of their own: what folds them out of others need not know it.
+
+    Args:
+        kernel: float64 [P, a, b].
+        bias: Scalar.
+        rows: First row and number of rows that are read, which give one row; None for all, which
+            give as many.
+        cols: The same of columns.
+        kernel_row: First row of the kernel that meets them.
+        kernel_col: The same of columns.
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self,
+        kernel: Tensor,
+        bias: Tensor,
+        *,
+        rows: Span | None = None,
+        cols: Span | None = None,
+        kernel_row: int = 0,
+        kernel_col: int = 0,
+    ) -> None:
+        super().__init__()
+        self.spans = (rows, cols)
+        for dim, span, first in ((1, rows, kernel_row), (2, cols, kernel_col)):
+            kernel = kernel if span is None else kernel.narrow(dim, first, span[1])
+        self.register_buffer("weight", kernel.flip(1, 2)[:, None].float().contiguous())
+        self.bias = float(bias)
+        sizes = zip(kernel.shape[1:], self.spans, strict=True)
+        self.padding = [size // 2 if span is None else size - 1 for size, span in sizes]
+
+    def forward(self, cost: Tensor) -> Tensor:
+        """Map float [T, P, h, w] to [T, 1, h or 1, w or 1]."""
+        for dim, span in zip((2, 3), self.spans, strict=True):
+            cost = cost if span is None else cost.narrow(dim, *span)
+        return F.conv_transpose2d(cost, self.weight, padding=self.padding) + self.bias
+
+
+def _seen(length: int, tap: int, reach: int) -> tuple[Span, int]:
+    """What `conv1` sees from beyond an end: (start, number), and where its kernel starts."""
+    seen = min(reach, length)
+    return ((0, seen), reach + 1) if tap == _FIRST else ((length - seen, seen), reach - seen)
 
 
 def _bias(layer: nn.Conv2d) -> Tensor:
@@ -111,17 +138,6 @@ def _spread(taps: Tensor, rows: tuple[int, ...], cols: tuple[int, ...]) -> Tenso
             y, x = (i if len(rows) > 1 else 0), (j if len(cols) > 1 else 0)
             kernel[:, y : y + size, x : x + size] += taps[i, j]
     return kernel
-
-
-def _transposed(x: Tensor, kernel: Tensor, *, single: tuple[bool, bool] = (False, False)) -> Tensor:
-    """Convolve float [T, P, h, w] with a kernel [P, a, b], as a transposed convolution.
-
-    Rows and columns keep their number, or, where `single`, come down to one.
-    """
-    weight = kernel.flip(1, 2)[:, None]
-    sizes = zip(kernel.shape[1:], single, strict=True)
-    padding = [size - 1 if one else size // 2 for size, one in sizes]
-    return F.conv_transpose2d(x, weight, padding=padding)
 
 
 def _one_hot(length: int, side: int, like: Tensor) -> Tensor:

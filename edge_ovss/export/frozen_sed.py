@@ -76,7 +76,8 @@ class FrozenSed(nn.Module):
         self.visual = copy.deepcopy(model.clip_model.visual)
         self.decoder = model.transformer
         self.conv1 = model.transformer.conv1
-        self.first_score = FirstScore(self.conv1, self.decoder.head0)
+        coarse = (size[0] // 32, size[1] // 32)
+        self.first_score = FirstScore(self.conv1, self.decoder.head0, size=coarse)
         self.cost_guidance = nn.ModuleList(model.transformer.decoder_corr_guidance_projection)
         self.rewrites = rewrites or Rewrites()
         trunk_bytes = self.rewrites.piece_bytes
