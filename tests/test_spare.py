@@ -108,12 +108,17 @@ def test_frame_that_fits_is_run_once(roomy: Bundle, frame: NDArray[np.uint8]) ->
     assert not result.reran
 
 
+def rerun(bundle: Bundle, frame: NDArray[np.uint8], folder: Path) -> int:
+    """Exit status of `run --on-overflow rerun` on a picture; answers go to `folder`/out."""
+    write_picture(folder / "a.png", frame)
+    arguments = ["run", str(bundle.path), str(folder / "a.png"), "--out", str(folder / "out")]
+    return main([*arguments, "--on-overflow", "rerun"])
+
+
 def test_run_says_how_many_frames_were_run_again(
     spared: Bundle, frame: NDArray[np.uint8], tmp_path: Path, capsys: Capture
 ) -> None:
-    write_picture(tmp_path / "a.png", frame)
-    arguments = ["run", str(spared.path), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]
-    assert main([*arguments, "--on-overflow", "rerun"]) == 0
+    assert rerun(spared, frame, tmp_path) == 0
     printed = capsys.readouterr().err
     assert "1 of 1 frames overflowed and were run again" in printed
     assert "more categories wanted" not in printed
@@ -124,9 +129,7 @@ def test_run_says_how_many_frames_were_run_again(
 def test_rerun_without_a_spare_graph_is_refused(
     roomy: Bundle, frame: NDArray[np.uint8], tmp_path: Path, capsys: Capture
 ) -> None:
-    write_picture(tmp_path / "a.png", frame)
-    arguments = ["run", str(roomy.path), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]
-    assert main([*arguments, "--on-overflow", "rerun"]) == 2
+    assert rerun(roomy, frame, tmp_path) == 2
     assert "--spare-slots all" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

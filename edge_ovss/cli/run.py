@@ -47,12 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Segment every frame; a picture that cannot be read is reported, and the others go on."""
-    from edge_ovss.runtime.segmenter import Segmenter
+    from edge_ovss.runtime.segmenter import KEEP, RERUN, Segmenter
     from edge_ovss.runtime.sources import open_source
 
     _check(args)
     frames = islice(open_source(args.source), args.limit)
-    policy = "rerun" if args.on_overflow == "rerun" else "keep"
+    policy = RERUN if args.on_overflow == RERUN else KEEP
     with Segmenter.open(
         args.bundle, backend=args.backend, threads=args.threads, on_overflow=policy
     ) as segmenter:

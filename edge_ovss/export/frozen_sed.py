@@ -76,8 +76,8 @@ class FrozenSed(nn.Module):
         self.visual = copy.deepcopy(model.clip_model.visual)
         self.decoder = model.transformer
         self.conv1 = model.transformer.conv1
-        coarse = (size[0] // 32, size[1] // 32)
-        self.first_score = FirstScore(self.conv1, self.decoder.head0, size=coarse)
+        self.coarse = (size[0] // 32, size[1] // 32)
+        self.first_score = FirstScore(self.conv1, self.decoder.head0, size=self.coarse)
         self.cost_guidance = nn.ModuleList(model.transformer.decoder_corr_guidance_projection)
         self.rewrites = rewrites or Rewrites()
         trunk_bytes = self.rewrites.piece_bytes
@@ -190,9 +190,8 @@ class FrozenSed(nn.Module):
 
     def cost_map(self, dense: Tensor) -> Tensor:
         """Unit dense features [positions, D] → similarities [T, P, h, w]."""
-        height, width = self.size[0] // 32, self.size[1] // 32
         # The words come first: the answer then lies as the convolutions read it.
-        return (self.text @ dense.t()).view(self.categories, self.templates, height, width)
+        return (self.text @ dense.t()).view(self.categories, self.templates, *self.coarse)
 
     def cost_guidance_before(self, level: Tensor) -> list[Tensor]:
         """The cost map, and behind it what is computed for all categories before any rejection."""

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Pieces of about this size stay in a processor's last cache between one operation and the next.
+# Pieces of about this size stay in a processor's last cache between one operation and the next, and
+# of sed-base's widest products the rows of one core stay in its second cache (docs/performance.md).
 PIECE_BYTES = 5 << 20
 # Cutting costs copies, and every piece its own nodes: not below this, not more pieces than that.
 _CUT_FROM = 3

@@ -16,7 +16,6 @@ from edge_ovss.errors import UsageError
 from edge_ovss.export.rejection import MAX_TOPK, Rejection
 
 SPARE_FILE = "spare.onnx"
-ALL = "all"
 
 Slots = tuple[int, int, int]
 

@@ -97,8 +97,7 @@ def compress_templates(graph: FrozenSed, rank: int) -> float:
     projected = torch.einsum("tpd,pr->trd", text, basis)
     graph.text = projected.flatten(0, 1).contiguous()
     graph.conv1 = _fold_conv(graph.conv1, basis)
-    coarse = (graph.size[0] // 32, graph.size[1] // 32)
-    graph.first_score = FirstScore(graph.conv1, graph.decoder.head0, size=coarse)
+    graph.first_score = FirstScore(graph.conv1, graph.decoder.head0, size=graph.coarse)
     first: Any = graph.cost_guidance[0]
     graph.cost_guidance[0] = nn.Sequential(_fold_transposed(first[0], basis), *first[1:])
     graph.templates = rank
