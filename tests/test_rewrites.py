@@ -237,3 +237,12 @@ def test_wrong_numbers_are_refused_before_a_model_is_loaded(
     with pytest.raises(UsageError, match=text):
         export()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_norms_read_rows_of_three_axes_at_most(frame: Any, write: Callable[..., Path]) -> None:  # noqa: ANN401
+    """OpenVINO has no norm over the last of four axes: it takes it apart, and copies for it."""
+    model = onnx.shape_inference.infer_shapes(onnx.load(str(write(frame, piece_bytes=PIECES))))
+    axes = {v.name: len(v.type.tensor_type.shape.dim) for v in model.graph.value_info}
+    norms = [n.input[0] for n in model.graph.node if n.op_type == "LayerNormalization"]
+    assert len(norms) > 20
+    assert max(axes[name] for name in norms) == 3

@@ -10,8 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_ovss.export.rewrites import Rewrites, in_pieces
-from edge_ovss.models.sed.blocks import ATTENTION_EPS, HEADS, DecoderLayer, LinearAttention
+from edge_ovss.export.rewrites import Rewrites, in_pieces, to_planes, to_rows
+from edge_ovss.models.sed.blocks import (
+    ATTENTION_EPS,
+    HEADS,
+    DecoderLayer,
+    LinearAttention,
+    SpatialBlock,
+)
 
 Step = Callable[[Tensor], Tensor]
 
@@ -34,8 +40,7 @@ class FrozenLayer(nn.Module):
         self.attention = copy.deepcopy(layer.attention)
         if rewrites.joint_heads:
             self.attention.attention = JointAttention(self.attention.attention)  # type: ignore[assignment]
-        self.cnext = copy.deepcopy(layer.cnext)
-        fold_layer_scale(self.cnext, self.cnext.pwconv2)
+        self.cnext = SpatialRows(layer.cnext)
         self.first, self.rest = layer.conv.first, layer.conv.double_conv[1:]
         self.rewrites = rewrites
         weight = layer.conv.first.weight.detach()
@@ -51,19 +56,27 @@ class FrozenLayer(nn.Module):
         return in_pieces(self.head, x, dim=0, widest=x.numel(), limit=limit)
 
     def mix(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        """The spatial step, category by category, and the class step, position by position."""
+        """The spatial step, category by category, and the class step, position by position.
+
+        Args:
+            x: float [S, C, h, w].
+            valid: float [S], 0 for an empty slot, or None.
+
+        Returns:
+            Rows, float [S, h·w, C].
+        """
 
         def attend(rows: Tensor) -> Tensor:
-            mixed: Tensor = self.attention(rows, alive=valid)
-            return mixed
+            y = rows.transpose(0, 1)
+            return (y + self.attention.mix(y, valid)).transpose(0, 1)
 
         limit, widest = self.rewrites.piece_bytes, 4 * x.numel()
-        x = in_pieces(self.cnext, x, dim=0, widest=widest, limit=limit)
-        return in_pieces(attend, x, dim=2, widest=widest, limit=limit)
+        rows = in_pieces(self.cnext, x, dim=0, widest=widest, limit=limit)
+        return in_pieces(attend, rows, dim=1, widest=widest, limit=limit)
 
     def rise(
         self,
-        x: Tensor,
+        rows: Tensor,
         guidance: Tensor,
         cost: Tensor,
         *,
@@ -73,7 +86,7 @@ class FrozenLayer(nn.Module):
         """The skip step.
 
         Args:
-            x: float [S, C, h, w].
+            rows: float [S, h·w, C].
             guidance: float [1, guidance, 2h, 2w].
             cost: Cost guidance, float [S, cost_guidance, 2h, 2w], or what `before` makes it from.
             before: Applied to every piece of `cost`.
@@ -82,16 +95,18 @@ class FrozenLayer(nn.Module):
         Returns:
             float [S, outputs, 2h, 2w], or what `after` makes of it.
         """
+        grid = (guidance.shape[2] // 2, guidance.shape[3] // 2)
         shared = F.conv2d(guidance, self.shared, padding=1) if self.rewrites.split_skip else None
 
         def rise(part: Tensor, level: Tensor) -> Tensor:
             level = level if before is None else before(level)
-            y: Tensor = self.rest(self.skip(self.up(part), guidance, level, shared))
+            up = self.up(to_planes(part, grid))
+            y: Tensor = self.rest(self.skip(up, guidance, level, shared))
             return y if after is None else after(y)
 
         # Twice as high and wide, and as many channels as the skip convolution reads.
-        widest = 4 * x.shape[0] * x.shape[2] * x.shape[3] * self.own.shape[1]
-        return in_pieces(rise, x, cost, dim=0, widest=widest, limit=self.rewrites.piece_bytes)
+        widest = 4 * rows.shape[0] * rows.shape[1] * self.own.shape[1]
+        return in_pieces(rise, rows, cost, dim=0, widest=widest, limit=self.rewrites.piece_bytes)
 
     def skip(self, up: Tensor, guidance: Tensor, cost: Tensor, shared: Tensor | None) -> Tensor:
         """The first skip convolution of some categories."""
@@ -101,6 +116,27 @@ class FrozenLayer(nn.Module):
         repeated = guidance.expand(up.shape[0], -1, -1, -1)
         y: Tensor = self.first(torch.cat([up, repeated, cost], dim=1))
         return y
+
+
+class SpatialRows(nn.Module):
+    """The spatial step, which leaves its answer in rows, as its linear layers write it.
+
+    Args:
+        block: It is not changed.
+    """
+
+    def __init__(self, block: SpatialBlock) -> None:
+        super().__init__()
+        block = copy.deepcopy(block)
+        fold_layer_scale(block, block.pwconv2)
+        self.dwconv, self.norm = block.dwconv, block.norm
+        self.pwconv1, self.pwconv2 = block.pwconv1, block.pwconv2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map float [N, C, h, w] to [N, h·w, C]."""
+        y = self.norm(to_rows(self.dwconv(x)))
+        rows: Tensor = to_rows(x) + self.pwconv2(F.gelu(self.pwconv1(y)))
+        return rows
 
 
 class JointAttention(nn.Module):

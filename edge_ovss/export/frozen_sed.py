@@ -36,7 +36,14 @@ from edge_ovss.export.rejection import (
     select_all_with_votes,
     select_slots,
 )
-from edge_ovss.export.rewrites import PieceBlock, Rewrites, in_this_order
+from edge_ovss.export.rewrites import (
+    PieceBlock,
+    Rewrites,
+    in_this_order,
+    norm_rows,
+    to_planes,
+    to_rows,
+)
 from edge_ovss.models.sed.model import Sed
 from edge_ovss.models.spec import Clip
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
@@ -150,17 +157,20 @@ class FrozenSed(nn.Module):
     def encode(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Picture guidance of the three layers, and unit dense features [positions, D]."""
         trunk = self.visual.trunk
-        x = trunk.stem[1](F.conv2d(x, self.stem_weight, self.stem_bias, stride=4))
+        x = F.conv2d(x, self.stem_weight, self.stem_bias, stride=4)
+        rows, grid = norm_rows(to_rows(x), trunk.stem[1]), (x.shape[2], x.shape[3])
         features: list[Tensor] = []
         for stage in trunk.stages:
-            x = stage.downsample(x).permute(0, 2, 3, 1)
+            if isinstance(stage.downsample, nn.Sequential):
+                norm, conv = stage.downsample
+                x = conv(to_planes(norm_rows(rows, norm), grid))
+                rows, grid = to_rows(x), (x.shape[2], x.shape[3])
             for block in stage.blocks:
-                x = block(x)
-            x = x.permute(0, 3, 1, 2)
-            features.append(x)
-        x, *guidance = in_this_order(x, *self.decoder.guide(features[:3]))
-        x = trunk.head.norm(x).permute(0, 2, 3, 1).flatten(0, 2)
-        return guidance, F.normalize(self.visual.head(x), dim=-1)
+                rows = block(rows, grid)
+            features.append(to_planes(rows, grid))
+        rows, *guidance = in_this_order(rows, *self.decoder.guide(features[:3]))
+        rows = norm_rows(rows, trunk.head.norm).flatten(0, 1)
+        return guidance, F.normalize(self.visual.head(rows), dim=-1)
 
     def decode(
         self, guidance: list[Tensor], dense: Tensor
@@ -234,15 +244,15 @@ class FrozenSed(nn.Module):
             What comes next, and the cost guidance (see `cost_guidance_before`) for it.
         """
         layer: Any = self.layers[stage]
-        x, last = layer.mix(x, valid), stage == STAGES - 1
+        rows, last = layer.mix(x, valid), stage == STAGES - 1
         after = self.score if last else None
         if not self.rewrites.late_guidance:
-            return layer.rise(x, guidance, costs[stage + 1], after=after), costs
+            return layer.rise(rows, guidance, costs[stage + 1], after=after), costs
         project: Any = self.cost_guidance[stage]
         if last:
-            return layer.rise(x, guidance, costs[0], before=project, after=after), costs
+            return layer.rise(rows, guidance, costs[0], before=project, after=after), costs
         cost = project(costs[0])
-        return layer.rise(x, guidance, cost), [cost]
+        return layer.rise(rows, guidance, cost), [cost]
 
     def score(self, x: Tensor) -> Tensor:
         """Features float [S, C, h, w] → scores [S, h, w]."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 # Pieces of about this size stay in a processor's last cache between one operation and the next, and
 # of sed-base's widest products the rows of one core stay in its second cache (docs/performance.md).
@@ -16,6 +17,8 @@ PIECE_BYTES = 5 << 20
 _CUT_FROM = 3
 _MOST_PIECES = 16
 _FLOAT = 4
+
+Grid = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,28 @@ def piece_size(length: int, *, widest: int, limit: int) -> int:
     return -(-length // count)
 
 
+def to_rows(x: Tensor) -> Tensor:
+    """Float [N, C, h, w] → [N, h·w, C]: the channels of a position side by side.
+
+    Three axes and not four: OpenVINO then takes a transpose of what a convolution wrote as a mere
+    change of names, and a norm over the channels as one operation.
+    """
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def to_planes(x: Tensor, grid: Grid) -> Tensor:
+    """Float [N, h·w, C] → [N, C, h, w], with `grid` (h, w)."""
+    planes: Tensor = x.unflatten(1, grid).permute(0, 3, 1, 2)
+    return planes
+
+
+def norm_rows(rows: Tensor, norm: Any) -> Tensor:  # noqa: ANN401
+    """Norm over the channels of float [N, h·w, C] by timm's layer for [N, C, h, w]."""
+    return F.layer_norm(rows, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
 class PieceBlock(nn.Module):
-    """A trunk block whose norm and linear layers see some rows of the picture at a time.
+    """A trunk block whose norm and linear layers see some positions of the picture at a time.
 
     Args:
         block: A ConvNeXt block without layer scale and without a layer on its shortcut.
@@ -82,10 +105,10 @@ class PieceBlock(nn.Module):
         self.limit = limit
         self.width = int(block.mlp.fc1.out_features)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map float [1, h, w, C] to the same shape: channels last, as the linear layers read."""
-        y: Tensor = self.conv_dw(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        widest = y.shape[1] * y.shape[2] * self.width
+    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        """Map rows, float [1, h·w, C], to the same shape; `grid` is (h, w)."""
+        y = to_rows(self.conv_dw(to_planes(x, grid)))
+        widest = y.shape[1] * self.width
         # The shortcut is added to the whole: cutting it too would be one copy more.
         return x + in_pieces(self._mix, y, dim=1, widest=widest, limit=self.limit)
 
