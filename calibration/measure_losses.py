@@ -4,8 +4,8 @@ r"""Write the tables of docs/precision.md: what each precision costs, on several
         --set camvid=CAMVID --set 'synthetic://street?count=50&seed=1000000' --limit 50
 
 Every graph is made as `edge-ovss calibrate` makes it, and judged against FP32 on the same pictures
-in ONNX Runtime; `fp16, rounded` is FP16 with the rounding of a device, which ONNX Runtime's CPU
-leaves out in part.
+in ONNX Runtime; `rounded` is with the rounding of an FP16 device, which ONNX Runtime's CPU leaves
+out in part.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge_ovss.calibration.calibrate import ranges_key
 from edge_ovss.calibration.emulate import emulate_half
 from edge_ovss.calibration.graph_view import GraphView
-from edge_ovss.calibration.half import convert_to_half
+from edge_ovss.calibration.half import HalfReport, convert_to_half
 from edge_ovss.calibration.int8 import Quantiser
-from edge_ovss.calibration.judge import Judge
+from edge_ovss.calibration.judge import Judge, dataset_hashes
 from edge_ovss.calibration.options import CalibrateOptions
 from edge_ovss.calibration.pictures import CalibrationPictures, collect_pictures, refuse_overlap
 from edge_ovss.calibration.ranges import RangeMethod, find_ranges, float_tensors
@@ -63,19 +64,28 @@ def make_graphs(
     bundle: Bundle, pictures: CalibrationPictures, folder: Path, method: RangeMethod
 ) -> Iterator[tuple[str, Path]]:
     """Yield (precision, ONNX file)."""
-    path, key = bundle.graph_path, pictures.sha256
+    path = bundle.graph_path
     view = GraphView.load(path)
     ranges = find_ranges(path, view, pictures, float_tensors(view))
     report = convert_to_half(view, {name: max(-low, high) for name, (low, high) in ranges.items()})
     yield "fp16", save(view, folder / "fp16")
-    view = GraphView.load(path)
-    emulate_half(view, report)
-    yield "fp16, rounded", save(view, folder / "rounded")
-    for target in ("tensorrt", "cpu"):
-        options = CalibrateOptions("int8", "", target=target, base="fp32", method=method)
+    yield "fp16, rounded", save(rounded(GraphView.load(path), report), folder / "rounded")
+    key = ranges_key(bundle, pictures)
+    for target, base in (("tensorrt", "fp16"), ("cpu", "fp32")):
+        options = CalibrateOptions("int8", "", target=target, base=base, method=method)
         maker = Quantiser(path, options, pictures, key=key, note=say)
-        made, _ = maker.make(tuple(maker.candidates.blocks), base="fp32")
-        yield f"int8 ({target})", save(made, folder / target)
+        blocks = tuple(maker.candidates.blocks)
+        made, half = maker.make(blocks, base=base)
+        yield f"int8 ({target}) on {base}", save(made, folder / target)
+        if half is not None:
+            plain, _ = maker.make(blocks, base="fp32")
+            yield f"int8 ({target}) on {base}, rounded", save(rounded(plain, half), folder / "both")
+
+
+def rounded(view: GraphView, report: HalfReport) -> GraphView:
+    """Return the float32 graph that rounds as an FP16 device does."""
+    emulate_half(view, report)
+    return view
 
 
 def save(view: GraphView, folder: Path) -> Path:
@@ -95,8 +105,8 @@ def judge_set(
     """Print one row per graph for one labelled set."""
     layout, _, data = ("", "", spec) if "://" in spec else spec.partition("=")
     dataset = open_dataset(data, layout=layout or None).take(limit)
+    refuse_overlap(pictures, dataset_hashes(dataset))
     judge = Judge.of_dataset(bundle.graph_path, dataset, bundle.vocabulary)
-    refuse_overlap(pictures, judge.hashes(dataset))
     for name, path in graphs.items():
         judged = judge.judge(path)
         losers = judged.losers(judge.base)

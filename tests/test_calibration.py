@@ -159,6 +159,7 @@ def test_a_recipe_keeps_its_blocks_in_float(int8: Bundle, source: Path, tmp_path
     assert not set(recipe.excluded) & set(facts["quantized"])
     assert "recipe" in facts["excluded"].values()
     assert set(Recipe.load(done.bundle.path).excluded) == set(recipe.excluded)
+    assert set(facts["recipe"]["excluded"]) == set(recipe.excluded)
     assert facts["speed"]["factor"] > 0
     assert Recipe.load(int8.path).excluded == ()
 

@@ -18,8 +18,8 @@ from edge_ovss.calibration.emulate import emulate_half
 from edge_ovss.calibration.graph_view import GraphView
 from edge_ovss.calibration.half import HalfReport, convert_to_half
 from edge_ovss.calibration.int8 import Quantiser
-from edge_ovss.calibration.judge import Judge, Judged
-from edge_ovss.calibration.options import CalibrateOptions, Validation
+from edge_ovss.calibration.judge import Judge, Judged, dataset_hashes
+from edge_ovss.calibration.options import CalibrateOptions, Validation, require_other_place
 from edge_ovss.calibration.pictures import (
     RECOMMENDED,
     CalibrationPictures,
@@ -87,10 +87,15 @@ class _Work:
     @property
     def key(self) -> str:
         """Hash of the graph and of the pictures."""
-        manifest = self.source.manifest
-        names = (manifest.graph.file, *manifest.graph.external_data)
-        parts = [*(manifest.files[name].sha256 for name in names), self.pictures.sha256]
-        return hashlib.sha256("".join(parts).encode()).hexdigest()
+        return ranges_key(self.source, self.pictures)
+
+
+def ranges_key(source: Bundle, pictures: CalibrationPictures) -> str:
+    """Hash of a graph with its weights and of the pictures, under which ranges are kept."""
+    manifest = source.manifest
+    names = (manifest.graph.file, *manifest.graph.external_data)
+    parts = [*(manifest.files[name].sha256 for name in names), pictures.sha256]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def calibrate_bundle(
@@ -117,10 +122,12 @@ def calibrate_bundle(
         InputError: Pictures or labels cannot be used, or the two sets overlap.
         GateError: The accuracy budget cannot be kept, or INT8 is not faster where it must be.
         OutputError: `out` cannot be written.
+        UsageError: `out` is the given bundle, or in it.
     """
     note = note or (lambda _: None)
     source = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     _require_float32(source)
+    require_other_place(source.path, out)
     with BundleWriter(out, overwrite=overwrite) as writer:
         work = _prepare(source, options, note, progress)
         made = _make_int8(work) if options.precision == "int8" else _make_half(work)
@@ -161,6 +168,7 @@ def _prepare(
         judge = Judge(source.graph_path, frames)
         return _Work(source, options, pictures, None, judge, note)
     dataset = _open_validation(options.validation, seed=options.seed)
+    refuse_overlap(pictures, dataset_hashes(dataset))
     note(f"judging float32 on {len(dataset.samples)} pictures of {dataset.title}")
     judge = Judge.of_dataset(
         source.graph_path,
@@ -168,7 +176,6 @@ def _prepare(
         source.vocabulary,
         allow_missing=options.validation.allow_missing,
     )
-    refuse_overlap(pictures, judge.hashes(dataset))
     return _Work(source, options, pictures, dataset, judge, note)
 
 
@@ -193,14 +200,19 @@ def _make_half(work: _Work) -> Made:
     ranges = find_ranges(work.source.graph_path, view, work.pictures, tensors, key=work.key)
     largest = {name: max(-low, high) for name, (low, high) in ranges.items()}
     report = convert_to_half(view, largest)
-    emulated = _judge_rounding(work, report)
+    emulated = _judge_rounding(work, GraphView.load(work.source.graph_path), report)
     return Made(view, report, None, largest, emulated)
 
 
-def _judge_rounding(work: _Work, report: HalfReport) -> Judged:
-    """Judge the graph with FP16's rounding everywhere, and look for NaN and Inf in it."""
+def _judge_rounding(work: _Work, view: GraphView, report: HalfReport) -> Judged:
+    """Judge a graph with FP16's rounding everywhere, and look for NaN and Inf in it.
+
+    Args:
+        work: The pictures and the judge.
+        view: What `report` was made from, in float32, with Q/DQ or without; it is changed.
+        report: What became FP16.
+    """
     work.note("rounding every tensor as an FP16 device does")
-    view = GraphView.load(work.source.graph_path)
     emulate_half(view, report)
     with tempfile.TemporaryDirectory(prefix="edge-ovss-") as folder:
         path = Path(folder) / GRAPH_FILE
@@ -216,7 +228,11 @@ def _make_int8(work: _Work) -> Made:
         work.source.graph_path, work.options, work.pictures, key=work.key, note=work.note
     )
     quantised = quantiser.choose(work.judge)
-    return Made(quantised.view, quantised.half, quantised, quantiser.largest)
+    emulated = None
+    if quantised.half is not None:
+        view, _ = quantiser.make(quantised.blocks, base="fp32")
+        emulated = _judge_rounding(work, view, quantised.half)
+    return Made(quantised.view, quantised.half, quantised, quantiser.largest, emulated)
 
 
 def _note_precision(model: Any, options: CalibrateOptions) -> Any:  # noqa: ANN401

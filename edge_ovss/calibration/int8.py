@@ -23,6 +23,7 @@ from edge_ovss.calibration.quantise import (
     zero_range_nodes,
 )
 from edge_ovss.calibration.ranges import find_ranges, float_tensors
+from edge_ovss.calibration.spread import keep_to
 from edge_ovss.errors import ArtifactError
 
 Note = Callable[[str], None]
@@ -37,6 +38,7 @@ class Quantised:
         view: The graph.
         candidates: What may be quantised, and what not for which reason.
         blocks: The blocks that are quantised.
+        in_float: The blocks that are not, by the recipe or by the budget loop; sorted.
         excluded: Reason by name of every product that is not.
         ranges: (lowest, highest) by tensor.
         costs: By block, if they were measured.
@@ -48,6 +50,7 @@ class Quantised:
     view: GraphView
     candidates: Candidates
     blocks: tuple[str, ...]
+    in_float: tuple[str, ...]
     excluded: Mapping[str, str]
     ranges: Mapping[str, Range]
     costs: tuple[BlockCost, ...] = ()
@@ -116,6 +119,7 @@ class Quantiser:
         nodes = [name for block in blocks for name in self.candidates.blocks[block]]
         model = quantise(self.view.model, nodes, self.ranges, self.target)
         view = GraphView.of(model)
+        keep_to(view, nodes, self.target.quantised_outputs)
         if self.target.name == "cpu":
             widen_biases(view, nodes)
         return view, convert_to_half(view, self.largest) if base == "fp16" else None
@@ -169,14 +173,15 @@ class Quantiser:
         judged: Judged,
     ) -> Quantised:
         view, half = self.make(blocks, base=self.options.float_base)
-        excluded = dict(self.candidates.excluded)
-        for block, names in self.candidates.blocks.items():
-            if block not in blocks:
-                excluded.update(dict.fromkeys(names, "budget"))
+        excluded, recipe = dict(self.candidates.excluded), self.options.recipe
+        back = [block for block in self.candidates.blocks if block not in blocks]
+        for block in back:
+            excluded.update(dict.fromkeys(self.candidates.blocks[block], "budget"))
         return Quantised(
             view,
             self.candidates,
             tuple(block for block in self.candidates.blocks if block in blocks),
+            tuple(sorted({*back, *(recipe.excluded if recipe else ())})),
             excluded,
             self.ranges,
             tuple(costs),

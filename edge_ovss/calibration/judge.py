@@ -55,6 +55,15 @@ class Judged:
         return {name: round(lost[name], 3) for name in worst}
 
 
+def dataset_hashes(dataset: Dataset) -> dict[str, str]:
+    """Return the names of a data set's pictures by `picture_hash`.
+
+    Raises:
+        InputError: A picture cannot be read.
+    """
+    return {picture_hash(sample.frame()): sample.name for sample in dataset.samples}
+
+
 class Judge:
     """Pictures, their truth and the answers of the float32 graph.
 
@@ -100,11 +109,6 @@ class Judge:
             frames.append(frame)
             truths.append(truth)
         return cls(path, frames, truths, alignment)
-
-    def hashes(self, dataset: Dataset) -> dict[str, str]:
-        """Return the name by `picture_hash`."""
-        names = [sample.name for sample in dataset.samples]
-        return {picture_hash(f): name for f, name in zip(self.frames, names, strict=True)}
 
     def judge(self, path: Path) -> Judged:
         """Run a graph on every picture.

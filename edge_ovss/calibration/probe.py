@@ -23,13 +23,12 @@ SAMPLES = 1 << 16
 _PREFIX = "probe/"
 
 
-def open_session(model: Path | bytes, *, folder: Path | None = None, spin: bool = False) -> Any:  # noqa: ANN401
+def open_session(model: Path | bytes, *, folder: Path | None = None) -> Any:  # noqa: ANN401
     """Open a graph with ONNX Runtime on the CPU.
 
     Args:
         model: An ONNX file, or its bytes.
         folder: Where the external data of the bytes are.
-        spin: Let idle threads wait busily, as the runtime does: right for a race, rude otherwise.
 
     Raises:
         ArtifactError: ONNX Runtime cannot load it.
@@ -40,7 +39,8 @@ def open_session(model: Path | bytes, *, folder: Path | None = None, spin: bool 
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = available_cores()
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    # Idle threads that wait busily are right for one frame at a time, and rude for hundreds.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if folder is not None:
         key = "session.model_external_initializers_file_folder_path"
         options.add_session_config_entry(key, str(folder))

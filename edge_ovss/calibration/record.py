@@ -44,14 +44,6 @@ class Made:
     largest: dict[str, float] | None = None
     emulated: Judged | None = None
 
-    @property
-    def blocks_in_float(self) -> list[str]:
-        """The blocks that the budget loop put back to float."""
-        found = self.quantised
-        if found is None:
-            return []
-        return [block for block in found.candidates.blocks if block not in found.blocks]
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -81,10 +73,8 @@ def write_reports(
     found = made.quantised
     if found is None:
         return
-    before = options.recipe.excluded if options.recipe else ()
-    excluded = tuple(sorted({*made.blocks_in_float, *before}))
     drop = outcome.judged.drop_from(outcome.base)
-    recipe = Recipe(model, excluded, options.method.title, drop)
+    recipe = Recipe(model, found.in_float, options.method.title, drop)
     write_json(writer.path(RECIPE_FILE), recipe.to_json())
     if found.costs:
         title = f"{model}: INT8 ({options.target}), {options.method.title}"
@@ -127,7 +117,7 @@ def _int8_facts(made: Made) -> dict[str, Any]:
         "quantized": {block: list(found.candidates.blocks[block]) for block in found.blocks},
         "excluded": dict(sorted(found.excluded.items())),
         "ranges": {name: list(edges) for name, edges in found.ranges.items()},
-        "recipe": {"excluded": made.blocks_in_float, "file": RECIPE_FILE},
+        "recipe": {"excluded": list(found.in_float), "file": RECIPE_FILE},
     }
 
 

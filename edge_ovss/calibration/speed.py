@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.calibration.probe import open_session
+from edge_ovss._optional import require
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,14 @@ def race(
 ) -> Race:
     """Run two graphs in turns on the same frames, after one run each to warm up.
 
-    Turns, because another program on the machine then slows down both.
+    Turns, because another program on the machine then slows down both. The sessions are those of
+    the runtime: what it switches off or on for frames changes what is faster.
     """
-    from edge_ovss.runtime.backends.ort import available_cores
+    from edge_ovss.runtime.backends.ort import available_cores, open_session
 
-    sessions = (open_session(before, spin=True), open_session(after, spin=True))
+    runtime = require("onnxruntime", extra="export")
+    graphs = (before, after)
+    sessions = [open_session(runtime, path, threads=available_cores()) for path in graphs]
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds + 1):
         for frame in frames:

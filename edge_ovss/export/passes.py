@@ -84,18 +84,25 @@ def name_nodes_by_module(model: Any) -> int:  # noqa: ANN401
     """Name every node after the torch module it came from.
 
     "decoder.layers.0.cnext.pwconv1/MatMul_3" says what a profile line, a quantisation table or a
-    parser's error is about; "node_MatMul_1043" does not. The number keeps names unique.
+    parser's error is about; "node_MatMul_1043" does not. The number keeps names unique. What the
+    whole model does itself is named after its weight: "layers.0.own/Conv_331".
     """
     for position, node in enumerate(model.graph):
-        scopes = _scopes(node.metadata_props.get(_SCOPES, ""))
-        node.name = f"{scopes}/{node.op_type}_{position}"
+        scope = _scope(node.metadata_props.get(_SCOPES, "")) or _weight(node) or "graph"
+        node.name = f"{scope}/{node.op_type}_{position}"
     return len(model.graph)
 
 
-def _scopes(written: str) -> str:
+def _scope(written: str) -> str:
     # Written as a Python list of strings: the last is the operation, the one before its module.
     names = [name.strip(" '\"") for name in written.strip("[]").split(",")]
-    return names[-2] if len(names) > 1 and names[-2] else "graph"
+    return names[-2] if len(names) > 1 else ""
+
+
+def _weight(node: Any) -> str:  # noqa: ANN401 (onnx_ir.Node)
+    """Name of the matrix or the kernel that a node reads; empty if there is none."""
+    read = [value for value in node.inputs if value is not None and value.const_value is not None]
+    return next((str(each.name) for each in read if len(each.const_value.shape) >= _MATRIX), "")
 
 
 def drop_tracing_notes(model: Any) -> int:  # noqa: ANN401
