@@ -11,38 +11,87 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.errors import EdgeOvssError, InputError, UsageError
 from edge_ovss.runtime.pictures import read_picture
 from edge_ovss.runtime.sources import PICTURE_SUFFIXES
+from edge_ovss.runtime.writing import write_bytes
 
 _SIDE = 16
 
 
-def main() -> None:
-    """Choose and write."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Choose and write; return the exit status."""
+    try:
+        args = _parse(argv)
+        paths = find_pictures(args.folder)
+        chosen = choose(paths, count=args.count, distance=args.distance, seed=args.seed)
+        write_list(args.out, chosen)
+    except EdgeOvssError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return err.status
+    print(f"{len(chosen)} of {len(paths)} pictures -> {args.out}")
+    if len(chosen) < args.count:
+        print(f"Only {len(chosen)} differ by {args.distance:g} grey levels or more.")
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="searched with its sub-folders")
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--distance", type=float, default=4.0, help="grey levels, 0 to 255")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="list file, one path per line")
-    args = parser.parse_args()
-    paths = sorted(p for p in args.folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
-    chosen = choose(paths, count=args.count, distance=args.distance, seed=args.seed)
-    start = args.out.absolute().parent
-    names = sorted(os.path.relpath(path.absolute(), start) for path in chosen)
-    args.out.write_text("\n".join(names) + "\n", encoding="utf-8")
-    print(f"{len(names)} of {len(paths)} pictures -> {args.out}")
-    if len(names) < args.count:
-        print(f"Only {len(names)} differ by {args.distance:g} grey levels or more.")
+    args = parser.parse_args(argv)
+    if args.count < 1:
+        message = f"--count is {args.count}; expected at least 1."
+        raise UsageError(message)
+    if not 0 <= args.distance <= 255:
+        message = f"--distance is {args.distance}; expected grey levels from 0 to 255."
+        raise UsageError(message)
+    return args
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Return the pictures in a folder and in those below it, sorted.
+
+    Raises:
+        InputError: The folder is not there, or has none.
+    """
+    if not folder.is_dir():
+        message = f"'{folder}' is not a folder; expected one with pictures."
+        raise InputError(message, hint="Check the path.")
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    if not paths:
+        message = f"Folder '{folder}' has no pictures, nor have the folders in it."
+        raise InputError(message, hint=f"Pictures end in {' '.join(sorted(PICTURE_SUFFIXES))}.")
+    return paths
+
+
+def write_list(out: Path, chosen: Sequence[Path]) -> None:
+    """Write paths relative to the list, so that both can be moved together.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    start = out.absolute().parent
+    names = sorted(Path(os.path.relpath(path.absolute(), start)).as_posix() for path in chosen)
+    write_bytes(out, ("\n".join(names) + "\n").encode("utf-8"))
 
 
 def choose(paths: list[Path], *, count: int, distance: float, seed: int) -> list[Path]:
-    """Return up to `count` pictures that differ from each other, in an order set by `seed`."""
+    """Return up to `count` pictures that differ from each other, in an order set by `seed`.
+
+    Raises:
+        PictureError: One cannot be read; with its path.
+    """
     shuffled = random.Random(seed).sample(paths, len(paths))
     chosen: list[Path] = []
     seen: list[NDArray[np.float32]] = []
@@ -60,8 +109,9 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Shrink uint8 [H, W, 3] to float32 [16, 16] grey by picking pixels."""
     rows = np.linspace(0, image.shape[0] - 1, _SIDE).astype(int)
     columns = np.linspace(0, image.shape[1] - 1, _SIDE).astype(int)
-    return image[rows][:, columns].mean(-1, dtype=np.float32)
+    small: NDArray[np.float32] = image[rows][:, columns].mean(-1, dtype=np.float32)
+    return small
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

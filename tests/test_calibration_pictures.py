@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,27 @@ def test_a_list_file_names_pictures_relative_to_itself(folder: Path) -> None:
     listing.write_text("# two of them\npictures/c.png\n\npictures/a.png\n")
     found = collect_pictures(str(listing))
     assert [frame.name for frame in found.frames] == ["pictures/a.png", "pictures/c.png"]
+
+
+def test_a_list_file_is_recorded_without_folders_and_equal_names_apart(
+    folder: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "night" / "a.png", 8)
+    write(tmp_path / "night" / "a (2).png", 9)
+    places = [folder / "a.png", folder / "b.png", *(tmp_path / "night").iterdir()]
+    listing = tmp_path / "calibration.txt"
+    listing.write_text("\n".join(str(place.absolute()) for place in places))
+    found = collect_pictures(str(listing))
+    names = found.to_json()["names"]
+    assert names == ["a (2).png", "a.png", "a.png (2)", "b.png"]
+    assert str(tmp_path) not in repr(found.to_json())
+
+
+def test_the_folder_one_is_in_is_recorded_by_its_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert collect_pictures(".").to_json()["source"] == "pictures"
 
 
 def test_a_choice_depends_on_the_seed_alone() -> None:
@@ -123,3 +146,52 @@ def test_validation_pictures_must_not_be_calibrated_on(folder: Path) -> None:
     refuse_overlap(found, {"0" * 64: "other"})
     with pytest.raises(InputError, match="b = street-1"):
         refuse_overlap(found, {found.hashes[1]: "street-1"})
+
+
+def select(*words: str) -> int:
+    """Run calibration/select_images.py, which is a script and in no package."""
+    path = Path(__file__).parents[1] / "calibration" / "select_images.py"
+    main = runpy.run_path(str(path))["main"]
+    status: int = main(words)
+    return status
+
+
+def test_a_list_of_pictures_that_differ_can_be_calibrated_on(folder: Path, tmp_path: Path) -> None:
+    (folder / "z.png").write_bytes((folder / "a.png").read_bytes())
+    listing = tmp_path / "list.txt"
+    assert select(str(folder), "--out", str(listing)) == 0
+    found = collect_pictures(str(listing))
+    assert (len(found), found.duplicates) == (3, 0)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Words after the folder, and what is said of them."""
+
+    words: tuple[str, ...]
+    status: int
+    said: str
+
+
+CHOICES = {
+    "count": Choice(("--count", "0"), 2, "--count is 0"),
+    "distance": Choice(("--distance", "-1"), 2, "--distance is -1.0"),
+    "missing": Choice((), 4, "is not a folder"),
+    "empty": Choice((), 4, "has no pictures"),
+    "broken": Choice((), 4, "b.png"),
+}
+
+
+@pytest.mark.parametrize("what", CHOICES)
+def test_a_list_that_cannot_be_made_is_refused_and_not_written(
+    what: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {"missing": tmp_path / "gone", "empty": tmp_path / "empty"}
+    (tmp_path / "empty").mkdir()
+    if what == "broken":
+        (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:50])
+    listing, case = tmp_path / "list.txt", CHOICES[what]
+    words = (str(places.get(what, folder)), *case.words, "--out", str(listing))
+    assert select(*words) == case.status
+    assert case.said in capsys.readouterr().err
+    assert not listing.exists()

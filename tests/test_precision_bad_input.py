@@ -17,6 +17,7 @@ from edge_ovss.cli import main
 from edge_ovss.runtime.pictures import write_picture
 from edge_ovss.runtime.street import render_street
 
+cv2: Any = pytest.importorskip("cv2")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
@@ -33,22 +34,40 @@ class Case:
 
 
 def pictures(folder: Path, what: str) -> Path:
+    """Return a folder of three pictures, or what else the case gives to --calibration."""
     folder.mkdir()
     if what == "empty":
         return folder
     for number in range(3):
         image = render_street(number, 48, 64).image
         write_picture(folder / f"{number}.png", image * (what != "black"))
+    if what == "cut off":
+        return cut_off(folder / "drive.avi")
     if what == "broken":
         whole = (folder / "1.png").read_bytes()
         (folder / "1.png").write_bytes(whole[: len(whole) // 2])
     return folder
 
 
+def cut_off(path: Path) -> Path:
+    """Write a video, and keep the first half of it."""
+    size = (64, 48)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, size)
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write MJPG")
+    for number in range(20):
+        writer.write(render_street(number, 48, 64).image)
+    writer.release()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return path
+
+
 PICTURES = {
     "empty": Case(4, ("has no pictures",)),
     "broken": Case(4, ("1.png",)),
     "black": Case(4, ("single colour",)),
+    "cut off": Case(4, ("drive.avi' is cut off",)),
     "missing": Case(4, ("does not exist",)),
 }
 
@@ -64,7 +83,7 @@ def test_calibration_pictures_that_are_of_no_use(
 ) -> None:
     folder = tmp_path / "pictures"
     if what != "missing":
-        pictures(folder, what)
+        folder = pictures(folder, what)
     out = tmp_path / "out.ovss"
     words = ["calibrate", str(make_bundle()), "--precision", precision, "--out", str(out)]
     assert main([*words, "--calibration", str(folder)]) == PICTURES[what].status
@@ -150,11 +169,11 @@ def test_validation_without_labels(
     _refused(capsys, ("The validation data cannot be used",), out)
 
 
-def test_int8_without_calibration_pictures(
-    make_bundle: MakeBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_a_precision_without_calibration_pictures(
+    make_bundle: MakeBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], precision: str
 ) -> None:
     out = tmp_path / "out.ovss"
-    with pytest.raises(SystemExit) as stopped:
-        main(["calibrate", str(make_bundle()), "--precision", "int8", "--out", str(out)])
-    assert stopped.value.code == 2
-    _refused(capsys, ("--calibration",), out)
+    assert main(["calibrate", str(make_bundle()), "--precision", precision, "--out", str(out)]) == 2
+    advice = "--calibration 'synthetic://street?count=300'"
+    _refused(capsys, (f"--precision {precision} needs pictures", advice), out)

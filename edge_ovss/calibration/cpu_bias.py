@@ -3,7 +3,8 @@
 Its fusion of MatMul and Add into Gemm comes first and hides the Q/DQ pattern, so that the product
 runs in float32 with its weights converted back at every frame: sed-tiny in INT8 then took 0.21 s of
 CPU time, FP32 0.20 s, and INT8 without the fusion 0.16 s. The fusion takes biases of one axis; one
-with three axes computes the same and is left alone.
+with three axes computes the same and is left alone. Written as Gemm with an integer bias from the
+start, sed-base took as long as with the sums apart (0.995 and 0.998 s).
 """
 
 from __future__ import annotations
@@ -43,5 +44,6 @@ def widen_biases(view: GraphView, nodes: Sequence[str]) -> int:
             view.model.graph.initializer.append(onnx.numpy_helper.from_array(wide, fresh))
             add.input[place] = fresh
             changed += 1
+    view.drop_unread_weights()
     view.refresh()
     return changed

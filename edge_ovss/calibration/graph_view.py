@@ -152,6 +152,15 @@ class GraphView:
                 found.append(node)
         return found
 
+    def drop_unread_weights(self) -> None:
+        """Drop initialisers that nobody reads; the edges are found again by `refresh`."""
+        graph = self.model.graph
+        read = {name for node in graph.node for name in node.input}
+        read |= {item.name for item in graph.output}
+        kept = [weight for weight in graph.initializer if weight.name in read]
+        del graph.initializer[:]
+        graph.initializer.extend(kept)
+
     def save(self, path: Path, *, data: str) -> None:
         """Write the model; tensors of more than a kilobyte go to the file `data` beside it."""
         import onnx

@@ -70,7 +70,7 @@ def convert_to_half(view: GraphView, ranges: Mapping[str, float] | None = None) 
     graph.node.extend(state.nodes)
     del graph.value_info[:]
     graph.initializer.extend(state.added.values())
-    _drop_unused(view)
+    view.drop_unread_weights()
     view.refresh()
     return HalfReport(state.islands, tuple(half_nodes), casts)
 
@@ -171,12 +171,3 @@ def _restore_outputs(state: _State) -> None:
             node.output[:] = [inner if name == item.name else name for name in node.output]
             node.input[:] = [inner if name == item.name else name for name in node.input]
         state.nodes.append(_cast(inner, item.name, FLOAT))
-
-
-def _drop_unused(view: GraphView) -> None:
-    graph = view.model.graph
-    used = {name for node in graph.node for name in node.input}
-    used |= {item.name for item in graph.output}
-    kept = [weight for weight in graph.initializer if weight.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)

@@ -62,7 +62,7 @@ def percentile_range(histogram: Histogram, percent: float) -> Range:
         UsageError: `percent` is not above 50 and at most 100.
     """
     if not 50.0 < percent <= 100.0:
-        message = f"The percentile is {percent:g}; expected above 50 and at most 100."
+        message = f"The percentile is {percent}; expected above 50 and at most 100."
         raise UsageError(message, hint="For example 99.99.")
     total = int(histogram.counts.sum())
     if not total:

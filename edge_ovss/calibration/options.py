@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from edge_ovss.calibration.pictures import refuse_live
 from edge_ovss.calibration.ranges import RangeMethod
 from edge_ovss.calibration.recipe import Recipe
 from edge_ovss.errors import UsageError
@@ -21,7 +24,7 @@ class Validation:
         layout: As in `edge-ovss eval`; not needed for synthetic://street.
         classes: A file of category names, or None.
         ignore: Numbers that mean "not labelled", or None for the layout's.
-        limit: A random subset of so many pictures, or None.
+        limit: A random subset of so many pictures, at least 1, or None.
         allow_missing: Ignore pixels of categories that the vocabulary has no word for.
     """
 
@@ -32,6 +35,9 @@ class Validation:
     limit: int | None = None
     allow_missing: bool = False
 
+    def __post_init__(self) -> None:
+        _check_count("limit", self.limit)
+
 
 @dataclass(frozen=True)
 class CalibrateOptions:
@@ -40,8 +46,8 @@ class CalibrateOptions:
     Attributes:
         precision: One of `PRECISIONS`.
         calibration: Source of calibration pictures; there is no default set.
-        count: Take so many of them; None for all.
-        seed: Of the choice of pictures, and of the subset of the validation set.
+        count: Take so many of them, at least 1; None for all.
+        seed: Of the choice of pictures, and of the subset of the validation set; 0 or more.
         method: How INT8 ranges are chosen.
         target: "tensorrt" or "cpu".
         base: What is not INT8 is in "fp16" or "fp32"; None for the target's custom.
@@ -50,6 +56,9 @@ class CalibrateOptions:
         sensitivity: Measure every block even without a budget.
         recipe: Blocks that stay in float.
         require_faster: Fail where INT8 is not faster than FP32 here.
+
+    Raises:
+        UsageError: A value is out of range, or two contradict each other.
     """
 
     precision: str
@@ -72,9 +81,16 @@ class CalibrateOptions:
         find_target(self.target)
         if self.base is not None:
             _check_choice("base", self.base, BASES)
+        refuse_live(self.calibration)
+        _check_count("count", self.count)
+        if self.seed < 0:
+            message = f"The seed is {self.seed}; expected 0 or more."
+            raise UsageError(message)
         if self.target == "cpu" and "fp16" in (self.precision, self.base):
             message = "FP16 was asked for a CPU, which computes in FP32 and only converts."
             raise UsageError(message, hint="Use --target tensorrt, or --precision int8.")
+        if self.precision == "fp16":
+            self._check_half()
         if self.max_miou_drop is not None:
             self._check_budget(self.max_miou_drop)
         if self.sensitivity and self.precision != "int8":
@@ -84,9 +100,22 @@ class CalibrateOptions:
             message = f"--require-faster needs a run on the device; the target is {self.target}."
             raise UsageError(message, hint="Compare there: edge-ovss bench, with both bundles.")
 
+    def _check_half(self) -> None:
+        """Refuse what only INT8 reads: the manifest would say that it had been done."""
+        given = {
+            "base fp32": self.base == "fp32",
+            f"method {self.method.title}": self.method != RangeMethod(),
+            "recipe": self.recipe is not None,
+        }
+        unread = [name for name, is_given in given.items() if is_given]
+        if unread:
+            what = " and the ".join(unread)
+            message = f"FP16 was asked for with the {what}, which only INT8 reads."
+            raise UsageError(message, hint="Leave it out, or use --precision int8.")
+
     def _check_budget(self, drop: float) -> None:
         if not 0 <= drop <= 100:
-            message = f"The mIoU budget is {drop:g}; expected points from 0 to 100."
+            message = f"The mIoU budget is {drop}; expected points from 0 to 100."
             raise UsageError(message)
         if self.validation is None:
             message = "A mIoU budget needs labels, and no validation data are given."
@@ -105,3 +134,21 @@ def _check_choice(what: str, given: str, known: tuple[str, ...]) -> None:
     if given not in known:
         message = f"The {what} is '{given}'; expected one of: {', '.join(known)}."
         raise UsageError(message)
+
+
+def _check_count(what: str, given: int | None) -> None:
+    if given is not None and given < 1:
+        message = f"The {what} is {given} pictures; expected at least 1."
+        raise UsageError(message, hint="Leave it out for all of them.")
+
+
+def require_other_place(bundle: Path, out: str | os.PathLike[str]) -> None:
+    """Check that a new bundle does not replace the one it is made from, or lie in it.
+
+    Raises:
+        UsageError: It would.
+    """
+    source, place = bundle.resolve(), Path(out).expanduser().resolve()
+    if source == place or source in place.parents:
+        message = f"The new bundle would be written over the one it is made from, '{bundle}'."
+        raise UsageError(message, hint="Choose another place with --out; keep the float32 bundle.")

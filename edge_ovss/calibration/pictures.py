@@ -11,14 +11,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.errors import InputError, PictureError
+from edge_ovss.calibration.cautions import caution
+from edge_ovss.calibration.video import VideoFrames
+from edge_ovss.errors import InputError, PictureError, UsageError
 from edge_ovss.runtime.pictures import read_picture
-from edge_ovss.runtime.sources import Frame, open_source
+from edge_ovss.runtime.sources import VIDEO_SUFFIXES, Frame, open_source
 
 RECOMMENDED = 300
 """Fewer pictures than this are warned about."""
 
 _LIST_SUFFIXES = (".txt", ".lst")
+_LIVE = ("camera", "rtsp", "rtsps", "rtmp", "rtp", "http", "https", "udp", "tcp", "srt")
+# Containers without a table of frames only estimate how many they hold.
+_PROMISE_KEPT = 0.99
 _SHOWN = 5
 
 Progress = Callable[[Iterable[Frame], str], Iterable[Frame]]
@@ -35,6 +40,7 @@ class CalibrationPictures:
         found: How many the source had.
         duplicates: How many of them showed what another one shows; they are left out.
         seed: Of the choice, where fewer were asked for than there are.
+        promised: How many frames a video states, where that is more than could be read.
     """
 
     source: str
@@ -43,6 +49,7 @@ class CalibrationPictures:
     found: int
     duplicates: int
     seed: int
+    promised: int | None = None
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the pictures, uint8 [H, W, 3] RGB."""
@@ -60,14 +67,16 @@ class CalibrationPictures:
 
     def to_json(self) -> dict[str, object]:
         """Return the record for a manifest; names only, folders are nobody's business."""
+        promised = {} if self.promised is None else {"promised": self.promised}
         return {
             "source": _public(self.source),
             "sha256": self.sha256,
             "count": len(self.frames),
             "found": self.found,
+            **promised,
             "duplicates": self.duplicates,
             "seed": self.seed,
-            "names": [frame.name for frame in self.frames],
+            "names": _public_names(frame.name for frame in self.frames),
         }
 
 
@@ -83,6 +92,8 @@ def collect_pictures(
 ) -> CalibrationPictures:
     """Read every picture of a source once, and keep the distinct ones.
 
+    Pictures are not held in memory; neither are the frames of a video.
+
     Args:
         source: A folder, a list file (.txt, one path per line, relative to the file), a video, a
             picture, or synthetic://street?count=300.
@@ -91,11 +102,13 @@ def collect_pictures(
         progress: Wraps the frames, with a label.
 
     Raises:
-        InputError: The source has no or too few pictures, or nothing but single-coloured ones.
+        UsageError: The source is live, or of an unknown kind.
+        InputError: The source has no or too few pictures, nothing but single-coloured ones, or is
+            a video that is cut off.
         PictureError: A picture cannot be read; with its path.
     """
-    frames = sorted(_open(source), key=lambda frame: frame.name)
-    chosen = _choose(frames, source, count, seed)
+    found = _open(source)
+    chosen = [found[place] for place in _choose(len(found), source, count, seed)]
     kept: dict[str, Frame] = {}
     flat = 0
     for frame in progress(chosen, "picture") if progress else chosen:
@@ -109,10 +122,27 @@ def collect_pictures(
         source=source,
         frames=tuple(kept.values()),
         hashes=tuple(kept),
-        found=len(frames),
+        found=len(found),
         duplicates=len(chosen) - len(kept),
         seed=seed,
+        promised=_broken_promise(found, source),
     )
+
+
+def refuse_live(source: str) -> None:
+    """Check that a source ends and can be read twice.
+
+    Raises:
+        UsageError: It is a camera or a stream.
+    """
+    scheme = source.partition(":")[0].lower()
+    camera = source.startswith("/dev/video")
+    if camera or (scheme in _LIVE and scheme != source):
+        # An address may hold a password: only its kind is shown.
+        shown = source if camera else f"{scheme}:…"
+        message = f"Calibration pictures are asked of '{shown}', which is live and never ends."
+        hint = "Record a video or a folder of pictures first, and give its path."
+        raise UsageError(message, hint=hint)
 
 
 def refuse_overlap(pictures: CalibrationPictures, validation: dict[str, str]) -> None:
@@ -139,12 +169,26 @@ def refuse_overlap(pictures: CalibrationPictures, validation: dict[str, str]) ->
         raise InputError(message, hint=hint)
 
 
-def _open(source: str) -> list[Frame]:
+def _open(source: str) -> list[Frame] | VideoFrames:
+    refuse_live(source)
     path = Path(source).expanduser()
-    if "://" not in source and path.suffix.lower() in _LIST_SUFFIXES and path.is_file():
-        return _listed(path)
-    # A video's frames are held in memory: they cannot be asked for twice.
-    return list(open_source(source))
+    if "://" not in source and path.is_file():
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            return VideoFrames(path)
+        if path.suffix.lower() in _LIST_SUFFIXES:
+            return sorted(_listed(path), key=lambda frame: frame.name)
+    return sorted(open_source(source), key=lambda frame: frame.name)
+
+
+def _broken_promise(found: list[Frame] | VideoFrames, source: str) -> int | None:
+    """Return how many frames a video states, and warn, if that is more than could be read."""
+    if not isinstance(found, VideoFrames) or len(found) >= _PROMISE_KEPT * found.promised:
+        return None
+    caution(
+        f"Video '{source}' states {found.promised} frames; {len(found)} could be read. "
+        "If it is cut off, copy it again."
+    )
+    return found.promised
 
 
 def _listed(path: Path) -> list[Frame]:
@@ -173,15 +217,27 @@ def _frame(file: Path, name: str) -> Frame:
     return Frame(name, str(file), lambda: read_picture(file))
 
 
-def _choose(frames: list[Frame], source: str, count: int | None, seed: int) -> list[Frame]:
-    if count is None or count == len(frames):
-        return frames
-    if count < 1 or count > len(frames):
-        message = f"{count} pictures of '{source}' were asked for; it has {len(frames)}."
-        raise InputError(message, hint="Ask for fewer, or give more pictures.")
-    places = sorted(random.Random(seed).sample(range(len(frames)), count))
-    return [frames[place] for place in places]
+def _choose(found: int, source: str, count: int | None, seed: int) -> Iterable[int]:
+    if count is None or count == found:
+        return range(found)
+    if count < 1 or count > found:
+        message = f"{count} pictures of '{source}' were asked for; it has {found}."
+        raise InputError(message, hint="Ask for fewer, but at least one; or give more pictures.")
+    return sorted(random.Random(seed).sample(range(found), count))
 
 
 def _public(source: str) -> str:
-    return source if "://" in source else Path(source).name
+    return source if "://" in source else Path(source).absolute().name
+
+
+def _public_names(names: Iterable[str]) -> list[str]:
+    """Return file names without folders; those that are equal are numbered, in order."""
+    public: dict[str, None] = {}
+    for name in names:
+        bare = unique = Path(name).name
+        number = 1
+        while unique in public:
+            number += 1
+            unique = f"{bare} ({number})"
+        public[unique] = None
+    return list(public)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._cache import cache_folder
+from edge_ovss.calibration.cautions import caution
 from edge_ovss.calibration.graph_view import GraphView
 from edge_ovss.calibration.histograms import (
     METHODS,
@@ -22,7 +23,7 @@ from edge_ovss.calibration.histograms import (
     percentile_range,
 )
 from edge_ovss.calibration.probe import Probe
-from edge_ovss.errors import ArtifactError, UsageError
+from edge_ovss.errors import ArtifactError, OutputError, UsageError
 from edge_ovss.runtime.writing import make_folder, write_json
 
 PERCENTILE = 99.99
@@ -49,13 +50,18 @@ class RangeMethod:
             message = f"Method '{self.name}' is unknown; expected one of: {', '.join(METHODS)}."
             raise UsageError(message)
         if not 50.0 < self.percentile <= 100.0:
-            message = f"The percentile is {self.percentile:g}; expected above 50, at most 100."
+            message = f"The percentile is {self.percentile}; expected above 50, at most 100."
             raise UsageError(message, hint="For example 99.99.")
+        if self.name != "percentile" and self.percentile != PERCENTILE:
+            message = f"The percentile {self.percentile} is given with the method '{self.name}'."
+            raise UsageError(message, hint="It goes with the method 'percentile'.")
 
     @property
     def title(self) -> str:
-        """The name, with the number where there is one."""
-        return f"percentile {self.percentile:g}" if self.name == "percentile" else self.name
+        """The name, with the number where there is one, exactly: it is a key of the cache."""
+        if self.name != "percentile":
+            return self.name
+        return f"percentile {float(self.percentile)!r}".removesuffix(".0")
 
     def choose(self, histogram: Histogram) -> Range:
         """Return the range of one tensor."""
@@ -83,7 +89,8 @@ def find_ranges(
         pictures: Frames, uint8 [H, W, 3]; iterated once or twice.
         tensors: Names of float tensors of the graph.
         method: How ranges are chosen; by default from the lowest to the highest value.
-        key: Hash of graph and pictures; None goes without the cache.
+        key: Hash of graph and pictures; None goes without the cache. A cache that cannot be
+            written is warned about.
 
     Returns:
         (lowest, highest) by tensor, with 0 between them.
@@ -97,8 +104,7 @@ def find_ranges(
         return found
     ranges = _measure(path, view, pictures, tensors, method)
     if stored is not None:
-        make_folder(stored.parent)
-        write_json(stored, {"format": _FORMAT, "ranges": ranges})
+        _write_cache(stored, ranges)
     return ranges
 
 
@@ -159,3 +165,15 @@ def _read_cache(path: Path, tensors: Sequence[str]) -> dict[str, Range] | None:
         return {name: (float(stored[name][0]), float(stored[name][1])) for name in tensors}
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
+
+
+def _write_cache(path: Path, ranges: dict[str, Range]) -> None:
+    """Keep ranges; they took long to measure, so failing to keep them does not lose them."""
+    try:
+        make_folder(path.parent)
+        write_json(path, {"format": _FORMAT, "ranges": ranges})
+    except OutputError as err:
+        caution(
+            f"The ranges are not kept for another run. {err.message} "
+            "Set EDGE_OVSS_CACHE to a folder that can be written, or to nothing."
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from edge_ovss.cli._console import Console
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     bundle = Bundle.open(args.bundle)
     options = read_options(args, bundle)
     built = build_engine(bundle, args.backend, options, note=console.note)
-    report(args, console, built)
+    report(args, console, bundle, built)
     return 0
 
 
@@ -112,8 +113,10 @@ def read_options(args: argparse.Namespace, bundle: Bundle) -> BuildOptions:
     )
 
 
-def report(args: argparse.Namespace, console: Console, built: Built) -> None:
+def report(args: argparse.Namespace, console: Console, bundle: Bundle, built: Built) -> None:
     """Print what was built."""
+    from edge_ovss.runtime.engines.commands import rebuild_command
+
     record = built.engine.record
     proof = record.proof
     seconds = ", ".join(f"{step} {value} s" for step, value in record.seconds.items())
@@ -136,23 +139,11 @@ def report(args: argparse.Namespace, console: Console, built: Built) -> None:
     for warning in record.warnings[:5]:
         console.note(f"note from the builder: {warning}")
     if proof.state == "passed":
-        console.note(f"Next: edge-ovss run {args.bundle} SOURCE --backend {args.backend}")
+        path = shlex.quote(args.bundle)
+        console.note(f"Next: edge-ovss run {path} SOURCE --backend {args.backend}")
     else:
-        console.note(f"Next, on the device, which compares its answer: {_proving(args, built)}")
-
-
-def _proving(args: argparse.Namespace, built: Built) -> str:
-    """Return the command that compares the answer of an engine that is there already."""
-    key = built.engine.record.key
-    parts = ["edge-ovss build", args.bundle, f"--backend {args.backend}", key.frames.options()]
-    if key.surroundings.device is None:
-        parts.append(f"--compute-capability {','.join(key.surroundings.capabilities)}")
-    flags = key.flags
-    if flags.optimization_level is not None:
-        parts.append(f"--optimization-level {flags.optimization_level}")
-    if flags.workspace_mib is not None:
-        parts.append(f"--workspace {flags.workspace_mib}")
-    return " ".join([*parts, *(["--tf32"] if flags.tf32 else [])])
+        command = rebuild_command(bundle, record.key, overwrite=False)
+        console.note(f"Next, on the device, which compares its answer: {command}")
 
 
 def _proof_text(

@@ -11,6 +11,7 @@ from edge_ovss._version import VERSION
 from edge_ovss.cli._console import Console
 
 if TYPE_CHECKING:
+    from edge_ovss.runtime.backends.survey import BackendFacts
     from edge_ovss.runtime.engines.survey import EngineFacts
 
 SUMMARY = "say what is installed and what each verb needs"
@@ -57,8 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the facts."""
-    from edge_ovss.runtime.backends import REGISTRY
-    from edge_ovss.runtime.backends.native import why_not_loaded
+    from edge_ovss.runtime.backends.survey import survey_backends
     from edge_ovss.runtime.engines.survey import survey
     from edge_ovss.runtime.environment import (
         machine_facts,
@@ -69,30 +69,24 @@ def run(args: argparse.Namespace, console: Console) -> int:
     del args
     machine, packages = machine_facts(), package_versions()
     providers = onnxruntime_providers() if packages["onnxruntime"] else []
-    verbs = [check(need, packages) for need in NEEDS]
-    backends = {name: entry.usable for name, entry in REGISTRY.items()}
-    # Being installed is not enough here: the package must have been built with CUDA.
-    backends["onnxruntime-cuda"] = "CUDAExecutionProvider" in providers
-    # It needs no Python module, but a library that is built on its own.
-    native_advice = why_not_loaded()
-    backends["native"] = native_advice is None
     engines = survey()
-    for name, facts in engines.flavours.items():
-        backends[name] = facts.runs
+    backends = survey_backends(engines, providers)
+    verbs = [*(check(need, packages) for need in NEEDS), check_build(engines)]
     document = {
         "edge_ovss": VERSION,
         "machine": machine,
         "packages": packages,
         "onnxruntime_providers": providers,
-        "backends": backends,
-        "native_advice": native_advice,
+        "backends": {name: facts.usable for name, facts in backends.items()},
+        "backend_advice": {name: facts.advice for name, facts in backends.items() if facts.advice},
+        "native_advice": backends["native"].advice,
         "engines": engines.to_json(),
         "verbs": [asdict(verb) for verb in verbs],
     }
     parts = [
         _machine(machine),
         _packages(packages, providers),
-        _backends(backends, native_advice),
+        _backends(backends, engines),
         _engines(engines),
         _verbs(verbs),
     ]
@@ -105,6 +99,15 @@ def check(need: Need, packages: Mapping[str, str | None]) -> Finding:
     missing = tuple(module for module in need.modules if packages.get(module) is None)
     install = f'pip install "edge-ovss[{need.extra}]"' if missing else None
     return Finding(need.verb, ready=not missing, missing=missing, install=install)
+
+
+def check_build(engines: EngineFacts) -> Finding:
+    """Return whether any TensorRT can build here; `missing` and `install` name all if none can."""
+    if any(facts.builds for facts in engines.flavours.values()):
+        return Finding("build", ready=True, missing=(), install=None)
+    advice = [f"{name}: {facts.advice}" for name, facts in engines.flavours.items()]
+    missing = f"one of {' and '.join(engines.flavours)}"
+    return Finding("build", ready=False, missing=(missing,), install="; or ".join(advice))
 
 
 def _machine(machine: Mapping[str, object]) -> str:
@@ -128,9 +131,13 @@ def _packages(packages: Mapping[str, str | None], providers: list[str]) -> str:
     return "Packages\n" + "\n".join(lines)
 
 
-def _backends(backends: Mapping[str, bool], native_advice: str | None) -> str:
-    lines = [f"  {name:<22} {'usable' if ok else 'not usable'}" for name, ok in backends.items()]
-    lines += [f"  {'':<22} {native_advice}"] if native_advice else []
+def _backends(backends: Mapping[str, BackendFacts], engines: EngineFacts) -> str:
+    lines = []
+    for name, facts in backends.items():
+        lines.append(f"  {name:<22} {'usable' if facts.usable else 'not usable'}")
+        # What engines lack stands under "Engines".
+        if facts.advice and name not in engines.flavours:
+            lines.append(f"  {'':<22} {facts.advice}")
     return "Backends\n" + "\n".join(lines)
 
 
@@ -140,6 +147,9 @@ def _engines(engines: EngineFacts) -> str:
     lines = [
         f"  {'cuda device':<22} {device}",
         f"  {'device memory by':<22} {', '.join(engines.device_memory) or 'nothing'}",
+    ]
+    lines += [
+        f"  {'':<22} {name} is optional: {advice}" for name, advice in engines.memory_advice.items()
     ]
     for name, facts in engines.flavours.items():
         able = [verb for verb, ok in (("builds", facts.builds), ("runs", facts.runs)) if ok]

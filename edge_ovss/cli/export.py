@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ovss.cli._console import Console
-from edge_ovss.cli.calibrate import (
-    add_precision_arguments,
-    export_precision_options,
-    export_with_precision,
-)
+from edge_ovss.cli._precision import add_precision_arguments, export_precision_options
+from edge_ovss.cli.calibrate import export_with_precision
 from edge_ovss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -194,12 +191,21 @@ def _slots(args: argparse.Namespace) -> tuple[int, int, int] | None:
     if args.calibration and not read:
         message = "--calibration is given, but nothing would read the pictures."
         raise UsageError(message, hint="Add --precision int8, --precision fp16 or --slots auto.")
+    if args.calibration:
+        _refuse_live(args.calibration)
     if args.slots == "auto" and args.reject not in (None, "slots"):
         message = f"--slots auto is given with --reject {args.reject}."
         raise UsageError(message, hint="Slots go with --reject slots.")
     if args.slots in (None, "auto"):
         return None
     return _three(args.slots, option="--slots", word="auto")
+
+
+def _refuse_live(source: str) -> None:
+    """Refuse what never ends: --slots auto would measure it for ever."""
+    from edge_ovss.calibration.pictures import refuse_live
+
+    refuse_live(source)
 
 
 def _spare_slots(args: argparse.Namespace) -> tuple[int, int, int] | str | None:
