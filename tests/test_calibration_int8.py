@@ -136,6 +136,15 @@ def test_int8_on_half_is_judged_with_the_rounding_of_a_device(
     assert loss["emulated_miou"] != loss["miou"]
 
 
+def test_a_bundle_is_calibrated_from_inside_its_folder(
+    source: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights' file is beside the graph, whatever else has its name in the current folder."""
+    monkeypatch.chdir(source.path)
+    made = calibrate_bundle(".", tmp_path / "a.ovss", options(target="cpu"))
+    assert made.judged.agreement > 0.9
+
+
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_what_overflows_on_a_device_is_refused(
     source: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str

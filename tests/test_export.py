@@ -32,6 +32,7 @@ from edge_ovss.errors import (  # noqa: E402
 from edge_ovss.export import ExportOptions, Rejection, export_bundle  # noqa: E402
 from edge_ovss.models import load_model  # noqa: E402
 from edge_ovss.runtime import Bundle, Segmenter  # noqa: E402
+from edge_ovss.runtime.pictures import write_picture  # noqa: E402
 from edge_ovss.runtime.street import render_street  # noqa: E402
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary  # noqa: E402
 
@@ -408,6 +409,24 @@ def test_changed_byte_is_noticed(exported: Callable[..., Bundle], tmp_path: Path
     (copy / "model.onnx.data").write_bytes(data)
     with pytest.raises(BundleError, match=r"model\.onnx\.data"):
         Bundle.open(copy)
+
+
+def test_slots_are_measured_on_the_distinct_pictures_of_a_list(tmp_path: Path) -> None:
+    from edge_ovss.export.slots import measure_counts
+
+    for name, seed in (("a", 1), ("b", 2), ("c", 1)):
+        write_picture(tmp_path / f"{name}.png", render_street(seed, 48, 64).image)
+    (tmp_path / "list.txt").write_text("a.png\nb.png\nc.png\n")
+    seen: list[tuple[int, ...]] = []
+
+    def probe(frame: Any) -> tuple[Any, ...]:  # noqa: ANN401
+        seen.append(tuple(frame.shape))
+        return None, None, torch.tensor([len(seen), 2, 1])
+
+    graph: Any = probe
+    counts = measure_counts(graph, str(tmp_path / "list.txt"))
+    assert counts.tolist() == [[1, 2, 1], [2, 2, 1]]
+    assert seen == [(1, 48, 64, 3)] * 2
 
 
 def test_errors_have_a_status() -> None:

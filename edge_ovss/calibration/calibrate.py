@@ -159,15 +159,17 @@ def _require_float32(bundle: Bundle) -> None:
 def _prepare(
     source: Bundle, options: CalibrateOptions, note: Note, progress: Progress | None
 ) -> _Work:
+    dataset = None
+    if options.validation is not None:  # a wrong layout is said before pictures are read
+        dataset = _open_validation(options.validation, seed=options.seed)
     note(f"reading calibration pictures: {options.calibration}")
     pictures = collect_pictures(
         options.calibration, count=options.count, seed=options.seed, progress=progress
     )
-    if options.validation is None:
+    if dataset is None or options.validation is None:
         frames = [frame.read() for frame in pictures.frames[:_JUDGED]]
         judge = Judge(source.graph_path, frames)
         return _Work(source, options, pictures, None, judge, note)
-    dataset = _open_validation(options.validation, seed=options.seed)
     refuse_overlap(pictures, dataset_hashes(dataset))
     note(f"judging float32 on {len(dataset.samples)} pictures of {dataset.title}")
     judge = Judge.of_dataset(

@@ -165,14 +165,11 @@ class GraphView:
         """Write the model; tensors of more than a kilobyte go to the file `data` beside it."""
         import onnx
 
-        onnx.save_model(
-            self.model,
-            str(path),
-            save_as_external_data=True,
-            all_tensors_to_one_file=True,
-            location=data,
-            size_threshold=_SMALL,
-        )
+        # Not by `save_as_external_data`: that looks for `data` in the current folder first.
+        for weight in self.model.graph.initializer:
+            if len(weight.raw_data) >= _SMALL:
+                onnx.external_data_helper.set_external_data(weight, data)
+        onnx.save_model(self.model, str(path))
 
     def _infer(self) -> None:
         """Fill `types` and `shapes`; weights are left out, models may be larger than 2 GiB."""
