@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from edge_ovss.cli import main
+from edge_ovss.cli import bench, main
+from edge_ovss.cli._console import Console
 from edge_ovss.errors import ArtifactError, UsageError
 from edge_ovss.evaluation.cold_start import measure_cold_start
 from edge_ovss.evaluation.latency import BenchOptions, Frame, Subject, Times, measure_latency
@@ -197,6 +200,22 @@ def test_two_bundles_run_interleaved_with_their_ratio(
     assert "other.ovss" in out
     assert "x as long" in out
     assert "cold start" not in out
+
+
+@pytest.mark.parametrize(
+    ("precision", "factor", "said"),
+    [("int8", 0.9, True), ("int8", 1.1, False), ("fp32", 0.9, False)],
+)
+def test_less_precision_that_is_not_faster_is_told(
+    capsys: pytest.CaptureFixture[str], precision: str, factor: float, said: bool
+) -> None:
+    bundle = SimpleNamespace(manifest=SimpleNamespace(precision=precision))
+    segmenter: Any = SimpleNamespace(bundle=bundle)
+    found: Any = (SimpleNamespace(name="a"), SimpleNamespace(name="b.ovss fp16"))
+    bench._warn_if_slower(Console(), segmenter, found, {"speedup_p50": factor})
+    printed = capsys.readouterr().err
+    assert ("not faster here than b.ovss fp16" in printed) == said
+    assert ("speedup_p50>1" in printed) == said
 
 
 def test_a_bundle_runs_against_torch(

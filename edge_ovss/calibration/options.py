@@ -98,7 +98,8 @@ class CalibrateOptions:
             raise UsageError(message, hint="It goes with --precision int8.")
         if self.require_faster and self.target != "cpu":
             message = f"--require-faster needs a run on the device; the target is {self.target}."
-            raise UsageError(message, hint="Compare there: edge-ovss bench, with both bundles.")
+            hint = 'There: edge-ovss bench INT8 --against OTHER --gate "speedup_p50>1".'
+            raise UsageError(message, hint=hint)
 
     def _check_half(self) -> None:
         """Refuse what only INT8 reads: the manifest would say that it had been done."""

@@ -88,6 +88,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     path = _write(args, segmenter, document)
     text = [_text(found, numbers), *(verdict.text for verdict in verdicts), f"file  {path}"]
     console.result("\n".join(text), document)
+    _warn_if_slower(console, segmenter, found, numbers)
     require_passed(verdicts)
     console.note(f"Next: edge-ovss report {args.bundle}")
     return 0
@@ -208,6 +209,22 @@ def _write(args: argparse.Namespace, segmenter: Segmenter, document: dict[str, A
     make_folder(path.parent)
     write_json(path, document)
     return path
+
+
+def _warn_if_slower(
+    console: Console,
+    segmenter: Segmenter,
+    found: tuple[Latency, ...],
+    numbers: dict[str, float | None],
+) -> None:
+    """Say so where less precision buys nothing on this device."""
+    precision, factor = segmenter.bundle.manifest.precision, numbers["speedup_p50"]
+    if precision == "fp32" or factor is None or factor > 1:
+        return
+    console.warn(
+        f"{precision} is not faster here than {found[1].name} ({factor:.2f} x): it only costs "
+        'accuracy. To make that a failure: --gate "speedup_p50>1".'
+    )
 
 
 def _text(found: tuple[Latency, ...], numbers: dict[str, float | None]) -> str:

@@ -73,7 +73,8 @@ def refuse_unsupported(args: argparse.Namespace) -> None:
             "--require-faster cannot be judged by a build: an engine is faster than another only "
             "when both are timed on the device in one run."
         )
-        raise UsageError(message, hint="Build both bundles and time both on the device.")
+        hint = 'Build both bundles, then: edge-ovss bench A --against B --gate "speedup_p50>1".'
+        raise UsageError(message, hint=hint)
 
 
 def read_options(args: argparse.Namespace, bundle: Bundle) -> BuildOptions:
