@@ -3,7 +3,8 @@
 A plan is JSON that names the graph; running it runs ONNX Runtime on what lies in the fake GPU's
 memory. It is imported by name, in the tests' process and in the child that builds. The environment
 variable FAKE_TRT makes it misbehave: parse, build, memory, kill, crash, wrong,
-rounded (two labels and the counts are others), coarse (fifteen labels).
+rounded (two labels and the counts are others), coarse (fifteen labels), invalid and suboptimal
+(what it says of a plan before it is loaded).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from edge_ovss.runtime.graph_file import read_graph_file
 
 __version__ = "10.3.0"
 
+ComputeCapability = enum.IntEnum("ComputeCapability", {"SM86": 86, "SM89": 89})
 CUDA: Any = None  # a FakeCuda, in the tests' process
 CONTEXTS: list[ExecutionContext] = []
 
@@ -55,12 +57,14 @@ class DataType(enum.IntEnum):
 
 class EngineValidity(enum.IntEnum):
     VALID = 0
+    SUBOPTIMAL = 1
     INVALID = 2
 
 
 class EngineInvalidityDiagnostics(enum.IntFlag):
     VERSION_MISMATCH = 1
     UNSUPPORTED_CC = 2
+    OLD_CUDA_DRIVER = 4
 
 
 class Severity(enum.IntEnum):
@@ -188,6 +192,11 @@ class _Config:
         self.limits: dict[str, int] = {}
         self.profiles: list[_Profile] = []
         self.timings: _Timings | None = None
+
+    num_compute_capabilities = 0
+
+    def set_compute_capability(self, capability: ComputeCapability, index: int) -> bool:
+        return capability in ComputeCapability and 0 <= index < self.num_compute_capabilities
 
     def clear_flag(self, flag: BuilderFlag) -> None:
         self.flags.discard(flag)
@@ -366,9 +375,9 @@ class Runtime:
         self.logger = logger
 
     def get_engine_validity(self, buffer: bytes) -> tuple[EngineValidity, int]:
-        if json.loads(bytes(buffer))["version"] != __version__:
-            return EngineValidity.INVALID, EngineInvalidityDiagnostics.VERSION_MISMATCH
-        return EngineValidity.VALID, 0
+        if _fault("invalid") or json.loads(bytes(buffer))["version"] != __version__:
+            return EngineValidity.INVALID, 1 | 4
+        return (EngineValidity.SUBOPTIMAL, 4) if _fault("suboptimal") else (EngineValidity.VALID, 0)
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> Engine | None:
         if _fault("load"):

@@ -140,12 +140,6 @@ def test_errors_name_the_call_and_the_reason(driver: cuda_driver.CudaDriver) -> 
         CtypesMemory(driver).allocate(1 << 40)
 
 
-def test_the_names_of_cuda_python_are_there() -> None:
-    runtime = pytest.importorskip("cuda.bindings.runtime", reason="needs cuda-python")
-    for name in ("cudaMalloc", "cudaFree", "cudaHostAlloc", "cudaFreeHost"):
-        assert hasattr(runtime, name)
-
-
 def test_a_library_that_lacks_a_function_is_no_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,12 @@ Capture = pytest.CaptureFixture[str]
 SIZE = FrameRange.pinned((20, 30))  # of the reference frame of the small bundles
 
 
+@pytest.fixture(autouse=True)
+def _by_ctypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The pretended GPU is one for the driver's library only.
+    monkeypatch.setenv("EDGE_OVSS_DEVICE_MEMORY", "ctypes")
+
+
 def build(bundle: Path, **options: Any) -> Any:  # noqa: ANN401
     chosen = BuildOptions(**{"frames": SIZE, **options})
     return build_engine(Bundle.open(bundle), "tensorrt", chosen)

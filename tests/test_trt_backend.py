@@ -31,6 +31,12 @@ PINNED = FrameRange.pinned((20, 30))
 RANGED = FrameRange((10, 10), (20, 30), (40, 50))
 
 
+@pytest.fixture(autouse=True)
+def _by_ctypes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The pretended GPU is one for the driver's library only.
+    monkeypatch.setenv("EDGE_OVSS_DEVICE_MEMORY", "ctypes")
+
+
 def build(path: Path, frames: FrameRange = PINNED, **options: Any) -> Any:  # noqa: ANN401
     chosen = BuildOptions(frames=frames, **options)
     return build_engine(Bundle.open(path), "tensorrt", chosen).engine
@@ -297,7 +303,10 @@ def test_a_damaged_record_is_as_good_as_no_engine(trt: Pretended, make_bundle: M
     path = make_bundle()
     record = build(path).folder / "build.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "schema": 99}))
-    assert "has no engine for tensorrt" in refused(path)
+    text = refused(path)
+    assert "has no engine for tensorrt" in text
+    assert f"Engine '{record.parent.name}' has no usable build.json: it has schema 99" in text
+    assert f"edge-ovss build {path} --backend tensorrt --overwrite" in text
 
 
 def test_a_machine_without_gpu_is_status_3(

@@ -51,6 +51,7 @@ RTX_ONLY = {
     "Runtime.get_engine_validity",
     "EngineValidity",
     "EngineValidity.INVALID",
+    "EngineValidity.SUBOPTIMAL",
     "EngineInvalidityDiagnostics",
     "IRuntimeConfig.create_runtime_cache",
     "IRuntimeConfig.set_runtime_cache",
@@ -227,3 +228,19 @@ def test_the_pretended_tensorrt_has_no_name_that_the_real_one_lacks() -> None:
             methods = [part.name for part in node.body if isinstance(part, ast.FunctionDef)]
             public = {f"{same[node.name]}.{name}" for name in methods if name[0] != "_"}
             assert missing(real, public) == set()
+
+
+@pytest.mark.parametrize(
+    "kind", ["EngineValidity", "EngineInvalidityDiagnostics", "ComputeCapability", "DataType"]
+)
+def test_the_pretended_tensorrt_numbers_its_answers_as_the_real_one(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pytest.importorskip("tensorrt_rtx_bindings")
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    pretended = getattr(importlib.import_module("fake_trt"), kind).__members__
+    theirs = getattr(real, kind).__members__
+    names = set(pretended) - {"UINT16"}  # which TensorRT does not have, and that is the point
+    assert {name: int(pretended[name]) for name in names} == {
+        name: int(theirs[name]) for name in names
+    }

@@ -19,6 +19,7 @@ _LIBRARIES = ("nvcuda.dll",) if sys.platform == "win32" else ("libcuda.so.1", "l
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR, _INTEGRATED = 75, 76, 18
 _THREAD_LOCAL = 1
 _NON_BLOCKING = 1
+OUT_OF_MEMORY = 2
 
 # Arguments by function; every one of them returns a CUresult.
 FUNCTIONS: dict[str, tuple[Any, ...]] = {
@@ -64,6 +65,21 @@ class DeviceFacts:
     cuda: str
 
 
+def cuda_error(name: str, status: int, text: str) -> ArtifactError:
+    """Return the error of a call that failed; memory that does not suffice is said as such.
+
+    Args:
+        name: Of the function.
+        status: What it returned; the driver's and the runtime's "out of memory" are both 2.
+        text: What that means.
+    """
+    if status == OUT_OF_MEMORY:
+        message = f"The GPU has no memory left ({name})."
+        return ArtifactError(message, hint="Close other programs, or give smaller frames.")
+    message = f"CUDA: {name} failed with error {status} ({text})."
+    return ArtifactError(message, hint="edge-ovss doctor shows what this machine has.")
+
+
 class CudaDriver:
     """The functions of the driver, checked: a failing call is an error that names it."""
 
@@ -79,11 +95,7 @@ class CudaDriver:
         status = getattr(self._library, name)(*arguments)
         if status == 0:
             return
-        if status == 2:
-            message = f"The GPU has no memory left ({name})."
-            raise ArtifactError(message, hint="Close other programs, or give smaller frames.")
-        message = f"CUDA: {name} failed with error {status} ({self._error_name(status)})."
-        raise ArtifactError(message, hint="edge-ovss doctor shows what this machine has.")
+        raise cuda_error(name, status, "" if status == OUT_OF_MEMORY else self._error_name(status))
 
     def _error_name(self, status: int) -> str:
         text = c_char_p()

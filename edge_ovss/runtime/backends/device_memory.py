@@ -1,24 +1,38 @@
-"""Device memory, pinned memory and streams, by whichever CUDA package is installed.
+"""Device memory, pinned memory and streams, by whichever CUDA package works here.
 
 pycuda is taken where it is installed, then cuda-python, then the driver itself through ctypes,
-which needs no package. All three work in the device's primary context, the one TensorRT uses.
+which needs no package. A package that does not fit the driver is passed over. All three work in
+the device's primary context, the one TensorRT uses.
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss._optional import require
 from edge_ovss.errors import ArtifactError, UsageError
-from edge_ovss.runtime.backends.cuda_driver import CudaDriver, require_driver
+from edge_ovss.runtime.backends.cuda_driver import (
+    OUT_OF_MEMORY,
+    CudaDriver,
+    cuda_error,
+    require_driver,
+)
+from edge_ovss.runtime.backends.cuda_packages import (
+    BY_CTYPES,
+    CUDA_PYTHON,
+    PYCUDA,
+    Way,
+    load_cuda_python,
+    load_pycuda,
+    look,
+    name_of,
+)
 
 Bytes = NDArray[np.uint8]
 
@@ -105,12 +119,11 @@ class CtypesMemory(DeviceMemory):
 class PycudaMemory(DeviceMemory):
     """pycuda; streams, copies and graphs go through the driver as everywhere."""
 
-    name: ClassVar[str] = "pycuda"
+    name: ClassVar[str] = PYCUDA
 
     def __init__(self, driver: CudaDriver) -> None:
         super().__init__(driver)
-        self._cuda: Any = require("pycuda.driver", extra="pycuda")
-        self._cuda.init()
+        self._cuda: Any = load_pycuda()
         self._primary = self._cuda.Device(0).retain_primary_context()
         self._blocks: dict[int, Any] = {}
 
@@ -124,35 +137,49 @@ class PycudaMemory(DeviceMemory):
             self._cuda.Context.pop()
 
     def allocate(self, size: int) -> int:  # noqa: D102
-        block = self._cuda.mem_alloc(size)
+        with self._checked("mem_alloc"):
+            block = self._cuda.mem_alloc(size)
         self._blocks[int(block)] = block
         return int(block)
 
     def free(self, pointer: int) -> None:  # noqa: D102
-        self._blocks.pop(pointer).free()
+        with self._checked("free"):
+            self._blocks.pop(pointer).free()
 
     def allocate_pinned(self, size: int) -> Bytes:  # noqa: D102
-        array: Bytes = self._cuda.pagelocked_empty(size, np.uint8)
+        with self._checked("pagelocked_empty"):
+            array: Bytes = self._cuda.pagelocked_empty(size, np.uint8)
         return array
 
     def free_pinned(self, array: Bytes) -> None:  # noqa: D102
-        array.base.free()  # type: ignore[union-attr]
+        with self._checked("free"):
+            array.base.free()  # type: ignore[union-attr]
+
+    @contextmanager
+    def _checked(self, name: str) -> Iterator[None]:
+        """Turn what pycuda raises into an error that says what to do."""
+        try:
+            yield
+        except self._cuda.MemoryError as err:
+            raise cuda_error(name, OUT_OF_MEMORY, str(err)) from err
+        except self._cuda.Error as err:
+            message = f"pycuda: {name} failed: {err}."
+            raise ArtifactError(message, hint=f"Try {BY_CTYPES}.") from err
 
 
 class CudaPythonMemory(DeviceMemory):
     """cuda-python: its runtime bindings, under the old or the new name."""
 
-    name: ClassVar[str] = "cuda-python"
+    name: ClassVar[str] = CUDA_PYTHON
 
     def __init__(self, driver: CudaDriver) -> None:
         super().__init__(driver)
-        self._runtime = _cuda_python()
+        self._runtime = load_cuda_python()
 
     def _call(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 (what the function gives)
         status, *values = getattr(self._runtime, name)(*arguments)
         if int(status) != 0:
-            message = f"CUDA: {name} failed with error {int(status)} ({status})."
-            raise ArtifactError(message, hint="edge-ovss doctor shows what this machine has.")
+            raise cuda_error(name, int(status), name_of(status))
         return values[0] if values else None
 
     def allocate(self, size: int) -> int:  # noqa: D102
@@ -173,18 +200,26 @@ KINDS: dict[str, type[DeviceMemory]] = {
 }
 
 
+def memory_ways() -> dict[str, Way]:
+    """Return every way by name, the preferred first; nothing is allocated."""
+    return {
+        PycudaMemory.name: look(load_pycuda, "pycuda"),
+        CudaPythonMemory.name: look(load_cuda_python, "cuda"),
+        CtypesMemory.name: Way(installed=True, problem=None),
+    }
+
+
 def memory_names() -> tuple[str, ...]:
-    """Return the names of the ways that are installed, the one that is used first."""
-    present = {"pycuda": _importable("pycuda.driver"), "cuda-python": _importable(_cuda_python)}
-    return tuple(name for name in KINDS if present.get(name, True))
+    """Return the names of the ways that can be used here, the one that is used first."""
+    return tuple(name for name, way in memory_ways().items() if way.problem is None)
 
 
 def open_memory(name: str | None = None) -> DeviceMemory:
-    """Return device memory, by the way `name` or the first that is installed.
+    """Return device memory, by the way `name` or the first that can be used.
 
     Raises:
         UsageError: There is no way of that name.
-        MissingDependencyError: There is no GPU, or that package is not installed.
+        MissingDependencyError: There is no GPU, or that package is not there or does not work.
     """
     driver = require_driver("Device memory")
     chosen = name or memory_names()[0]
@@ -192,22 +227,6 @@ def open_memory(name: str | None = None) -> DeviceMemory:
         message = f"Device memory by '{chosen}' is not known; expected one of: {', '.join(KINDS)}."
         raise UsageError(message)
     return KINDS[chosen](driver)
-
-
-def _cuda_python() -> Any:  # noqa: ANN401 (a module)
-    """Return the runtime bindings: `cuda.bindings.runtime` since 12.8, `cuda.cudart` before."""
-    try:
-        return importlib.import_module("cuda.bindings.runtime")
-    except ImportError:
-        return require("cuda.cudart", extra="tensorrt")
-
-
-def _importable(what: str | Callable[[], object]) -> bool:
-    try:
-        importlib.import_module(what) if isinstance(what, str) else what()
-    except Exception:  # a package that is there but broken is as good as none
-        return False
-    return True
 
 
 def _view(pointer: int, size: int) -> Bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -33,18 +34,23 @@ class CpuBackend(Backend):
 
     name: ClassVar[str] = "onnxruntime"
     providers: ClassVar[tuple[str, ...]] = ("CPUExecutionProvider",)
+    settings: ClassVar[Mapping[str, str]] = {}
+    extra: ClassVar[str] = "onnxruntime"
+    advice: ClassVar[str] = 'pip install "edge-ovss[onnxruntime]"'
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         super().__init__(bundle, threads=threads)
         self._session: Any = None
 
     def _open_impl(self) -> None:
-        runtime = require("onnxruntime", extra="onnxruntime")
+        runtime = require("onnxruntime", extra=self.extra)
         self._check_providers(runtime.get_available_providers())
         path = self.bundle.graph_path
         threads = self.threads or available_cores()
         try:
-            session = open_session(runtime, path, threads=threads, providers=self.providers)
+            session = open_session(
+                runtime, path, threads=threads, providers=self.providers, settings=self.settings
+            )
         except Exception as err:  # ONNX Runtime raises a class of its own for every status
             raise _load_error(err, path, runtime) from err
         # A provider whose libraries do not load is left out by ONNX Runtime without an error.
@@ -67,8 +73,7 @@ class CpuBackend(Backend):
         if self.providers[0] not in present:
             given = ", ".join(present) or "none"
             message = f"Backend '{self.name}' needs {self.providers[0]}; there is: {given}."
-            hint = "Install onnxruntime-gpu with the CUDA libraries that it names, or use "
-            raise MissingDependencyError(message, hint=hint + "--backend onnxruntime.")
+            raise MissingDependencyError(message, hint=self.advice)
 
 
 class CudaBackend(CpuBackend):
@@ -76,6 +81,15 @@ class CudaBackend(CpuBackend):
 
     name: ClassVar[str] = "onnxruntime-cuda"
     providers: ClassVar[tuple[str, ...]] = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    # By default it computes FP32 in TF32, of ten bits, on all GPUs since Ampere.
+    settings: ClassVar[Mapping[str, str]] = {"use_tf32": "0"}
+    extra: ClassVar[str] = "onnxruntime-gpu"
+    # Both packages are the module `onnxruntime`: the one that is installed last overwrites.
+    advice: ClassVar[str] = (
+        'pip uninstall onnxruntime, then pip install "edge-ovss[onnxruntime-gpu]", with the CUDA '
+        "and cuDNN that onnxruntime.ai lists for it (on a Jetson the onnxruntime-gpu wheel for "
+        "its JetPack); or use --backend onnxruntime"
+    )
 
 
 def available_cores() -> int:
@@ -91,6 +105,7 @@ def open_session(
     *,
     threads: int,
     providers: tuple[str, ...] = CpuBackend.providers,
+    settings: Mapping[str, str] | None = None,
 ) -> Any:  # noqa: ANN401 (a class of onnxruntime)
     """Load a graph as the backends do.
 
@@ -99,6 +114,7 @@ def open_session(
         path: The ONNX file.
         threads: Of one operator.
         providers: In order; a provider that does not load is left out without an error.
+        settings: Options of the first provider.
 
     Raises:
         Exception: Whatever ONNX Runtime raises.
@@ -107,7 +123,13 @@ def open_session(
     if providers == CpuBackend.providers:
         _share_arena(runtime)
         options.add_session_config_entry("session.use_env_allocators", "1")
-    session = runtime.InferenceSession(str(path), sess_options=options, providers=list(providers))
+    session = runtime.InferenceSession(
+        str(path),
+        sess_options=options,
+        providers=[(providers[0], dict(settings or {})), *providers[1:]],
+        # Else a provider that refuses its options is opened again without any.
+        enable_fallback=0,
+    )
     # Loading leaves holes; they go back before frames need memory of their own.
     with contextlib.suppress(OSError, AttributeError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)

@@ -13,11 +13,13 @@ from edge_ovss.runtime.backends.cuda_driver import require_driver
 from edge_ovss.runtime.backends.device_memory import DeviceMemory, open_memory
 from edge_ovss.runtime.backends.trt_session import TrtSession, memory_choice
 from edge_ovss.runtime.bundle import Bundle
-from edge_ovss.runtime.engines.cache import Engine, build_command, choose_engine, fitting_engines
+from edge_ovss.runtime.engines.cache import Engine, choose_engine, fitting_engines
+from edge_ovss.runtime.engines.commands import rebuild_command
 from edge_ovss.runtime.engines.flavours import FLAVOURS, library_version, load_library
 from edge_ovss.runtime.engines.key import surroundings_here
 from edge_ovss.runtime.engines.loading import LoadedEngine, load_engine
 from edge_ovss.runtime.engines.machine import local_gpu
+from edge_ovss.runtime.engines.notices import say_unproved
 
 Size = tuple[int, int]
 
@@ -88,6 +90,8 @@ class TensorRtBackend(Backend):
             session = TrtSession(loaded, memory)
             self._sessions[name] = (loaded, session)
             self._check_ends(engine, session)
+            if self._given is None:  # one that is given is being compared just now
+                say_unproved(self.bundle, engine)
         return self._sessions[name][1]
 
     def _keep_kernels(self) -> None:
@@ -105,7 +109,7 @@ class TensorRtBackend(Backend):
             f"Engine '{engine.folder.name}' has the inputs {inputs} and the outputs "
             f"{sorted(outputs)}; the manifest says frame (uint8) and {sorted(expected)}."
         )
-        command = build_command(self.bundle, self.name, frames=engine.frames, overwrite=True)
+        command = rebuild_command(self.bundle, engine.record.key)
         raise ArtifactError(message, hint=f"Build it again: {command}")
 
     def _as_the_contract(self, answer: dict[str, NDArray[Any]]) -> Arrays:

@@ -13,7 +13,7 @@ from types import ModuleType
 from edge_ovss._checksums import sha256_of_file
 from edge_ovss.errors import ArtifactError, ParityError, UsageError
 from edge_ovss.runtime.bundle import Bundle
-from edge_ovss.runtime.engines.cache import ENGINES, Engine, check_plan
+from edge_ovss.runtime.engines.cache import ENGINES, Engine, check_plan, read_own_record
 from edge_ovss.runtime.engines.flavours import (
     Flavour,
     flavour_of,
@@ -24,7 +24,7 @@ from edge_ovss.runtime.engines.flavours import (
 from edge_ovss.runtime.engines.frames import FrameRange
 from edge_ovss.runtime.engines.key import EngineKey, Flags, graph_hash, surroundings_here
 from edge_ovss.runtime.engines.machine import Gpu, choose_capabilities, local_gpu
-from edge_ovss.runtime.engines.record import PLAN, BuildRecord, Proof, read_record
+from edge_ovss.runtime.engines.record import PLAN, BuildRecord, Proof
 from edge_ovss.runtime.engines.request import BuildRequest, Outcome
 from edge_ovss.runtime.engines.supervisor import run_child
 from edge_ovss.runtime.engines.workspace import default_workspace_mib, free_memory_mib
@@ -92,7 +92,7 @@ def build_engine(
     key = make_key(bundle, flavour, library, options, gpu)
     place = make_folder(bundle.file(ENGINES)) / key.name
     if place.is_dir() and not options.overwrite:
-        return Built(_existing(bundle, place, gpu, note), reused=True)
+        return Built(_existing(bundle, place, key, gpu, note), reused=True)
     module = str(installed_module(flavour))
     timings = place.parent / f"timing-{key.surroundings.library}.cache"
     with _Workshop(place) as folder:
@@ -188,9 +188,9 @@ def _workspace(flags: Flags, gpu: Gpu | None, note: Note) -> int | None:
     return limit
 
 
-def _existing(bundle: Bundle, place: Path, gpu: Gpu | None, note: Note) -> Engine:
+def _existing(bundle: Bundle, place: Path, key: EngineKey, gpu: Gpu | None, note: Note) -> Engine:
     """Return an engine that is there; one that was built elsewhere is proved here, or removed."""
-    record = read_record(place)
+    record = read_own_record(bundle, place, key)
     check_plan(bundle, Engine(place, record))
     if record.proof.state != "passed":
         try:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shlex
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.bundle import Bundle
+from edge_ovss.runtime.engines.commands import (
+    build_command,
+    named_capabilities,
+    rebuild_command,
+)
 from edge_ovss.runtime.engines.frames import FrameRange, Size, text
 from edge_ovss.runtime.engines.key import (
     Difference,
@@ -18,6 +25,7 @@ from edge_ovss.runtime.engines.key import (
     Surroundings,
     differences,
     graph_hash,
+    key_differences,
 )
 from edge_ovss.runtime.engines.machine import Gpu
 from edge_ovss.runtime.engines.record import PLAN, BuildRecord, read_record
@@ -43,24 +51,24 @@ class Engine:
         return self.record.key.frames
 
 
-def list_engines(bundle: Bundle, backend: str) -> list[Engine]:
-    """Return the engines of a backend, the last built first; folders without a record are left out.
+def read_engines(bundle: Bundle, backend: str) -> tuple[list[Engine], list[str]]:
+    """Return the engines of a backend, the last built first, and why others cannot be read.
 
     Raises:
         BundleError: The folder of engines is a link that leaves the bundle.
     """
     folder = bundle.file(ENGINES)
-    if not folder.is_dir():
-        return []
-    found = []
-    for path in sorted(folder.glob(f"{backend}-*")):
-        try:
-            record = read_record(path)
-        except ArtifactError:
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    found, complaints = [], []
+    for path in paths:
+        if not re.fullmatch(f"{backend}-[0-9a-f]{{16}}", path.name):
             continue
-        if record.key.surroundings.backend == backend:
-            found.append(Engine(path, record))
-    return sorted(found, key=lambda engine: engine.record.created, reverse=True)
+        try:
+            found.append(Engine(path, read_record(path)))
+        except ArtifactError as err:
+            complaints.append(err.message)
+    found = [engine for engine in found if engine.record.key.surroundings.backend == backend]
+    return sorted(found, key=lambda engine: engine.record.created, reverse=True), complaints
 
 
 def fitting_engines(bundle: Bundle, here: Surroundings, gpu: Gpu | None) -> list[Engine]:
@@ -69,10 +77,9 @@ def fitting_engines(bundle: Bundle, here: Surroundings, gpu: Gpu | None) -> list
     Raises:
         ArtifactError: There is none; the message says in what each differs, and how to build one.
     """
-    engines = list_engines(bundle, here.backend)
+    engines, complaints = read_engines(bundle, here.backend)
     if not engines:
-        message = f"The bundle '{bundle.path.name}' has no engine for {here.backend}."
-        raise ArtifactError(message, hint=f"Build one here: {build_command(bundle, here.backend)}")
+        _refuse_none(bundle, here.backend, complaints)
     graph = graph_hash(bundle)
     found = {
         engine.folder.name: differences(engine.record.key, graph=graph, here=here, gpu=gpu)
@@ -80,14 +87,34 @@ def fitting_engines(bundle: Bundle, here: Surroundings, gpu: Gpu | None) -> list
     }
     fitting = [engine for engine in engines if not found[engine.folder.name]]
     if not fitting:
-        _refuse(bundle, engines[0].record.key, found)
+        _refuse(bundle, engines[0].record.key, found, gpu)
     return fitting
 
 
-def _refuse(bundle: Bundle, key: EngineKey, found: dict[str, list[Difference]]) -> NoReturn:
+def _refuse_none(bundle: Bundle, backend: str, complaints: list[str]) -> NoReturn:
+    message = f"The bundle '{bundle.path.name}' has no engine for {backend}."
+    command = build_command(bundle, backend, overwrite=bool(complaints))
+    hint = f"Build one here: {command}"
+    if complaints:
+        message = "\n".join([message, *(f"  {line}" for line in complaints)])
+        hint += " (with the frame sizes and flags of the one that cannot be read)"
+    raise ArtifactError(message, hint=hint)
+
+
+def _refuse(
+    bundle: Bundle, key: EngineKey, found: dict[str, list[Difference]], gpu: Gpu | None
+) -> NoReturn:
     lines = [f"  {name}: {'; '.join(map(str, items))}" for name, items in found.items()]
     message = "No engine of the bundle fits this machine:\n" + "\n".join(lines)
-    command = build_command(bundle, key.surroundings.backend, frames=key.frames)
+    named = named_capabilities(key)
+    command = build_command(
+        bundle,
+        key.surroundings.backend,
+        frames=key.frames,
+        flags=key.flags,
+        # A list that leaves out the GPU at hand would build what does not fit here again.
+        capabilities=named if gpu is not None and gpu.capability in named else (),
+    )
     raise ArtifactError(message, hint=f"Build it again here: {command}")
 
 
@@ -102,9 +129,33 @@ def choose_engine(bundle: Bundle, engines: list[Engine], size: Size) -> Engine:
         return min(taking, key=lambda engine: not engine.frames.is_pinned)
     sizes = ", ".join(str(engine.frames) for engine in engines)
     message = f"The frame is {text(size)}; the engines of the bundle take: {sizes}."
-    backend = engines[0].record.key.surroundings.backend
-    command = build_command(bundle, backend, frames=FrameRange.pinned(size))
+    like = engines[0].record.key
+    command = rebuild_command(
+        bundle, replace(like, frames=FrameRange.pinned(size)), overwrite=False
+    )
     raise ArtifactError(message, hint=f"Give frames of such a size, or build: {command}")
+
+
+def read_own_record(bundle: Bundle, folder: Path, key: EngineKey) -> BuildRecord:
+    """Return the record of the folder that is named after `key`.
+
+    Raises:
+        ArtifactError: It is damaged, or of another key: then nothing that it says of the plan can
+            be believed.
+    """
+    command = rebuild_command(bundle, key)
+    try:
+        record = read_record(folder)
+    except ArtifactError as err:
+        raise ArtifactError(err.message, hint=f"Build it again: {command}") from err
+    found = key_differences(record.key, key)
+    if found:
+        message = (
+            f"The record of engine '{folder.name}' was changed, or the folder renamed: "
+            f"{'; '.join(map(str, found))}."
+        )
+        raise ArtifactError(message, hint=f"Do not use it; build it again: {command}")
+    return record
 
 
 def check_plan(bundle: Bundle, engine: Engine) -> bytes:
@@ -115,10 +166,7 @@ def check_plan(bundle: Bundle, engine: Engine) -> bytes:
     Raises:
         ArtifactError: It has been changed, cannot be read, or others may write it.
     """
-    bound = engine.record.key.surroundings
-    command = build_command(bundle, bound.backend, frames=engine.frames, overwrite=True)
-    if bound.device is None:  # it was built for GPUs that were named
-        command += f" --compute-capability {','.join(bound.capabilities)}"
+    command = rebuild_command(bundle, engine.record.key)
     try:
         _check_owner(engine.folder)
         plan = engine.plan.read_bytes()
@@ -146,17 +194,6 @@ def _check_owner(folder: Path) -> None:
         others = facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         if others or facts.st_uid not in (0, os.geteuid()):
             message = f"Other users may write '{path.name}' of engine '{folder.name}'."
-            hint = f"An engine is native code. If it is yours: chmod -R go-rwx '{folder}'"
+            command = shlex.join(["chmod", "-R", "go-rwx", str(folder)])
+            hint = f"An engine is native code. If it is yours: {command}"
             raise ArtifactError(message, hint=hint)
-
-
-def build_command(
-    bundle: Bundle, backend: str, *, frames: FrameRange | None = None, overwrite: bool = False
-) -> str:
-    """Return the command that builds an engine here."""
-    parts = ["edge-ovss build", str(bundle.path), f"--backend {backend}"]
-    if frames is not None:
-        parts.append(frames.options())
-    if overwrite:
-        parts.append("--overwrite")
-    return " ".join(parts)

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from edge_ovss.runtime.engines.request import DONE, FAILED, LOG, PHASE, BuildReq
 from edge_ovss.runtime.engines.wide_labels import widen_labels
 
 _MOST = 20
-STARTING, READING, BUILDING = "starting", "reading", "building"
+STARTING, READING, BUILDING, WRITING = "starting", "reading", "building", "writing"
 
 
 class BuildFailed(Exception):
@@ -32,9 +33,10 @@ class BuildFailed(Exception):
 
 
 class Reporter:
-    """Prints events and remembers what went wrong."""
+    """Prints events and remembers how far the build is and what went wrong."""
 
     def __init__(self) -> None:
+        self.step = STARTING
         self.errors: list[str] = []
         self.warnings: list[str] = []
         # The library holds on to objects that Python made (parser, monitor, timings) without
@@ -58,6 +60,7 @@ def build(request: BuildRequest, reporter: Reporter) -> Outcome:
 
     Raises:
         BuildFailed: The TensorRT refuses the graph or cannot build it.
+        OSError: A file cannot be read or written; `reporter.step` says which.
     """
     library = importlib.import_module(request.module)
     logger = make_logger(library, reporter)
@@ -72,9 +75,11 @@ def build(request: BuildRequest, reporter: Reporter) -> Outcome:
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BuildFailed(BUILDING, reporter.errors)
+    built = time.monotonic()
+    reporter.step = WRITING
     Path(request.plan).write_bytes(plan)
-    _keep_timings(config, request)
-    seconds = {"parse": parsed - start, "build": time.monotonic() - parsed}
+    _keep_timings(config, request, reporter)
+    seconds = {"parse": parsed - start, "build": built - parsed}
     return Outcome(
         seconds={name: round(value, 3) for name, value in seconds.items()},
         layers=count_layers(network),
@@ -107,6 +112,7 @@ def parse(
     Raises:
         BuildFailed: The parser refuses it; its errors name the node.
     """
+    reporter.step = READING
     reporter.tell(PHASE, name="Reading the graph")
     model = Path(request.graph).read_bytes()
     if request.widen_labels:
@@ -131,6 +137,7 @@ def configure(
     reporter: Reporter,
 ) -> Any:  # noqa: ANN401
     """Return the builder's configuration."""
+    reporter.step = BUILDING
     config = builder.create_builder_config()
     if not request.tf32:  # allowed by default, and it changes what FP32 computes
         config.clear_flag(library.BuilderFlag.TF32)
@@ -142,7 +149,7 @@ def configure(
     if request.capabilities:
         _set_capabilities(library, config, request.capabilities)
     if request.timing_cache is not None:
-        reporter.kept.append(_load_timings(config, Path(request.timing_cache)))
+        reporter.kept.append(_load_timings(config, request.timing_cache, reporter))
     if hasattr(library, "IProgressMonitor"):
         monitor = make_monitor(library, reporter)
         reporter.kept.append(monitor)
@@ -165,17 +172,28 @@ def _set_capabilities(library: Any, config: Any, capabilities: tuple[str, ...]) 
         config.set_compute_capability(getattr(library.ComputeCapability, name), index)
 
 
-def _load_timings(config: Any, path: Path) -> object:  # noqa: ANN401
-    cache = config.create_timing_cache(path.read_bytes() if path.is_file() else b"")
+def _load_timings(config: Any, path: str, reporter: Reporter) -> object:  # noqa: ANN401
+    try:
+        data = Path(path).read_bytes() if Path(path).is_file() else b""
+    except OSError as err:  # it only saves time
+        reporter.log("WARNING", f"the timing cache is not used: {err}")
+        data = b""
+    cache = config.create_timing_cache(data)
     config.set_timing_cache(cache, False)  # timings of another GPU or version are not used
     return cache
 
 
-def _keep_timings(config: Any, request: BuildRequest) -> None:  # noqa: ANN401
-    if request.timing_cache is not None:
-        part = Path(f"{request.timing_cache}.part")
+def _keep_timings(config: Any, request: BuildRequest, reporter: Reporter) -> None:  # noqa: ANN401
+    if request.timing_cache is None:
+        return
+    part = Path(f"{request.timing_cache}.part")
+    try:
         part.write_bytes(config.get_timing_cache().serialize())
         part.replace(request.timing_cache)
+    except OSError as err:  # the engine is there, and worth more than they are
+        reporter.log("WARNING", f"the timing cache is not kept: {err}")
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def make_monitor(library: Any, reporter: Reporter) -> Any:  # noqa: ANN401
@@ -228,7 +246,7 @@ def main(argv: list[str]) -> int:
     except EdgeOvssError as err:
         reporter.tell(FAILED, step=READING, lines=[err.message])
     except (ImportError, OSError, MemoryError) as err:
-        reporter.tell(FAILED, step=STARTING, lines=[f"{type(err).__name__}: {err}"])
+        reporter.tell(FAILED, step=reporter.step, lines=[f"{type(err).__name__}: {err}"])
     else:
         return 0
     return 1

@@ -52,12 +52,12 @@ class FrameRange:
             return text(self.best)
         return f"{text(self.smallest)}…{text(self.largest)} (best {text(self.best)})"
 
-    def options(self) -> str:
-        """Return the range as options of `edge-ovss build`."""
+    def options(self) -> list[str]:
+        """Return the range as words of `edge-ovss build`."""
         if self.is_pinned:
-            return f"--size {text(self.best)}"
+            return ["--size", text(self.best)]
         sizes = (("--min", self.smallest), ("--opt", self.best), ("--max", self.largest))
-        return " ".join(f"{option} {text(size)}" for option, size in sizes)
+        return [word for option, size in sizes for word in (option, text(size))]
 
 
 def text(size: Size) -> str:

@@ -26,6 +26,15 @@ class Flags:
     workspace_mib: int | None = None
     tf32: bool = False
 
+    def options(self) -> list[str]:
+        """Return what is turned as words of `edge-ovss build`."""
+        words = ["--tf32"] if self.tf32 else []
+        if self.optimization_level is not None:
+            words += ["--optimization-level", str(self.optimization_level)]
+        if self.workspace_mib is not None:
+            words += ["--workspace", str(self.workspace_mib)]
+        return words
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -165,8 +174,30 @@ def differences(
         gpu: The GPU at hand.
     """
     theirs = key.surroundings
-    pairs: Mapping[str, tuple[object, object]] = {
-        "graph": (key.graph[:12], graph[:12]),
+    found = _unequal({"graph": (key.graph, graph), **_bound(theirs, here)})
+    capability = None if gpu is None else gpu.capability
+    if capability not in theirs.capabilities:
+        built = ", ".join(theirs.capabilities) or "none"
+        found.append(Difference("compute capability", built, capability or "no GPU"))
+    return found
+
+
+def key_differences(theirs: EngineKey, wanted: EngineKey) -> list[Difference]:
+    """Return in what the key of an engine is not the one that is wanted; [] if they are equal."""
+    one, other = theirs.surroundings, wanted.surroundings
+    return _unequal(
+        {
+            "graph": (theirs.graph, wanted.graph),
+            **_bound(one, other),
+            "compute capability": (", ".join(one.capabilities), ", ".join(other.capabilities)),
+            "frames": (str(theirs.frames), str(wanted.frames)),
+            "flags": (_flags_text(theirs.flags), _flags_text(wanted.flags)),
+        }
+    )
+
+
+def _bound(theirs: Surroundings, here: Surroundings) -> dict[str, tuple[object, object]]:
+    return {
         "backend": (theirs.backend, here.backend),
         "TensorRT version": (theirs.library, here.library),
         "platform": (theirs.platform, here.platform),
@@ -174,12 +205,19 @@ def differences(
         "driver or L4T": (theirs.system, here.system),
         "build recipe": (theirs.recipe, here.recipe),
     }
-    found = [Difference(what, str(a), str(b)) for what, (a, b) in pairs.items() if a != b]
-    capability = None if gpu is None else gpu.capability
-    if capability not in theirs.capabilities:
-        built = ", ".join(theirs.capabilities) or "none"
-        found.append(Difference("compute capability", built, capability or "no GPU"))
-    return found
+
+
+def _unequal(pairs: Mapping[str, tuple[object, object]]) -> list[Difference]:
+    cut = 12  # of a sha256; the other values are shown whole
+    return [
+        Difference(what, *(str(value)[:cut] if what == "graph" else str(value) for value in pair))
+        for what, pair in pairs.items()
+        if pair[0] != pair[1]
+    ]
+
+
+def _flags_text(flags: Flags) -> str:
+    return " ".join(flags.options()) or "none"
 
 
 def read_key(document: object) -> EngineKey:

@@ -12,8 +12,10 @@ from typing import Any, NoReturn
 
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.bundle import Bundle
-from edge_ovss.runtime.engines.cache import Engine, build_command, check_plan
+from edge_ovss.runtime.engines.cache import Engine, check_plan
+from edge_ovss.runtime.engines.commands import rebuild_command
 from edge_ovss.runtime.engines.flavours import library_version
+from edge_ovss.runtime.engines.notices import say_suboptimal
 
 RUNTIME_CACHE = "runtime.cache"
 
@@ -146,14 +148,19 @@ def check_validity(
 ) -> None:
     """Ask the library whether a plan fits this machine, where it can tell without loading it.
 
+    One that fits but would be better if it were built here is used, and that is said.
+
     Raises:
         ArtifactError: It says that it does not.
     """
     if not hasattr(runtime, "get_engine_validity"):
         return
     validity, reasons = runtime.get_engine_validity(plan)
+    why = _explain(library, int(reasons))
     if validity == library.EngineValidity.INVALID:
-        _refuse(bundle, engine, library, [_explain(library, int(reasons))])
+        _refuse(bundle, engine, library, [why])
+    if validity == library.EngineValidity.SUBOPTIMAL:
+        say_suboptimal(bundle, engine, why)
 
 
 def _explain(library: Any, reasons: int) -> str:  # noqa: ANN401
@@ -167,8 +174,7 @@ def _refuse(bundle: Bundle, engine: Engine, library: Any, lines: list[str]) -> N
     why = f": {lines[0]}" if lines else ""
     version = library_version(library)
     message = f"TensorRT {version} refuses engine '{engine.folder.name}'{why}."
-    backend = engine.record.key.surroundings.backend
-    command = build_command(bundle, backend, frames=engine.frames, overwrite=True)
+    command = rebuild_command(bundle, engine.record.key)
     raise ArtifactError(message, hint=f"Build it again here: {command}")
 
 

@@ -7,6 +7,7 @@ answer is that of ONNX Runtime on the CPU.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -17,7 +18,7 @@ from edge_ovss.runtime.acceptance import Reference, Verdict, judge, rule_for
 from edge_ovss.runtime.backends import create_backend
 from edge_ovss.runtime.backends.base import Backend
 from edge_ovss.runtime.bundle import Bundle
-from edge_ovss.runtime.engines.cache import build_command
+from edge_ovss.runtime.engines.commands import rebuild_command, selftest_command
 from edge_ovss.runtime.engines.frames import FrameRange, Size, text
 from edge_ovss.runtime.engines.key import EngineKey
 from edge_ovss.runtime.engines.record import Proof
@@ -25,6 +26,11 @@ from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.runtime.selftest import read_reference
 
 _DEFAULT_LEVEL = 3
+_OTHER_VERSION = {
+    "tensorrt": "use another version of TensorRT (10.3 and 10.4 compile some transformers wrongly; "
+    "on Orin, JetPack 7.2 has 10.16)",
+    "tensorrt-rtx": "use another version of TensorRT for RTX, or --backend tensorrt",
+}
 
 
 def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
@@ -80,25 +86,31 @@ def fit(frame: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
 
 def ladder(bundle: Bundle, key: EngineKey) -> str:
     """Return what to try when an engine answers wrongly, the mildest first."""
-    backend = key.surroundings.backend
-    here = build_command(bundle, backend, frames=FrameRange.pinned(key.frames.best))
-    level = key.flags.optimization_level
-    steps = []
-    if not key.frames.is_pinned:
-        steps.append(f"pin the frame size: {here}")
-    if level is None or level > 1:
-        lower = (_DEFAULT_LEVEL if level is None else level) - 1
-        steps.append(f"let the builder fuse less: {here} --optimization-level {lower}")
-    if key.flags.tf32:
-        steps.append("leave out --tf32")
+    steps = [f"{what}: {rebuild_command(bundle, step, overwrite=False)}"
+             for what, step in milder_keys(key)]  # fmt: skip
     if bundle.manifest.precision != "fp32":
-        steps.append("export with --precision fp32, or keep more of the graph in FP32")
-    steps.append(
-        "use another version of TensorRT (10.3 and 10.4 compile some transformers wrongly; on "
-        "Orin, JetPack 7.2 has 10.16)"
-    )
-    steps.append("use --backend onnxruntime, which gives the right answer")
+        steps.append("build the float32 bundle that this one was calibrated from")
+    if "int8" in bundle.manifest.precision:
+        steps.append("keep more in float: edge-ovss calibrate with --base fp32 or --max-miou-drop")
+    steps.append(_OTHER_VERSION[key.surroundings.backend])
+    right = selftest_command(bundle, "onnxruntime")
+    steps.append(f"use --backend onnxruntime to run, if its answer is right: {right}")
     return "in this order, " + "; ".join(f"({i}) {step}" for i, step in enumerate(steps, 1))
+
+
+def milder_keys(key: EngineKey) -> list[tuple[str, EngineKey]]:
+    """Return what to do and the key of the engine that it gives; all of the key else stays."""
+    pinned = replace(key, frames=FrameRange.pinned(key.frames.best))
+    level = key.flags.optimization_level
+    lower = (_DEFAULT_LEVEL if level is None else level) - 1
+    steps = [] if key.frames.is_pinned else [("pin the frame size", pinned)]
+    if lower >= 0:
+        pinned = replace(pinned, flags=replace(pinned.flags, optimization_level=lower))
+        steps.append(("let the builder fuse less", pinned))
+    if key.flags.tf32:
+        pinned = replace(pinned, flags=replace(pinned.flags, tf32=False))
+        steps.append(("leave out --tf32", pinned))
+    return steps
 
 
 def _message(verdict: Verdict) -> str:

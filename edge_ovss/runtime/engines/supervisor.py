@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
-from edge_ovss.errors import ArtifactError
+from edge_ovss.errors import ArtifactError, EdgeOvssError, OutputError
 from edge_ovss.runtime.engines.request import DONE, FAILED, PHASE, BuildRequest, Outcome
+from edge_ovss.runtime.writing import output_error
 
 Note = Callable[[str], None]
 
@@ -23,6 +24,23 @@ MEMORY_ADVICE = (
 )
 _NO_MEMORY = ("out of memory", "outofmemory", "bad_alloc", "memoryerror", "cannot allocate memory")
 _SHOWN = 8
+
+# What is said by the step in which the child failed; its own lines follow.
+_REFUSALS = {
+    "starting": ("The build could not start:", "edge-ovss doctor shows what is here."),
+    "reading": (
+        "The TensorRT cannot read the graph:",
+        "Export the bundle again with --reject slots or none; docs/engines.md has the rules.",
+    ),
+    "building": (
+        "The TensorRT failed while building:",
+        "Try --optimization-level 1 or a pinned --size; docs/engines.md has the rules.",
+    ),
+    "writing": (
+        "The engine was built but cannot be written into the bundle:",
+        "Make room on the disk of the bundle (df -h shows it), or copy the bundle to another.",
+    ),
+}
 
 
 def run_child(request: BuildRequest, folder: Path, note: Note) -> Outcome:
@@ -35,9 +53,13 @@ def run_child(request: BuildRequest, folder: Path, note: Note) -> Outcome:
 
     Raises:
         ArtifactError: The child refuses, fails, or dies; being killed for memory is said as such.
+        OutputError: It has built the plan but cannot write it.
     """
     path = folder / "request.json"
-    path.write_text(request.to_json(), encoding="utf-8")
+    try:
+        path.write_text(request.to_json(), encoding="utf-8")
+    except OSError as err:
+        raise output_error(path, err) from err
     command = [sys.executable, "-m", CHILD, str(path)]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints:
         with subprocess.Popen(
@@ -80,7 +102,7 @@ def _outcome(event: dict[str, Any]) -> Outcome:
     )
 
 
-def _failure(event: dict[str, Any], status: int, complaints: list[str]) -> ArtifactError:
+def _failure(event: dict[str, Any], status: int, complaints: list[str]) -> EdgeOvssError:
     if event.get("event") == FAILED:
         return _refusal(str(event["step"]), list(event["lines"]))
     if status == -signal.SIGKILL:
@@ -97,14 +119,12 @@ def _failure(event: dict[str, Any], status: int, complaints: list[str]) -> Artif
     return ArtifactError(_with(message, complaints), hint="edge-ovss doctor shows what is here.")
 
 
-def _refusal(step: str, lines: list[str]) -> ArtifactError:
+def _refusal(step: str, lines: list[str]) -> EdgeOvssError:
     if _is_memory(lines):
         return ArtifactError(_with("The build ran out of memory.", lines), hint=MEMORY_ADVICE)
-    if step == "reading":
-        hint = "Export the bundle again with --reject slots or none; docs/engines.md has the rules."
-        return ArtifactError(_with("The TensorRT cannot read the graph:", lines), hint=hint)
-    hint = "Try --optimization-level 1 or a pinned --size; docs/engines.md has the rules."
-    return ArtifactError(_with(f"The TensorRT failed while {step}:", lines), hint=hint)
+    message, hint = _REFUSALS.get(step, _REFUSALS["building"])
+    kind = OutputError if step == "writing" else ArtifactError
+    return kind(_with(message, lines), hint=hint)
 
 
 def _is_memory(lines: list[str]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edge_ovss.runtime.backends.device_memory import memory_names
+from edge_ovss.runtime.backends.device_memory import memory_ways
 from edge_ovss.runtime.engines.flavours import FLAVOURS, Flavour, install_hint, installed_module
 from edge_ovss.runtime.engines.machine import Gpu, local_gpu
 
@@ -37,10 +37,18 @@ class FlavourFacts:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """The GPU, the ways to its memory (the one that is used first), and every TensorRT."""
+    """What there is for engines.
+
+    Attributes:
+        gpu: The GPU; None without one that has a driver.
+        device_memory: The ways to its memory that can be used, the one that is used first.
+        memory_advice: What to do for the other ways, by name; none of them is needed.
+        flavours: Every TensorRT by the name of its backend.
+    """
 
     gpu: Gpu | None
     device_memory: tuple[str, ...]
+    memory_advice: Mapping[str, str]
     flavours: Mapping[str, FlavourFacts]
 
     def to_json(self) -> dict[str, object]:
@@ -52,7 +60,15 @@ def survey() -> EngineFacts:
     """Look; nothing of TensorRT is loaded into this process."""
     gpu = local_gpu()
     flavours = {name: _look(flavour, gpu) for name, flavour in FLAVOURS.items()}
-    return EngineFacts(gpu, memory_names() if gpu is not None else (), flavours)
+    ways = memory_ways()
+    # Without a GPU no way works, and only what is not installed can be helped.
+    advice = {
+        name: way.problem
+        for name, way in ways.items()
+        if way.problem is not None and (gpu is not None or not way.installed)
+    }
+    usable = tuple(name for name, way in ways.items() if way.problem is None)
+    return EngineFacts(gpu, usable if gpu is not None else (), advice, flavours)
 
 
 def _look(flavour: Flavour, gpu: Gpu | None) -> FlavourFacts:
