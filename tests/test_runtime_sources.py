@@ -45,6 +45,32 @@ def test_names_that_would_collide_keep_their_suffix(tmp_path: Path) -> None:
     assert {"a.jpg", "a.png"} <= set(names)
 
 
+def test_a_list_gives_its_pictures_in_its_order(tmp_path: Path) -> None:
+    put(tmp_path / "x", "a.png", "b.png")
+    put(tmp_path / "y", "a.png")
+    (tmp_path / "list.txt").write_text("y/a.png\n# not this\n\nx/b.png\nx/a.png\n")
+    frames = list(open_source(str(tmp_path / "list.txt")))
+    assert [frame.name for frame in frames] == ["0000-a.png", "b", "0002-a.png"]
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        ("# nothing", InputError, "is empty"),
+        ("gone.png", PictureError, r"not there: .*gone\.png"),
+        ("\udcff", InputError, "cannot be read"),
+    ],
+)
+def test_a_list_without_pictures_is_an_error(
+    tmp_path: Path, text: str, kind: type[Exception], words: str
+) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(kind, match=words):
+        open_source(str(path))
+
+
 def test_a_bad_picture_does_not_end_the_folder(tmp_path: Path) -> None:
     put(tmp_path / "in", "a.png", "c.png")
     (tmp_path / "in" / "b.png").write_text("no picture")

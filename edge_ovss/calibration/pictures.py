@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from edge_ovss.calibration.cautions import caution
 from edge_ovss.calibration.video import VideoFrames
-from edge_ovss.errors import InputError, PictureError, UsageError
+from edge_ovss.errors import InputError, UsageError
+from edge_ovss.runtime.picture_lists import is_list, read_list
 from edge_ovss.runtime.pictures import read_picture
 from edge_ovss.runtime.sources import VIDEO_SUFFIXES, Frame, open_source
 
 RECOMMENDED = 300
 """Fewer pictures than this are warned about."""
 
-_LIST_SUFFIXES = (".txt", ".lst")
 _LIVE = ("camera", "rtsp", "rtsps", "rtmp", "rtp", "http", "https", "udp", "tcp", "srt")
 # Containers without a table of frames only estimate how many they hold.
 _PROMISE_KEPT = 0.99
@@ -175,8 +175,9 @@ def _open(source: str) -> list[Frame] | VideoFrames:
     if "://" not in source and path.is_file():
         if path.suffix.lower() in VIDEO_SUFFIXES:
             return VideoFrames(path)
-        if path.suffix.lower() in _LIST_SUFFIXES:
-            return sorted(_listed(path), key=lambda frame: frame.name)
+        if is_list(path):
+            # By the path as written: the same name may be in several folders.
+            return sorted((_frame(f, n) for n, f in read_list(path)), key=lambda x: x.name)
     return sorted(open_source(source), key=lambda frame: frame.name)
 
 
@@ -189,28 +190,6 @@ def _broken_promise(found: list[Frame] | VideoFrames, source: str) -> int | None
         "If it is cut off, copy it again."
     )
     return found.promised
-
-
-def _listed(path: Path) -> list[Frame]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as err:
-        message = f"The list of pictures '{path}' cannot be read: {err}."
-        raise InputError(message, hint="Expected a text file, one path per line.") from err
-    names = [line.strip() for line in lines]
-    files = [path.parent / name for name in _kept(names)]
-    if not files:
-        message = f"The list of pictures '{path}' is empty."
-        raise InputError(message, hint="Expected one path per line, relative to the list.")
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        message = f"{len(missing)} pictures of '{path}' are not there: {missing[0]}."
-        raise PictureError(message, hint="Paths are relative to the folder of the list.")
-    return [_frame(file, name) for file, name in zip(files, _kept(names), strict=True)]
-
-
-def _kept(names: list[str]) -> list[str]:
-    return [Path(name).as_posix() for name in names if name and not name.startswith("#")]
 
 
 def _frame(file: Path, name: str) -> Frame:

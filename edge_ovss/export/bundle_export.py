@@ -17,7 +17,6 @@ from torch import nn
 
 from edge_ovss._optional import require
 from edge_ovss._version import VERSION
-from edge_ovss.calibration.pictures import collect_pictures
 from edge_ovss.errors import UsageError
 from edge_ovss.export.compare import (
     FrameParity,
@@ -41,6 +40,7 @@ from edge_ovss.models.text import imagenet_templates
 from edge_ovss.runtime.acceptance import MIN_LABEL_AGREEMENT
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.bundle_writer import BundleWriter
+from edge_ovss.runtime.sources import open_source
 from edge_ovss.runtime.street import render_street
 from edge_ovss.runtime.writing import write_json
 from edge_ovss.vocabulary import Vocabulary
@@ -156,12 +156,12 @@ def _compress(
     if not isinstance(graph, FrozenSed):
         raise TypeError(type(graph))
     note("compressing the templates")
-    pictures = collect_pictures(options.pictures or "synthetic://street?count=4&seed=7000010")
+    pictures = open_source(options.pictures or "synthetic://street?count=4&seed=7000010")
     report = apply_rank(
         graph,
         options.template_rank,
         fresh=lambda: subject.freeze(rejection, options.all_outputs),
-        frames=list(pictures),
+        frames=[frame.image for frame in pictures],
     )
     note(
         f"template rank {report.rank} of {report.templates}: {100 * report.energy:.2f} % of the "

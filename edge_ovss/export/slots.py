@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge_ovss.calibration.pictures import collect_pictures
 from edge_ovss.errors import InputError
 from edge_ovss.export.rejection import DEFAULT_SLOTS
+from edge_ovss.runtime.sources import open_source
 
 PERCENTILE = 99.9
 MULTIPLE = 8
@@ -44,17 +44,18 @@ class SlotChoice:
 
 
 def measure_counts(probe: nn.Module, source: str) -> NDArray[np.int32]:
-    """Run a `dynamic` graph in torch on every distinct picture of a source.
+    """Run a `dynamic` graph in torch on every picture of a source.
 
     Returns:
         int32 [pictures, 3]: how many categories wanted to stay at each rejection.
-
-    Raises:
-        UsageError, InputError, PictureError: As `collect_pictures`.
     """
-    pictures = collect_pictures(source)
+    counts: list[NDArray[np.int32]] = []
     with torch.inference_mode():
-        counts = [probe(torch.from_numpy(np.array(image))[None])[2].numpy() for image in pictures]
+        for frame in open_source(source):
+            counts.append(probe(torch.from_numpy(np.array(frame.image))[None])[2].numpy())
+    if not counts:
+        message = f"There are no pictures in '{source}' to choose slots from."
+        raise InputError(message)
     return np.stack(counts)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_ovss._optional import require
 from edge_ovss.errors import InputError, UsageError
+from edge_ovss.runtime.picture_lists import is_list, read_list
 from edge_ovss.runtime.pictures import read_picture
 
 _PICTURES = "png jpg jpeg jpe bmp dib tif tiff webp jp2 ppm pgm pbm pnm sr ras"
@@ -24,7 +25,7 @@ VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _VIDEOS.split())
 _STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
 _STREET = {"count": "1", "seed": "0", "size": "360x480"}
 _EXPECTED = (
-    "Expected a picture, a folder, a video, /dev/videoN, rtsp://…, or "
+    "Expected a picture, a folder, a list of pictures (.txt), a video, /dev/videoN, rtsp://…, or "
     "synthetic://street?count=4&seed=0&size=360x480."
 )
 
@@ -57,12 +58,14 @@ def open_source(spec: str) -> Iterator[Frame]:
     """Return the frames of `spec`, in order: by name in a folder, by time in a video.
 
     Args:
-        spec: A picture, a folder (its pictures by suffix, not those of folders in it), a video
-            file, a camera (`/dev/video0`), a stream (`rtsp://…`), or
+        spec: A picture, a folder (its pictures by suffix, not those of folders in it), a list of
+            pictures (.txt or .lst, one path per line, relative to the list), a video file, a
+            camera (`/dev/video0`), a stream (`rtsp://…`), or
             `synthetic://street?count=4&seed=0&size=360x480` (size is height x width).
 
     Raises:
         InputError: It is not there, cannot be opened, or has no pictures.
+        PictureError: A picture of a list is not there.
         UsageError: The scheme or its options are unknown.
     """
     scheme, separator, _ = spec.partition("://")
@@ -83,6 +86,8 @@ def open_source(spec: str) -> Iterator[Frame]:
         raise InputError(message, hint=_EXPECTED)
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return _video(str(path), name=path.stem)
+    if is_list(path):
+        return _pictures([file for _, file in read_list(path)])
     return iter([Frame(path.stem, str(path), lambda: read_picture(path))])
 
 
@@ -97,8 +102,11 @@ def _folder(folder: Path) -> Iterator[Frame]:
         kinds = " ".join(sorted(PICTURE_SUFFIXES))
         message = f"Folder '{folder}' has no pictures (of {len(found)} entries)."
         raise InputError(message, hint=f"Pictures end in {kinds}; folders in it are not searched.")
-    frames = [_picture(path, name) for path, name in zip(pictures, _names(pictures), strict=True)]
-    return iter(frames)
+    return _pictures(pictures)
+
+
+def _pictures(paths: list[Path]) -> Iterator[Frame]:
+    return iter([_picture(path, name) for path, name in zip(paths, _names(paths), strict=True)])
 
 
 def _picture(path: Path, name: str) -> Frame:
@@ -106,7 +114,10 @@ def _picture(path: Path, name: str) -> Frame:
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """Return the stems; where two would be one file, or differ by case only, the whole names."""
+    """Return the stems; where two would be one file, or differ by case only, the whole names.
+
+    Where those are the same too, as from two folders, they are numbered.
+    """
     names = [path.stem for path in paths]
     # Twice: `a.jpg` and `a.png` become whole names, and may then meet the stem of `a.jpg.png`.
     for _ in range(2):
@@ -115,7 +126,11 @@ def _names(paths: list[Path]) -> list[str]:
             path.name if counts[name.casefold()] > 1 else name
             for path, name in zip(paths, names, strict=True)
         ]
-    return names
+    counts = Counter(name.casefold() for name in names)
+    return [
+        f"{place:04d}-{name}" if counts[name.casefold()] > 1 else name
+        for place, name in enumerate(names)
+    ]
 
 
 def _video(address: str, *, name: str) -> Iterator[Frame]:
