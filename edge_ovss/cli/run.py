@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="picture, folder, video, /dev/video0, rtsp://..., or "
+        help="picture, folder, list (.txt), video, /dev/video0, rtsp://..., or "
         "synthetic://street?count=4&seed=0&size=360x480",
     )
     parser.add_argument("--out", default="out", metavar="DIR", help="folder to write (default out)")

@@ -50,9 +50,10 @@ void add_cuda(OrtSessionOptions* options, int device) {
     check(api().CreateCUDAProviderOptions(&cuda));
     const Handle<OrtCUDAProviderOptionsV2> owner(cuda, api().ReleaseCUDAProviderOptions);
     const std::string number = std::to_string(device);
-    const char* const keys[] = {"device_id"};
-    const char* const values[] = {number.c_str()};
-    check(api().UpdateCUDAProviderOptions(cuda, keys, values, 1));
+    // By default it computes FP32 in TF32, of ten bits, on all GPUs since Ampere.
+    const char* const keys[] = {"device_id", "use_tf32"};
+    const char* const values[] = {number.c_str(), "0"};
+    check(api().UpdateCUDAProviderOptions(cuda, keys, values, std::size(keys)));
     try {
         check(api().SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda));
     } catch (const Failure& err) {

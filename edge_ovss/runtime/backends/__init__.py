@@ -52,7 +52,7 @@ REGISTRY: dict[str, Entry] = {
     "onnxruntime-cuda": Entry(
         factory="edge_ovss.runtime.backends.ort:CudaBackend",
         requires=("onnxruntime",),
-        extra="onnxruntime",
+        extra="onnxruntime-gpu",
         automatic=False,
     ),
     # An engine must have been built for this very machine first, so they are asked for as well.
