@@ -10,6 +10,7 @@ import multiprocessing
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,6 +34,7 @@ class Contestant:
         peak_mib: Peak resident memory of its process.
         survivors: What it said about survivors.
         labels: Its last answer.
+        device_mib: Memory of the GPU that it has taken by the end of its warm-up, where known.
         failure: Why it did not run, or None.
     """
 
@@ -42,33 +44,64 @@ class Contestant:
     peak_mib: float = 0.0
     survivors: list[int] = field(default_factory=list)
     labels: Labels | None = None
+    device_mib: float | None = None
     failure: str | None = None
 
 
-def race(contestants: list[Contestant], folder: Path, *, repeats: int, threads: int) -> None:
-    """Run all contestants in turn, `repeats` times after one warm-up each; fills them in."""
-    context = multiprocessing.get_context("spawn")
+def race(
+    contestants: list[Contestant],
+    folder: Path,
+    *,
+    repeats: int,
+    threads: int,
+    warmups: int = 1,
+    device_mib: Callable[[], float | None] | None = None,
+) -> None:
+    """Run all contestants in turn, `repeats` times after their warm-ups; fills them in.
+
+    Args:
+        contestants: They start and warm up one after another.
+        folder: What they read.
+        repeats: Counted repetitions.
+        threads: What they are told to use.
+        warmups: Repetitions of each that are not counted.
+        device_mib: Memory that is taken on the GPU by all programs, or None where it has none.
+    """
     lines: list[tuple[Contestant, Connection, Any]] = []
     for contestant in contestants:
-        ours, theirs = context.Pipe()
-        arguments = (contestant.prepare, folder, threads, theirs)
-        process = context.Process(target=_serve, args=arguments, daemon=True)
-        process.start()
-        theirs.close()
-        lines.append((contestant, ours, process))
-    for turn in range(repeats + 1):
+        before = device_mib() if device_mib else None
+        line, process = _start(contestant, folder, threads)
+        for _ in range(warmups):
+            _take_turn(contestant, line, counted=False)
+        after = device_mib() if device_mib else None
+        if before is not None and after is not None:
+            contestant.device_mib = after - before
+        lines.append((contestant, line, process))
+    for _ in range(repeats):
         for contestant, line, _ in lines:
-            if contestant.failure is None:
-                _take_turn(contestant, line, counted=turn > 0)
+            _take_turn(contestant, line, counted=True)
     for _, line, process in lines:
         line.close()
         process.join(timeout=10)
         process.terminate()
 
 
+def _start(contestant: Contestant, folder: Path, threads: int) -> tuple[Connection, Any]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    arguments = (contestant.prepare, folder, threads, theirs)
+    process = context.Process(target=_serve, args=arguments, daemon=True)
+    process.start()
+    theirs.close()
+    return ours, process
+
+
 def _take_turn(contestant: Contestant, line: Connection, *, counted: bool) -> None:
+    if contestant.failure is not None:
+        return
     try:
-        line.send("run")
+        with suppress(OSError):  # one that has failed already has left its reason to be read
+            line.send("run")
         answer = line.recv()
     except (EOFError, OSError):
         contestant.failure = "its process died (out of memory?)"
@@ -94,8 +127,16 @@ def _serve(
             line.send((seconds, np.asarray(labels), survivors, _peak_mib()))
     except EOFError:
         return
-    except Exception:  # whatever it is, the others go on and the table says so
-        line.send(traceback.format_exc().strip().splitlines()[-1])
+    except Exception as err:  # whatever it is, the others go on and the table says so
+        line.send(_reason(err))
+
+
+def _reason(err: Exception) -> str:
+    # Our own errors have a message and a hint, others can end in pages of advice.
+    if hasattr(err, "message"):
+        return " ".join(str(err.message).split())
+    lines = traceback.format_exception_only(err)[-1].strip().splitlines()
+    return lines[0] if lines else type(err).__name__
 
 
 def _peak_mib() -> float:

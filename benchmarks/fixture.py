@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edge_ovss.export import ExportOptions, export_bundle
+from edge_ovss.models.families import Model
 from edge_ovss.models.sed import Sed
 from edge_ovss.runtime.street import render_street
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
@@ -24,18 +26,42 @@ _SEEDS = (1, 2)
 _OWN_NOISE, _OTHERS_NOISE = 1.5, 0.3
 
 
-def write_setting(folder: Path, model: Sed) -> None:
-    """Write what all contestants read: the frame, and what the torch ones need of the model."""
+def write_setting(
+    folder: Path,
+    model: Model,
+    *,
+    size: tuple[int, int] | None = None,
+    frame: tuple[int, int] = (480, 640),
+) -> None:
+    """Write what all contestants read: the frame, and what the torch ones need of the model.
+
+    Args:
+        folder: Where to.
+        model: The model.
+        size: (height, width) inside the network; None for the model's own.
+        frame: (height, width) of the frame.
+    """
     picture = model.spec.picture
-    np.save(folder / "frame.npy", render_street(seed=7, height=480, width=640).image)
+    height, width = size or (picture.height, picture.width)
+    image = render_street(seed=7, height=frame[0], width=frame[1]).image
+    np.save(folder / "frame.npy", image)
     setting = {
         "model": model.spec.name,
-        "height": picture.height,
-        "width": picture.width,
+        "family": model.spec.family,
+        "weights": model.origin.source,
+        "height": height,
+        "width": width,
         "mean": picture.mean,
         "std": picture.std,
     }
     (folder / "setting.json").write_text(json.dumps(setting))
+
+
+def export_once(path: Path, vocabulary: Vocabulary, options: ExportOptions) -> None:
+    """Export a bundle, unless an earlier run has."""
+    if not path.is_dir():
+        print(f"exporting {path.stem}", flush=True)
+        export_bundle(vocabulary, path, options)
 
 
 def survivor_pack(model: Sed, vocabulary: Vocabulary, *, survivors: int) -> TextEmbeddings:
@@ -91,5 +117,6 @@ def normalise(model: Sed, frame: Tensor, size: tuple[int, int] | None = None) ->
     """uint8 [H, W, 3] → float32 [1, 3, h, w], as published: normalised, then resized."""
     spec = model.spec.picture
     x = frame.permute(2, 0, 1)[None].float()
-    x = (x - torch.tensor(spec.mean).view(1, 3, 1, 1)) / torch.tensor(spec.std).view(1, 3, 1, 1)
+    mean, std = (torch.tensor(each, device=x.device) for each in (spec.mean, spec.std))
+    x = (x - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
     return F.interpolate(x, size or (spec.height, spec.width), mode="bilinear")

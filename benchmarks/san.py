@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 import torch
 from contestants import Contestant, Run, race
+from fixture import export_once
 from numpy.typing import NDArray
-from sed import _measured_peak, _report, _table
+from sed import measured_peak, report, table
+from sed_runtime import bundle
 
-from edge_ovss.export import ExportOptions, export_bundle
+from edge_ovss.export import ExportOptions
 from edge_ovss.export.family import family_export
 from edge_ovss.models import load_model
-from edge_ovss.runtime import Segmenter
 from edge_ovss.runtime.street import render_street
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
@@ -41,11 +42,11 @@ def main() -> None:
     names = args.only.split(",")
     _prepare(folder, args, names)
     contestants = [Contestant(name, partial(_prepared, name)) for name in names]
-    peak = _measured_peak(args.threads)
+    peak = measured_peak(args.threads)
     race(contestants, folder, repeats=args.repeats, threads=args.threads)
-    report = _report(contestants, args, peak)
-    (folder / "results.json").write_text(json.dumps(report, indent=2))
-    print(_table(report))
+    found = report(contestants, args, peak)
+    (folder / "results.json").write_text(json.dumps(found, indent=2))
+    print(table(found))
     print(f"load average {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
 
 
@@ -71,7 +72,7 @@ def _prepare(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
     np.save(folder / "frame.npy", render_street(seed=7, height=height, width=width).image)
     (folder / "setting.json").write_text(json.dumps({"model": args.model}))
     for answer in ("published", "fast"):
-        if answer in names and not (folder / f"{answer}.ovss").is_dir():
+        if answer in names:
             options = ExportOptions(
                 model=args.model,
                 weights="random",
@@ -79,21 +80,13 @@ def _prepare(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
                 size=(height, width),
                 answer=answer,
             )
-            print(f"exporting {answer}", flush=True)
-            export_bundle(vocabulary, folder / f"{answer}.ovss", options)
+            export_once(folder / f"{answer}.ovss", vocabulary, options)
 
 
 def _prepared(name: str, folder: Path, threads: int) -> Run:
-    frame: NDArray[np.uint8] = np.load(folder / "frame.npy")
     if name == "torch":
-        return _torch_eager(folder, threads, frame)
-    segmenter = Segmenter.open(folder / f"{name}.ovss", backend="onnxruntime", threads=threads)
-
-    def run() -> tuple[NDArray[Any], list[int]]:
-        result = segmenter.segment(frame)
-        return result.labels, [int(count) for count in result.counts]
-
-    return run
+        return _torch_eager(folder, threads, np.load(folder / "frame.npy"))
+    return bundle(folder, threads, name)
 
 
 def _torch_eager(folder: Path, threads: int, frame: NDArray[np.uint8]) -> Run:

@@ -56,10 +56,10 @@ def main() -> None:
     contestants = [Contestant(name, choose(name)) for name in names]
     peak = measured_peak(args.threads)
     race(contestants, folder, repeats=args.repeats, threads=args.threads)
-    report = _report(contestants, args, peak)
-    (folder / "results.json").write_text(json.dumps(report, indent=2))
-    (folder / "results.svg").write_text(_plot(report["contestants"]))
-    print(_table(report))
+    found = report(contestants, args, peak)
+    (folder / "results.json").write_text(json.dumps(found, indent=2))
+    (folder / "results.svg").write_text(_plot(found["contestants"]))
+    print(table(found))
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,9 +71,9 @@ def _arguments() -> argparse.Namespace:
 
 def _prepare(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
     import sed_contestants as programs
-    from fixture import survivor_pack, write_setting
+    from fixture import export_once, survivor_pack, write_setting
 
-    from edge_ovss.export import ExportOptions, Rejection, export_bundle
+    from edge_ovss.export import ExportOptions, Rejection
     from edge_ovss.models import load_model
     from edge_ovss.vocabulary import Vocabulary
 
@@ -90,15 +90,14 @@ def _prepare(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
     }
     for mode, rejection in rejections.items():
         wanted = mode in names or (mode == "slots" and "openvino" in names)
-        if wanted and not (folder / f"{mode}.ovss").is_dir():
+        if wanted:
             options = ExportOptions(
                 model=args.model,
                 weights="random",
                 embeddings=folder / "pack.npz",
                 rejection=rejection,
             )
-            print(f"exporting {mode}", flush=True)
-            export_bundle(vocabulary, folder / f"{mode}.ovss", options)
+            export_once(folder / f"{mode}.ovss", vocabulary, options)
     if "plain" in names:
         print("exporting plain", flush=True)
         programs.export_plain(folder)
@@ -142,7 +141,8 @@ def _fastest(run: Callable[[], object]) -> float:
     return min(seconds)
 
 
-def _report(contestants: list[Contestant], args: argparse.Namespace, peak: float) -> dict[str, Any]:
+def report(contestants: list[Contestant], args: argparse.Namespace, peak: float) -> dict[str, Any]:
+    """Return what was measured, as `results.json` holds it."""
     first = contestants[0]
     rows = []
     for contestant in contestants:
@@ -161,14 +161,15 @@ def _report(contestants: list[Contestant], args: argparse.Namespace, peak: float
         rows.append(row)
     return {
         "command": vars(args),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "threads": args.threads},
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "threads": args.threads},
         "measured_peak_gmac_per_s": peak,
         "load_average": os.getloadavg(),
         "contestants": rows,
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Name of the processor, as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -176,10 +177,11 @@ def _processor() -> str:
     return next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), "unknown")
 
 
-def _table(report: dict[str, Any]) -> str:
+def table(found: dict[str, Any]) -> str:
+    """Return a report as Markdown, ratios first."""
     lines = ["| | times the first | median s | min..max s | peak MiB | survivors | labels equal |"]
     lines.append("|---|---|---|---|---|---|---|")
-    for row in report["contestants"]:
+    for row in found["contestants"]:
         if row["failure"] or "median_s" not in row:
             lines.append(f"| {row['name']} | did not run: {row['failure']} | | | | | |")
             continue
@@ -188,7 +190,7 @@ def _table(report: dict[str, Any]) -> str:
             f"{row['min_s']:.3f}..{row['max_s']:.3f} | {row['peak_mib']:.0f} | "
             f"{row['survivors']} | {100 * row['labels_equal_to_first']:.2f} % |"
         )
-    lines.append(f"\nmatrix product: {report['measured_peak_gmac_per_s']:.0f} G multiply-adds/s")
+    lines.append(f"\nmatrix product: {found['measured_peak_gmac_per_s']:.0f} G multiply-adds/s")
     return "\n".join(lines)
 
 

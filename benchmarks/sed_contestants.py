@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,24 +17,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_ovss.models import load_model
-from edge_ovss.models.sed import Sed, published_rejection
+from edge_ovss.models.families import Model
+from edge_ovss.models.sed import published_rejection
 from edge_ovss.vocabulary import TextEmbeddings
 
 TOPK = 8
 
 
 @cache
-def _setting(folder: Path) -> dict[str, Any]:
+def load_setting(folder: Path) -> dict[str, Any]:
+    """What `fixture.write_setting` wrote."""
     facts: dict[str, Any] = json.loads((folder / "setting.json").read_text())
     return facts
 
 
-def _model(folder: Path) -> Sed:
-    model: Sed = load_model(_setting(folder)["model"], weights="random", seed=0)
-    return model
+def filled_model(folder: Path) -> Model:
+    """The model of a benchmark, with its weights."""
+    facts = load_setting(folder)
+    return load_model(facts["model"], weights=facts["weights"], seed=0)
 
 
-def _text(folder: Path) -> Tensor:
+def load_text(folder: Path) -> Tensor:
+    """The text embeddings of a benchmark, float32 [T, P, D]."""
     return torch.from_numpy(TextEmbeddings.load(folder / "pack.npz").array)
 
 
@@ -42,49 +47,66 @@ def _frame(folder: Path) -> NDArray[np.uint8]:
     return frame
 
 
-class _Published(nn.Module):
-    """The published order of operations as one module, for eager mode and torch.compile."""
+class Published(nn.Module):
+    """The published order of operations as one module, for eager mode and torch.compile.
 
-    def __init__(self, model: Sed, text: Tensor) -> None:
+    Args:
+        model: SED.
+        text: Text embeddings [T, P, D]; the network computes in their type.
+        size: (height, width) inside the network.
+    """
+
+    text: Tensor
+
+    def __init__(self, model: Model, text: Tensor, size: tuple[int, int]) -> None:
         super().__init__()
-        self.model, self.text = model, text
+        self.model, self.size = model, size
+        self.register_buffer("text", text)
 
-    def forward(self, frame: Tensor) -> tuple[Tensor, list[int]]:
-        image = normalise(self.model, frame)
+    def forward(self, frame: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """From a frame, uint8 [H, W, 3], to labels [H, W] and who is alive, by rejection."""
+        image = normalise(self.model, frame, self.size).to(self.text.dtype)
         scores, alive = published_rejection(self.model, image, self.text, topk=TOPK)
         size = (frame.shape[0], frame.shape[1])
-        resized = F.interpolate(scores[None], size, mode="bilinear")
-        return resized[0].argmax(0), [len(ids) for ids in alive]
+        resized = F.interpolate(scores[None].float(), size, mode="bilinear")
+        return resized[0].argmax(0), alive
 
 
-def _published(folder: Path, threads: int, *, compiled: bool) -> Run:
+def published(folder: Path) -> Published:
+    """SED of a benchmark in the published order, float32 on the CPU."""
+    facts = load_setting(folder)
+    size = (facts["height"], facts["width"])
+    return Published(filled_model(folder), load_text(folder), size).eval()
+
+
+def _run(folder: Path, threads: int, *, compiled: bool) -> Run:
     torch.set_num_threads(threads)
-    module = _Published(_model(folder), _text(folder)).eval()
+    module = published(folder)
     call = torch.compile(module, dynamic=True) if compiled else module
     frame = torch.from_numpy(_frame(folder))
 
     def run() -> tuple[NDArray[Any], list[int]]:
         with torch.inference_mode():
-            labels, survivors = call(frame)
-        return labels.numpy(), survivors
+            labels, alive = call(frame)
+        return labels.numpy(), [len(ids) for ids in alive]
 
     return run
 
 
 def torch_eager(folder: Path, threads: int) -> Run:
     """The torch model in eager mode with the published rejection."""
-    return _published(folder, threads, compiled=False)
+    return _run(folder, threads, compiled=False)
 
 
 def torch_compiled(folder: Path, threads: int) -> Run:
     """The same under torch.compile."""
-    return _published(folder, threads, compiled=True)
+    return _run(folder, threads, compiled=True)
 
 
 class _Plain(nn.Module):
     """What one call of torch.onnx.export makes of the model: picture in, logits out."""
 
-    def __init__(self, model: Sed, text: Tensor) -> None:
+    def __init__(self, model: Model, text: Tensor) -> None:
         super().__init__()
         self.model = model
         self.register_buffer("text", text)
@@ -98,12 +120,12 @@ def export_plain(folder: Path) -> Path:
     """Write the plain export, once."""
     path = folder / "plain.onnx"
     if not path.is_file():
-        model = _model(folder)
+        model = filled_model(folder)
         spec = model.spec.picture
         image = torch.zeros(1, 3, spec.height, spec.width)
         with torch.no_grad():
             program = torch.onnx.export(
-                _Plain(model, _text(folder)).eval(), (image,), dynamo=True, verbose=False
+                _Plain(model, load_text(folder)).eval(), (image,), dynamo=True, verbose=False
             )
         if program is None:
             message = "torch.onnx.export returned nothing"
@@ -122,9 +144,9 @@ def plain_export(folder: Path, threads: int) -> Run:
     path = str(folder / "plain.onnx")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    frame, setting = _frame(folder), _setting(folder)
-    mean, std = (np.array(setting[key], np.float32) for key in ("mean", "std"))
-    size = (setting["width"], setting["height"])
+    frame, facts = _frame(folder), load_setting(folder)
+    mean, std = (np.array(facts[key], np.float32) for key in ("mean", "std"))
+    size = (facts["width"], facts["height"])
 
     def run() -> tuple[NDArray[Any], list[int]]:
         image = cv2.resize((frame - mean) / std, size, interpolation=cv2.INTER_LINEAR)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from contestants import Run
 from numpy.typing import NDArray
+
+from edge_ovss.runtime.result import Result
 
 ALWAYS = ("labels", "alive", "counts")
 
@@ -26,37 +29,49 @@ def add_arguments(parser: argparse.ArgumentParser, *, out: str) -> None:
     parser.add_argument("--prepare-only", action="store_true", help="write the graphs, race later")
 
 
-def _bundle(folder: Path, threads: int, mode: str, backend: str = "onnxruntime") -> Run:
+def counts(result: Result) -> list[int]:
+    """How many categories wanted to stay at each rejection."""
+    return [int(count) for count in result.counts]
+
+
+def bundle(
+    folder: Path,
+    threads: int,
+    name: str,
+    backend: str = "onnxruntime",
+    survivors: Callable[[Result], list[int]] = counts,
+) -> Run:
+    """The bundle `name` of a benchmark; `survivors` is what to say of those that stay."""
     from edge_ovss.runtime import Segmenter
 
-    segmenter = Segmenter.open(folder / f"{mode}.ovss", backend=backend, threads=threads)
+    segmenter = Segmenter.open(folder / f"{name}.ovss", backend=backend, threads=threads)
     frame = np.load(folder / "frame.npy")
 
     def run() -> tuple[NDArray[Any], list[int]]:
         result = segmenter.segment(frame)
-        return result.labels, [int(count) for count in result.counts]
+        return result.labels, survivors(result)
 
     return run
 
 
 def ours_slots(folder: Path, threads: int) -> Run:
     """Our bundle, rejection `slots`."""
-    return _bundle(folder, threads, "slots")
+    return bundle(folder, threads, "slots")
 
 
 def ours_dynamic(folder: Path, threads: int) -> Run:
     """Our bundle, rejection `dynamic`."""
-    return _bundle(folder, threads, "dynamic")
+    return bundle(folder, threads, "dynamic")
 
 
 def ours_none(folder: Path, threads: int) -> Run:
     """Our bundle without rejection."""
-    return _bundle(folder, threads, "none")
+    return bundle(folder, threads, "none")
 
 
 def ours_openvino(folder: Path, threads: int) -> Run:
     """Our bundle, rejection `slots`, in OpenVINO with FP32."""
-    return _bundle(folder, threads, "slots", "openvino")
+    return bundle(folder, threads, "slots", "openvino")
 
 
 def graph(name: str, folder: Path, threads: int) -> Run:

@@ -1,0 +1,99 @@
+"""Our bundles in ONNX Runtime on CUDA and on the CPU, and an attempt at TensorRT for RTX.
+
+No torch is imported: memory and threads are the runtime's alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from contestants import Run
+from sed_runtime import bundle
+
+from edge_ovss.errors import ArtifactError
+from edge_ovss.runtime.backends.cuda_driver import require_driver
+from edge_ovss.runtime.engines.flavours import FLAVOURS, load_library
+from edge_ovss.runtime.result import Result
+
+RTX = "tensorrt-rtx"
+RTX_WORDS = "tensorrt-rtx.txt"
+# In the list of TensorRT for RTX, and the nearest to the data-centre GPUs that are not.
+_NEAREST = "8.0"
+
+
+def ready(name: str, folder: Path, threads: int) -> Run:
+    """Get a bundle ready by the contestant's name, such as "cuda-fp16"."""
+    device, precision = name.split("-")
+    if device == "rtx":
+        return _rtx(folder, threads, precision)
+    backend = {"cuda": "onnxruntime-cuda", "cpu": "onnxruntime"}[device]
+    return bundle(folder, threads, precision, backend, survivors)
+
+
+def survivors(result: Result) -> list[int]:
+    """Ids of the categories that are left after the last rejection."""
+    return [int(number) for number in result.alive]
+
+
+def _rtx(folder: Path, threads: int, precision: str) -> Run:
+    """Build an engine for this GPU and open it.
+
+    Raises:
+        EdgeOvssError: There is no GPU or no library, or an engine is refused.
+    """
+    said = folder / RTX_WORDS
+    said.unlink(missing_ok=True)
+    require_driver(f"Backend '{RTX}'")
+    load_library(FLAVOURS[RTX])
+    words = _build(folder, precision)
+    if words is None:
+        return bundle(folder, threads, precision, RTX, survivors)
+    said.write_text(words)
+    # Written first: a library that meets a GPU it does not know may end this process.
+    said.write_text(f"{words}\n{_ask_library(folder, precision)}")
+    # Above the error stand the steps of the build.
+    lines = [line for line in words.splitlines() if line.startswith("error: ")]
+    raise ArtifactError((lines or [words])[0].removeprefix("error: "))
+
+
+def _build(folder: Path, precision: str, *options: str) -> str | None:
+    """Run `edge-ovss build`; return what it says if it fails."""
+    height, width = np.load(folder / "frame.npy").shape[:2]
+    path = str(folder / f"{precision}.ovss")
+    words = ["build", path, "--backend", RTX, "--size", f"{height}x{width}", *options]
+    command = [sys.executable, "-m", "edge_ovss", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return None
+    said = done.stderr.strip() or f"edge-ovss build ended with status {done.returncode}"
+    return said.replace(str(folder), "OUT")
+
+
+def _ask_library(folder: Path, precision: str) -> str:
+    """Return what the library itself says to an engine for the nearest GPU in its list."""
+    refusal = _build(folder, precision, "--compute-capability", _NEAREST)
+    if refusal is not None:
+        return f"An engine for {_NEAREST}: {refusal}"
+    plans = (folder / f"{precision}.ovss" / "engines").glob("*/model.plan")
+    plan = max(plans, key=lambda path: path.stat().st_mtime).read_bytes()
+    return f"An engine for {_NEAREST}, loaded here: {load(load_library(FLAVOURS[RTX]), plan)}"
+
+
+def load(library: Any, plan: bytes) -> str:  # noqa: ANN401 (the module, or a pretended one)
+    """Load a plan with the bare library; return what it says, and whether it takes it."""
+    lines: list[str] = []
+
+    def log(self: object, severity: Any, msg: str) -> None:  # noqa: ANN401
+        del self
+        lines.append(f"{severity.name} {msg}")
+
+    runtime = library.Runtime(type("Log", (library.ILogger,), {"log": log})())
+    validity, reasons = runtime.get_engine_validity(plan)
+    taken = runtime.deserialize_cuda_engine(plan) is not None
+    verdict = "taken" if taken else "refused"
+    serious = [line for line in lines if not line.startswith(("INFO", "VERBOSE"))]
+    return "; ".join([f"{validity.name}, reasons {int(reasons):#x}, {verdict}", *serious[:8]])
