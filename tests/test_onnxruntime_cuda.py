@@ -29,9 +29,14 @@ class PretendedCuda:
         self.asked: list[dict[str, Any]] = []
         self.known = KNOWN
         self.loads = True
+        self.preloaded = 0
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(onnxruntime, name)
+
+    def preload_dlls(self) -> None:
+        print("Failed to load libcudnn.so.9")
+        self.preloaded += 1
 
     def get_available_providers(self) -> list[str]:
         return [CUDA, CPU]
@@ -67,6 +72,17 @@ def library(monkeypatch: pytest.MonkeyPatch) -> PretendedCuda:
     pretended = PretendedCuda()
     monkeypatch.setattr(ort, "require", lambda module, extra: pretended)
     return pretended
+
+
+def test_libraries_that_came_as_wheels_are_loaded_and_stdout_is_left_alone(
+    library: PretendedCuda, make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Segmenter.open(make_bundle(), backend="onnxruntime-cuda"):
+        assert library.preloaded == 1
+    printed = capsys.readouterr()
+    assert (printed.out, "libcudnn" in printed.err) == ("", True)
+    with Segmenter.open(make_bundle("cpu.ovss"), backend="onnxruntime"):
+        assert library.preloaded == 1
 
 
 def test_tf32_is_off_and_nothing_takes_its_place(

@@ -12,7 +12,9 @@ onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
 from edge_ovss.calibration import CalibrateOptions  # noqa: E402
+from edge_ovss.calibration.graph_view import GraphView  # noqa: E402
 from edge_ovss.calibration.int8 import Quantiser  # noqa: E402
+from edge_ovss.calibration.probe import Probe  # noqa: E402
 from edge_ovss.errors import ArtifactError  # noqa: E402
 
 BLACK = [np.zeros((16, 16, 3), np.uint8)] * 2
@@ -98,3 +100,20 @@ def test_nothing_but_zeros_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     path = network(tmp_path / "model.onnx", bias=-1.0)
     with pytest.raises(ArtifactError, match="always zero"):
         quantiser(path, "tensorrt", None, monkeypatch)
+
+
+@pytest.mark.parametrize("samples", [False, True])
+def test_a_tensor_is_looked_at_before_the_next_one_is_made(tmp_path: Path, samples: bool) -> None:
+    """Looked at in the end, all tensors of a graph would be in memory at once."""
+    path = network(tmp_path / "model.onnx", bias=1.0)
+    probe = Probe(path, GraphView.load(path), ["stem", "hidden", "down"], samples=samples)
+    order = [node.name or node.output[0].split("/")[1] for node in probe.model.graph.node]
+    places = [order.index(name) for name in ("stem", "hidden", "down")]
+    makers = [
+        order.index(name) for name in ("stem/MatMul", "blocks.0/Relu", "blocks.0.down/MatMul")
+    ]
+    assert places == [place + 1 for place in makers]
+    assert probe.model.graph.node[-1].name == "head/MatMul"
+    found = dict(probe.run(BRIGHT))
+    assert set(found) == {"stem", "hidden", "down"}
+    assert found["hidden"].min() >= 0

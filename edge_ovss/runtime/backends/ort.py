@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -45,6 +46,7 @@ class CpuBackend(Backend):
     def _open_impl(self) -> None:
         runtime = require("onnxruntime", extra=self.extra)
         self._check_providers(runtime.get_available_providers())
+        self._find_libraries(runtime)
         path = self.bundle.graph_path
         threads = self.threads or available_cores()
         try:
@@ -69,6 +71,9 @@ class CpuBackend(Backend):
     def _close_impl(self) -> None:
         self._session = None
 
+    def _find_libraries(self, runtime: ModuleType) -> None:
+        """Load what the provider needs and the system's loader does not find; here nothing."""
+
     def _check_providers(self, present: list[str]) -> None:
         if self.providers[0] not in present:
             given = ", ".join(present) or "none"
@@ -90,6 +95,14 @@ class CudaBackend(CpuBackend):
         "and cuDNN that onnxruntime.ai lists for it (on a Jetson the onnxruntime-gpu wheel for "
         "its JetPack); or use --backend onnxruntime"
     )
+
+    def _find_libraries(self, runtime: ModuleType) -> None:
+        """Load the CUDA and cuDNN that were installed as wheels; it is new in ONNX Runtime 1.21."""
+        preload = getattr(runtime, "preload_dlls", None)
+        if preload is not None:
+            # What it prints is for people, and the answer of a verb may be on stdout.
+            with contextlib.redirect_stdout(sys.stderr):
+                preload()
 
 
 def available_cores() -> int:
