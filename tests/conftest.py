@@ -172,6 +172,14 @@ def _make_bundle(
         return writer.finish(manifest)
 
 
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let a module of tests keep ranges in a folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGE_OVSS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a bundle into the test's folder and returns its path."""

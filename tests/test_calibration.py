@@ -35,6 +35,8 @@ from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.runtime.selftest import run_selftest
 from edge_ovss.runtime.street import render_street
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 PICTURES = "synthetic://street?count=3&seed=100&size=96x128"
 LABELLED = Validation("synthetic://street?count=2&seed=900&size=96x128")
 
@@ -51,13 +53,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     export_bundle("camvid", out, options)
     return out
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGE_OVSS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def section(bundle: Bundle) -> dict[str, Any]:

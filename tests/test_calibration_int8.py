@@ -31,6 +31,8 @@ from edge_ovss.errors import ArtifactError
 from edge_ovss.export import ExportOptions, Rejection, export_bundle
 from edge_ovss.runtime import Bundle
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 PICTURES = "synthetic://street?count=2&seed=100&size=96x128"
 LABELLED = Validation("synthetic://street?count=2&seed=900&size=96x128")
 
@@ -47,13 +49,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="module")
 def candidates(source: Bundle) -> Candidates:
     return find_candidates(GraphView.load(source.graph_path))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGE_OVSS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 def options(**changes: Any) -> CalibrateOptions:  # noqa: ANN401

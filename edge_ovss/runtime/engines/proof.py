@@ -86,8 +86,10 @@ def fit(frame: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
 
 def ladder(bundle: Bundle, key: EngineKey) -> str:
     """Return what to try when an engine answers wrongly, the mildest first."""
-    steps = [f"{what}: {rebuild_command(bundle, step, overwrite=False)}"
-             for what, step in milder_keys(key)]  # fmt: skip
+    steps = [
+        f"{what}: {rebuild_command(bundle, step, overwrite=False)}"
+        for what, step in milder_keys(key)
+    ]
     if bundle.manifest.precision != "fp32":
         steps.append("build the float32 bundle that this one was calibrated from")
     if "int8" in bundle.manifest.precision:
