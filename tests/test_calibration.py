@@ -144,7 +144,9 @@ def test_tensorrt_for_rtx_parses_it_strongly_typed(
     assert parser.parse_from_file(str(bundle.graph_path)), parser.get_error(0)
 
 
-def test_a_recipe_keeps_its_blocks_in_float(int8: Bundle, source: Path, tmp_path: Path) -> None:
+def test_a_recipe_keeps_its_blocks_in_float(
+    int8: Bundle, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = Recipe("sed-tiny", ("layers.0.cnext", "visual.trunk.stages.2.blocks.3"))
     file = tmp_path / "recipe.json"
     file.write_text(json.dumps(recipe.to_json()))
@@ -157,6 +159,9 @@ def test_a_recipe_keeps_its_blocks_in_float(int8: Bundle, source: Path, tmp_path
     assert set(facts["recipe"]["excluded"]) == set(recipe.excluded)
     assert facts["speed"]["factor"] > 0
     assert Recipe.load(int8.path).excluded == ()
+    for path, target in ((int8.path, "tensorrt, the rest in fp16"), (done.bundle.path, "cpu")):
+        assert main(["inspect", str(path)]) == 0
+        assert f"int8 for {target}" in capsys.readouterr().out
 
 
 def test_a_recipe_for_another_model_is_refused(source: Path, tmp_path: Path) -> None:

@@ -219,6 +219,16 @@ def test_a_bundle_may_be_named_by_the_folder_one_is_in(
     _refused(capsys, f"'{bundle.parent / 'tiny-fp16.ovss'}' is already there")
 
 
+@pytest.mark.parametrize(("target", "name"), [("tensorrt", "int8"), ("cpu", "int8-cpu")])
+def test_int8_of_both_targets_has_a_name_of_its_own(
+    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str], target: str, name: str
+) -> None:
+    bundle = make_bundle()
+    (bundle.parent / f"tiny-{name}.ovss").mkdir()
+    assert main(["calibrate", str(bundle), *INT8, "--target", target]) == 4
+    _refused(capsys, f"tiny-{name}.ovss' is already there")
+
+
 def test_a_cache_that_cannot_be_written_does_not_end_a_calibration(
     tiny_bundle: Path,
     tmp_path: Path,

@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "synthetic://street?count=300; there is no default",
     )
     add_precision_arguments(parser)
-    parser.add_argument("--out", metavar="DIR", help="default BUNDLE-PRECISION.ovss")
+    parser.add_argument(
+        "--out", metavar="DIR", help="default BUNDLE-fp16.ovss, -int8.ovss or -int8-cpu.ovss"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
 
 
@@ -57,10 +59,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Calibrate, and print what came out and what to do next."""
     options = read_options(args)
     source = Path(args.bundle)
-    place = source if source.name else source.absolute()  # "." has no name to make another of
-    out = Path(args.out or place.with_name(f"{place.stem}-{args.precision}.ovss"))
+    out = Path(args.out) if args.out else _default_place(source, options)
     _calibrate(source, out, options, overwrite=args.overwrite, console=console)
     return 0
+
+
+def _default_place(source: Path, options: CalibrateOptions) -> Path:
+    """Name the new bundle; INT8 for a CPU is another file than INT8 for TensorRT."""
+    place = source if source.name else source.absolute()  # "." has no name to make another of
+    target = "-cpu" if options.target == "cpu" else ""
+    return place.with_name(f"{place.stem}-{options.precision}{target}.ovss")
 
 
 def _calibrate(

@@ -15,6 +15,7 @@ from edge_ovss.errors import InputError
 if TYPE_CHECKING:
     from edge_ovss.runtime.bundle import Bundle
     from edge_ovss.runtime.graph_file import GraphFile, TensorInfo
+    from edge_ovss.runtime.manifest import Manifest
 
 SUMMARY = "say what is in a bundle or an ONNX file"
 
@@ -76,7 +77,7 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         ("network size", f"{picture.height}x{picture.width}; frames of any size"),
         ("labels", manifest.output.labels_dtype),
         ("rejection", f"{rejection.mode}{slots}"),
-        ("precision", manifest.precision),
+        ("precision", _precision(manifest)),
         ("files", f"{len(manifest.files)}, {total / 2**20:.1f} MiB, " + _verified(verified)),
     ]
     rows += [(f"licence {part}", str(name)) for part, name in manifest.licenses.items()]
@@ -84,6 +85,14 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         (f"parity {name}", _short(json.dumps(value))) for name, value in manifest.parity.items()
     ]
     return rows + _graph_rows(bundle.graph, bundle.graph_path)
+
+
+def _precision(manifest: Manifest) -> str:
+    """The precision; of INT8 also for which runtime it is, whose files differ."""
+    facts = manifest.document.get("precision")
+    if not isinstance(facts, dict) or "target" not in facts or manifest.precision != "int8":
+        return manifest.precision
+    return f"{manifest.precision} for {facts['target']}, the rest in {facts.get('base', 'float')}"
 
 
 def _verified(verified: bool) -> str:
