@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.runtime import Bundle
+from edge_ovss.runtime.backends.ort import open_session
 from edge_ovss.runtime.street import render_street
 
 # What both runtimes call what; the rest is "other".
@@ -58,13 +59,9 @@ def main() -> None:
 def _onnxruntime(path: Path, frame: NDArray[np.uint8], repeats: int, threads: int, _: str) -> Times:
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    options.enable_profiling = True
     with tempfile.TemporaryDirectory() as folder:
-        options.profile_file_prefix = str(Path(folder) / "profile")
-        session = onnxruntime.InferenceSession(str(path), options)
+        prefix = Path(folder) / "profile"
+        session = open_session(onnxruntime, path, threads=threads, profile=prefix)
         for _ in range(repeats + 1):
             session.run(None, {"frame": frame})
         events = json.loads(Path(session.end_profiling()).read_text())

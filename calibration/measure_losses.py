@@ -21,7 +21,7 @@ from edge_ovss.calibration.emulate import emulate_half
 from edge_ovss.calibration.graph_view import GraphView
 from edge_ovss.calibration.half import HalfReport, convert_to_half
 from edge_ovss.calibration.int8 import Quantiser
-from edge_ovss.calibration.judge import Judge, dataset_hashes
+from edge_ovss.calibration.judge import Judge, Labelled
 from edge_ovss.calibration.options import CalibrateOptions
 from edge_ovss.calibration.pictures import CalibrationPictures, collect_pictures, refuse_overlap
 from edge_ovss.calibration.ranges import RangeMethod, find_ranges, float_tensors
@@ -105,8 +105,9 @@ def judge_set(
     """Print one row per graph for one labelled set."""
     layout, _, data = ("", "", spec) if "://" in spec else spec.partition("=")
     dataset = open_dataset(data, layout=layout or None).take(limit)
-    refuse_overlap(pictures, dataset_hashes(dataset))
-    judge = Judge.of_dataset(bundle.graph_path, dataset, bundle.vocabulary)
+    labelled = Labelled.read(dataset, bundle.vocabulary)
+    refuse_overlap(pictures, labelled.hashes())
+    judge = Judge.of_labelled(bundle.graph_path, labelled)
     for name, path in graphs.items():
         judged = judge.judge(path)
         losers = judged.losers(judge.base)

@@ -172,8 +172,18 @@ def test_pycuda_comes_before_cuda_python_before_ctypes(pretend: Pretend) -> None
     pretend.install("cuda-python")
     assert open_memory().name == "cuda-python"
     pretend.install("pycuda")
-    assert device_memory.memory_names() == ("pycuda", "cuda-python", "ctypes")
+    assert list(device_memory.memory_names()) == ["pycuda", "cuda-python", "ctypes"]
     assert open_memory().name == "pycuda"
+
+
+def test_packages_behind_the_first_that_works_are_left_alone(
+    pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend.install("pycuda")
+    asked: list[str] = []
+    monkeypatch.setattr(device_memory, "load_cuda_python", lambda: asked.append("cuda-python"))
+    assert open_memory().name == "pycuda"
+    assert not asked
 
 
 def test_bindings_of_a_later_cuda_than_the_driver_are_passed_over(pretend: Pretend) -> None:

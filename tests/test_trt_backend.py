@@ -328,7 +328,7 @@ def test_memory_by_a_way_that_is_unknown_or_missing(
     monkeypatch.setenv("EDGE_OVSS_DEVICE_MEMORY", "cupy")
     with pytest.raises(UsageError, match="pycuda, cuda-python, ctypes"):
         Segmenter.open(path, backend="tensorrt")
-    assert device_memory.memory_names()[-1] == "ctypes"
+    assert list(device_memory.memory_names())[-1] == "ctypes"
 
 
 def test_a_frame_that_does_not_fit_in_memory_is_said_as_such(

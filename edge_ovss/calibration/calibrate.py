@@ -18,7 +18,7 @@ from edge_ovss.calibration.emulate import emulate_half
 from edge_ovss.calibration.graph_view import GraphView
 from edge_ovss.calibration.half import HalfReport, convert_to_half
 from edge_ovss.calibration.int8 import Quantiser
-from edge_ovss.calibration.judge import Judge, Judged, dataset_hashes
+from edge_ovss.calibration.judge import Judge, Judged, Labelled
 from edge_ovss.calibration.options import CalibrateOptions, Validation, require_other_place
 from edge_ovss.calibration.pictures import (
     RECOMMENDED,
@@ -170,14 +170,11 @@ def _prepare(
         frames = [frame.read() for frame in pictures.frames[:_JUDGED]]
         judge = Judge(source.graph_path, frames)
         return _Work(source, options, pictures, None, judge, note)
-    refuse_overlap(pictures, dataset_hashes(dataset))
-    note(f"judging float32 on {len(dataset.samples)} pictures of {dataset.title}")
-    judge = Judge.of_dataset(
-        source.graph_path,
-        dataset,
-        source.vocabulary,
-        allow_missing=options.validation.allow_missing,
-    )
+    allow_missing = options.validation.allow_missing
+    labelled = Labelled.read(dataset, source.vocabulary, allow_missing=allow_missing)
+    refuse_overlap(pictures, labelled.hashes())
+    note(f"judging float32 on {len(labelled.names)} pictures of {dataset.title}")
+    judge = Judge.of_labelled(source.graph_path, labelled)
     return _Work(source, options, pictures, dataset, judge, note)
 
 

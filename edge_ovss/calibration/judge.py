@@ -55,13 +55,50 @@ class Judged:
         return {name: round(lost[name], 3) for name in worst}
 
 
-def dataset_hashes(dataset: Dataset) -> dict[str, str]:
-    """Return the names of a data set's pictures by `picture_hash`.
+@dataclass(frozen=True)
+class Labelled:
+    """A labelled data set, read once.
 
-    Raises:
-        InputError: A picture cannot be read.
+    Attributes:
+        names: Of the samples.
+        frames: uint8 [H, W, 3] RGB each.
+        truths: int32 [H, W] scored categories or −1 each.
+        alignment: What the numbers of `truths` and of the graph mean.
     """
-    return {picture_hash(sample.frame()): sample.name for sample in dataset.samples}
+
+    names: tuple[str, ...]
+    frames: tuple[NDArray[np.uint8], ...]
+    truths: tuple[NDArray[np.int32], ...]
+    alignment: Alignment
+
+    @classmethod
+    def read(
+        cls, dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = False
+    ) -> Labelled:
+        """Read pictures and label maps.
+
+        Raises:
+            InputError: Its categories have no words, or a picture or label map cannot be read.
+        """
+        alignment = align(dataset, vocabulary, allow_missing=allow_missing)
+        frames, truths = [], []
+        for sample in dataset.samples:
+            frame = sample.frame()
+            truth = alignment.map_truth(dataset.rule.read(sample.raw_labels()))
+            if truth.shape != frame.shape[:2]:
+                message = (
+                    f"Sample '{sample.name}' has labels of {truth.shape} and a picture of "
+                    f"{frame.shape[:2]} (height x width); expected equal sizes."
+                )
+                raise InputError(message, hint="See edge-ovss data check.")
+            frames.append(frame)
+            truths.append(truth)
+        names = tuple(sample.name for sample in dataset.samples)
+        return cls(names, tuple(frames), tuple(truths), alignment)
+
+    def hashes(self) -> dict[str, str]:
+        """Return the name by `picture_hash`."""
+        return {picture_hash(f): name for f, name in zip(self.frames, self.names, strict=True)}
 
 
 class Judge:
@@ -87,28 +124,9 @@ class Judge:
         self.base = self._judged(self.expected)
 
     @classmethod
-    def of_dataset(
-        cls, path: Path, dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = False
-    ) -> Judge:
-        """Read a labelled data set.
-
-        Raises:
-            InputError: Its categories have no words, or a picture or label map cannot be read.
-        """
-        alignment = align(dataset, vocabulary, allow_missing=allow_missing)
-        frames, truths = [], []
-        for sample in dataset.samples:
-            frame = sample.frame()
-            truth = alignment.map_truth(dataset.rule.read(sample.raw_labels()))
-            if truth.shape != frame.shape[:2]:
-                message = (
-                    f"Sample '{sample.name}' has labels of {truth.shape} and a picture of "
-                    f"{frame.shape[:2]} (height x width); expected equal sizes."
-                )
-                raise InputError(message, hint="See edge-ovss data check.")
-            frames.append(frame)
-            truths.append(truth)
-        return cls(path, frames, truths, alignment)
+    def of_labelled(cls, path: Path, labelled: Labelled) -> Judge:
+        """Judge by a labelled data set."""
+        return cls(path, labelled.frames, labelled.truths, labelled.alignment)
 
     def judge(self, path: Path) -> Judged:
         """Run a graph on every picture.

@@ -15,13 +15,12 @@ from edge_ovss.calibration.cautions import caution
 from edge_ovss.calibration.video import VideoFrames
 from edge_ovss.errors import InputError, UsageError
 from edge_ovss.runtime.picture_lists import is_list, read_list
-from edge_ovss.runtime.pictures import read_picture
-from edge_ovss.runtime.sources import VIDEO_SUFFIXES, Frame, open_source
+from edge_ovss.runtime.sources import STREAMS, VIDEO_SUFFIXES, Frame, open_source, picture_frame
 
 RECOMMENDED = 300
 """Fewer pictures than this are warned about."""
 
-_LIVE = ("camera", "rtsp", "rtsps", "rtmp", "rtp", "http", "https", "udp", "tcp", "srt")
+_LIVE = frozenset({*STREAMS, "camera", "rtp", "tcp", "srt"})
 # Containers without a table of frames only estimate how many they hold.
 _PROMISE_KEPT = 0.99
 _SHOWN = 5
@@ -177,7 +176,7 @@ def _open(source: str) -> list[Frame] | VideoFrames:
             return VideoFrames(path)
         if is_list(path):
             # By the path as written: the same name may be in several folders.
-            return sorted((_frame(f, n) for n, f in read_list(path)), key=lambda x: x.name)
+            return sorted((picture_frame(f, n) for n, f in read_list(path)), key=lambda x: x.name)
     return sorted(open_source(source), key=lambda frame: frame.name)
 
 
@@ -190,10 +189,6 @@ def _broken_promise(found: list[Frame] | VideoFrames, source: str) -> int | None
         "If it is cut off, copy it again."
     )
     return found.promised
-
-
-def _frame(file: Path, name: str) -> Frame:
-    return Frame(name, str(file), lambda: read_picture(file))
 
 
 def _choose(found: int, source: str, count: int | None, seed: int) -> Iterable[int]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
 from edge_ovss.errors import InputError, PictureError
-from edge_ovss.runtime.sources import Frame
+from edge_ovss.runtime.sources import Frame, open_video
 
 # What stands at the top of an MP4 or QuickTime file; anything else there is not taken for a part.
 _BOXES = frozenset(b"ftyp moov mdat free skip wide uuid moof mfra sidx styp udta meta pnot".split())
@@ -39,7 +39,7 @@ class VideoFrames:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._refuse_cut_off()
-        self._capture, self._at = self._open(), -1
+        self._capture, self._at = open_video(str(path)), -1
         cv2 = require("cv2", extra="onnxruntime")
         self.promised = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         while self._capture.grab():
@@ -67,7 +67,7 @@ class VideoFrames:
         """
         if index < self._at:
             self._capture.release()
-            self._capture, self._at = self._open(), -1
+            self._capture, self._at = open_video(str(self._path)), -1
         while self._at < index and self._capture.grab():
             self._at += 1
         image = self._capture.retrieve()[1] if self._at == index else None
@@ -75,13 +75,6 @@ class VideoFrames:
             message = f"Frame {index} of the video '{self._path}' cannot be read."
             raise PictureError(message, hint="Convert the video again, or give its pictures.")
         return np.ascontiguousarray(image[:, :, ::-1])
-
-    def _open(self) -> Any:  # noqa: ANN401 (cv2.VideoCapture, imported late)
-        capture = require("cv2", extra="onnxruntime").VideoCapture(str(self._path))
-        if not capture.isOpened():
-            message = f"Video '{self._path}' cannot be opened."
-            raise InputError(message, hint="Check the file; OpenCV must know the format.")
-        return capture
 
     def _refuse_cut_off(self) -> None:
         stated, there = stated_bytes(self._path), self._path.stat().st_size

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
@@ -22,7 +23,7 @@ _PICTURES = "png jpg jpeg jpe bmp dib tif tiff webp jp2 ppm pgm pbm pnm sr ras"
 _VIDEOS = "mp4 avi mov mkv webm m4v mpg mpeg ts wmv"
 PICTURE_SUFFIXES = frozenset(f".{kind}" for kind in _PICTURES.split())
 VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _VIDEOS.split())
-_STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
+STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
 _STREET = {"count": "1", "seed": "0", "size": "360x480"}
 _EXPECTED = (
     "Expected a picture, a folder, a list of pictures (.txt), a video, /dev/videoN, rtsp://…, or "
@@ -71,7 +72,7 @@ def open_source(spec: str) -> Iterator[Frame]:
     scheme, separator, _ = spec.partition("://")
     if separator and scheme == "synthetic":
         return _street(spec)
-    if separator and scheme in _STREAMS:
+    if separator and scheme in STREAMS:
         return _video(spec, name=scheme)
     if separator:
         message = f"There is no source of kind '{scheme}://'."
@@ -88,7 +89,7 @@ def open_source(spec: str) -> Iterator[Frame]:
         return _video(str(path), name=path.stem)
     if is_list(path):
         return _pictures([file for _, file in read_list(path)])
-    return iter([Frame(path.stem, str(path), lambda: read_picture(path))])
+    return iter([picture_frame(path, path.stem)])
 
 
 def _folder(folder: Path) -> Iterator[Frame]:
@@ -106,10 +107,12 @@ def _folder(folder: Path) -> Iterator[Frame]:
 
 
 def _pictures(paths: list[Path]) -> Iterator[Frame]:
-    return iter([_picture(path, name) for path, name in zip(paths, _names(paths), strict=True)])
+    names = _names(paths)
+    return iter([picture_frame(path, name) for path, name in zip(paths, names, strict=True)])
 
 
-def _picture(path: Path, name: str) -> Frame:
+def picture_frame(path: Path, name: str) -> Frame:
+    """Return a picture as a frame; it is read when it is asked for."""
     return Frame(name, str(path), lambda: read_picture(path))
 
 
@@ -134,6 +137,16 @@ def _names(paths: list[Path]) -> list[str]:
 
 
 def _video(address: str, *, name: str) -> Iterator[Frame]:
+    return _captured(open_video(address), address, name)
+
+
+def open_video(address: str) -> Any:  # noqa: ANN401 (cv2.VideoCapture, imported late)
+    """Open a video file, a camera (`/dev/video0`) or a stream with OpenCV.
+
+    Raises:
+        InputError: It cannot be opened.
+        MissingDependencyError: OpenCV is not installed.
+    """
     cv2 = require("cv2", extra="onnxruntime")
     device = address.removeprefix("/dev/video")
     capture = cv2.VideoCapture(int(device) if device.isdigit() else address)
@@ -141,22 +154,22 @@ def _video(address: str, *, name: str) -> Iterator[Frame]:
         capture.release()
         message = f"Video source '{address}' cannot be opened."
         raise InputError(message, hint="Check the path or address; OpenCV must know the format.")
-    return _captured(capture, address, name)
+    return capture
 
 
-def _captured(capture: object, address: str, name: str) -> Iterator[Frame]:
+def _captured(capture: Any, address: str, name: str) -> Iterator[Frame]:  # noqa: ANN401
     """Yield frames until the source ends; the device is given back when the reader stops."""
     index = 0
     try:
         while True:
-            done, image = capture.read()  # type: ignore[attr-defined]
+            done, image = capture.read()
             if not done:
                 break
             frame = np.ascontiguousarray(image[:, :, ::-1])
             yield Frame(f"{name}-{index:06d}", f"{address} #{index}", lambda frame=frame: frame)  # type: ignore[misc]
             index += 1
     finally:
-        capture.release()  # type: ignore[attr-defined]
+        capture.release()
     if index == 0:
         message = f"Video source '{address}' gave no frame."
         raise InputError(message, hint="Try another player.")

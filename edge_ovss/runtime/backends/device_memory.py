@@ -202,16 +202,23 @@ KINDS: dict[str, type[DeviceMemory]] = {
 
 def memory_ways() -> dict[str, Way]:
     """Return every way by name, the preferred first; nothing is allocated."""
-    return {
-        PycudaMemory.name: look(load_pycuda, "pycuda"),
-        CudaPythonMemory.name: look(load_cuda_python, "cuda"),
-        CtypesMemory.name: Way(installed=True, problem=None),
-    }
+    return {name: _way(name) for name in KINDS}
 
 
-def memory_names() -> tuple[str, ...]:
-    """Return the names of the ways that can be used here, the one that is used first."""
-    return tuple(name for name, way in memory_ways().items() if way.problem is None)
+def memory_names() -> Iterator[str]:
+    """Yield the names of the ways that can be used here, the one that is used first.
+
+    A package is imported when its turn comes, so that the first name costs no more than that.
+    """
+    return (name for name in KINDS if _way(name).problem is None)
+
+
+def _way(name: str) -> Way:
+    if name == PycudaMemory.name:
+        return look(load_pycuda, "pycuda")
+    if name == CudaPythonMemory.name:
+        return look(load_cuda_python, "cuda")
+    return Way(installed=True, problem=None)
 
 
 def open_memory(name: str | None = None) -> DeviceMemory:
@@ -222,7 +229,7 @@ def open_memory(name: str | None = None) -> DeviceMemory:
         MissingDependencyError: There is no GPU, or that package is not there or does not work.
     """
     driver = require_driver("Device memory")
-    chosen = name or memory_names()[0]
+    chosen = name or next(memory_names())
     if chosen not in KINDS:
         message = f"Device memory by '{chosen}' is not known; expected one of: {', '.join(KINDS)}."
         raise UsageError(message)

@@ -119,6 +119,7 @@ def open_session(
     threads: int,
     providers: tuple[str, ...] = CpuBackend.providers,
     settings: Mapping[str, str] | None = None,
+    profile: Path | None = None,
 ) -> Any:  # noqa: ANN401 (a class of onnxruntime)
     """Load a graph as the backends do.
 
@@ -128,11 +129,14 @@ def open_session(
         threads: Of one operator.
         providers: In order; a provider that does not load is left out without an error.
         settings: Options of the first provider.
+        profile: Write how long every operator takes to a file that begins like this.
 
     Raises:
         Exception: Whatever ONNX Runtime raises.
     """
     options = _options(runtime, threads)
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
     if providers == CpuBackend.providers:
         _share_arena(runtime)
         options.add_session_config_entry("session.use_env_allocators", "1")
