@@ -1,0 +1,155 @@
+"""What a text list is: one entry per line, as vocabularies, names of categories and paths come.
+
+Every list that a user writes is read by these rules, so that a file means the same wherever it is
+given. Editors of all systems write such files, and some of what they write cannot be seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_ovss.errors import InputError
+
+COMMENT = "#"
+MOST_BYTES = 64 * 2**20
+
+# Windows ends a line with both, Unix with LF, and Excel for Mac with CR alone. Characters such as
+# U+2028 or a form feed, at which str.splitlines() splits, do not end a line of a file.
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_MARK = "\ufeff"
+_OTHER_ENCODINGS = {
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_SAVE = "Save the file as UTF-8."
+
+
+@dataclass(frozen=True)
+class ListLine:
+    """One entry of a list.
+
+    Attributes:
+        number: Of its line in the file, counted from 1, comments and blank lines included.
+        text: The line as it is written, spaces included.
+    """
+
+    number: int
+    text: str
+
+
+def read_text_list(
+    path: Path,
+    *,
+    blank_lines: bool,
+    limit: int = MOST_BYTES,
+    error: type[InputError] = InputError,
+) -> list[ListLine]:
+    """Read the entries of a list; see `decode_text` and `list_entries`.
+
+    Args:
+        path: A regular file.
+        blank_lines: Whether a blank line before the last entry counts for nothing; where it could
+            stand for an entry, give False.
+        limit: The most bytes that are read.
+        error: What is raised.
+
+    Raises:
+        InputError: It is not there, is no regular file, is too large or no UTF-8 text, or has a
+            blank line where none may be. The message begins with the path.
+    """
+    text = decode_text(_read(path, limit, error), f"'{path}'", error=error)
+    try:
+        return list_entries(text, blank_lines=blank_lines, error=error)
+    except InputError as err:
+        message = f"'{path}': {err.message}"
+        raise error(message, hint=err.hint) from err
+
+
+def decode_text(content: bytes, what: str, *, error: type[InputError] = InputError) -> str:
+    """Return the text of a file in UTF-8, without the byte-order marks that editors put in front.
+
+    Args:
+        content: The bytes of the file.
+        what: What it is, for the message, such as "'words.txt'".
+        error: What is raised.
+
+    Raises:
+        InputError: It is not UTF-8, or holds a zero byte; the message says which byte.
+    """
+    for mark, name in _OTHER_ENCODINGS.items():
+        if content.startswith(mark):
+            message = f"{what} is not UTF-8 text: it begins with the mark of {name}."
+            raise error(message, hint=_SAVE)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as err:
+        message = f"{what} is not UTF-8 text: byte {err.start} cannot be decoded."
+        raise error(message, hint=_SAVE) from err
+    if "\0" in text:
+        message = f"{what} is not UTF-8 text: byte {content.index(0)} is zero."
+        raise error(message, hint=_SAVE)
+    return text.lstrip(_MARK)
+
+
+def list_entries(
+    text: str, *, blank_lines: bool, error: type[InputError] = InputError
+) -> list[ListLine]:
+    """Return the entries of a list: its lines but for blank ones and comments.
+
+    A line ends with LF, CR LF or CR. A line whose first character, but for white space, is `#` is
+    a comment. A byte-order mark in front of a line, left there where files were joined, is
+    dropped. Spaces are kept.
+
+    Args:
+        text: The content of the file.
+        blank_lines: Whether a blank line before the last entry counts for nothing. With False it
+            is an error: it may stand for an entry, and every number after it would move. Blank
+            lines behind the last entry never count.
+        error: What is raised.
+
+    Returns:
+        The entries in their order; none where there is nothing but comments and blank lines.
+
+    Raises:
+        InputError: There is a blank line before the last entry; the message gives its number.
+    """
+    lines = [line.lstrip(_MARK) for line in _LINE_END.split(text)]
+    entries = [ListLine(number, line) for number, line in enumerate(lines, 1) if _is_entry(line)]
+    if entries and not blank_lines:
+        _refuse_blank(lines[: entries[-1].number], error)
+    return entries
+
+
+def _is_entry(line: str) -> bool:
+    content = line.strip()
+    return bool(content) and not content.startswith(COMMENT)
+
+
+def _refuse_blank(lines: Sequence[str], error: type[InputError]) -> None:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            message = f"Line {number} is blank, but entries follow it."
+            hint = "Remove the line; an entry cannot be empty, and indices are counted by entry."
+            raise error(message, hint=hint)
+
+
+def _read(path: Path, limit: int, error: type[InputError]) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            message = f"'{path}' is not a regular file; expected a text file, one entry per line."
+            raise error(message)
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except (OSError, ValueError) as err:
+        reason = (err.strerror if isinstance(err, OSError) else None) or str(err)
+        message = f"'{path}' cannot be read: {reason}."
+        raise error(message, hint="Expected a text file, one entry per line.") from err
+    if len(content) > limit:
+        message = f"'{path}' is larger than {limit // 2**20} MiB: that is no list."
+        raise error(message, hint="Expected a text file, one entry per line.")
+    return content
