@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edge_ovss.errors import EdgeOvssError, InputError, UsageError
 from edge_ovss.runtime.pictures import read_picture
-from edge_ovss.runtime.sources import PICTURE_SUFFIXES
+from edge_ovss.runtime.source_kinds import PICTURE_SUFFIXES, is_picture
 from edge_ovss.runtime.writing import write_bytes
 
 _SIDE = 16
@@ -68,7 +68,7 @@ def find_pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         message = f"'{folder}' is not a folder; expected one with pictures."
         raise InputError(message, hint="Check the path.")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    paths = sorted(path for path in folder.rglob("*") if is_picture(path))
     if not paths:
         message = f"Folder '{folder}' has no pictures, nor have the folders in it."
         raise InputError(message, hint=f"Pictures end in {' '.join(sorted(PICTURE_SUFFIXES))}.")

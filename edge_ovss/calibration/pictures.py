@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from edge_ovss.calibration.cautions import caution
 from edge_ovss.calibration.video import VideoFrames
 from edge_ovss.errors import InputError, UsageError
-from edge_ovss.runtime.picture_lists import is_list, read_list
-from edge_ovss.runtime.sources import STREAMS, VIDEO_SUFFIXES, Frame, open_source, picture_frame
+from edge_ovss.runtime.picture_lists import read_list
+from edge_ovss.runtime.source_kinds import STREAMS, SourceKind, source_kind
+from edge_ovss.runtime.sources import Frame, open_source, picture_frame
 
 RECOMMENDED = 300
 """Fewer pictures than this are warned about."""
@@ -135,7 +136,7 @@ def refuse_live(source: str) -> None:
         UsageError: It is a camera or a stream.
     """
     scheme = source.partition(":")[0].lower()
-    camera = source.startswith("/dev/video")
+    camera = source_kind(source) is SourceKind.CAMERA
     if camera or (scheme in _LIVE and scheme != source):
         # An address may hold a password: only its kind is shown.
         shown = source if camera else f"{scheme}:…"
@@ -170,13 +171,12 @@ def refuse_overlap(pictures: CalibrationPictures, validation: dict[str, str]) ->
 
 def _open(source: str) -> list[Frame] | VideoFrames:
     refuse_live(source)
-    path = Path(source).expanduser()
-    if "://" not in source and path.is_file():
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            return VideoFrames(path)
-        if is_list(path):
-            # By the path as written: the same name may be in several folders.
-            return sorted((picture_frame(f, n) for n, f in read_list(path)), key=lambda x: x.name)
+    kind, path = source_kind(source), Path(source).expanduser()
+    if kind is SourceKind.VIDEO:
+        return VideoFrames(path)
+    if kind is SourceKind.LIST:
+        # By the path as written: the same name may be in several folders.
+        return sorted((picture_frame(f, n) for n, f in read_list(path)), key=lambda x: x.name)
     return sorted(open_source(source), key=lambda frame: frame.name)
 
 

@@ -12,7 +12,8 @@ from edge_ovss.errors import InputError, UsageError
 from edge_ovss.evaluation.dataset import Dataset, LabelRule, Sample
 from edge_ovss.evaluation.label_files import RawLabels
 from edge_ovss.evaluation.layouts import Layout, Place, find_layout
-from edge_ovss.runtime.sources import PICTURE_SUFFIXES, open_source
+from edge_ovss.runtime.source_kinds import is_picture
+from edge_ovss.runtime.sources import open_source
 from edge_ovss.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _index(folder: Path, ending: str) -> dict[str, Path]:
 def _index_pictures(folder: Path, ending: str) -> dict[str, Path]:
     if ending:
         return _index(folder, ending)
-    files = (p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    files = (path for path in folder.rglob("*") if is_picture(path))
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
 
 

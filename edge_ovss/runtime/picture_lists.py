@@ -6,13 +6,6 @@ from pathlib import Path
 
 from edge_ovss.errors import InputError, PictureError
 
-LIST_SUFFIXES = frozenset({".txt", ".lst"})
-
-
-def is_list(path: Path) -> bool:
-    """Whether a path is a list of pictures: an existing file that ends in .txt or .lst."""
-    return path.suffix.lower() in LIST_SUFFIXES and path.is_file()
-
 
 def read_list(path: Path) -> list[tuple[str, Path]]:
     """Return (path as written, file) of every picture that a list names, in its order.

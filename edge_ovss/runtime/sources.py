@@ -16,14 +16,10 @@ from numpy.typing import NDArray
 
 from edge_ovss._optional import require
 from edge_ovss.errors import InputError, UsageError
-from edge_ovss.runtime.picture_lists import is_list, read_list
+from edge_ovss.runtime.picture_lists import read_list
 from edge_ovss.runtime.pictures import read_picture
+from edge_ovss.runtime.source_kinds import PICTURE_SUFFIXES, SourceKind, is_picture, source_kind
 
-_PICTURES = "png jpg jpeg jpe bmp dib tif tiff webp jp2 ppm pgm pbm pnm sr ras"
-_VIDEOS = "mp4 avi mov mkv webm m4v mpg mpeg ts wmv"
-PICTURE_SUFFIXES = frozenset(f".{kind}" for kind in _PICTURES.split())
-VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _VIDEOS.split())
-STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
 _STREET = {"count": "1", "seed": "0", "size": "360x480"}
 _EXPECTED = (
     "Expected a picture, a folder, a list of pictures (.txt), a video, /dev/videoN, rtsp://…, or "
@@ -69,26 +65,26 @@ def open_source(spec: str) -> Iterator[Frame]:
         PictureError: A picture of a list is not there.
         UsageError: The scheme or its options are unknown.
     """
-    scheme, separator, _ = spec.partition("://")
-    if separator and scheme == "synthetic":
-        return _street(spec)
-    if separator and scheme in STREAMS:
-        return _video(spec, name=scheme)
-    if separator:
-        message = f"There is no source of kind '{scheme}://'."
-        raise UsageError(message, hint=_EXPECTED)
+    kind = source_kind(spec)
     path = Path(spec).expanduser()
-    if spec.startswith("/dev/video"):
+    if kind is SourceKind.STREET:
+        return _street(spec)
+    if kind is SourceKind.STREAM:
+        return _video(spec, name=spec.partition("://")[0])
+    if kind is SourceKind.CAMERA:
         return _video(spec, name=path.name)
-    if path.is_dir():
+    if kind is SourceKind.FOLDER:
         return _folder(path)
-    if not path.exists():
+    if kind is SourceKind.VIDEO:
+        return _video(str(path), name=path.stem)
+    if kind is SourceKind.LIST:
+        return _pictures([file for _, file in read_list(path)])
+    if kind is SourceKind.UNKNOWN_SCHEME:
+        message = f"There is no source of kind '{spec.partition('://')[0]}://'."
+        raise UsageError(message, hint=_EXPECTED)
+    if kind is SourceKind.MISSING:
         message = f"Source '{spec}' does not exist."
         raise InputError(message, hint=_EXPECTED)
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return _video(str(path), name=path.stem)
-    if is_list(path):
-        return _pictures([file for _, file in read_list(path)])
     return iter([picture_frame(path, path.stem)])
 
 
@@ -98,7 +94,7 @@ def _folder(folder: Path) -> Iterator[Frame]:
     except OSError as err:
         message = f"Folder '{folder}' cannot be read: {err.strerror or err}."
         raise InputError(message, hint="Check its permissions.") from err
-    pictures = [path for path in found if path.suffix.lower() in PICTURE_SUFFIXES]
+    pictures = [path for path in found if is_picture(path)]
     if not pictures:
         kinds = " ".join(sorted(PICTURE_SUFFIXES))
         message = f"Folder '{folder}' has no pictures (of {len(found)} entries)."
