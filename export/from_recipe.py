@@ -5,13 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from edge_ovss._strict import MOST_TOML, DocumentError, parse_toml_table, read_limited
 from edge_ovss.cli import build_parser, main
 from edge_ovss.errors import EdgeOvssError, InputError, UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 USAGE = "usage: from_recipe.py RECIPE.toml [options of edge-ovss export, which win]"
 
@@ -24,8 +20,9 @@ def read_recipe(path: Path) -> list[str]:
         UsageError: A key is no option of the verb, or a value is neither text nor a number.
     """
     try:
-        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+        text = read_limited(path, limit=MOST_TOML).decode("utf-8-sig")
+        recipe = parse_toml_table(text)
+    except (OSError, UnicodeDecodeError, DocumentError) as err:
         message = f"Recipe '{path}' cannot be read: {err}"
         raise InputError(message) from err
     arguments: list[str] = []

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._cache import cache_folder
+from edge_ovss._strict import read_json
 from edge_ovss.calibration.cautions import caution
 from edge_ovss.calibration.graph_view import GraphView
 from edge_ovss.calibration.histograms import (
@@ -158,7 +159,7 @@ def _cache_file(key: str | None, tensors: Sequence[str], method: RangeMethod) ->
 def _read_cache(path: Path, tensors: Sequence[str]) -> dict[str, Range] | None:
     """Return what is stored, or None where it is damaged or of another format."""
     try:
-        document = json.loads(path.read_bytes())
+        document = read_json(path)
         stored = document["ranges"]
         if document["format"] != _FORMAT or set(stored) != set(tensors):
             return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from edge_ovss._strict import read_json
 from edge_ovss.errors import InputError
 
 SCHEMA = 1
@@ -39,7 +39,7 @@ class Recipe:
         file = Path(path).expanduser()
         file = file / RECIPE_FILE if file.is_dir() else file
         try:
-            document = json.loads(file.read_bytes())
+            document = read_json(file)
             _check_kind(document["schema"], document["kind"])
             excluded = tuple(str(name) for name in document["excluded"])
             return cls(str(document["model"]), excluded, str(document.get("method", "")))

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_ovss._strict import DocumentError, parse_json
 from edge_ovss.cli._console import Console
 from edge_ovss.errors import InputError
 
@@ -135,7 +136,7 @@ def _decoded(metadata: Mapping[str, str]) -> dict[str, object]:
         decoded[key] = value
         if key.startswith(_PREFIX):
             try:
-                decoded[key] = json.loads(value)
-            except ValueError:
+                decoded[key] = parse_json(value)
+            except DocumentError:
                 continue
     return decoded

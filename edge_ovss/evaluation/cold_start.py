@@ -14,6 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from edge_ovss._strict import parse_json
 from edge_ovss.errors import ArtifactError
 
 _SECONDS = 600
@@ -62,7 +63,7 @@ def measure_cold_start(
             check=True,
             env=_environment(),
         )
-        answer = json.loads(done.stdout.splitlines()[-1])
+        answer = parse_json(done.stdout.splitlines()[-1])
     except (subprocess.SubprocessError, OSError, ValueError, IndexError) as err:
         shown = getattr(err, "stderr", None) or str(err)
         lines = [line for line in str(shown).strip().splitlines() if line] or ["no reason given"]

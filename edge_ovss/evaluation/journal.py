@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from edge_ovss._strict import DocumentError, parse_json
 from edge_ovss.errors import InputError
 from edge_ovss.evaluation.confusion import Confusion, pack_confusion, unpack_confusion
 from edge_ovss.runtime.writing import output_error
@@ -140,7 +141,7 @@ class Journal:
 
 def _parse(line: str) -> dict[str, Any] | None:
     try:
-        document = json.loads(line)
-    except ValueError:
+        document = parse_json(line)
+    except DocumentError:
         return None
     return document if isinstance(document, dict) else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge_ovss._strict import DocumentError, read_json
 from edge_ovss._version import VERSION
 from edge_ovss.errors import InputError
 from edge_ovss.evaluation.provenance import graph_hash
@@ -138,11 +138,8 @@ def _files(bundle: Bundle, extra: Sequence[str | Path]) -> Iterator[Path]:
 
 def _read(path: Path) -> Document:
     try:
-        if path.stat().st_size > _LARGEST:
-            message = f"Measurement '{path}' is too large to be one."
-            raise InputError(message)
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as err:
+        document = read_json(path, limit=_LARGEST)
+    except (OSError, DocumentError) as err:
         message = f"Measurement '{path}' cannot be read: {err}."
         raise InputError(message, hint="Measure again, or remove it.") from err
     return document if isinstance(document, dict) else {}

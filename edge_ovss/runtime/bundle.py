@@ -6,12 +6,12 @@ only listed files are read, and every listed file has the size and sha256 that t
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from edge_ovss._checksums import sha256_of_file
+from edge_ovss._strict import DocumentError, read_json
 from edge_ovss.errors import BundleError, VocabularyError
 from edge_ovss.runtime.graph_file import GraphFile, read_graph_file
 from edge_ovss.runtime.manifest import Manifest
@@ -19,6 +19,7 @@ from edge_ovss.vocabulary import Vocabulary
 
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT = 16 << 20
+VOCABULARY_LIMIT = 16 << 20
 UNLISTED_FOLDERS = ("engines", "reports")
 
 _COPY_AGAIN = "Copy or export the bundle again."
@@ -113,10 +114,10 @@ def _parse(path: Path) -> object:
         if size > MANIFEST_LIMIT:
             message = f"{MANIFEST} has {size} bytes; expected at most {MANIFEST_LIMIT}."
             raise BundleError(message, hint=_NOT_TRUSTED)
-        return json.loads(path.read_bytes())
+        return read_json(path, limit=MANIFEST_LIMIT)
     except OSError as err:
         raise _unreadable(MANIFEST, err) from err
-    except (ValueError, RecursionError) as err:
+    except DocumentError as err:
         message = f"{MANIFEST} is not JSON: {err}."
         raise BundleError(message, hint=_COPY_AGAIN) from err
 
@@ -191,7 +192,7 @@ def _check_file(path: Path, name: str, *, size: int, sha256: str | None) -> None
 def _read_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
     info = manifest.vocabulary
     try:
-        document = json.loads(resolve_inside(folder, info.file).read_bytes())
+        document = read_json(resolve_inside(folder, info.file), limit=VOCABULARY_LIMIT)
         vocabulary = Vocabulary.from_json(document)
     except OSError as err:
         raise _unreadable(info.file, err) from err

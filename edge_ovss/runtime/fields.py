@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -9,6 +10,9 @@ from typing import NoReturn
 from edge_ovss.errors import BundleError
 
 _EXPORT_AGAIN = "The bundle is damaged or was not written by edge-ovss; export it again."
+
+
+_LARGEST = 2**63 - 1  # what the C++ library holds
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,7 @@ class Fields:
         if key not in self.values:
             message = f"manifest.json has no '{name}'; expected {expected}."
         else:
-            given = repr(self.values[key])
-            given = given if len(given) <= 60 else f"{given[:60]}…"
+            given = _shown(self.values[key])
             message = f"'{name}' in manifest.json is {given}; expected {expected}."
         raise BundleError(message, hint=_EXPORT_AGAIN)
 
@@ -50,7 +53,7 @@ class Fields:
     def integer(self, key: str, *, minimum: int = 0) -> int:
         """Return an integer that is not below `minimum`."""
         value = self.values.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        if type(value) is not int or not minimum <= value <= _LARGEST:
             self.refuse(key, f"an integer of at least {minimum}")
         return value
 
@@ -63,7 +66,7 @@ class Fields:
         value = self.values.get(key)
         if not isinstance(value, int | float) or isinstance(value, bool):
             self.refuse(key, "a number")
-        if not abs(value) < float("inf"):
+        if not _is_finite(value):
             self.refuse(key, "a finite number")
         return float(value)
 
@@ -91,17 +94,17 @@ class Fields:
     def integers(self, key: str) -> tuple[int, ...]:
         """Return a list of integers that are not below 0."""
         value = self.values.get(key)
-        whole = isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
-        if not isinstance(value, list) or not whole:
+        if not isinstance(value, list) or not all(
+            type(item) is int and 0 <= item <= _LARGEST for item in value
+        ):
             self.refuse(key, "a list of integers of at least 0")
         return tuple(value)
 
     def triple(self, key: str) -> tuple[float, float, float]:
-        """Return a list of three numbers."""
+        """Return a list of three finite numbers."""
         value = self.values.get(key)
-        real = isinstance(value, list) and all(type(item) in (int, float) for item in value)
-        if not isinstance(value, list) or not real or len(value) != 3:
-            self.refuse(key, "a list of three numbers")
+        if not isinstance(value, list) or len(value) != 3 or not all(map(_is_finite, value)):
+            self.refuse(key, "a list of three finite numbers")
         return float(value[0]), float(value[1]), float(value[2])
 
     def mapping(self, key: str) -> Mapping[str, object]:
@@ -120,3 +123,18 @@ class Fields:
     def optional_section(self, key: str) -> Fields | None:
         """Return an object to read its fields in turn, or None."""
         return None if self.values.get(key) is None else self.section(key)
+
+
+def _is_finite(value: object) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message; Python writes no integer of more than 4300 digits."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:60]}…"

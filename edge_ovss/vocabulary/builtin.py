@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from edge_ovss._strict import read_json
 from edge_ovss.vocabulary.assembly import Entry, Output, assemble
 from edge_ovss.vocabulary.palette import CAMVID, CITYSCAPES, Color, voc_color
 from edge_ovss.vocabulary.vocabulary import Vocabulary
@@ -63,5 +63,5 @@ def load_builtin(name: str) -> Vocabulary:
 
 
 def _document(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    document: dict[str, Any] = read_json(_FOLDER / f"{name}.json")
     return document

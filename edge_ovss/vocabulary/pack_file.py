@@ -14,6 +14,7 @@ import numpy
 import numpy.lib.format as npy
 import numpy.typing
 
+from edge_ovss._strict import DocumentError, parse_json
 from edge_ovss.errors import OutputError, VocabularyError
 from edge_ovss.vocabulary.words import located
 
@@ -83,8 +84,8 @@ def read_pack(
 def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
     content = _load(archive, "header", dtypes=(numpy.dtype("uint8"),), rank=1, most=_MOST_HEADER)
     try:
-        header = json.loads(content.tobytes())
-    except (ValueError, RecursionError) as err:
+        header = parse_json(content.tobytes(), limit=_MOST_HEADER)
+    except DocumentError as err:
         message = f"The header is not JSON: {err}."
         raise VocabularyError(message) from err
     if not isinstance(header, dict):

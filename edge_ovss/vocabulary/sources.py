@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import errno
-import json
 import os
 from pathlib import Path
 
+from edge_ovss._strict import DocumentError, parse_json
 from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary.builtin import builtin_names, load_builtin
 from edge_ovss.vocabulary.document import vocabulary_from_json
@@ -77,8 +77,8 @@ def _load_file(path: Path) -> Vocabulary:
 
 def _parse_json(text: str) -> Vocabulary:
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as err:
+        document = parse_json(text)
+    except DocumentError as err:
         message = f"It is not JSON: {err}."
         raise VocabularyError(message) from err
     return vocabulary_from_json(document)

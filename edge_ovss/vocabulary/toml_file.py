@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from typing import Any
 
-from edge_ovss._optional import require
+from edge_ovss._strict import DocumentError, parse_toml_table
 from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary.assembly import Entry, Output, assemble
 from edge_ovss.vocabulary.palette import Color
@@ -49,14 +48,11 @@ def parse_toml(text: str, *, name: str) -> Vocabulary:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    # Python has its own reader since 3.11.
-    toml = require("tomllib" if sys.version_info >= (3, 11) else "tomli", extra="onnxruntime")
     try:
-        document: dict[str, Any] = toml.loads(text)
-    except (ValueError, RecursionError) as err:
+        return parse_toml_table(text)
+    except DocumentError as err:
         message = f"It is not TOML: {err}."
         raise VocabularyError(message) from err
-    return document
 
 
 def _entry(place: str, table: dict[str, Any]) -> Entry:

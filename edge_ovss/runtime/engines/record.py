@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from edge_ovss._strict import read_json
 from edge_ovss._version import VERSION
 from edge_ovss.errors import ArtifactError, BundleError
 from edge_ovss.runtime.engines.key import EngineKey
@@ -95,13 +95,10 @@ def read_record(folder: Path) -> BuildRecord:
     """
     path = folder / RECORD
     try:
-        if path.stat().st_size > _LARGEST:
-            message = f"it has more than {_LARGEST} bytes"
-            raise _damaged(folder, message)
-        return _from_json(json.loads(path.read_bytes()))
+        return _from_json(read_json(path, limit=_LARGEST))
     except OSError as err:
         raise _damaged(folder, err.strerror or str(err)) from err
-    except (BundleError, ValueError, RecursionError) as err:
+    except (BundleError, ValueError) as err:
         text = err.message if isinstance(err, BundleError) else str(err)
         raise _damaged(folder, text.replace("manifest.json", RECORD)) from err
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from edge_ovss._strict import parse_json
+
 # What the child prints: one JSON object a line, "event" first.
 PHASE, LOG, DONE, FAILED = "phase", "log", "done", "failed"
 
@@ -47,7 +49,7 @@ class BuildRequest:
     @classmethod
     def from_json(cls, text: str) -> BuildRequest:
         """Read what `to_json` wrote."""
-        values = json.loads(text)
+        values = parse_json(text)
         frames = tuple((int(height), int(width)) for height, width in values.pop("frames"))
         capabilities = tuple(values.pop("capabilities"))
         return cls(frames=frames, capabilities=capabilities, **values)

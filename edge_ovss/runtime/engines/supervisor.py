@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
+from edge_ovss._strict import parse_json
 from edge_ovss.errors import ArtifactError, EdgeOvssError, OutputError
 from edge_ovss.runtime.engines.request import DONE, FAILED, PHASE, BuildRequest, Outcome
 from edge_ovss.runtime.writing import output_error
@@ -81,7 +81,7 @@ def _follow(lines: Iterable[str], note: Note) -> dict[str, Any]:
     last: dict[str, Any] = {}
     for line in lines:
         try:
-            event = json.loads(line)
+            event = parse_json(line)
         except ValueError:  # a library that prints
             continue
         if not isinstance(event, dict):
