@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_ovss.cli import bench, main
-from edge_ovss.cli._console import Console
+from edge_ovss.cli import main
 from edge_ovss.errors import ArtifactError, UsageError
+from edge_ovss.evaluation.benchmark import NUMBERS, Benchmark, BenchmarkOptions, benchmark
 from edge_ovss.evaluation.cold_start import measure_cold_start
 from edge_ovss.evaluation.latency import BenchOptions, Frame, Subject, Times, measure_latency
 from edge_ovss.evaluation.tegrastats import (
@@ -207,15 +207,33 @@ def test_two_bundles_run_interleaved_with_their_ratio(
     [("int8", 0.9, True), ("int8", 1.1, False), ("fp32", 0.9, False)],
 )
 def test_less_precision_that_is_not_faster_is_told(
-    capsys: pytest.CaptureFixture[str], precision: str, factor: float, said: bool
+    precision: str, factor: float, said: bool
 ) -> None:
-    bundle = SimpleNamespace(manifest=SimpleNamespace(precision=precision))
-    segmenter: Any = SimpleNamespace(bundle=bundle)
-    found: Any = (SimpleNamespace(name="a"), SimpleNamespace(name="b.ovss fp16"))
-    bench._warn_if_slower(Console(), segmenter, found, {"speedup_p50": factor})
-    printed = capsys.readouterr().err
-    assert ("not faster here than b.ovss fp16" in printed) == said
-    assert ("speedup_p50>1" in printed) == said
+    latencies: Any = (SimpleNamespace(name="a"), SimpleNamespace(name="b.ovss fp16"))
+    found = Benchmark(latencies, (), {"speedup_p50": factor}, precision, "onnxruntime", {})
+    assert ("not faster here than b.ovss fp16" in (found.warning or "")) is said
+    assert (found.warning is not None) is said
+
+
+def test_nothing_is_told_without_a_rival() -> None:
+    assert Benchmark((), (), {"speedup_p50": None}, "int8", "onnxruntime", {}).warning is None
+
+
+def test_a_bundle_is_benchmarked_from_python(tiny_bundle: Path) -> None:
+    asked = BenchmarkOptions(run=BenchOptions(0, 2), cold_starts=0, against=str(tiny_bundle))
+    found = benchmark(tiny_bundle, asked)
+    assert set(found.numbers) == set(NUMBERS)
+    assert found.numbers["speedup_p50"] is not None
+    assert found.numbers["cold_start_s"] is None
+    assert [latency.frames for latency in found.latencies] == [2, 2]
+    assert found.document["numbers"] == found.numbers
+
+
+def test_options_of_a_benchmark_that_contradict_are_refused() -> None:
+    with pytest.raises(UsageError, match="cold-starts is -1"):
+        BenchmarkOptions(cold_starts=-1)
+    with pytest.raises(UsageError, match="go with --against torch"):
+        BenchmarkOptions(checkpoint="a.pth")
 
 
 def test_a_bundle_runs_against_torch(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ovss.cli.bench import NUMBERS as BENCH_NUMBERS
+from edge_ovss.evaluation.benchmark import NUMBERS as BENCH_NUMBERS
 from edge_ovss.evaluation.evaluate import NUMBERS as EVAL_NUMBERS
 from edge_ovss.evaluation.layouts import LAYOUTS
 from edge_ovss.evaluation.metrics import PROTOCOLS

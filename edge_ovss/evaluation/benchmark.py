@@ -1,0 +1,223 @@
+"""Benchmark a bundle on this device: latency, memory and cold start, beside a rival if wanted."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from edge_ovss.errors import UsageError
+from edge_ovss.evaluation.cold_start import ColdStart, measure_cold_start, peak_memory_mib
+from edge_ovss.evaluation.latency import BenchOptions, Frame, Latency, Subject, measure_latency
+from edge_ovss.evaluation.provenance import graph_hash
+from edge_ovss.evaluation.tegrastats import Watch
+from edge_ovss.runtime.environment import machine_facts, package_versions
+from edge_ovss.runtime.segmenter import Segmenter
+from edge_ovss.runtime.sources import open_source
+
+Repeat = Callable[[range], Iterable[int]]
+
+MOST_FRAMES = 16
+TORCH = "torch"
+NUMBERS = (
+    "mean_ms",
+    "p50_ms",
+    "p90_ms",
+    "p99_ms",
+    "max_ms",
+    "infer_p50_ms",
+    "device_p50_ms",
+    "throughput_fps",
+    "peak_mib",
+    "cold_start_s",
+    "speedup_p50",
+)
+"""Names of the numbers that a gate may use."""
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """What to measure.
+
+    Attributes:
+        backend: A registered name, or "auto".
+        threads: CPU threads; None for the default.
+        source: Frames to use in turn, at most `MOST_FRAMES` of them.
+        run: Warm-up, and how many frames or seconds.
+        cold_starts: Processes started to measure the cold start; 0 for none.
+        against: "torch" or another bundle, run interleaved with the first; None for nothing.
+        checkpoint: Checkpoint of the model, for "torch".
+        embeddings: Embedding pack, for "torch".
+    """
+
+    backend: str = "auto"
+    threads: int | None = None
+    source: str = "synthetic://street?count=4"
+    run: BenchOptions = field(default_factory=BenchOptions)
+    cold_starts: int = 1
+    against: str | None = None
+    checkpoint: str | None = None
+    embeddings: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.cold_starts < 0:
+            message = f"Option --cold-starts is {self.cold_starts}; expected 0 or more."
+            raise UsageError(message)
+        if self.against != TORCH and (self.checkpoint or self.embeddings):
+            message = "Options --checkpoint and --embeddings go with --against torch."
+            raise UsageError(message)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What was measured of a bundle.
+
+    Attributes:
+        latencies: Of the bundle, then of the rival if there was one.
+        cold_starts: One entry per process that was started.
+        numbers: Every name of `NUMBERS`; None where it was not measured.
+        precision: Of the bundle, such as "int8".
+        backend: The backend that ran it.
+        document: Everything as a JSON object, without gates.
+    """
+
+    latencies: tuple[Latency, ...]
+    cold_starts: tuple[ColdStart, ...]
+    numbers: Mapping[str, float | None]
+    precision: str
+    backend: str
+    document: Mapping[str, object]
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence where less precision buys no speed on this device, else None."""
+        factor = self.numbers["speedup_p50"]
+        if self.precision == "fp32" or factor is None or factor > 1:
+            return None
+        return (
+            f"{self.precision} is not faster here than {self.latencies[1].name} "
+            f"({factor:.2f} x): it only costs accuracy. "
+            'To make that a failure: --gate "speedup_p50>1".'
+        )
+
+
+def benchmark(
+    bundle: str | Path, options: BenchmarkOptions | None = None, *, repeat: Repeat = iter
+) -> Benchmark:
+    """Measure how long a bundle takes from frame bytes to labels.
+
+    Args:
+        bundle: The folder.
+        options: What to measure; the defaults take a few seconds.
+        repeat: Wraps the range of cold starts, for instance to show progress.
+
+    Raises:
+        UsageError: The options contradict each other.
+        BundleError: The bundle cannot be read.
+        InputError: The source has no frames.
+        ArtifactError: The graph or a cold start fails.
+    """
+    asked = options or BenchmarkOptions()
+    frames = _read_frames(asked.source)
+    with ExitStack() as stack, Watch() as watch:
+        segmenter = stack.enter_context(
+            Segmenter.open(bundle, backend=asked.backend, threads=asked.threads)
+        )
+        subjects = [_subject(segmenter), *_rival(asked, segmenter, stack)]
+        latencies = measure_latency(subjects, frames, asked.run)
+    starts = tuple(_measure_cold_starts(bundle, asked, frames[0], repeat))
+    numbers = _collect(latencies, starts)
+    document = _describe(asked, segmenter, latencies, starts, frames[0])
+    return Benchmark(
+        latencies=latencies,
+        cold_starts=starts,
+        numbers=numbers,
+        precision=segmenter.bundle.manifest.precision,
+        backend=segmenter.backend,
+        document=document | {"tegrastats": watch.summary(), "numbers": numbers},
+    )
+
+
+def _read_frames(source: str) -> list[Frame]:
+    # Read before the clock starts: a camera's frame is in memory too.
+    return [frame.image for frame in islice(open_source(source), MOST_FRAMES)]
+
+
+def _subject(segmenter: Segmenter) -> Subject:
+    manifest = segmenter.bundle.manifest
+    name = f"{segmenter.bundle.path.name} {manifest.precision} {segmenter.backend}"
+    return Subject(name, lambda frame: segmenter.segment(frame).timings)
+
+
+def _rival(options: BenchmarkOptions, segmenter: Segmenter, stack: ExitStack) -> Iterator[Subject]:
+    if options.against is None:
+        return
+    if options.against != TORCH:
+        other = Segmenter.open(options.against, backend=options.backend, threads=options.threads)
+        yield _subject(stack.enter_context(other))
+        return
+    from edge_ovss.evaluation.torch_side import TorchReference  # torch is needed only here
+
+    reference = TorchReference.open(
+        segmenter.bundle,
+        checkpoint=options.checkpoint,
+        embeddings=options.embeddings,
+        threads=options.threads,
+    )
+    yield Subject(TORCH, lambda frame: reference.segment(frame).timings)
+
+
+def _measure_cold_starts(
+    bundle: str | Path, options: BenchmarkOptions, frame: Frame, repeat: Repeat
+) -> Iterator[ColdStart]:
+    size = (frame.shape[0], frame.shape[1])
+    for _ in repeat(range(options.cold_starts)):
+        yield measure_cold_start(
+            bundle, size=size, backend=options.backend, threads=options.threads
+        )
+
+
+def _collect(latencies: Sequence[Latency], starts: Sequence[ColdStart]) -> dict[str, float | None]:
+    """Return every name of `NUMBERS`; None for what was not measured."""
+    numbers: dict[str, float | None] = dict.fromkeys(NUMBERS)
+    summary = latencies[0].summary()
+    for key in ("mean", "p50", "p90", "p99", "max"):
+        numbers[f"{key}_ms"] = summary["total"][key]
+    for stage in ("infer", "device"):
+        if stage in summary:
+            numbers[f"{stage}_p50_ms"] = summary[stage]["p50"]
+    numbers["throughput_fps"] = latencies[0].throughput_fps
+    # A fresh process holds nothing else; without one, this process is the best there is.
+    peaks = [start.peak_mib for start in starts if start.peak_mib is not None]
+    numbers["peak_mib"] = max(peaks) if peaks else peak_memory_mib()
+    if starts:
+        numbers["cold_start_s"] = statistics.median(start.seconds for start in starts)
+    if len(latencies) > 1:
+        numbers["speedup_p50"] = latencies[1].summary()["total"]["p50"] / summary["total"]["p50"]
+    return numbers
+
+
+def _describe(
+    options: BenchmarkOptions,
+    segmenter: Segmenter,
+    latencies: Sequence[Latency],
+    starts: Sequence[ColdStart],
+    frame: Frame,
+) -> dict[str, object]:
+    return {
+        "kind": "bench",
+        "bundle": segmenter.bundle.path.name,
+        "graph_sha256": graph_hash(segmenter.bundle),
+        "precision": segmenter.bundle.manifest.precision,
+        "backend": segmenter.backend,
+        "threads": options.threads,
+        "source": options.source,
+        "frame": {"height": frame.shape[0], "width": frame.shape[1]},
+        "warmup": options.run.warmup,
+        "subjects": [latency.to_json() for latency in latencies],
+        "cold_starts": [start.to_json() for start in starts],
+        "environment": {"machine": machine_facts(), "packages": package_versions()},
+    }
