@@ -140,7 +140,13 @@ def _encode(args: argparse.Namespace, console: Console) -> int:
     from edge_ovss.models import load_model
 
     seed = 0 if args.seed is None else args.seed
-    model = load_model(args.model, checkpoint=args.checkpoint, weights=args.weights, seed=seed)
+    model = load_model(
+        args.model,
+        checkpoint=args.checkpoint,
+        weights=args.weights,
+        seed=seed,
+        note=console.note,
+    )
     console.note(f"Encoding {len(vocabulary)} categories of '{vocabulary.name}' with {args.model}")
     embeddings = model.encode_text(vocabulary, progress=_progress(console))
     embeddings.save(args.out)

@@ -62,7 +62,11 @@ def load_subject(
     """Load the model, and encode the words or read their embedding pack."""
     note(f"loading {options.model}")
     model: Model = load_model(
-        options.model, checkpoint=options.checkpoint, weights=options.weights, seed=options.seed
+        options.model,
+        checkpoint=options.checkpoint,
+        weights=options.weights,
+        seed=options.seed,
+        note=note,
     )
     size = options.size_for(model.spec.picture)
     if options.embeddings is not None:

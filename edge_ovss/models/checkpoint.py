@@ -2,80 +2,69 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from edge_ovss._optional import require
+from edge_ovss._checksums import sha256_of_file
 from edge_ovss.errors import CheckpointError
+from edge_ovss.models.checkpoint_kind import checkpoint_kind
 from edge_ovss.models.families import FAMILIES
+from edge_ovss.models.plain_tensors import plain, refuse_unusual
+from edge_ovss.models.safetensors_file import read_safetensors
+from edge_ovss.models.shards import read_shards, shard_files
+from edge_ovss.models.state_dict import some, state_dict_of
+from edge_ovss.models.torch_file import read_torch_file
 
-_SHOWN = 5
+Note = Callable[[str], None]
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
+def warn_user(text: str) -> None:
+    """Say something about a checkpoint where nobody gave a place to say it."""
+    warnings.warn(text, UserWarning, stacklevel=3)
+
+
+def read_checkpoint(path: Path, *, note: Note = warn_user) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint.
 
-    Accepted: a torch file that is a state dict, or that holds one under "model" or "state_dict"
-    (both are published layouts), and a safetensors file. Torch files are read with
-    `weights_only=True`: nothing in them is executed.
+    Accepted: a torch file that is a state dict, or that holds one under "model", "state_dict" or
+    another usual name; a safetensors file; and the index of a checkpoint in shards. Torch files
+    are read with `weights_only=True`: nothing in them is executed.
+
+    Args:
+        path: The file.
+        note: Called with what the user should know; without it a warning of Python is given.
 
     Raises:
-        CheckpointError: No such file, truncated, not a checkpoint, or no tensors in it.
+        CheckpointError: No such file, truncated, damaged, not a checkpoint, or no tensors in it.
     """
-    if not path.is_file():
-        message = f"Checkpoint '{path}' is not a file."
-        raise CheckpointError(message, hint="Check the path.")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    try:
-        document = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as err:
-        message = f"Checkpoint '{path}' cannot be read: {_first_line(err)}"
-        hint = (
-            "The file is truncated, is no torch checkpoint, or holds Python objects beside "
-            "tensors. Download it again, or save its state dict alone with torch.save."
-        )
-        raise CheckpointError(message, hint=hint) from err
-    return _state_dict(document, path)
+    if checkpoint_kind(path) == "index":
+        return read_shards(path, lambda shard: _read_one(shard, note))
+    return _read_one(path, note)
 
 
-def _is_zip(path: Path) -> bool:
-    return zipfile.is_zipfile(path)
+def _read_one(path: Path, note: Note) -> dict[str, Tensor]:
+    kind = checkpoint_kind(path)
+    if kind == "safetensors":
+        return state_dict_of(read_safetensors(path), path, note)
+    if kind == "index":
+        message = f"Checkpoint index '{path}' is named as a shard of a checkpoint."
+        raise CheckpointError(message, hint="Expected files that hold tensors.")
+    document = read_torch_file(path, legacy=kind == "legacy torch", note=note)
+    return state_dict_of(document, path, note)
 
 
-def _first_line(err: BaseException) -> str:
-    text = str(err).strip().splitlines()
-    return f"{type(err).__name__}: {text[0] if text else 'no details'}"
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    load_file = require("safetensors.torch", extra="export").load_file
-    error = require("safetensors", extra="export").SafetensorError
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (error, OSError) as err:
-        message = f"Checkpoint '{path}' cannot be read: {_first_line(err)}"
-        raise CheckpointError(message, hint="The file is truncated or no safetensors.") from err
-    return tensors
-
-
-def _state_dict(document: object, path: Path) -> dict[str, Tensor]:
-    for key in ("model", "state_dict"):
-        if isinstance(document, Mapping) and isinstance(document.get(key), Mapping):
-            document = document[key]
-    if not isinstance(document, Mapping):
-        message = f"Checkpoint '{path}' holds a {type(document).__name__}, not a state dict."
-        raise CheckpointError(message, hint='Expected {"model": state dict} or a state dict.')
-    tensors = {str(k): v for k, v in document.items() if isinstance(v, Tensor)}
-    if not tensors:
-        message = f"Checkpoint '{path}' holds no tensors; its keys are {_some(document)}."
-        raise CheckpointError(message, hint='Expected {"model": state dict} or a state dict.')
-    return tensors
+def checkpoint_digest(path: Path) -> str:
+    """Return the sha256 of a checkpoint's file; of one in shards, that of all their sha256."""
+    if checkpoint_kind(path) != "index":
+        return sha256_of_file(path)
+    shards = sorted(set(shard_files(path).values()))
+    digests = [sha256_of_file(file) for file in (path, *shards)]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def recognise_family(names: Iterable[str]) -> str | None:
@@ -108,15 +97,19 @@ def load_into(
 
     Raises:
         CheckpointError: It belongs to another family, or parameters are missing, unexpected,
-            mis-shaped or not finite; the message names them.
+            mis-shaped, not finite or no plain numbers; the message names them.
     """
     found = recognise_family(tensors)
     if found is not None and found != family:
         message = f"The checkpoint is a {found.upper()} checkpoint; '{name}' is {family.upper()}."
         raise CheckpointError(message, hint=f"Choose --model {found}-base or {found}-large.")
+    expected = model.state_dict()
     values = _strip(tensors, prefix, ignored)
-    _compare(model.state_dict(), values, name)
-    model.load_state_dict(values, strict=True)
+    _compare(expected, values, name)
+    # Only what fits is converted: a tensor may claim any size, and cost nothing until it is read.
+    ready = {key: plain(key, values[key], like) for key, like in expected.items()}
+    _require_finite(ready)
+    model.load_state_dict(ready, strict=True)
 
 
 def _strip(tensors: Mapping[str, Tensor], prefix: str, ignored: Sequence[str]) -> dict[str, Tensor]:
@@ -137,25 +130,35 @@ def _strip(tensors: Mapping[str, Tensor], prefix: str, ignored: Sequence[str]) -
 def _compare(expected: Mapping[str, Tensor], values: Mapping[str, Tensor], name: str) -> None:
     missing = [key for key in expected if key not in values]
     unexpected = [key for key in values if key not in expected]
+    for key, like in expected.items():
+        if key in values:
+            refuse_unusual(key, values[key], like)
     shapes = [
         f"{key} {tuple(values[key].shape)} instead of {tuple(expected[key].shape)}"
         for key in expected
         if key in values and values[key].shape != expected[key].shape
     ]
-    bad = [k for k in expected if k in values and not torch.isfinite(values[k]).all()]
     problems = (
         ("missing", missing),
         ("unexpected", unexpected),
         ("of another shape", shapes),
-        ("not finite", bad),
     )
-    parts = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in problems if keys]
+    parts = [f"{len(keys)} {what}: {some(keys)}" for what, keys in problems if keys]
     if parts:
         message = f"The checkpoint does not fit '{name}': {'; '.join(parts)}."
-        raise CheckpointError(message, hint="Check --model: base and large differ in shapes.")
+        hint = "Check --model: base and large differ in shapes."
+        if len(missing) == len(expected):
+            fronts = some(dict.fromkeys(key.split(".")[0] for key in values))
+            hint = f"Not one name fits; they begin with: {fronts}. Give the state dict of '{name}'."
+        raise CheckpointError(message, hint=hint)
 
 
-def _some(keys: Iterable[object]) -> str:
-    listed = [str(key) for key in keys]
-    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return ", ".join(listed[:_SHOWN]) + more
+def _require_finite(values: Mapping[str, Tensor]) -> None:
+    bad = [key for key, value in values.items() if not torch.isfinite(value).all()]
+    if bad:
+        message = (
+            f"Of the checkpoint's {len(values)} tensors {len(bad)} hold NaN or infinity and are "
+            f"not finite: {some(bad)}."
+        )
+        hint = "The file is damaged, or its training diverged: use another one."
+        raise CheckpointError(message, hint=hint)

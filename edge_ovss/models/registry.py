@@ -5,13 +5,20 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from edge_ovss._checksums import sha256_of_file
 from edge_ovss.errors import CheckpointError, UsageError
-from edge_ovss.models.checkpoint import load_into, read_checkpoint
+from edge_ovss.models.checkpoint import (
+    Note,
+    checkpoint_digest,
+    load_into,
+    read_checkpoint,
+    warn_user,
+)
 from edge_ovss.models.download import fetch_checkpoint
 from edge_ovss.models.families import FAMILIES, Family, Model
 from edge_ovss.models.random_weights import fill_randomly
+from edge_ovss.models.shards import sole_shard
 from edge_ovss.models.spec import WeightsOrigin
+from edge_ovss.models.state_dict import without_wrapping
 
 EMBEDDED = Path(__file__).parent / "weights"
 
@@ -41,16 +48,20 @@ def load_model(
     checkpoint: str | Path | None = None,
     weights: str | None = None,
     seed: int = 0,
+    note: Note = warn_user,
 ) -> Model:
     """Build a model and fill it with weights.
 
     Args:
         name: One of `list_models()`.
-        checkpoint: Path of a published checkpoint, an https address, or "hf://owner/name/file".
+        checkpoint: Path of a published checkpoint (of one in shards: of its index), an https
+            address, or "hf://owner/name/file".
         weights: "random" for seeded random weights, "embedded" for those of this package, "clip"
             for downloaded CLIP towers under a random decoder, None for the checkpoint (or,
             without one, the embedded weights).
         seed: Of random weights.
+        note: Called with what was chosen or left out in reading a checkpoint; without it, a
+            warning of Python says it.
 
     Returns:
         A `torch.nn.Module` in eval mode with `spec`, `origin`, `encode_text` and `forward`.
@@ -71,8 +82,9 @@ def load_model(
     if weights == "clip":
         return _clip(family, name, seed)
     if checkpoint is not None:
-        return _filled(family, name, fetch_checkpoint(checkpoint), source="checkpoint")
-    return _embedded(family, name)
+        path = fetch_checkpoint(checkpoint)
+        return _filled(family, name, path, source="checkpoint", note=note)
+    return _embedded(family, name, note)
 
 
 def _random(family: Family, name: str, seed: int) -> Model:
@@ -94,7 +106,7 @@ def _clip(family: Family, name: str, seed: int) -> Model:
     return model
 
 
-def _embedded(family: Family, name: str) -> Model:
+def _embedded(family: Family, name: str, note: Note) -> Model:
     if name not in family.embedded:
         message = f"Model '{name}' needs weights; this package carries none for it."
         hint = "Give --checkpoint FILE, or --weights random --seed 0 for latency work."
@@ -103,21 +115,25 @@ def _embedded(family: Family, name: str) -> Model:
     if not path.is_file():
         message = f"The embedded weights of '{name}' are not installed."
         raise CheckpointError(message, hint="Use --weights random --seed 0, or --checkpoint FILE.")
-    return _filled(family, name, path, source="embedded")
+    return _filled(family, name, path, source="embedded", note=note)
 
 
-def _filled(family: Family, name: str, path: Path, *, source: str) -> Model:
-    tensors = {key: value.float() for key, value in read_checkpoint(path).items()}
+def _filled(family: Family, name: str, path: Path, *, source: str, note: Note) -> Model:
+    model = family.build(name)
+    tensors = read_checkpoint(path, note=note)
+    tensors = without_wrapping(tensors, model.state_dict(), family.prefix, note)
     if family.complete is not None:
         tensors = family.complete(name, tensors)
-    model = family.build(name)
-    load_into(
-        model,
-        tensors,
-        name=name,
-        family=family.name,
-        prefix=family.prefix,
-        ignored=family.ignored,
-    )
-    model.origin = WeightsOrigin(source, file=path.name, sha256=sha256_of_file(path))
+    try:
+        load_into(
+            model,
+            tensors,
+            name=name,
+            family=family.name,
+            prefix=family.prefix,
+            ignored=family.ignored,
+        )
+    except CheckpointError as err:
+        raise (sole_shard(path) or err) from err
+    model.origin = WeightsOrigin(source, file=path.name, sha256=checkpoint_digest(path))
     return model

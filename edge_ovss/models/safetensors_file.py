@@ -1,0 +1,28 @@
+"""Reading a safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from edge_ovss._optional import require
+from edge_ovss.errors import CheckpointError
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file; its header is checked before anything is read.
+
+    Raises:
+        CheckpointError: It is truncated or damaged, or holds a type that torch does not know.
+    """
+    load_file = require("safetensors.torch", extra="export").load_file
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    # SafetensorError for the header; for a dtype that torch lacks, whatever its reader runs into.
+    except Exception as err:
+        reason = str(err).strip().splitlines() or [type(err).__name__]
+        message = f"Checkpoint '{path}' cannot be read: {reason[0].rstrip('.')}."
+        hint = "The file is truncated or damaged; download or save it again."
+        raise CheckpointError(message, hint=hint) from err
+    return tensors
