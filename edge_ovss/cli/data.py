@@ -65,16 +65,19 @@ def _check(args: argparse.Namespace, console: Console) -> int:
         kinds = ", ".join(finding.kind for finding in errors)
         message = f"Data set '{report.dataset}' must not be scored on: {kinds}."
         raise InputError(message, hint="See the findings above; docs/evaluation.md explains them.")
-    console.note(f"Next: edge-ovss eval BUNDLE {args.data} --layout {args.layout}")
+    layout = "" if args.layout is None else f" --layout {args.layout}"
+    console.note(f"Next: edge-ovss eval BUNDLE {args.data}{layout}")
     return 0
 
 
 def _text(report: DataReport) -> str:
-    sizes = ", ".join(f"{size} ({count})" for size, count in report.sizes)
+    sizes = ", ".join(f"{size} ({count})" for size, count in report.sizes) or "no file was read"
     total = sum(report.pixels.values())
+    shares = f"{100 * report.ignored_share:.1f} % of pixels ignored"
+    if report.outside_share:
+        shares += f", {100 * report.outside_share:.1f} % with numbers of no category"
     lines = [
-        f"{report.dataset}: {report.pictures} pictures, "
-        f"{100 * report.ignored_share:.1f} % of pixels ignored",
+        f"{report.dataset}: {report.pictures} pictures, {shares}",
         f"sizes  {sizes} (height x width)",
         *(f"  {name.strip():<24} {100 * n / total:6.2f} %" for name, n in report.pixels.items()),
     ]

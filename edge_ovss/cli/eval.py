@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +14,7 @@ from edge_ovss.cli._console import Console
 from edge_ovss.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_ovss.evaluation.coverage import Coverage
     from edge_ovss.evaluation.dataset import Dataset
     from edge_ovss.evaluation.evaluate import Evaluation
     from edge_ovss.runtime.segmenter import Segmenter
@@ -17,6 +22,10 @@ if TYPE_CHECKING:
 SUMMARY = "score a bundle on a labelled data set (mIoU)"
 
 _LOSERS = 5
+_SHOWN = 20
+# Of a label map of 16 bits.
+_LARGEST = 65535
+_DIGITS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,10 +56,7 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, positional: bool = Tr
         help="root folder of the data set, or synthetic://street?count=4&seed=0&size=360x480",
     )
     parser.add_argument("--layout", metavar="NAME", help="edge-ovss data layouts lists them")
-    parser.add_argument("--classes", metavar="FILE", help="category names, one per line")
-    parser.add_argument(
-        "--ignore", metavar="N[,N]", help="numbers that mean 'not labelled' (default the layout's)"
-    )
+    add_label_arguments(parser)
     parser.add_argument("--expect", type=int, metavar="N", help="how many pictures there must be")
     parser.add_argument("--limit", type=int, metavar="N", help="a random subset of N pictures")
     parser.add_argument("--seed", type=int, default=0, help="of the subset (default 0)")
@@ -59,6 +65,43 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, positional: bool = Tr
         action="store_true",
         help="ignore the pixels of categories that the vocabulary has no word for",
     )
+
+
+def add_label_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add the options that say what the numbers in label maps mean."""
+    parser.add_argument("--classes", metavar="FILE", help="category names, one per line")
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        metavar="N[,N]",
+        help="numbers that mean 'not labelled', instead of the layout's; may be given repeatedly",
+    )
+    parser.add_argument(
+        "--labels-start",
+        type=int,
+        choices=(0, 1),
+        help="number of the first category; 1: 0 means 'not labelled' (default the layout's)",
+    )
+
+
+def read_ignore(given: Sequence[str] | None) -> tuple[int, ...] | None:
+    """Return the numbers of --ignore, each once; None where it is not given.
+
+    Raises:
+        UsageError: Something is no number that a label map can hold.
+    """
+    if given is None:
+        return None
+    parts = [part.strip() for text in given for part in text.split(",")]
+    wrong = [part for part in parts if not part.isdecimal() or len(part) > _DIGITS]
+    wrong = wrong or [part for part in parts if int(part) > _LARGEST]
+    if wrong:
+        message = (
+            f"Option --ignore has '{wrong[0]}'; expected numbers of 0 to {_LARGEST}, such as 255 "
+            "or 459,65535."
+        )
+        raise UsageError(message)
+    return tuple(dict.fromkeys(map(int, parts)))
 
 
 def open_data(args: argparse.Namespace, *, counted: bool = True) -> Dataset:
@@ -70,21 +113,19 @@ def open_data(args: argparse.Namespace, *, counted: bool = True) -> Dataset:
     """
     from edge_ovss.evaluation.sources import open_dataset
 
-    ignore = None if args.ignore is None else _numbers(args.ignore)
+    ignore = read_ignore(args.ignore)
     if args.limit is not None and args.limit < 1:
         message = f"Option --limit is {args.limit}; expected at least 1."
         raise UsageError(message)
-    found = open_dataset(args.data, layout=args.layout, ignore=ignore, classes=args.classes)
+    found = open_dataset(
+        args.data,
+        layout=args.layout,
+        ignore=ignore,
+        classes=args.classes,
+        labels_start=args.labels_start,
+    )
     whole = found.require_count(args.expect) if counted else found
     return whole.take(args.limit, seed=args.seed)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        message = f"Option --ignore is '{text}'; expected numbers, such as 255 or 459,65535."
-        raise UsageError(message)
-    return tuple(int(part) for part in parts)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -95,13 +136,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     gates = parse_gates(args.gate)
     require_known(gates, NUMBERS)
-    options = EvaluationOptions(args.protocol, args.preproc, args.allow_missing, args.fresh)
+    fresh = args.fresh or any(gate.name.endswith("_ms") for gate in gates)
+    options = EvaluationOptions(args.protocol, args.preproc, args.allow_missing, fresh)
     dataset = open_data(args)
+    for note in dataset.notes:
+        console.warn(note)
     if dataset.subset:
         console.note(f"{dataset.title}: only differences to the same subset mean something")
     with Segmenter.open(args.bundle, backend=args.backend, threads=args.threads) as segmenter:
         out = _out(args, segmenter, dataset)
         evaluation = evaluate(segmenter, dataset, out, options, progress=console.progress)
+    for warning in evaluation.warnings:
+        console.warn(warning)
     verdicts = check_gates(gates, evaluation.numbers())
     document = evaluation.to_json() | {
         "out": str(out),
@@ -118,27 +164,84 @@ def _out(args: argparse.Namespace, segmenter: Segmenter, dataset: Dataset) -> Pa
     if args.out is not None:
         return Path(args.out)
     name = "street" if dataset.name.startswith("synthetic:") else dataset.name
+    if dataset.vocabulary is None:
+        # Any folder may come in this layout: each has results of its own.
+        name = f"{name}-{_place_name(args.data)}"
     return segmenter.bundle.path / "reports" / f"eval-{name}-{segmenter.backend}-{args.preproc}"
+
+
+def _place_name(data: str) -> str:
+    """Return a name for a folder's results: its own, and a hash, since others may be named so."""
+    place = Path(data).expanduser().resolve()
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", place.name)[:40]
+    return f"{name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
 
 
 def _text(evaluation: Evaluation, dataset: Dataset) -> str:
     """Return the numbers for people, with the categories that do worst."""
     scores = evaluation.scores.to_json(evaluation.options.protocol)
     facts, total = evaluation.facts, evaluation.latency()["total"]
+    coverage = evaluation.coverage
+    over = ""
+    if coverage.left_out:
+        kept = coverage.categories - len(coverage.left_out)
+        over = f" OVER {kept} OF {coverage.categories} CATEGORIES"
     lines = [
         f"{facts['model']} {facts['precision']} on {facts['backend']}, {dataset.title}, "
         f"{len(evaluation.entries)} pictures, preprocessing {facts['preprocessing']}",
+        *_earlier(evaluation),
         *_other_answer(str(facts["answer"])),
-        f"mIoU            {scores['miou']:.2f} ({facts['protocol']}: {facts['protocol_says']})",
-        f"  d2-main       {scores['miou_d2_main']:.2f}",
-        f"  d2-0.6+mmseg  {scores['miou_d2_06_mmseg']:.2f}",
+        f"mIoU            {scores['miou']:.2f}{over} "
+        f"({facts['protocol']}: {facts['protocol_says']})",
+        f"  d2-main       {scores['miou_d2_main']:.2f}{over}",
+        f"  d2-0.6+mmseg  {scores['miou_d2_06_mmseg']:.2f}{over}",
+        *_left_out(coverage),
         f"pixel accuracy  {scores['pixel_accuracy']:.2f}",
         f"mean accuracy   {scores['mean_accuracy']:.2f}",
         f"fw IoU          {scores['fw_iou']:.2f}",
+        *_labels(coverage),
         f"latency         p50 {total['p50']:.1f} ms, p99 {total['p99']:.1f} ms",
         "worst           " + _worst(evaluation),
     ]
     return "\n".join(lines)
+
+
+def _earlier(evaluation: Evaluation) -> list[str]:
+    """Return lines on what an earlier run in this folder gave."""
+    count, reused = len(evaluation.entries), evaluation.reused
+    lines = []
+    if reused:
+        lines.append(
+            f"earlier run     {reused} of {count} pictures are of an earlier run, with its times; "
+            "--fresh measures all"
+        )
+    if evaluation.restarted:
+        lines.append(f"earlier run     {evaluation.restarted}")
+    return lines
+
+
+def _left_out(coverage: Coverage) -> list[str]:
+    if not coverage.left_out:
+        return []
+    lost = sum(coverage.left_out.values())
+    share = 100 * lost / (lost + coverage.scored)
+    names = ", ".join(name.strip() for name in coverage.left_out)
+    return [f"  left out      {names} ({share:.1f} % of the labelled pixels)"]
+
+
+def _labels(coverage: Coverage) -> list[str]:
+    """Return lines on the pixels that are not labelled and the categories that never occur."""
+    ignored = ", ".join(
+        f"{coverage.share(count):.1f} % ignored as {number}"
+        for number, count in coverage.ignored.items()
+    )
+    share = coverage.share(coverage.scored)
+    lines = [f"pixels          {share:.1f} % scored, {ignored or 'none ignored'}"]
+    if coverage.absent:
+        names = ", ".join(name.strip() for name in coverage.absent[:_SHOWN])
+        more = f" and {len(coverage.absent) - _SHOWN} more" if len(coverage.absent) > _SHOWN else ""
+        lines.append(f"never occur     {names}{more}")
+    return lines
 
 
 def _other_answer(answer: str) -> list[str]:

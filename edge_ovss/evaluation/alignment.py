@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.errors import InputError
+from edge_ovss.evaluation.class_names import plain
 from edge_ovss.evaluation.confusion import IGNORED
 from edge_ovss.evaluation.dataset import Dataset
 from edge_ovss.vocabulary import Vocabulary
@@ -26,12 +27,14 @@ class Alignment:
         truth: int32 [C], by category of the data set; `IGNORED` where it is left out. None: as is.
         prediction: int32, by output of the bundle. None: as is.
         left_out: Categories of the data set that the vocabulary has no word for.
+        merged: Categories of the data set that are scored as one, being words of one output.
     """
 
     names: tuple[str, ...]
     truth: NDArray[np.int32] | None = None
     prediction: NDArray[np.int32] | None = None
     left_out: tuple[str, ...] = ()
+    merged: tuple[tuple[str, ...], ...] = ()
 
     def map_truth(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
         """Categories of the data set, int32 [H, W] → scored categories, or `IGNORED`."""
@@ -67,18 +70,32 @@ def align(dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = Fal
     if dataset.fold_from is not None and len(vocabulary.outputs) > len(classes):
         return _fold(classes, vocabulary, dataset.fold_from)
     words = _words(vocabulary)
-    found = [words.get(_plain(name)) for name in _spoken(dataset, vocabulary)]
+    found = [words.get(plain(name)) for name in _spoken(dataset, vocabulary)]
     missing = tuple(name for name, output in zip(classes, found, strict=True) if output is None)
     if len(missing) == len(classes) or (missing and not allow_missing):
         _refuse(missing, dataset, vocabulary)
     table = [IGNORED if output is None else output for output in found]
-    return Alignment(vocabulary.outputs, np.asarray(table, np.int32), left_out=missing)
+    return Alignment(
+        vocabulary.outputs,
+        np.asarray(table, np.int32),
+        left_out=missing,
+        merged=_merged(classes, found),
+    )
+
+
+def _merged(classes: Sequence[str], found: Sequence[int | None]) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of categories that are one output."""
+    groups: dict[int, list[str]] = {}
+    for name, output in zip(classes, found, strict=True):
+        if output is not None:
+            groups.setdefault(output, []).append(name)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
 def _fold(classes: Sequence[str], vocabulary: Vocabulary, fold_from: int) -> Alignment:
     """Score the data set's categories; every output from `fold_from` on is the last of them."""
-    own = [_plain(name) for name in vocabulary.outputs[:fold_from]]
-    wanted = [_plain(name) for name in classes[:fold_from]]
+    own = [plain(name) for name in vocabulary.outputs[:fold_from]]
+    wanted = [plain(name) for name in classes[:fold_from]]
     if own != wanted:
         differing = next(
             i for i, pair in enumerate(zip(own, wanted, strict=True)) if len({*pair}) > 1
@@ -99,22 +116,20 @@ def _spoken(dataset: Dataset, vocabulary: Vocabulary) -> Sequence[str]:
     from edge_ovss.runtime.street import STREET_TO_ADE, STREET_TO_CAMVID
 
     words = _words(vocabulary)
-    known = {len({_plain(n) for n in s} - set(words)): s for s in (STREET_TO_CAMVID, STREET_TO_ADE)}
+    known = {len({plain(n) for n in s} - set(words)): s for s in (STREET_TO_CAMVID, STREET_TO_ADE)}
     return known[min(known)] if min(known) == 0 else dataset.classes
-
-
-def _plain(name: str) -> str:
-    return name.strip().casefold()
 
 
 def _words(vocabulary: Vocabulary) -> Mapping[str, int]:
     """Return the output by word; output names come first, then strings, then synonyms."""
-    words = {_plain(name): output for output, name in enumerate(vocabulary.outputs)}
+    words: dict[str, int] = {}
+    for output, name in enumerate(vocabulary.outputs):
+        words.setdefault(plain(name), output)
     for category in vocabulary.categories:
-        words.setdefault(_plain(category.text), category.output)
+        words.setdefault(plain(category.text), category.output)
     for category in vocabulary.categories:
         for synonym in category.synonyms:
-            words.setdefault(_plain(synonym), category.output)
+            words.setdefault(plain(synonym), category.output)
     return words
 
 
@@ -124,5 +139,7 @@ def _refuse(missing: Sequence[str], dataset: Dataset, vocabulary: Vocabulary) ->
         f"{len(missing)} categories of '{dataset.name}' have no word in the vocabulary "
         f"'{vocabulary.name}': {some}."
     )
-    hint = "Export with the data set's vocabulary, or ignore their pixels with --allow-missing."
-    raise InputError(message, hint=hint)
+    hint = "Export with the data set's vocabulary, or name its categories with --classes"
+    if len(missing) < len(dataset.classes or ()):
+        hint += ", or ignore their pixels with --allow-missing"
+    raise InputError(message, hint=f"{hint}.")

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.errors import InputError, PictureError
+from edge_ovss.errors import PictureError
 from edge_ovss.evaluation.confusion import IGNORED
-from edge_ovss.evaluation.dataset import Dataset, Sample
+from edge_ovss.evaluation.coverage import LABELS_START, number_hints
+from edge_ovss.evaluation.dataset import Dataset, LabelRule, Sample
 from edge_ovss.evaluation.label_files import RawLabels
 
 Progress = Callable[[Iterable[Sample], str], Iterable[Sample]]
@@ -40,7 +41,8 @@ class DataReport:
         pictures: How many were looked at.
         findings: Errors first.
         pixels: Labelled pixels by category.
-        ignored_share: Share of pixels without a label.
+        ignored_share: Share of pixels with a number that means "not labelled".
+        outside_share: Share of pixels with a number that is neither that nor a category.
         sizes: (height, width) by how often, the most frequent first.
     """
 
@@ -49,6 +51,7 @@ class DataReport:
     findings: tuple[Finding, ...]
     pixels: dict[str, int]
     ignored_share: float
+    outside_share: float
     sizes: tuple[tuple[str, int], ...]
 
     @property
@@ -98,12 +101,13 @@ class _Tally:
         values, counts = np.unique(raw, return_counts=True)
         self.numbers.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
         self.small_bits += raw.dtype == np.uint8
-        try:
-            labels: NDArray[np.int32] = self.dataset.rule.read(values.astype(np.uint16))
-        except InputError as err:
-            self.fault("labels outside the vocabulary", sample, err.message)
-            return
-        if (labels == IGNORED).all():
+        rule = self.dataset.rule
+        labels: NDArray[np.int32] = rule.categories(values.astype(np.uint16))
+        if rule.classes is not None and (labels >= rule.classes).any():
+            outside = values[labels >= rule.classes][:_SHOWN].tolist()
+            detail = f"the numbers {outside}; there are {rule.classes} categories"
+            self.fault("labels outside the vocabulary", sample, detail)
+        elif (labels == IGNORED).all():
             self.fault("unlabelled", sample, "every pixel is ignored")
         self.pixels.update(dict(zip(labels.tolist(), counts.tolist(), strict=True)))
 
@@ -123,22 +127,29 @@ def check_data(
         tally.look(sample)
     findings = [*_count_findings(dataset, expected), *_fault_findings(tally)]
     findings += [*_bit_findings(tally), *_shift_findings(tally), *_coverage_findings(tally)]
+    hints = number_hints(dataset.rule, tally.numbers, dataset.classes)
+    findings += [Finding(kind, "note", message) for kind, message in hints]
+    findings += [Finding("not read", "note", note) for note in dataset.notes]
     findings.sort(key=lambda finding: finding.severity)
-    total = sum(tally.numbers.values())
-    labelled = sum(count for label, count in tally.pixels.items() if label != IGNORED)
+    total = sum(tally.numbers.values()) or 1
+    known = _by_name(tally)
+    outside = sum(tally.pixels.values()) - tally.pixels[IGNORED] - sum(known.values())
     return DataReport(
         dataset=dataset.title,
         pictures=len(dataset.samples),
         findings=tuple(findings),
-        pixels=_by_name(tally),
-        ignored_share=1 - labelled / total if total else 1.0,
+        pixels=known,
+        ignored_share=tally.pixels[IGNORED] / total,
+        outside_share=outside / total,
         sizes=tuple(tally.sizes.most_common(_SHOWN)),
     )
 
 
 def _by_name(tally: _Tally) -> dict[str, int]:
-    names = tally.dataset.classes
-    known = sorted(label for label in tally.pixels if label != IGNORED)
+    names, classes = tally.dataset.classes, tally.dataset.rule.classes
+    known = sorted(
+        label for label in tally.pixels if label != IGNORED and (classes is None or label < classes)
+    )
     return {names[i] if names else str(i): tally.pixels[i] for i in known}
 
 
@@ -186,9 +197,16 @@ def _shift_findings(tally: _Tally) -> Iterable[Finding]:
     if rule.zero == "category" and rule.classes in used:
         message = (
             f"the number {rule.classes} occurs, one above the last category: the files seem to "
-            "count from 1 (mmsegmentation style, 0 is not labelled); this layout counts from 0"
+            "count from 1 (mmsegmentation style, 0 is not labelled); this layout counts from 0: "
+            f"{LABELS_START}"
         )
         yield Finding("zero-label shift", "error", message)
+    elif _may_count_from_one(rule, tally):
+        message = (
+            "the last category never occurs, 0 does, and no pixel has an ignore number: "
+            f"{LABELS_START}"
+        )
+        yield Finding("zero-label shift", "note", message)
     ignored = set(tally.numbers) & set(rule.ignore)
     if rule.zero == "ignore" and 0 not in used and ignored and max(used) < rule.classes:
         message = (
@@ -199,6 +217,14 @@ def _shift_findings(tally: _Tally) -> Iterable[Finding]:
     if rule.zero == "category" and 0 not in used and len(tally.dataset.samples) >= rule.classes:
         message = "category 0 never occurs; check that the files are not shifted"
         yield Finding("zero-label shift", "note", message)
+
+
+def _may_count_from_one(rule: LabelRule, tally: _Tally) -> bool:
+    """Whether the numbers would fit as well if 0 meant "not labelled"."""
+    last = (rule.classes or 0) - 1
+    ignored = any(tally.numbers[number] for number in rule.ignore)
+    used = tally.numbers[0] and not tally.numbers[last] and not tally.numbers[last + 1]
+    return bool(rule.zero == "category" and last > 1 and used and not ignored)
 
 
 def _coverage_findings(tally: _Tally) -> Iterable[Finding]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.errors import InputError
+from edge_ovss.errors import InputError, PictureError
 from edge_ovss.evaluation.confusion import IGNORED
 from edge_ovss.evaluation.label_files import RawLabels, read_label_file
-from edge_ovss.evaluation.layouts import Layout
 from edge_ovss.runtime.pictures import read_picture
 
 
@@ -33,11 +34,6 @@ class LabelRule:
     bits: int = 8
     zero: str = "category"
 
-    @classmethod
-    def of(cls, layout: Layout, classes: int | None) -> LabelRule:
-        """Return the rule of a layout."""
-        return cls(classes, layout.ignore, layout.bits, layout.zero)
-
     def read(self, raw: RawLabels) -> NDArray[np.int32]:
         """Turn the numbers of a file into categories.
 
@@ -47,6 +43,12 @@ class LabelRule:
         Raises:
             InputError: A number is neither a category nor ignored.
         """
+        labels = self.categories(raw)
+        self._check(labels, raw)
+        return labels
+
+    def categories(self, raw: RawLabels) -> NDArray[np.int32]:
+        """Turn the numbers of a file into categories, those from `classes` on too."""
         labels = raw.astype(np.int32)
         ignored = np.isin(labels, self.ignore)
         if self.zero != "category":
@@ -57,7 +59,6 @@ class LabelRule:
             else:
                 labels[zeros] = (self.classes or 1) - 1
         labels[ignored] = IGNORED
-        self._check(labels, raw)
         return labels
 
     def _check(self, labels: NDArray[np.int32], raw: RawLabels) -> None:
@@ -65,11 +66,15 @@ class LabelRule:
             return
         outside = np.unique(raw[labels >= self.classes])[:5].tolist()
         ignore = " or ".join(map(str, self.ignore)) or "nothing"
+        first = 0 if self.zero == "category" else 1
         message = (
-            f"The label map holds the numbers {outside}; expected {self.classes} categories, "
-            f"and {ignore} where there is no label."
+            f"The label map holds the numbers {outside}; expected {self.classes} categories "
+            f"({first} to {first + self.classes - 1}), and {ignore} where there is no label."
         )
-        hint = "Check --layout, --ignore and the vocabulary; a shift by one is the usual reason."
+        hint = (
+            "Check --layout, --ignore and the vocabulary; a shift by one is the usual reason: if "
+            "0 means 'not labelled' and the categories count from 1, give --labels-start 1."
+        )
         raise InputError(message, hint=hint)
 
 
@@ -98,6 +103,30 @@ class Sample:
             name, lambda: read_picture(picture), lambda: read_label_file(labels), picture, labels
         )
 
+    def sha256(self) -> str:
+        """Return a hash of the picture and the labels: of the files, or of what is drawn.
+
+        Raises:
+            PictureError: A file cannot be read.
+        """
+        if self.picture is None or self.labels is None:
+            parts = [_array_bytes(self.frame()), _array_bytes(self.raw_labels())]
+        else:
+            parts = [_file_bytes(self.picture), _file_bytes(self.labels)]
+        return hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()
+
+
+def _array_bytes(array: NDArray[Any]) -> bytes:
+    return f"{array.dtype} {array.shape} ".encode() + array.tobytes()
+
+
+def _file_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        message = f"'{path}' cannot be read: {err.strerror or err}."
+        raise PictureError(message, hint="Check its permissions and the disk.") from err
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -115,6 +144,8 @@ class Dataset:
         subset: "" for the whole set, or what of it this is, such as "subset(100, seed 0)".
         unpaired: Names of label maps without a picture, which were left out.
         unlabelled: Names of pictures without a label map, which were left out.
+        source: Name of its folder, without the folders it is in.
+        notes: What else there was that is not read, for people.
     """
 
     name: str
@@ -128,6 +159,8 @@ class Dataset:
     subset: str = ""
     unpaired: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
+    source: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

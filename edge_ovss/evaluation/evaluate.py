@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edge_ovss._version import VERSION
 from edge_ovss.errors import InputError
 from edge_ovss.evaluation.alignment import Alignment, align
 from edge_ovss.evaluation.confusion import Confusion, count_confusion
+from edge_ovss.evaluation.coverage import Coverage, number_hints, shift_hint, some
 from edge_ovss.evaluation.dataset import Dataset, Sample
 from edge_ovss.evaluation.journal import Entry, Journal
+from edge_ovss.evaluation.label_files import RawLabels
 from edge_ovss.evaluation.metrics import (
     DEFAULT_PROTOCOL,
     PROTOCOLS,
@@ -24,7 +28,7 @@ from edge_ovss.evaluation.metrics import (
 )
 from edge_ovss.evaluation.percentiles import summarise
 from edge_ovss.evaluation.predicting import predict, require_preprocessing
-from edge_ovss.evaluation.provenance import graph_hash
+from edge_ovss.evaluation.provenance import engine_hashes, graph_hash
 from edge_ovss.runtime.environment import machine_facts, package_versions
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.runtime.writing import make_folder, write_bytes, write_json
@@ -34,6 +38,10 @@ Progress = Callable[[Iterable[Sample], str], Iterable[Sample]]
 EVALUATION_FILE = "eval.json"
 CONFUSION_FILE = "confusion.npz"
 JOURNAL_FILE = "pictures.jsonl"
+_FORMAT = 2
+# What of the machine and of the installation decides labels or times.
+_MACHINE = ("system", "machine", "usable_cores", "gpus", "jetson")
+_PACKAGES = ("numpy", "cv2", "onnxruntime", "tensorrt", "tensorrt_rtx_bindings", "openvino")
 NUMBERS = (
     "miou",
     "miou_d2_main",
@@ -59,7 +67,8 @@ class EvaluationOptions:
         protocol: Which mean is called mIoU; both are reported.
         preprocessing: "fast" or "published".
         allow_missing: Ignore pixels of categories that the vocabulary has no word for.
-        fresh: Begin anew instead of going on where an earlier run stopped.
+        fresh: Begin anew instead of going on where an earlier run stopped; to be set where the
+            times decide something, which must not come from two runs.
     """
 
     protocol: str = DEFAULT_PROTOCOL
@@ -80,14 +89,22 @@ class Evaluation:
         confusion: int64 [K, K], rows are true.
         entries: One by picture, in the order of the data set.
         options: How it was scored.
+        coverage: What part of the data set the scores are about.
         facts: What was scored, on what.
+        reused: How many entries are of an earlier run, times included.
+        restarted: Why entries of an earlier run were not used, for people; "" where they were.
+        warnings: What spoils or limits the numbers.
     """
 
     scores: Scores
     confusion: Confusion
     entries: tuple[Entry, ...]
     options: EvaluationOptions
+    coverage: Coverage
     facts: Mapping[str, object] = field(default_factory=dict)
+    reused: int = 0
+    restarted: str = ""
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the confusion matrix as a JSON object."""
@@ -95,6 +112,10 @@ class Evaluation:
             "kind": "eval",
             **self.facts,
             "pictures": len(self.entries),
+            "pictures_of_earlier_run": self.reused,
+            "earlier_run": self.restarted or None,
+            "labels": self.coverage.to_json(),
+            "warnings": list(self.warnings),
             "scores": self.scores.to_json(self.options.protocol),
             "latency_ms": self.latency(),
             "rejection": self.rejection(),
@@ -152,19 +173,45 @@ def evaluate(
     require_preprocessing(segmenter, options.preprocessing)
     alignment = align(dataset, segmenter.bundle.vocabulary, allow_missing=options.allow_missing)
     folder = make_folder(Path(out))
-    facts = _facts(segmenter, dataset, options, alignment)
     journal = Journal(
         folder / JOURNAL_FILE,
         key=_key(segmenter, dataset, options, alignment),
         classes=len(alignment.names),
         fresh=options.fresh,
     )
+    known = _known(journal, dataset)
     with journal:
-        todo = [sample for sample in dataset.samples if sample.name not in journal.entries]
+        todo = [sample for sample in dataset.samples if sample.name not in known]
         for sample in progress(todo, "picture") if progress else todo:
-            journal.add(measure(segmenter, sample, dataset, alignment, options.preprocessing))
-    entries = tuple(journal.entries[sample.name] for sample in dataset.samples)
-    return _finish(folder, entries, alignment.names, options, facts)
+            entry = measure(segmenter, sample, dataset, alignment, options.preprocessing)
+            journal.add(entry)
+            known[sample.name] = entry
+    entries = tuple(known[sample.name] for sample in dataset.samples)
+    evaluation = _score(entries, dataset, options, alignment)
+    evaluation = replace(
+        evaluation,
+        facts=_facts(segmenter, dataset, options, alignment),
+        reused=len(entries) - len(todo),
+        restarted=_restarted(journal),
+    )
+    _write(folder, evaluation)
+    return evaluation
+
+
+def _known(journal: Journal, dataset: Dataset) -> dict[str, Entry]:
+    """Return, by name, the entries whose picture and labels are the very same bytes as now."""
+    if not journal.entries:
+        return {}
+    found = ((sample, journal.entries.get(sample.sha256())) for sample in dataset.samples)
+    return {s.name: replace(entry, name=s.name) for s, entry in found if entry is not None}
+
+
+def _restarted(journal: Journal) -> str:
+    if journal.differs:
+        return f"not used: it differs in {', '.join(journal.differs)}"
+    return (
+        f"{journal.damaged} lines cannot be read, and count for nothing" if journal.damaged else ""
+    )
 
 
 def measure(
@@ -180,48 +227,95 @@ def measure(
         InputError: With the name of the sample.
     """
     try:
-        frame = sample.frame()
-        truth = alignment.map_truth(dataset.rule.read(sample.raw_labels()))
+        # Before it is read: what changes meanwhile does not fit its line, and is measured again.
+        sha256, frame, raw = sample.sha256(), sample.frame(), sample.raw_labels()
+        truth = alignment.map_truth(dataset.rule.read(raw))
         result, labels = predict(segmenter, frame, preprocessing=preprocessing)
         predicted = alignment.map_prediction(labels)
         matrix = count_confusion(truth, predicted, classes=len(alignment.names))
     except InputError as err:
         message = f"Sample '{sample.name}': {err.message}"
         raise type(err)(message, hint=err.hint) from err
-    counts = tuple(int(count) for count in result.counts)
-    return Entry(sample.name, matrix, dict(result.timings), counts, result.overflow)
+    return Entry(
+        name=sample.name,
+        confusion=matrix,
+        timings_ms=dict(result.timings),
+        counts=tuple(int(count) for count in result.counts),
+        overflow=result.overflow,
+        sha256=sha256,
+        numbers=_pixels_by_number(raw),
+    )
 
 
-def _finish(
-    folder: Path,
-    entries: Sequence[Entry],
-    names: Sequence[str],
-    options: EvaluationOptions,
-    facts: Mapping[str, object],
+def _pixels_by_number(raw: RawLabels) -> dict[int, int]:
+    numbers, counts = np.unique(raw, return_counts=True)
+    return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+
+def _score(
+    entries: tuple[Entry, ...], dataset: Dataset, options: EvaluationOptions, alignment: Alignment
 ) -> Evaluation:
     matrix: Confusion = np.stack([entry.confusion for entry in entries]).sum(0)
-    scores = score_confusion(matrix, names)
-    evaluation = Evaluation(scores, matrix, tuple(entries), options, facts)
+    numbers: Counter[int] = Counter()
+    for entry in entries:
+        numbers.update(entry.numbers)
+    coverage = Coverage.of(dataset, alignment, numbers)
+    coverage.require_scored()
+    scores = score_confusion(matrix, alignment.names)
+    warnings = tuple(_warnings(dataset, alignment, coverage, numbers, matrix))
+    return Evaluation(scores, matrix, entries, options, coverage, warnings=warnings)
+
+
+def _warnings(
+    dataset: Dataset,
+    alignment: Alignment,
+    coverage: Coverage,
+    numbers: Mapping[int, int],
+    matrix: Confusion,
+) -> Iterator[str]:
+    if coverage.left_out:
+        yield (
+            f"{len(coverage.left_out)} of {coverage.categories} categories have no word in the "
+            f"vocabulary and are left out of every number: {some(list(coverage.left_out))}"
+        )
+    if dataset.vocabulary != "street":  # which speaks of more things than a bundle need know
+        yield from (
+            f"scored as one, being words of one output: {', '.join(g)}" for g in alignment.merged
+        )
+    yield from (message for _, message in number_hints(dataset.rule, numbers, dataset.classes))
+    if (shift := shift_hint(matrix, alignment)) is not None:
+        yield shift
+
+
+def _write(folder: Path, evaluation: Evaluation) -> None:
     packed = io.BytesIO()
-    np.savez_compressed(packed, confusion=matrix, names=np.asarray(names))
+    names = np.asarray(evaluation.scores.names)
+    np.savez_compressed(packed, confusion=evaluation.confusion, names=names)
     write_bytes(folder / CONFUSION_FILE, packed.getvalue())
     write_json(folder / EVALUATION_FILE, evaluation.to_json())
-    return evaluation
 
 
 def _key(
     segmenter: Segmenter, dataset: Dataset, options: EvaluationOptions, alignment: Alignment
 ) -> dict[str, object]:
-    """Everything that decides the confusion of a picture; pictures may be added, not changed."""
+    """Everything that decides what is measured of a picture, but for the picture and its labels."""
+    rule = dataset.rule
+    tables = (alignment.truth, alignment.prediction)
     return {
+        "format": _FORMAT,
+        "version": VERSION,
         "graph": graph_hash(segmenter.bundle),
         "backend": segmenter.backend,
-        "dataset": dataset.name,
-        "ignore": list(dataset.rule.ignore),
-        "zero": dataset.rule.zero,
+        "engines": engine_hashes(segmenter.bundle, segmenter.backend),
+        "threads": segmenter.threads,
+        "machine": {k: v for k, v in machine_facts().items() if k in _MACHINE},
+        "packages": {k: v for k, v in package_versions().items() if k in _PACKAGES},
+        "ignore": sorted(rule.ignore),
+        "zero": rule.zero,
+        "categories": [rule.classes, None if dataset.classes is None else list(dataset.classes)],
+        "outputs": list(alignment.names),
+        "mapping": [None if table is None else table.tolist() for table in tables],
         "preprocessing": options.preprocessing,
-        "categories": list(alignment.names),
-        "left_out": list(alignment.left_out),
     }
 
 
@@ -237,7 +331,9 @@ def _facts(
         "rejection_mode": manifest.rejection.mode,
         "answer": manifest.output.answer,
         "backend": segmenter.backend,
+        "threads": segmenter.threads,
         "dataset": dataset.name,
+        "source": dataset.source,
         "subset": dataset.subset,
         "protocol": options.protocol,
         "protocol_says": PROTOCOLS[options.protocol],

@@ -19,6 +19,7 @@ class Place:
         label_ending: What a label map's file name ends with.
         names: A text file with one name per line; None takes every label map in the folder.
         shared: Whether the folder of pictures holds others too, which are not of this set.
+        more_label_endings: What a label map's file name may end with besides.
     """
 
     pictures: str
@@ -27,6 +28,12 @@ class Place:
     label_ending: str = ".png"
     names: str | None = None
     shared: bool = False
+    more_label_endings: tuple[str, ...] = ()
+
+    @property
+    def label_endings(self) -> tuple[str, ...]:
+        """All that a label map's file name may end with, the usual ending first."""
+        return (self.label_ending, *self.more_label_endings)
 
 
 @dataclass(frozen=True)
@@ -218,7 +225,7 @@ LAYOUTS: dict[str, Layout] = {
         ),
         Layout(
             "folder",
-            (Place("images", "labels"),),
+            (Place("images", "labels", more_label_endings=(".tif", ".tiff")),),
             None,
             about="images/ and labels/ with equal names; classes.txt names the categories",
         ),

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from edge_ovss.errors import InputError, UsageError
+from edge_ovss.evaluation.class_names import read_class_names
 from edge_ovss.evaluation.dataset import Dataset, LabelRule, Sample
 from edge_ovss.evaluation.label_files import RawLabels
 from edge_ovss.evaluation.layouts import Layout, Place, find_layout
-from edge_ovss.runtime.source_kinds import is_picture
+from edge_ovss.evaluation.pairing import Pairs, pair_files
 from edge_ovss.runtime.sources import open_source
 from edge_ovss.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from edge_ovss.runtime.street import StreetScene
-
-_SHOWN = 3
 
 
 def open_dataset(
@@ -28,6 +26,7 @@ def open_dataset(
     layout: str | None = None,
     ignore: tuple[int, ...] | None = None,
     classes: str | Path | None = None,
+    labels_start: int | None = None,
 ) -> Dataset:
     """Find the samples of a data set; nothing is read but names.
 
@@ -37,12 +36,15 @@ def open_dataset(
         layout: One of `LAYOUTS`; not needed for synthetic://street.
         ignore: Numbers that mean "not labelled", instead of the layout's.
         classes: A text file with one category name per line, instead of the layout's names.
+        labels_start: The number of the first category: 0, or 1 where 0 means "not labelled";
+            None for the layout's.
 
     Raises:
-        UsageError: No or an unknown layout.
-        InputError: A folder is missing, or has no pairs.
+        UsageError: No or an unknown layout, or an option that does not go with the data.
+        InputError: A folder is missing, or has no pairs, or two files of one name.
     """
     if data.startswith("synthetic://"):
+        _refuse_options(data, layout, ignore, classes, labels_start)
         return _street(data)
     if layout is None:
         message = f"The layout of '{data}' is not given."
@@ -53,22 +55,92 @@ def open_dataset(
         raise InputError(message, hint=_needs(plan))
     folder, place = _locate(root, plan)
     names = _class_names(folder, plan, classes)
-    samples, unpaired, unlabelled = _pair(folder, place, plan)
-    rule = LabelRule.of(plan, None if names is None else len(names))
-    if ignore is not None:
-        rule = LabelRule(rule.classes, ignore, rule.bits, rule.zero)
+    found = pair_files(folder, place)
+    if not found.pairs:
+        raise _no_pairs(folder, plan, place, found)
+    rule = LabelRule(
+        classes=None if names is None else len(names),
+        ignore=plan.ignore if ignore is None else ignore,
+        bits=plan.bits,
+        zero=_zero(plan, labels_start),
+    )
     return Dataset(
         name=plan.name,
-        samples=samples,
+        samples=tuple(Sample.of_files(p.name, p.picture, p.labels) for p in found.pairs),
         rule=rule,
         classes=names,
         vocabulary=plan.vocabulary if classes is None else None,
         fold_from=plan.fold_from,
-        total=len(samples),
+        total=len(found.pairs),
         published=plan.pictures,
-        unpaired=unpaired,
-        unlabelled=unlabelled,
+        unpaired=found.unpaired,
+        unlabelled=found.unlabelled,
+        source=root.absolute().name,
+        notes=(*found.notes, *_unnamed(folder, names)),
     )
+
+
+def _refuse_options(
+    data: str,
+    layout: str | None,
+    ignore: tuple[int, ...] | None,
+    classes: str | Path | None,
+    labels_start: int | None,
+) -> None:
+    """Refuse options that a drawn data set would not read."""
+    given = {
+        "--layout": layout,
+        "--ignore": ignore,
+        "--classes": classes,
+        "--labels-start": labels_start,
+    }
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        message = f"'{data}' has labels and categories of its own; {names[0]} is given."
+        raise UsageError(message, hint=f"Leave {' and '.join(names)} out, or give a folder.")
+
+
+def _zero(plan: Layout, labels_start: int | None) -> str:
+    """Return what 0 means in the label files."""
+    own = 0 if plan.zero == "category" else 1
+    if labels_start is None or labels_start == own:
+        return plan.zero
+    if labels_start == 1:
+        return "ignore"
+    message = (
+        f"Layout '{plan.name}' counts categories from {own}; --labels-start is {labels_start}."
+    )
+    raise UsageError(message, hint="Give 0 or 1; see 'zero' of: edge-ovss data layouts --json.")
+
+
+def _unnamed(folder: Path, names: tuple[str, ...] | None) -> tuple[str, ...]:
+    if names is not None:
+        return ()
+    return (
+        f"'{folder}' has no classes.txt: the numbers in the label maps are taken for the bundle's "
+        "outputs",
+    )
+
+
+def _class_names(folder: Path, plan: Layout, given: str | Path | None) -> tuple[str, ...] | None:
+    own = folder / "classes.txt"
+    if given is not None:
+        return read_class_names(Path(given))
+    if plan.vocabulary is not None:
+        return tuple(Vocabulary.load(plan.vocabulary).outputs)
+    # A link that leads nowhere is an error, and not a folder without names.
+    return read_class_names(own) if own.is_file() or own.is_symlink() else None
+
+
+def _no_pairs(folder: Path, plan: Layout, place: Place, found: Pairs) -> InputError:
+    message = (
+        f"Data set '{plan.name}' has no pairs: {found.pictures} pictures in "
+        f"'{folder / place.pictures}', {found.labels} label maps ending in "
+        f"'{' or '.join(place.label_endings)}' in '{folder / place.labels}'."
+    )
+    if found.notes:
+        message += f" {'. '.join(found.notes)}."
+    return InputError(message, hint=_needs(plan))
 
 
 def open_pictures(source: str) -> Dataset:
@@ -117,75 +189,6 @@ def _parents_named(root: Path, place: Place) -> list[Path]:
         if absolute.parts[-depth:] == parts[:depth]:
             found.append(absolute.parents[depth - 1])
     return found
-
-
-def _class_names(folder: Path, plan: Layout, given: str | Path | None) -> tuple[str, ...] | None:
-    own = folder / "classes.txt"
-    if given is None and plan.vocabulary is not None:
-        return tuple(Vocabulary.load(plan.vocabulary).outputs)
-    if given is None and not own.is_file():
-        return None
-    path = Path(given) if given is not None else own
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as err:
-        message = f"Category names '{path}' cannot be read: {err}."
-        raise InputError(message, hint="Expected a text file, one category per line.") from err
-    names = tuple(line.strip() for line in lines if line.strip())
-    if not names or len(set(names)) != len(names):
-        message = f"Category names '{path}' are empty or repeat; expected one per line."
-        raise InputError(message)
-    return names
-
-
-def _pair(
-    folder: Path, place: Place, plan: Layout
-) -> tuple[tuple[Sample, ...], tuple[str, ...], tuple[str, ...]]:
-    """Pair by name; return the pairs, labels without a picture, pictures without a label."""
-    pictures = _index_pictures(folder / place.pictures, place.picture_ending)
-    labels = _index(folder / place.labels, place.label_ending)
-    names = sorted(labels) if place.names is None else _listed(folder / place.names, labels)
-    paired = [name for name in names if name in pictures]
-    if not paired:
-        message = (
-            f"Data set '{plan.name}' has no pairs: {len(pictures)} pictures in "
-            f"'{folder / place.pictures}', {len(labels)} label maps ending in "
-            f"'{place.label_ending}' in '{folder / place.labels}'."
-        )
-        raise InputError(message, hint=_needs(plan))
-    samples = tuple(Sample.of_files(name, pictures[name], labels[name]) for name in paired)
-    unpaired = tuple(name for name in names if name not in pictures)
-    # A list of names, or a folder that other sets use too, says that the rest is not meant.
-    own = place.names is None and not place.shared
-    return samples, unpaired, tuple(sorted(set(pictures) - set(labels))) if own else ()
-
-
-def _index(folder: Path, ending: str) -> dict[str, Path]:
-    """Return the files below `folder` by relative path without `ending`."""
-    files = (path for path in folder.rglob(f"*{ending}") if path.is_file())
-    return {path.relative_to(folder).as_posix()[: -len(ending)]: path for path in files}
-
-
-def _index_pictures(folder: Path, ending: str) -> dict[str, Path]:
-    if ending:
-        return _index(folder, ending)
-    files = (path for path in folder.rglob("*") if is_picture(path))
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
-
-
-def _listed(path: Path, labels: Mapping[str, Path]) -> list[str]:
-    """Return the names in a list file; each must have a label map."""
-    try:
-        names = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as err:
-        message = f"The list of names '{path}' cannot be read: {err}."
-        raise InputError(message, hint="It comes with the data set.") from err
-    missing = [name for name in names if name not in labels]
-    if missing:
-        some = ", ".join(missing[:_SHOWN])
-        message = f"{len(missing)} names of '{path}' have no label map: {some}."
-        raise InputError(message, hint="Complete the folder of labels.")
-    return names
 
 
 def _street(spec: str) -> Dataset:

@@ -81,6 +81,11 @@ class Segmenter:
         """The registered name of the backend."""
         return self._backend.name
 
+    @property
+    def threads(self) -> int | None:
+        """How many CPU threads were asked for; None means the cores that this process may use."""
+        return self._backend.threads
+
     def segment(self, frame: NDArray[np.uint8]) -> Result:
         """Segment one frame.
 
