@@ -2,9 +2,9 @@
 
 A plan is JSON that names the graph; running it runs ONNX Runtime on what lies in the fake GPU's
 memory. It is imported by name, in the tests' process and in the child that builds. The environment
-variable FAKE_TRT makes it misbehave: parse, build, memory, kill, crash, wrong,
-rounded (two labels and the counts are others), coarse (fifteen labels), invalid and suboptimal
-(what it says of a plan before it is loaded).
+variable FAKE_TRT makes it misbehave: parse, build, memory, kill, crash, hang (it writes its process
+id into the file FAKE_TRT_PID, and waits), wrong, rounded (two labels and the counts are others),
+coarse (fifteen labels), invalid and suboptimal (what it says of a plan before it is loaded).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,9 @@ class Builder:
         self.logger.log(ILogger.WARNING, "a warning from the builder")
         if _fault("kill"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if _fault("hang"):
+            Path(os.environ["FAKE_TRT_PID"]).write_text(str(os.getpid()), encoding="ascii")
+            time.sleep(60)
         if _fault("crash"):
             ctypes.string_at(0)
         if _fault("memory"):

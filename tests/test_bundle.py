@@ -373,7 +373,7 @@ def test_ctrl_c_during_finish_leaves_nothing(
     assert entries(tmp_path) == []
 
 
-def full(*args: object) -> None:
+def full(*args: object, **options: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -383,7 +383,7 @@ def test_a_full_disk_in_the_block_leaves_nothing(tmp_path: Path) -> None:
     assert entries(tmp_path) == []
 
 
-@pytest.mark.parametrize("step", ["_sync", "_move_into_place"])
+@pytest.mark.parametrize("step", ["_sync", "move_into_place"])
 def test_a_full_disk_at_the_end_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_ovss._leftovers import scratch_folder
 from edge_ovss.calibration.emulate import emulate_half
 from edge_ovss.calibration.graph_view import GraphView
 from edge_ovss.calibration.half import HalfReport, convert_to_half
@@ -213,8 +213,8 @@ def _judge_rounding(work: _Work, view: GraphView, report: HalfReport) -> Judged:
     """
     work.note("rounding every tensor as an FP16 device does")
     emulate_half(view, report)
-    with tempfile.TemporaryDirectory(prefix="edge-ovss-") as folder:
-        path = Path(folder) / GRAPH_FILE
+    with scratch_folder() as folder:
+        path = folder / GRAPH_FILE
         view.save(path, data=DATA_FILE)
         view = GraphView.load(path)
         frames = (frame.read() for frame in work.pictures.frames[:_PROBED])

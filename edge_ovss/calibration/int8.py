@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_ovss._leftovers import scratch_folder
 from edge_ovss.calibration.blocks import Candidates, find_candidates
 from edge_ovss.calibration.budget import BlockCost, Step, keep_within, measure_blocks
 from edge_ovss.calibration.cpu_bias import widen_biases
@@ -127,12 +127,12 @@ class Quantiser:
     def choose(self, judge: Judge) -> Quantised:
         """Quantise everything, or as much as the budget allows."""
         options, blocks = self.options, tuple(self.candidates.blocks)
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
 
             def attempt(chosen: Sequence[str], base: str) -> Judged:
                 view, _ = self.make(chosen, base=base)
-                path = Path(folder) / "model.onnx"
-                Path(folder, "model.onnx.data").unlink(missing_ok=True)
+                path = folder / "model.onnx"
+                (folder / "model.onnx.data").unlink(missing_ok=True)
                 view.save(path, data="model.onnx.data")
                 return judge.judge(path)
 

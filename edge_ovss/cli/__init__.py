@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from edge_ovss._version import VERSION
 from edge_ovss.cli._console import Console
+from edge_ovss.cli._signals import Terminated, signals_raise
 from edge_ovss.errors import EdgeOvssError
 
 VERBS = (
@@ -43,7 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Open-vocabulary segmentation on the edge: words and a checkpoint go in, "
         "a bundle that segments a camera's pictures comes out.",
         epilog="Exit status: 0 done, 1 our fault, 2 wrong use, 3 something is not installed, "
-        "4 bad input, 5 artefact does not fit, 6 a gate failed, 130 interrupted.",
+        "4 bad input, 5 artefact does not fit, 6 a gate failed, 130 interrupted, "
+        "143 ended by SIGTERM.",
     )
     parser.add_argument("--version", action="version", version=f"edge-ovss {VERSION}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -62,9 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     console = Console(json=args.json, quiet=args.quiet)
     try:
-        return int(args.run(args, console))
+        with signals_raise():
+            return int(args.run(args, console))
     except EdgeOvssError as err:
         print(f"error: {err}", file=sys.stderr)
+        return err.status
+    except Terminated as err:
+        print(f"ended by {err}", file=sys.stderr)
         return err.status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_ovss._leftovers import scratch_folder
 from edge_ovss.cli._console import Console
 from edge_ovss.cli._precision import add_precision_arguments, read_options, shown_cautions
 
@@ -49,8 +49,8 @@ def export_with_precision(
     from edge_ovss.runtime.bundle_writer import BundleWriter
 
     BundleWriter(out, overwrite=overwrite)  # refuses a place that is taken, before the long work
-    with tempfile.TemporaryDirectory(prefix="edge-ovss-") as folder:
-        source = export(Path(folder) / "float32.ovss")
+    with scratch_folder() as folder:
+        source = export(folder / "float32.ovss")
         _calibrate(source, out, options, overwrite=overwrite, console=console)
     return 0
 

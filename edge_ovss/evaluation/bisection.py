@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss._leftovers import scratch_folder
 from edge_ovss._optional import require
 from edge_ovss.errors import ArtifactError
 from edge_ovss.evaluation.tensors import TensorComparison, compare_layouts
@@ -113,8 +113,8 @@ def bisect(
         message = "No node of the graph is named after a torch module; nothing can be compared."
         raise ArtifactError(message, hint="Export the bundle with this version of edge-ovss.")
     seen: list[BlockParity] = []
-    with tempfile.TemporaryDirectory(prefix="edge-ovss-") as folder:
-        probe = _Probe(onnx, model, bundle, Path(folder))
+    with scratch_folder() as folder:
+        probe = _Probe(onnx, model, bundle, folder)
         left = list(ends)
         while left:
             paths, left = left[:_AT_A_TIME], left[_AT_A_TIME:]

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 from edge_ovss._cache import cache_folder
+from edge_ovss._leftovers import new_part, remove_parts
 from edge_ovss._optional import require
 from edge_ovss.errors import CheckpointError
 
@@ -59,16 +60,23 @@ def _from_web(text: str) -> Path:
     target = folder / "checkpoints" / hashlib.sha256(text.encode()).hexdigest()[:16] / name
     if target.is_file():
         return target
-    part = target.with_name(name + ".part")
+    part = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(text, timeout=_TIMEOUT_S) as stream, part.open("wb") as out:
+        remove_parts(target.parent)
+        part = new_part(target)
+        with (
+            urllib.request.urlopen(text, timeout=_TIMEOUT_S) as stream,
+            part.path.open("wb") as out,
+        ):
             shutil.copyfileobj(stream, out, 1 << 20)
-        part.replace(target)
+        part.path.replace(target)
     except (OSError, urllib.error.URLError, ValueError) as err:
         raise _unreachable(text, err) from err
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.path.unlink(missing_ok=True)
+            part.release()
     return target
 
 

@@ -15,6 +15,7 @@ from edge_ovss._strict import DocumentError, read_json
 from edge_ovss.errors import BundleError, VocabularyError
 from edge_ovss.runtime.graph_file import GraphFile, read_graph_file
 from edge_ovss.runtime.manifest import Manifest
+from edge_ovss.runtime.replacement import moved_aside
 from edge_ovss.vocabulary import Vocabulary
 
 MANIFEST = "manifest.json"
@@ -96,6 +97,9 @@ def read_manifest(folder: Path) -> Manifest:
     """
     if not folder.exists():
         hint = "Check the path; edge-ovss export writes a bundle."
+        old = moved_aside(folder)
+        if old is not None:
+            hint = f"A run that was killed while it replaced it left the old one in '{old}'."
         message = f"There is no bundle at '{folder}'."
         raise BundleError(message, hint=hint)
     if not folder.is_dir():

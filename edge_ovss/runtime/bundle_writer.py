@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
 from edge_ovss._checksums import sha256_of_file
+from edge_ovss._leftovers import Held
 from edge_ovss.errors import OutputError
 from edge_ovss.runtime.bundle import MANIFEST, UNLISTED_FOLDERS, resolve_inside
+from edge_ovss.runtime.replacement import mend, move_into_place, new_beside, taken
 from edge_ovss.runtime.writing import make_folder, output_error, write_json
 
 
@@ -20,7 +21,8 @@ class BundleWriter:
     """Collect the files of a bundle beside its place, and move them there when all is written.
 
     Use it as a context manager; when the block is left without `finish`, or by any exception,
-    nothing of the bundle remains.
+    nothing of the bundle remains. What a run for the same place left behind that was killed is
+    mended first, and said (`replacement`).
 
     Args:
         out: The folder to write.
@@ -33,14 +35,15 @@ class BundleWriter:
     def __init__(self, out: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         self.out = Path(out).expanduser().absolute()
         self.overwrite = overwrite
-        self._folder: Path | None = None
+        self._held: Held | None = None
+        mend(self.out)
         _check_place(self.out, overwrite=overwrite)
 
     def __enter__(self) -> BundleWriter:
-        parent = make_folder(self.out.parent)
+        make_folder(self.out.parent)
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", dir=parent))
-            self._folder.chmod(0o777 & ~_umask())
+            self._held = new_beside(self.out)
+            self._held.path.chmod(0o777 & ~_umask())
         except OSError as err:
             raise output_error(self.out, err) from err
         return self
@@ -51,19 +54,21 @@ class BundleWriter:
         err: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        if folder is not None and isinstance(err, OSError) and _is_ours(err, folder):
+        held, self._held = self._held, None
+        if held is None:
+            return
+        shutil.rmtree(held.path, ignore_errors=True)
+        held.release()
+        if isinstance(err, OSError) and _is_ours(err, held.path):
             raise output_error(self.out, err) from err
 
     @property
     def folder(self) -> Path:
         """Return the temporary folder in which the bundle grows."""
-        if self._folder is None:
+        if self._held is None:
             message = "BundleWriter is used outside of its 'with' block"
             raise RuntimeError(message)
-        return self._folder
+        return self._held.path
 
     def path(self, name: str) -> Path:
         """Return where to write the file `name` (relative, POSIX); its folder is made.
@@ -86,17 +91,17 @@ class BundleWriter:
             The folder of the bundle.
 
         Raises:
-            OutputError: The disk is full, or permission is denied.
+            OutputError: The disk is full, permission is denied, or another run has written a
+                bundle there meanwhile that may not be replaced.
         """
         try:
             files = {name: _entry(self.folder / name) for name in sorted(_names(self.folder))}
             write_json(self.folder / MANIFEST, {**manifest, "files": files})
             _sync(self.folder)
-            _move_into_place(self.folder, self.out)
+            move_into_place(self.folder, self.out, overwrite=self.overwrite)
             _sync_folder(self.out.parent)
         except OSError as err:
             raise output_error(self.out, err) from err
-        self._folder = None
         return self.out
 
 
@@ -110,9 +115,7 @@ def _check_place(out: Path, *, overwrite: bool) -> None:
     if not os.path.lexists(out):
         return
     if not overwrite:
-        hint = "Choose another path, or allow overwriting."
-        message = f"'{out}' is already there."
-        raise OutputError(message, hint=hint)
+        raise taken(out)
     if out.is_symlink() or not (out / MANIFEST).is_file():
         message = f"'{out}' is not a bundle (no {MANIFEST}), so it is not replaced."
         raise OutputError(message, hint="Choose another path.")
@@ -147,22 +150,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _move_into_place(folder: Path, out: Path) -> None:
-    """Rename `folder` to `out`; an old bundle is put back when that fails."""
-    if not os.path.lexists(out):
-        folder.rename(out)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-    old = out.rename(aside / out.name)
-    try:
-        folder.rename(out)
-    except BaseException:
-        old.rename(out)
-        aside.rmdir()
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 from pathlib import Path
 
+from edge_ovss._leftovers import new_part, remove_parts
 from edge_ovss.errors import OutputError
 
 _REASONS = {
@@ -32,6 +32,8 @@ def output_error(path: Path, err: OSError) -> OutputError:
 def make_folder(path: Path) -> Path:
     """Create the folder `path` and its parents if they are not there.
 
+    What killed runs left of files that were being written into it is removed, and said.
+
     Raises:
         OutputError: It cannot be created, or is a file.
     """
@@ -39,6 +41,7 @@ def make_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise output_error(path, err) from err
+    remove_parts(path)
     return path
 
 
@@ -48,14 +51,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         OutputError: It cannot be written; `path` is then what it was before.
     """
-    part = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
     try:
-        part.write_bytes(data)
-        part.replace(path)
+        part = new_part(path)
+    except OSError as err:
+        raise output_error(path, err) from err
+    try:
+        part.path.write_bytes(data)
+        part.path.replace(path)
     except OSError as err:
         raise output_error(path, err) from err
     finally:
-        discard(part)
+        discard(part.path)
+        part.release()
 
 
 def write_json(path: Path, document: object) -> None:

@@ -14,6 +14,7 @@ import numpy
 import numpy.lib.format as npy
 import numpy.typing
 
+from edge_ovss._leftovers import new_part, remove_parts
 from edge_ovss._strict import DocumentError, parse_json
 from edge_ovss.errors import OutputError, VocabularyError
 from edge_ovss.vocabulary.words import located
@@ -39,21 +40,25 @@ def write_pack(path: str | os.PathLike[str], header: dict[str, object], array: A
         OutputError: The file cannot be written; nothing is left behind.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     array = numpy.ascontiguousarray(array)
     content = json.dumps({"schema": SCHEMA, **header}, ensure_ascii=True).encode("ascii")
+    remove_parts(target.parent, of=target.name)
+    temporary = None
     try:
-        with temporary.open("wb") as file:
+        temporary = new_part(target)
+        with temporary.path.open("wb") as file:
             numpy.savez(file, header=numpy.frombuffer(content, dtype=numpy.uint8), embeddings=array)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(target)
+        temporary.path.replace(target)
     except (OSError, ValueError) as err:
         message = f"The embeddings cannot be written to '{target}': {err}."
         raise OutputError(message, hint="Check the folder, its permissions and the space.") from err
     finally:
         # Also after Ctrl-C; after the rename there is nothing to remove.
-        _remove(temporary)
+        if temporary is not None:
+            _remove(temporary.path)
+            temporary.release()
 
 
 def read_pack(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
 from edge_ovss._checksums import sha256_of_file
+from edge_ovss._leftovers import RANDOM, entries, new_folder, remove_abandoned
 from edge_ovss.errors import ArtifactError, ParityError, UsageError
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.engines.cache import ENGINES, Engine, check_plan, read_own_record
@@ -29,9 +30,13 @@ from edge_ovss.runtime.engines.request import BuildRequest, Outcome
 from edge_ovss.runtime.engines.supervisor import run_child
 from edge_ovss.runtime.engines.workspace import default_workspace_mib, free_memory_mib
 from edge_ovss.runtime.graph_contract import require_contract
+from edge_ovss.runtime.replacement import mend, move_into_place
 from edge_ovss.runtime.writing import make_folder, output_error
 
 Note = Callable[[str], None]
+
+_UNFINISHED = re.compile(rf"\.build-{RANDOM}")
+_ASIDE = re.compile(rf"\..+\.old\.{RANDOM}")
 
 # Types of layers that a bundle of this precision must have, or it is not of this precision.
 _TYPES = {"fp16": "HALF", "int8": "INT8"}
@@ -90,7 +95,9 @@ def build_engine(
     library = load_library(flavour)
     gpu = local_gpu()
     key = make_key(bundle, flavour, library, options, gpu)
-    place = make_folder(bundle.file(ENGINES)) / key.name
+    engines = make_folder(bundle.file(ENGINES))
+    _mend(engines)
+    place = engines / key.name
     if place.is_dir() and not options.overwrite:
         return Built(_existing(bundle, place, key, gpu, note), reused=True)
     module = str(installed_module(flavour))
@@ -202,6 +209,14 @@ def _existing(bundle: Bundle, place: Path, key: EngineKey, gpu: Gpu | None, note
     return Engine(place, record)
 
 
+def _mend(engines: Path) -> None:
+    """Remove what builds that were killed left, and put back an engine that they moved aside."""
+    for path in entries(engines, _UNFINISHED):
+        remove_abandoned(path)
+    for path in entries(engines, _ASIDE):
+        mend(engines / path.name[1 : -len(".old.12345678")])
+
+
 class _Workshop:
     """A folder beside `place` that takes its place when the block ends well, and vanishes else."""
 
@@ -210,22 +225,21 @@ class _Workshop:
 
     def __enter__(self) -> Path:
         try:
-            # mkdtemp gives mode 0700: a plan is native code, and nobody else may write it.
-            self.folder = Path(tempfile.mkdtemp(prefix=".build-", dir=self.place.parent))
+            # It has mode 0700: a plan is native code, and nobody else may write it.
+            self.held = new_folder(self.place.parent, ".build-")
         except OSError as err:
             raise output_error(self.place, err) from err
-        return self.folder
+        return self.held.path
 
     def __exit__(self, kind: object, err: object, trace: object) -> None:
         try:
             if err is None:
-                if self.place.is_dir():
-                    shutil.rmtree(self.place)
-                self.folder.rename(self.place)
+                move_into_place(self.held.path, self.place, overwrite=True)
         except OSError as fault:
             raise output_error(self.place, fault) from fault
         finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.held.path, ignore_errors=True)
+            self.held.release()
 
 
 def _record(bundle: Bundle, key: EngineKey, folder: Path, outcome: Outcome) -> BuildRecord:

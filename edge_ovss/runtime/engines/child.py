@@ -1,5 +1,7 @@
 """The process that builds an engine: `python -m edge_ovss.runtime.engines.child REQUEST.json`.
 
+`--with-parent PID` behind it ends the process when that parent ends (`lifeline`).
+
 It is a process of its own because a builder can take all memory and be killed, and because it must
 not share that memory with torch, which it never imports. It prints JSON lines (`request`).
 """
@@ -11,14 +13,15 @@ import json
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edge_ovss.errors import EdgeOvssError
+from edge_ovss.errors import EdgeOvssError, OutputError
+from edge_ovss.runtime.engines.lifeline import FLAG, end_with_parent
 from edge_ovss.runtime.engines.request import DONE, FAILED, LOG, PHASE, BuildRequest, Outcome
 from edge_ovss.runtime.engines.wide_labels import widen_labels
+from edge_ovss.runtime.writing import write_bytes
 
 _MOST = 20
 STARTING, READING, BUILDING, WRITING = "starting", "reading", "building", "writing"
@@ -186,14 +189,10 @@ def _load_timings(config: Any, path: str, reporter: Reporter) -> object:  # noqa
 def _keep_timings(config: Any, request: BuildRequest, reporter: Reporter) -> None:  # noqa: ANN401
     if request.timing_cache is None:
         return
-    part = Path(f"{request.timing_cache}.part")
     try:
-        part.write_bytes(config.get_timing_cache().serialize())
-        part.replace(request.timing_cache)
-    except OSError as err:  # the engine is there, and worth more than they are
-        reporter.log("WARNING", f"the timing cache is not kept: {err}")
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        write_bytes(Path(request.timing_cache), bytes(config.get_timing_cache().serialize()))
+    except OutputError as err:  # the engine is there, and worth more than they are
+        reporter.log("WARNING", f"the timing cache is not kept: {err.message}")
 
 
 def make_monitor(library: Any, reporter: Reporter) -> Any:  # noqa: ANN401
@@ -237,6 +236,8 @@ def _labels_type(network: Any) -> str:  # noqa: ANN401
 
 def main(argv: list[str]) -> int:
     """Build what the file `argv[1]` asks for; 0 if the plan is written."""
+    if argv[2:3] == [FLAG]:
+        end_with_parent(int(argv[3]))
     reporter = Reporter()
     try:
         request = BuildRequest.from_json(Path(argv[1]).read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from edge_ovss._leftovers import new_part, remove_parts
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.engines.cache import Engine, check_plan
@@ -103,10 +104,14 @@ def write_runtime_cache(folder: Path, data: bytes) -> None:
         (RUNTIME_CACHE, data),
         (f"{RUNTIME_CACHE}.sha256", hashlib.sha256(data).hexdigest().encode()),
     ):
-        part = folder / f".{name}.part"
-        part.touch(mode=0o600)
-        part.write_bytes(content)
-        part.replace(folder / name)
+        remove_parts(folder, of=name)
+        part = new_part(folder / name, mode=0o600)
+        try:
+            part.path.write_bytes(content)
+            part.path.replace(folder / name)
+        finally:
+            part.path.unlink(missing_ok=True)
+            part.release()
 
 
 _loaded: weakref.WeakValueDictionary[tuple[str, str], LoadedEngine] = weakref.WeakValueDictionary()

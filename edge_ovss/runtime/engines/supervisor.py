@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import IO, Any
 
 from edge_ovss._strict import parse_json
 from edge_ovss.errors import ArtifactError, EdgeOvssError, OutputError
+from edge_ovss.runtime.engines.lifeline import FLAG
 from edge_ovss.runtime.engines.request import DONE, FAILED, PHASE, BuildRequest, Outcome
 from edge_ovss.runtime.writing import output_error
 
@@ -44,7 +46,7 @@ _REFUSALS = {
 
 
 def run_child(request: BuildRequest, folder: Path, note: Note) -> Outcome:
-    """Build in a child process.
+    """Build in a child process, which ends when this one ends.
 
     Args:
         request: What to build.
@@ -60,10 +62,15 @@ def run_child(request: BuildRequest, folder: Path, note: Note) -> Outcome:
         path.write_text(request.to_json(), encoding="utf-8")
     except OSError as err:
         raise output_error(path, err) from err
-    command = [sys.executable, "-m", CHILD, str(path)]
+    command = [sys.executable, "-m", CHILD, str(path), FLAG, str(os.getpid())]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints:
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=complaints, text=True, errors="replace"
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            errors="replace",
         ) as child:
             try:
                 last = _follow(child.stdout or (), note)
