@@ -303,7 +303,8 @@ def test_a_folder_in_the_way_is_said(tmp_path: Path) -> None:
 
 
 def test_the_key_decides_whole(path: Path) -> None:
-    for key in ({**KEY, "threads": 2}, {**KEY, "new": 1}, {"graph": "g"}):
+    keys: list[dict[str, object]] = [{**KEY, "threads": 2}, {**KEY, "new": 1}, {"graph": "g"}]
+    for key in keys:
         assert kept(path, key).entries == {}
         assert kept(path, key).differs
     with pytest.raises(InputError, match="belongs to another run: it differs in graph"):

@@ -41,6 +41,7 @@ REFUSED = [
     ((*HALF, "--allow-missing"), "--allow-missing"),
     ((*INT8, "--percentile", "99"), "--method minmax"),
     ((*INT8, "--method", "entropy", "--percentile", "99.99"), "--method entropy"),
+    ((*INT8, *JUDGED, "--ignore", "none"), "--ignore has 'none'"),
     ((*INT8, *JUDGED, "--limit", "0"), "limit is 0"),
     ((*INT8, *JUDGED, "--limit", "-3"), "limit is -3"),
     ((*INT8, *JUDGED, "--max-miou-drop", "-1"), "budget is -1.0"),
@@ -98,6 +99,8 @@ UNREAD: dict[str, tuple[str, ...]] = {
     "--validation": (LABELLED,),
     "--layout": ("folder",),
     "--classes": ("names.txt",),
+    "--ignore": ("255",),
+    "--labels-start": ("0",),
     "--limit": ("0",),
     "--allow-missing": (),
 }

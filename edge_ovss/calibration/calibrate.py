@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge_ovss._leftovers import scratch_folder
+from edge_ovss.calibration.cautions import caution
 from edge_ovss.calibration.emulate import emulate_half
 from edge_ovss.calibration.graph_view import GraphView
 from edge_ovss.calibration.half import HalfReport, convert_to_half
@@ -83,6 +84,7 @@ class _Work:
     dataset: Dataset | None
     judge: Judge
     note: Note
+    scope: str = ""
 
     @property
     def key(self) -> str:
@@ -138,7 +140,7 @@ def calibrate_bundle(
         note("judging the new graph")
         judged = work.judge.judge(graph)
         _hold_budget(judged, work)
-        on = work.dataset.title if work.dataset else "calibration pictures"
+        on = work.dataset.title + work.scope if work.dataset else "calibration pictures"
         outcome = Outcome(judged, work.judge.base, on, _race(work, graph))
         _write_rest(writer, work, graph)
         write_reports(writer, made, outcome, options, model=source.manifest.model.name)
@@ -175,7 +177,11 @@ def _prepare(
     refuse_overlap(pictures, labelled.hashes())
     note(f"judging float32 on {len(labelled.names)} pictures of {dataset.title}")
     judge = Judge.of_labelled(source.graph_path, labelled)
-    return _Work(source, options, pictures, dataset, judge, note)
+    scope = labelled.alignment.scope
+    if scope:
+        left_out = ", ".join(name.strip() for name in labelled.alignment.left_out)
+        caution(f"mIoU is{scope} of the validation data; left out: {left_out}.")
+    return _Work(source, options, pictures, dataset, judge, note, scope)
 
 
 def _open_validation(validation: Validation, *, seed: int) -> Dataset:
@@ -185,11 +191,22 @@ def _open_validation(validation: Validation, *, seed: int) -> Dataset:
             layout=validation.layout,
             ignore=validation.ignore,
             classes=validation.classes,
+            labels_start=validation.labels_start,
         )
     except InputError as err:
         message = f"The validation data cannot be used: {err.message}"
         raise type(err)(message, hint=err.hint) from err
+    for remark in (*found.notes, *_lonely(found)):
+        caution(f"Validation data: {remark}.")
     return found.take(validation.limit, seed=seed)
+
+
+def _lonely(dataset: Dataset) -> Iterator[str]:
+    if dataset.unpaired:
+        yield f"{len(dataset.unpaired)} label maps have no picture, such as {dataset.unpaired[0]}"
+    if dataset.unlabelled:
+        count = len(dataset.unlabelled)
+        yield f"{count} pictures have no label map, such as {dataset.unlabelled[0]}"
 
 
 def _make_half(work: _Work) -> Made:

@@ -26,6 +26,7 @@ class Validation:
         ignore: Numbers that mean "not labelled", or None for the layout's.
         limit: A random subset of so many pictures, at least 1, or None.
         allow_missing: Ignore pixels of categories that the vocabulary has no word for.
+        labels_start: Number of the first category, 0 or 1, or None for the layout's.
     """
 
     data: str
@@ -34,6 +35,7 @@ class Validation:
     ignore: tuple[int, ...] | None = None
     limit: int | None = None
     allow_missing: bool = False
+    labels_start: int | None = None
 
     def __post_init__(self) -> None:
         _check_count("limit", self.limit)

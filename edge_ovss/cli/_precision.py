@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edge_ovss.cli._console import Console
+from edge_ovss.cli.eval import add_label_arguments, read_ignore
 from edge_ovss.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_ovss.calibration import CalibrateOptions, RangeMethod, Validation
 
-_VALIDATION = ("layout", "classes", "limit", "allow_missing")
+_VALIDATION = ("layout", "classes", "ignore", "labels_start", "limit", "allow_missing")
 _INT8 = ("method", "percentile", "recipe", "sensitivity", "require_faster")
 _ALL = ("count", "target", "base", *_INT8, "max_miou_drop", "validation", *_VALIDATION)
 
@@ -72,7 +73,7 @@ def _add_validation(group: argparse._ArgumentGroup) -> None:
         "--validation", metavar="DATA", help="labelled data, as in edge-ovss eval; never the same"
     )
     group.add_argument("--layout", metavar="NAME", help="edge-ovss data layouts lists them")
-    group.add_argument("--classes", metavar="FILE", help="category names, one per line")
+    add_label_arguments(group)
     group.add_argument("--limit", type=int, metavar="N", help="a random subset of N pictures")
     group.add_argument(
         "--allow-missing",
@@ -148,7 +149,8 @@ def _validation(args: argparse.Namespace) -> Validation | None:
         hint = "Add --validation DATA, or leave it out."
         _refuse(args, _VALIDATION, "--validation is not given", hint)
         return None
-    return Validation(args.validation, **{name: getattr(args, name) for name in _VALIDATION})
+    given = {name: getattr(args, name) for name in _VALIDATION}
+    return Validation(args.validation, **(given | {"ignore": read_ignore(args.ignore)}))
 
 
 def _refuse(args: argparse.Namespace, names: Sequence[str], why: str, hint: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ovss.cli._console import Console
 from edge_ovss.cli.eval import add_data_arguments, open_data
-from edge_ovss.errors import ParityError, UsageError
+from edge_ovss.errors import InputError, ParityError, UsageError
 
 if TYPE_CHECKING:
     from edge_ovss.evaluation.dataset import Dataset
@@ -62,7 +62,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     gates = parse_gates(args.gate)
     require_known(gates, NUMBERS)
     require_protocol(args.protocol)
-    dataset = _data(args)
+    dataset = _data(args, console)
+    for note in dataset.notes:
+        console.warn(note)
     with ExitStack() as stack:
         parities = _compare_all(args, console, dataset, stack)
     verdicts = check_gates(gates, numbers_of_all(parities))
@@ -76,16 +78,41 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _data(args: argparse.Namespace) -> Dataset:
+def _data(args: argparse.Namespace, console: Console) -> Dataset:
+    """Open what is compared on; sets `args.pictures` where that has no labels."""
     if args.data is not None and args.pictures is not None:
         message = "Options --data and --pictures are both given; expected one of them."
         raise UsageError(message)
-    if args.pictures is None:
-        args.data = args.data or DEFAULT_DATA
+    if args.data is not None:
         return open_data(args)
     from edge_ovss.evaluation.sources import open_pictures
 
+    if args.pictures is None:
+        args.data = DEFAULT_DATA
+        dataset = open_data(args)
+        unknown = _unknown_words(args, dataset)
+        if not unknown:
+            return dataset
+        console.note(
+            f"{unknown}; the street's pictures are compared without its labels, so the mIoU is "
+            "against torch's own answer: --data and --layout name labelled pictures"
+        )
+        args.data, args.pictures = None, DEFAULT_DATA
     return open_pictures(args.pictures).take(args.limit, seed=args.seed)
+
+
+def _unknown_words(args: argparse.Namespace, dataset: Dataset) -> str:
+    """Return why the labels of a data set are of no use to the bundles; "" where they are."""
+    from edge_ovss.evaluation.alignment import align
+    from edge_ovss.runtime.bundle import Bundle
+
+    for path in args.bundles:
+        words = Bundle.open(path, verify=False).vocabulary
+        try:
+            align(dataset, words, allow_missing=args.allow_missing)
+        except InputError as err:
+            return err.message.removesuffix(".")
+    return ""
 
 
 def _compare_all(
@@ -200,7 +227,7 @@ def _require_parity(parities: list[BackendParity]) -> None:
 def _text(parity: BackendParity) -> str:
     """Return the numbers of one comparison for people."""
     numbers, change = parity.numbers(), parity.change()
-    truth = "" if parity.truth else " (against torch's own labels)"
+    truth = parity.scope if parity.truth else " (against torch's own labels)"
     lines = [
         f"{parity.bundle} {parity.precision} on {parity.backend}: "
         f"{'agrees with torch' if parity else 'DEPARTS FROM TORCH'}, {len(parity.frames)} frames",
@@ -220,6 +247,8 @@ def _text(parity: BackendParity) -> str:
         f"  mIoU     {numbers['miou_torch']:.3f} -> {numbers['miou']:.3f}{truth}, change "
         f"{change.points:+.3f} [{change.low:+.3f}, {change.high:+.3f}] at {change.level:.0%}"
     )
+    if parity.left_out:
+        lines.append(f"  left out {', '.join(name.strip() for name in parity.left_out)}")
     lines.append(f"  worst category loses {numbers['worst_category_drop']:.3f} points of IoU")
     lines += [f"  FAILED   {failure}" for failure in parity.failures()]
     if parity.bisection:

@@ -36,6 +36,14 @@ class Alignment:
     left_out: tuple[str, ...] = ()
     merged: tuple[tuple[str, ...], ...] = ()
 
+    @property
+    def scope(self) -> str:
+        """What stands beside every mean: " over 2 of 11 categories", or "" where all are scored."""
+        if not self.left_out or self.truth is None:
+            return ""
+        count = len(self.truth)
+        return f" over {count - len(self.left_out)} of {count} categories"
+
     def map_truth(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
         """Categories of the data set, int32 [H, W] → scored categories, or `IGNORED`."""
         if self.truth is None:

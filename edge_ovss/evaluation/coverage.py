@@ -15,8 +15,9 @@ from edge_ovss.evaluation.dataset import Dataset, LabelRule
 LABELS_START = "if 0 means 'not labelled' and the categories count from 1, give --labels-start 1"
 _SHOWN = 5
 _BINARY = 255
-# A shift is said where it explains so much of all pixels, and more than no shift does.
-_SHIFT_EXPLAINS = 0.3
+# A shift is said where it explains most pixels, in more categories than one.
+_SHIFT_EXPLAINS = 0.5
+_SEEN = 0.05
 
 
 @dataclass(frozen=True)
@@ -157,13 +158,16 @@ def shift_hint(confusion: Confusion, alignment: Alignment) -> str | None:
     count = confusion.shape[0]
     outputs = np.arange(count) if alignment.truth is None else alignment.truth
     pairs = [(a, b) for a, b in zip(outputs[1:], outputs[:-1], strict=True) if min(a, b) >= 0]
-    later = sum(int(confusion[true, found]) for true, found in pairs if true != found)
-    earlier = sum(int(confusion[found, true]) for true, found in pairs if true != found)
+    later = [int(confusion[a, b]) for a, b in pairs if a != b]
+    earlier = [int(confusion[b, a]) for a, b in pairs if a != b]
+    shifted = max(later, earlier, key=sum)
+    # One category that is taken for its neighbour is no shift.
+    often = sum(pixels > _SEEN * sum(shifted) for pixels in shifted)
     straight, total = int(np.trace(confusion)), int(confusion.sum())
-    if max(later, earlier) <= max(straight, _SHIFT_EXPLAINS * total):
+    if often < 2 or sum(shifted) <= max(straight, _SHIFT_EXPLAINS * total):
         return None
     look = "the labels look shifted: most pixels are answered with the category"
-    if later > earlier:
+    if shifted is later:
         return f"{look} before theirs; {LABELS_START}"
     return (
         f"{look} behind theirs; check whether the files count from 0 (--labels-start 0), and the "

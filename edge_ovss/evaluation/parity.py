@@ -104,6 +104,8 @@ class BackendParity:
         examples: The frames that agree least, the worst first.
         protocol: Of the mean.
         bisection: Where a failure begins, if that was looked for.
+        scope: What stands beside every mIoU, as `Alignment.scope`.
+        left_out: Categories of the data set that no number is about.
     """
 
     bundle: str
@@ -117,6 +119,8 @@ class BackendParity:
     examples: tuple[Example, ...] = ()
     protocol: str = DEFAULT_PROTOCOL
     bisection: Bisection | None = None
+    scope: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def label_agreement(self) -> float:
@@ -188,6 +192,8 @@ class BackendParity:
             "tolerance": self.tolerance.to_json(),
             "protocol": self.protocol,
             "truth": "labels of the data set" if self.truth else "labels of torch",
+            "scope": self.scope.strip(),
+            "categories_left_out": list(self.left_out),
             "numbers": numbers,
             "miou_change": self.change().to_json(),
             "by_category": _by_category(before, after),
@@ -269,6 +275,8 @@ def compare_backends(
             tolerance=tolerance_for(segmenter.bundle.manifest.precision, segmenter.backend),
             examples=tuple(kept),
             protocol=protocol,
+            scope="" if truthful is None else truthful.scope,
+            left_out=() if truthful is None else truthful.left_out,
         )
         for segmenter, compared, kept in zip(segmenters, frames, examples, strict=True)
     )

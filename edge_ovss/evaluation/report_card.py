@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 from edge_ovss.evaluation.provenance import graph_hash
 from edge_ovss.evaluation.report_data import ReportData, other_answer
+from edge_ovss.evaluation.report_scope import remarks_of, scope_of, title_of
 
 _BARS = str.maketrans({"|": "\\|", "\n": " "})
 
@@ -57,20 +59,27 @@ def _table(headers: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
     )
 
 
+def _line(text: str) -> str:
+    """Return text as one line in which nothing is markup."""
+    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", " ".join(text.split()))
+
+
 def _accuracy(data: ReportData) -> str:
     if not data.evaluations:
         return ""
     shown = ("mIoU", "mIoU d2-main", "mIoU d2-0.6+mmseg", "pixel accuracy")
-    headers = ("data set", "pictures", "backend", "preprocessing", "protocol", *shown)
+    where = ("backend", "preprocessing", "protocol")
+    headers = ("data set", "pictures", *where, "scored", *shown)
     rows: list[tuple[object, ...]] = []
+    remarks = []
     for one in data.evaluations:
-        scores = one["scores"]
-        title = f"{one['dataset']} {one['subset']}".strip()
+        scores, title = one["scores"], title_of(one)
         numbers = ("miou", "miou_d2_main", "miou_d2_06_mmseg", "pixel_accuracy")
         row = tuple(f"{scores[key]:.2f}" for key in numbers)
-        where = (one["backend"], one["preprocessing"], one["protocol"])
-        rows.append((title, one["pictures"], *where, *row))
-    return "## Accuracy\n\n" + _table(headers, rows)
+        scope = scope_of(one) or "all categories"
+        rows.append((title, one["pictures"], *(one[key] for key in where), scope, *row))
+        remarks += [f"- {_line(f'{title}: {remark}')}" for remark in remarks_of(one)]
+    return "\n\n".join(["## Accuracy", _table(headers, rows), *filter(None, ["\n".join(remarks)])])
 
 
 def _parity(data: ReportData) -> str:
@@ -81,6 +90,8 @@ def _parity(data: ReportData) -> str:
     for result in data.comparisons:
         change = result["miou_change"]
         interval = f"{change['points']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
+        scope = result.get("scope")
+        interval += f" {scope}" if scope else ""
         agreement = f"{100 * result['numbers']['label_agreement']:.4f} %"
         passed = "yes" if result["passed"] else "no"
         where = (result["bundle"], result["precision"], result["backend"])

@@ -12,6 +12,7 @@ from edge_ovss._optional import require
 from edge_ovss._version import VERSION
 from edge_ovss.evaluation.provenance import graph_hash
 from edge_ovss.evaluation.report_data import Document, ReportData, other_answer
+from edge_ovss.evaluation.report_scope import remarks_of, scope_of, title_of
 from edge_ovss.evaluation.report_style import STYLE
 from edge_ovss.evaluation.report_svg import Bar, Series, bar_plot, percentile_plot
 
@@ -100,11 +101,14 @@ def _tiles(data: ReportData) -> list[tuple[str, str]]:
         worst = min(result["numbers"]["label_agreement"] for result in own)
         tiles.append(("labels equal to torch", f"{100 * worst:.3f} %"))
         drop = max(result["numbers"]["miou_drop"] for result in own)
+        scopes = {result["scope"] for result in own if result.get("scope")}
+        name = ", ".join(["mIoU lost against torch", *sorted(scopes)])
         # The sum drops the sign of a zero.
-        tiles.append(("mIoU lost against torch", f"{round(drop, 2) + 0.0:.2f} points"))
+        tiles.append((name, f"{round(drop, 2) + 0.0:.2f} points"))
     for one in data.evaluations[:2]:
         subset = " (subset)" if one["subset"] else ""
-        name = f"mIoU, {_short_name(one['dataset'])}{subset}"
+        scope = f", {scope_of(one)}" if scope_of(one) else ""
+        name = f"mIoU, {_short_name(one['dataset'])}{subset}{scope}"
         tiles.append((name, f"{one['scores']['miou']:.2f}"))
     for bench in data.benches[:1]:
         numbers = bench["numbers"]
@@ -164,13 +168,18 @@ def _parity(data: ReportData) -> str:
                 int(numbers["frames"]),
                 f"{100 * numbers['label_agreement']:.4f}",
                 None if numbers["score_error"] is None else f"{numbers['score_error']:.2e}",
-                numbers["miou_torch"],
-                numbers["miou"],
+                _scoped(numbers["miou_torch"], result),
+                _scoped(numbers["miou"], result),
                 f"{change['points']:+.3f}",
                 f"{change['low']:+.3f} … {change['high']:+.3f}",
             )
         )
     return _section("Parity with torch", _table(headers, rows), _departures(data), _gallery(data))
+
+
+def _scoped(miou: float, result: Document) -> str:
+    scope = result.get("scope")
+    return f"{miou:.2f}" + (f" {scope}" if scope else "")
 
 
 def _departures(data: ReportData) -> str:
@@ -230,15 +239,22 @@ def _accuracy(data: ReportData) -> str:
     where = ("backend", "preprocessing", "protocol")
     keys = ("miou", "miou_d2_main", "miou_d2_06_mmseg", "pixel_accuracy", "mean_accuracy", "fw_iou")
     shown = ("mIoU", "d2-main", "d2-0.6+mmseg", "pixel acc.", "mean acc.", "fw IoU")
-    headers = ("data set", "pictures", *where, *shown)
+    headers = ("data set", "pictures", *where, "scored", *shown)
     rows, plots = [], []
     for one in data.evaluations:
-        scores = one["scores"]
-        title = f"{one['dataset']} {one['subset']}".strip()
-        named = (one[key] for key in where)
+        scores, title = one["scores"], title_of(one)
+        scope = scope_of(one)
+        named = (*(one[key] for key in where), scope or "all categories")
         rows.append((title, one["pictures"], *named, *(scores[key] for key in keys)))
-        plots.append(_by_category(f"IoU by category, {title}", scores["by_category"]))
+        about = f"IoU by category, {title}" + (f", {scope}" if scope else "")
+        plots.append(_by_category(about, scores["by_category"]) + _remarks(one))
     return _section("Accuracy", _table(headers, rows), *plots, _compared(data))
+
+
+def _remarks(evaluation: Document) -> str:
+    """Return what was ignored, left out, or never occurs, below the numbers it limits."""
+    items = "".join(f"<li>{escape(remark)}</li>" for remark in remarks_of(evaluation))
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _by_category(title: str, categories: Sequence[Document]) -> str:
@@ -261,6 +277,7 @@ def _compared(data: ReportData) -> str:
     parts = []
     for result in data.comparisons:
         title = f"{result['bundle']} on {result['backend']}, against {result['truth']}"
+        title += f", {result['scope']}" if result.get("scope") else ""
         bars = [Bar(str(c["name"]), c["iou"], c["iou_torch"]) for c in result["by_category"]]
         bars.sort(key=lambda bar: -1.0 if bar.value is None else bar.value)
         legend = _legend("bundle", "torch (mark), change in points behind")
@@ -322,8 +339,9 @@ def _rejection(data: ReportData) -> str:
     for one in data.evaluations:
         found = one["rejection"]
         share = 100 * found["overflow_pictures"] / one["pictures"]
-        title = f"{one['dataset']} {one['subset']}".strip()
-        rows.append((title, str(found["counts_p50"]), str(found["counts_max"]), f"{share:.1f}"))
+        rows.append(
+            (title_of(one), str(found["counts_p50"]), str(found["counts_max"]), f"{share:.1f}")
+        )
     slots = list(rejection.slots) if rejection.slots else "no limit"
     text = f"Mode {rejection.mode}, k {rejection.topk}, slots {slots}."
     headers = ("data set", "median of wanted", "most wanted", "pictures without room, %")

@@ -1,0 +1,45 @@
+"""What an evaluation in a report is about: which data, which part of it, what was left out."""
+
+from __future__ import annotations
+
+from edge_ovss.evaluation.report_data import Document
+
+
+def title_of(evaluation: Document) -> str:
+    """Return which data set, or which folder, and which subset of it was scored."""
+    named = evaluation["dataset"] == "folder" and evaluation.get("source")
+    source = evaluation["source"] if named else ""
+    parts = (evaluation["dataset"], source, evaluation["subset"])
+    return " ".join(str(part) for part in parts if part)
+
+
+def scope_of(evaluation: Document) -> str:
+    """Return what stands beside every mIoU: "2 of 11 categories", or "" where all are scored."""
+    left_out = evaluation.get("categories_left_out") or []
+    labels = evaluation.get("labels")
+    if not left_out:
+        return ""
+    if not isinstance(labels, dict):  # a measurement of an older version
+        return f"{len(left_out)} categories left out"
+    return f"{labels['categories_scored']} of {labels['categories']} categories"
+
+
+def remarks_of(evaluation: Document) -> list[str]:
+    """Return what limits the numbers of an evaluation, one sentence each."""
+    left_out = [str(name).strip() for name in evaluation.get("categories_left_out") or []]
+    labels = evaluation.get("labels")
+    known: Document = labels if isinstance(labels, dict) else {}
+    remarks = []
+    if left_out:
+        share = f" ({known['left_out_share']:.1f} % of the pixels)" if known else ""
+        remarks.append(
+            f"left out of every number, having no word in the vocabulary: {', '.join(left_out)}"
+            f"{share}"
+        )
+    if known.get("ignored"):
+        numbers = ", ".join(known["ignored"])
+        remarks.append(f"{known['ignored_share']:.1f} % of the pixels are ignored, as {numbers}")
+    if known.get("never_occur"):
+        remarks.append(f"never occur: {', '.join(str(n).strip() for n in known['never_occur'])}")
+    said = "left out of every number"
+    return remarks + [w for w in map(str, evaluation.get("warnings") or []) if said not in w]
