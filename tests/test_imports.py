@@ -48,6 +48,7 @@ EVERYWHERE = {
     "_checksums",
     "_leftovers",
     "_optional",
+    "_shown",
     "_strict",
     "_text_list",
     "_version",

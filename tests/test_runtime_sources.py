@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from edge_ovss.errors import InputError, PictureError, UsageError
 from edge_ovss.runtime.pictures import write_picture
+from edge_ovss.runtime.source_notes import SourceNote
 from edge_ovss.runtime.sources import open_source
 
 cv2: Any = pytest.importorskip("cv2")
@@ -59,7 +61,7 @@ def test_a_list_gives_its_pictures_in_its_order(tmp_path: Path) -> None:
     [
         ("# nothing", InputError, "is empty"),
         ("gone.png", PictureError, r"not there: .*gone\.png"),
-        ("\udcff", InputError, "cannot be read"),
+        ("\udcff", InputError, "not UTF-8"),
     ],
 )
 def test_a_list_without_pictures_is_an_error(
@@ -136,3 +138,72 @@ def test_a_video_that_is_none_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("no video")
     with pytest.raises(InputError, match="cannot be opened"):
         list(open_source(str(tmp_path / "a.mp4")))
+
+
+def test_entries_that_are_left_out_are_counted_by_kind(tmp_path: Path) -> None:
+    frame = np.zeros((4, 5, 3), np.uint8)
+    write_picture(tmp_path / "a.png", frame)
+    for name in ("b.jfif", "c.gif", "d.avif", "e.JPE"):
+        (tmp_path / name).write_bytes(b"looked at later")
+    write_picture(tmp_path / "000001", frame)
+    for name in ("f.heic", "g.HEIC", "h.dng", "i.mp4", "._a.jpg", ".j.heic", "k.txt", "l.json"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.warns(SourceNote) as said:
+        frames = list(open_source(str(tmp_path)))
+    assert [frame.name for frame in frames] == ["000001", "a", "b", "c", "d", "e"]
+    texts = sorted(str(warning.message) for warning in said)
+    assert len(texts) == 2
+    assert texts[0].endswith("pictures of this kind are not read: .heic (2), .dng (1)")
+    assert texts[1].endswith("videos are given one by one: .mp4 (1)")
+
+
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_said_of_a_folder_of_pictures_and_other_files(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png", np.zeros((4, 5, 3), np.uint8))
+    (tmp_path / "readme.md").write_text("text")
+    (tmp_path / "labels").mkdir()
+    assert len(list(open_source(str(tmp_path)))) == 1
+
+
+def test_names_that_are_no_text_become_names_of_files_that_are(tmp_path: Path) -> None:
+    frame = np.zeros((4, 5, 3), np.uint8)
+    for name in (b"a\xdf.png", b"b\n\x1b[31m.png", b"c d.png", "straße.png".encode()):
+        write_picture(tmp_path / os.fsdecode(name), frame)
+    frames = list(open_source(str(tmp_path)))
+    assert [f.name for f in frames] == ["a%DF", "b%0A%1B[31m", "c d", "straße"]
+    assert frames[0].origin.endswith(r"a\xdf.png")
+    assert frames[1].origin.endswith(r"b\n\x1b[31m.png")
+    assert all(np.array_equal(f.image, frame) for f in frames)
+
+
+def test_escaped_names_do_not_meet_others(tmp_path: Path) -> None:
+    for name in (b"a\xdf.png", b"a%DF.png", b"A%df.png"):
+        write_picture(tmp_path / os.fsdecode(name), np.zeros((4, 5, 3), np.uint8))
+    names = [f.name.casefold() for f in open_source(str(tmp_path))]
+    assert len(set(names)) == 3
+
+
+def test_names_that_differ_by_case_only_are_kept_apart(tmp_path: Path) -> None:
+    put(tmp_path / "one", "A.jpg", "a.png", "b.png")
+    frames = open_source(str(tmp_path / "one"))
+    assert [frame.name for frame in frames] == ["A.jpg", "a.png", "b"]
+    put(tmp_path / "two", "a.JPG")
+    (tmp_path / "list.txt").write_text("one/A.jpg\none/b.png\ntwo/a.JPG\n")
+    frames = open_source(str(tmp_path / "list.txt"))
+    assert [frame.name for frame in frames] == ["0000-A.jpg", "b", "0002-a.JPG"]
+
+
+def test_a_list_is_read_as_all_lists_are(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        write_picture(tmp_path / name, np.zeros((4, 5, 3), np.uint8))
+    text = "\ufeff# mine\r\na.png\r\n\r\n  # not this\r\n b.png \rc.png"
+    (tmp_path / "list.txt").write_bytes(text.encode())
+    frames = list(open_source(str(tmp_path / "list.txt")))
+    assert [frame.name for frame in frames] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "y/" * 3000 + "a.png"])
+def test_a_line_of_a_list_that_is_no_name_is_not_there(tmp_path: Path, name: str) -> None:
+    (tmp_path / "list.txt").write_text(name)
+    with pytest.raises(PictureError, match="are not there"):
+        open_source(str(tmp_path / "list.txt"))

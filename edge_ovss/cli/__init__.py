@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from edge_ovss._version import VERSION
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, finish_stdout, give_up_stdout, prepare_streams, say
+from edge_ovss.cli._notes import shown_notes
 from edge_ovss.cli._signals import Terminated, signals_raise
 from edge_ovss.errors import EdgeOvssError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 VERBS = (
     "export",
@@ -37,9 +41,19 @@ VERBS = (
 INTERRUPTED = 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that does not keep to itself that its help could not be written."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        if file is None or file is sys.stderr:
+            say(message.rstrip("\n"))
+        else:
+            file.write(message)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="edge-ovss",
         description="Open-vocabulary segmentation on the edge: words and a checkpoint go in, "
         "a bundle that segments a camera's pictures comes out.",
@@ -60,26 +74,41 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit status; a user's mistake never shows a traceback."""
-    args = build_parser().parse_args(argv)
+    """Run one verb and return the exit status; a user's mistake never shows a traceback.
+
+    Raises:
+        SystemExit: After --help and --version, and for wrong arguments (status 2).
+    """
+    prepare_streams()
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as left:
+        raise SystemExit(left.code or finish_stdout()) from None
+    except OSError as err:
+        raise SystemExit(give_up_stdout(err)) from None
+    status = _guarded(args)
+    # After a failure too: what cannot be written now would be tried again at exit.
+    written = finish_stdout()
+    return status or written
+
+
+def _guarded(args: argparse.Namespace) -> int:
     console = Console(json=args.json, quiet=args.quiet)
     try:
-        with signals_raise():
+        with signals_raise(), shown_notes(console):
             return int(args.run(args, console))
     except EdgeOvssError as err:
-        print(f"error: {err}", file=sys.stderr)
+        say(f"error: {err}")
         return err.status
     except Terminated as err:
-        print(f"ended by {err}", file=sys.stderr)
+        say(f"ended by {err}")
         return err.status
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of stdout left (`edge-ovss … | head`): nobody is there to be told.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0  # as `finish_stdout` says
     except Exception:  # the last line of defence: a fault of ours, shown whole
-        traceback.print_exc()
-        print("error: this is a fault of edge-ovss; please report the lines above", file=sys.stderr)
+        say(traceback.format_exc().rstrip())
+        say("error: this is a fault of edge-ovss; please report the lines above")
         return 1

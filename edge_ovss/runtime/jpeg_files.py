@@ -110,7 +110,7 @@ def read_jpeg(data: bytes) -> Jpeg:
     found = Jpeg()
     tables: dict[tuple[int, int], int] = {}
     interval = 0
-    for marker, start, end in _segments(data):
+    for marker, start, end in jpeg_segments(data):
         body = data[start:end]
         if marker in _FRAMES and not found.kind and len(body) >= 6:
             _read_frame(found, marker, body)
@@ -125,6 +125,24 @@ def read_jpeg(data: bytes) -> Jpeg:
         elif marker == _END:
             found.ended = True
     return found
+
+
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield (marker, start, end) of the body of each segment; coded data are stepped over."""
+    at = 2
+    while (at := data.find(b"\xff", at)) >= 0 and at + 1 < len(data):
+        marker = data[at + 1]
+        at += 1 if marker == 0xFF else 2
+        if marker == 0xFF or marker in _ALONE:
+            continue
+        if marker == _END:
+            yield marker, at, at
+            return
+        end = at + max(2, int.from_bytes(data[at : at + 2], "big"))
+        if end > len(data):
+            return
+        yield marker, at + 2, end
+        at = _end_of_scan(data, end) if marker == _SCAN else end
 
 
 def jpeg_fault(data: bytes, jpeg: Jpeg) -> str | None:
@@ -170,24 +188,6 @@ def jpeg_probe(data: bytes, jpeg: Jpeg) -> bytes | None:
 def with_end(data: bytes, jpeg: Jpeg) -> bytes:
     """Return the file with an end marker, which some cameras leave out."""
     return data if jpeg.ended else data.rstrip(b"\xff") + b"\xff\xd9"
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield (marker, start, end) of the body of each segment; coded data are stepped over."""
-    at = 2
-    while (at := data.find(b"\xff", at)) >= 0 and at + 1 < len(data):
-        marker = data[at + 1]
-        at += 1 if marker == 0xFF else 2
-        if marker == 0xFF or marker in _ALONE:
-            continue
-        if marker == _END:
-            yield marker, at, at
-            return
-        end = at + max(2, int.from_bytes(data[at : at + 2], "big"))
-        if end > len(data):
-            return
-        yield marker, at + 2, end
-        at = _end_of_scan(data, end) if marker == _SCAN else end
 
 
 def _end_of_scan(data: bytes, start: int) -> int:

@@ -1,21 +1,23 @@
-"""Look at the bytes of a picture file before they are decoded: is it whole, and how large?
-
-Decoders fill what is missing of a truncated JPEG with grey and say nothing, so it is found here.
-"""
+"""Look at the bytes of a picture file before they are decoded: is it whole, and how large?"""
 
 from __future__ import annotations
 
-import struct
 import zlib
+
+from edge_ovss.runtime.jpeg_files import TRUNCATED, jpeg_fault, read_jpeg
+from edge_ovss.runtime.picture_headers import picture_header
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
-# Start-of-frame markers of JPEG; 0xC4, 0xC8 and 0xCC in their range mean something else.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Values of a pixel by the color type of a PNG; and the most that deflate makes of one byte.
+_PNG_VALUES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_MOST_INFLATED = 1032
 
 
 def picture_fault(data: bytes) -> str | None:
     """Return what is wrong with a PNG, JPEG or WebP file, or None; other formats give None.
+
+    A JPEG has no checksum: see `jpeg_files` for what more is done.
 
     Args:
         data: The whole file.
@@ -23,25 +25,22 @@ def picture_fault(data: bytes) -> str | None:
     if data.startswith(_PNG):
         return _png_fault(data)
     if data.startswith(_JPEG):
-        return None if _jpeg_is_whole(data) else "it is truncated"
+        return jpeg_fault(data, read_jpeg(data))
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         whole = len(data) >= int.from_bytes(data[4:8], "little") + 8
-        return None if whole else "it is truncated"
+        return None if whole else TRUNCATED
     return None
 
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Return (height, width) as stored in a PNG or JPEG file, or None where it is not known."""
-    if data.startswith(_PNG) and len(data) >= 24:
-        width, height = struct.unpack(">II", data[16:24])
-        return height, width
-    if data.startswith(_JPEG):
-        return _jpeg_size(data)
-    return None
+    """Return (height, width) as stored in a picture file, or None where it is not known."""
+    header = picture_header(data)
+    return None if header is None else (header.height, header.width)
 
 
 def _png_fault(data: bytes) -> str | None:
     at = len(_PNG)
+    coded = 0
     while at + 12 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")
         kind = data[at + 4 : at + 8]
@@ -50,39 +49,15 @@ def _png_fault(data: bytes) -> str | None:
             break
         if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             return f"its part {kind!r} is damaged"
+        coded += size if kind == b"IDAT" else 0
         if kind == b"IEND":
-            return None
+            return None if coded * _MOST_INFLATED >= _png_raster(data) else TRUNCATED
         at = end
-    return "it is truncated"
+    return TRUNCATED
 
 
-def _jpeg_segments(data: bytes) -> list[tuple[int, int]]:
-    """Return (marker, position of its length) up to and with the start of the first scan."""
-    segments = []
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        segments.append((marker, at + 2))
-        if marker == 0xDA:
-            break
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return segments
-
-
-def _jpeg_is_whole(data: bytes) -> bool:
-    """Say whether an end marker follows the first scan; in scan data 0xFF is followed by 0."""
-    segments = _jpeg_segments(data)
-    if not segments or segments[-1][0] != 0xDA:
-        return False
-    return data.find(b"\xff\xd9", segments[-1][1]) >= 0
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    for marker, at in _jpeg_segments(data):
-        if marker in _FRAMES and at + 7 <= len(data):
-            height, width = struct.unpack(">HH", data[at + 3 : at + 7])
-            return height, width
-    return None
+def _png_raster(data: bytes) -> int:
+    """Return how many bytes the pixels of a PNG are, before they are deflated."""
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    bits = data[24] * _PNG_VALUES.get(data[25], 1)
+    return height * (width * bits // 8)

@@ -15,11 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
+from edge_ovss._shown import file_stem, shown
 from edge_ovss.errors import InputError, UsageError
 from edge_ovss.runtime.picture_lists import read_list
 from edge_ovss.runtime.pictures import read_picture
-from edge_ovss.runtime.source_kinds import PICTURE_SUFFIXES, SourceKind, is_picture, source_kind
+from edge_ovss.runtime.source_kinds import (
+    PICTURE_SUFFIXES,
+    SourceKind,
+    file_kind,
+    is_hidden,
+    is_picture,
+    source_kind,
+)
+from edge_ovss.runtime.source_notes import note
 
+_SKIPPED = {
+    SourceKind.UNREAD: "pictures of this kind are not read",
+    SourceKind.VIDEO: "videos are given one by one",
+}
 _STREET = {"count": "1", "seed": "0", "size": "360x480"}
 _EXPECTED = (
     "Expected a picture, a folder, a list of pictures (.txt), a video, /dev/videoN, rtsp://…, or "
@@ -85,21 +98,35 @@ def open_source(spec: str) -> Iterator[Frame]:
     if kind is SourceKind.MISSING:
         message = f"Source '{spec}' does not exist."
         raise InputError(message, hint=_EXPECTED)
-    return iter([picture_frame(path, path.stem)])
+    return iter([picture_frame(path, file_stem(path.stem))])
 
 
 def _folder(folder: Path) -> Iterator[Frame]:
     try:
         found = sorted(folder.iterdir(), key=lambda path: path.name)
     except OSError as err:
-        message = f"Folder '{folder}' cannot be read: {err.strerror or err}."
+        message = f"Folder '{shown(folder)}' cannot be read: {err.strerror or err}."
         raise InputError(message, hint="Check its permissions.") from err
     pictures = [path for path in found if is_picture(path)]
+    _note_skipped(folder, found)
     if not pictures:
         kinds = " ".join(sorted(PICTURE_SUFFIXES))
-        message = f"Folder '{folder}' has no pictures (of {len(found)} entries)."
+        message = f"Folder '{shown(folder)}' has no pictures (of {len(found)} entries)."
         raise InputError(message, hint=f"Pictures end in {kinds}; folders in it are not searched.")
     return _pictures(pictures)
+
+
+def _note_skipped(folder: Path, found: list[Path]) -> None:
+    """Tell of pictures in formats that are not read, and of videos, which a folder may hold."""
+    for kind, why in _SKIPPED.items():
+        suffixes = Counter(
+            path.suffix.lower() or "without a suffix"
+            for path in found
+            if not is_hidden(path) and file_kind(path) is kind
+        )
+        if suffixes:
+            counts = ", ".join(f"{shown(name)} ({count})" for name, count in suffixes.items())
+            note(f"left out of '{shown(folder)}', as {why}: {counts}")
 
 
 def _pictures(paths: list[Path]) -> Iterator[Frame]:
@@ -109,7 +136,7 @@ def _pictures(paths: list[Path]) -> Iterator[Frame]:
 
 def picture_frame(path: Path, name: str) -> Frame:
     """Return a picture as a frame; it is read when it is asked for."""
-    return Frame(name, str(path), lambda: read_picture(path))
+    return Frame(name, shown(path), lambda: read_picture(path))
 
 
 def _names(paths: list[Path]) -> list[str]:
@@ -117,12 +144,12 @@ def _names(paths: list[Path]) -> list[str]:
 
     Where those are the same too, as from two folders, they are numbered.
     """
-    names = [path.stem for path in paths]
+    names = [file_stem(path.stem) for path in paths]
     # Twice: `a.jpg` and `a.png` become whole names, and may then meet the stem of `a.jpg.png`.
     for _ in range(2):
         counts = Counter(name.casefold() for name in names)
         names = [
-            path.name if counts[name.casefold()] > 1 else name
+            file_stem(path.name) if counts[name.casefold()] > 1 else name
             for path, name in zip(paths, names, strict=True)
         ]
     counts = Counter(name.casefold() for name in names)

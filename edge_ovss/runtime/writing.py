@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from edge_ovss._leftovers import new_part, remove_parts
+from edge_ovss._shown import json_ready, shown
 from edge_ovss.errors import OutputError
 
 _REASONS = {
@@ -26,7 +27,7 @@ def output_error(path: Path, err: OSError) -> OutputError:
     """Return the error that tells a user why `path` could not be written."""
     fallback = (err.strerror or str(err), "Check the path and the disk.")
     reason, hint = _REASONS.get(err.errno or 0, fallback)
-    return OutputError(f"Cannot write '{path}': {reason}.", hint=hint)
+    return OutputError(f"Cannot write '{shown(path)}': {reason}.", hint=hint)
 
 
 def make_folder(path: Path) -> Path:
@@ -68,10 +69,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, document: object) -> None:
     """Write `document` as indented JSON in UTF-8, whole or not at all.
 
+    Bytes of names that are no UTF-8 are written as escapes.
+
     Raises:
         OutputError: It cannot be written; `path` is then what it was before.
     """
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(json_ready(document), indent=2, ensure_ascii=False) + "\n"
     write_bytes(path, text.encode("utf-8"))
 
 

@@ -1,0 +1,23 @@
+"""What is worth knowing of a source and is no error, told through Python's own warnings."""
+
+from __future__ import annotations
+
+import warnings
+
+
+class SourceNote(UserWarning):
+    """Something that was left out, as a user may have meant it to be."""
+
+
+class PictureWarning(UserWarning):
+    """A picture that can be read, but probably not as it was meant."""
+
+
+def note(text: str) -> None:
+    """Tell what was left out."""
+    warnings.warn(text, SourceNote, stacklevel=3)
+
+
+def warn_of_picture(text: str) -> None:
+    """Warn of a picture."""
+    warnings.warn(text, PictureWarning, stacklevel=3)
