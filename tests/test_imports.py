@@ -31,6 +31,7 @@ sys.meta_path.insert(0, Block())
 # What each part may import of this package, besides itself, errors, _optional and _version.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "_addresses": set(),
     "_cache": set(),
     "_checksums": set(),
     "_optional": set(),
@@ -44,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 EVERYWHERE = {
     "errors",
+    "_addresses",
     "_cache",
     "_checksums",
     "_leftovers",

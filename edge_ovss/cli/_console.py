@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, TypeVar
 
+from edge_ovss._addresses import without_secrets
 from edge_ovss._shown import json_ready, shown_text
 from edge_ovss.runtime.writing import output_error
 
@@ -40,12 +41,7 @@ class Console:
         """
         if self.json:
             text = json.dumps(json_ready(document), indent=2, sort_keys=False)
-        try:
-            print(shown_text(text), flush=True)
-        except BrokenPipeError:
-            raise
-        except OSError as err:
-            raise output_error(_STDOUT, err) from err
+        put(text)
 
     def note(self, text: str) -> None:
         """Print a message for the user on stderr."""
@@ -71,8 +67,25 @@ class Console:
             say("")
 
 
+def put(text: str, *, end: str = "\n") -> None:
+    """Print on stdout, at once and in one piece.
+
+    Raises:
+        OutputError: The standard output cannot be written, as on a full disk.
+        BrokenPipeError: Its reader left.
+    """
+    try:
+        print(shown_text(text) + end, end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as err:
+        raise output_error(_STDOUT, err) from err
+
+
 def say(text: str, *, live: bool = False) -> None:
-    """Print on stderr; where that cannot be written, nobody is there to be told.
+    """Print on stderr, without what is secret in addresses.
+
+    Where that cannot be written, nobody is there to be told.
 
     Args:
         text: Of one line or several.
@@ -80,7 +93,7 @@ def say(text: str, *, live: bool = False) -> None:
     """
     start, end = ("\r", "") if live else ("", "\n")
     try:
-        print(start + shown_text(text), end=end, file=sys.stderr, flush=True)
+        print(start + shown_text(without_secrets(text)), end=end, file=sys.stderr, flush=True)
     except OSError:
         _drop(sys.stderr)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from edge_ovss._addresses import shown_address
 from edge_ovss.errors import UsageError
 from edge_ovss.evaluation.cold_start import ColdStart, measure_cold_start, peak_memory_mib
 from edge_ovss.evaluation.latency import BenchOptions, Frame, Latency, Subject, measure_latency
@@ -214,7 +215,7 @@ def _describe(
         "precision": segmenter.bundle.manifest.precision,
         "backend": segmenter.backend,
         "threads": options.threads,
-        "source": options.source,
+        "source": shown_address(options.source),
         "frame": {"height": frame.shape[0], "width": frame.shape[1]},
         "warmup": options.run.warmup,
         "subjects": [latency.to_json() for latency in latencies],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
+from edge_ovss._addresses import shown_address
 from edge_ovss.errors import InputError, UsageError
 from edge_ovss.evaluation.class_names import read_class_names
 from edge_ovss.evaluation.dataset import Dataset, LabelRule, Sample
@@ -154,9 +155,9 @@ def open_pictures(source: str) -> Dataset:
         for frame in open_source(source)
     )
     if not samples:
-        message = f"Source '{source}' has no pictures."
+        message = f"Source '{shown_address(source)}' has no pictures."
         raise InputError(message)
-    return Dataset(source, samples, LabelRule(None), None, total=len(samples))
+    return Dataset(shown_address(source), samples, LabelRule(None), None, total=len(samples))
 
 
 def _unlabelled() -> RawLabels:

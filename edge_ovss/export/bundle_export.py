@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edge_ovss._addresses import shown_address
 from edge_ovss._optional import require
 from edge_ovss._version import VERSION
 from edge_ovss.errors import UsageError
@@ -136,7 +137,7 @@ def _choose_slots(
 ) -> SlotChoice | None:
     if source is None or rejection.mode != "slots":
         return None
-    note(f"choosing slots from {source}")
+    note(f"choosing slots from {shown_address(source)}")
     probe = subject.freeze(Rejection("dynamic", topk=rejection.topk), ALWAYS)
     counts = measure_counts(probe, source)
     choice = choose_slots(counts, topk=rejection.topk, categories=len(subject.vocabulary))

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edge_ovss._addresses import shown_address
 from edge_ovss.errors import InputError
 from edge_ovss.export.rejection import DEFAULT_SLOTS
 from edge_ovss.runtime.sources import open_source
@@ -54,7 +55,7 @@ def measure_counts(probe: nn.Module, source: str) -> NDArray[np.int32]:
         for frame in open_source(source):
             counts.append(probe(torch.from_numpy(np.array(frame.image))[None])[2].numpy())
     if not counts:
-        message = f"There are no pictures in '{source}' to choose slots from."
+        message = f"There are no pictures in '{shown_address(source)}' to choose slots from."
         raise InputError(message)
     return np.stack(counts)
 

@@ -9,6 +9,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from edge_ovss._addresses import shown_address, without_secrets
 from edge_ovss._cache import cache_folder
 from edge_ovss._leftovers import new_part, remove_parts
 from edge_ovss._optional import require
@@ -33,7 +34,8 @@ def fetch_checkpoint(spec: str | Path) -> Path:
     if text.startswith("https://"):
         return _from_web(text)
     if "://" in text:
-        message = f"Checkpoint '{text}' has an unknown scheme; expected a path, https:// or hf://."
+        shown = shown_address(text)
+        message = f"Checkpoint '{shown}' has an unknown scheme; expected a path, https:// or hf://."
         raise CheckpointError(message)
     return Path(spec)
 
@@ -42,7 +44,7 @@ def _from_hub(text: str) -> Path:
     address, _, revision = text.removeprefix("hf://").partition("@")
     parts = address.split("/")
     if len(parts) < 3 or not all(parts):
-        message = f"Checkpoint '{text}' is malformed; expected hf://owner/name/file."
+        message = f"Checkpoint '{shown_address(text)}' is malformed; expected hf://owner/name/file."
         raise CheckpointError(message)
     hub = require("huggingface_hub", extra="export")
     try:
@@ -81,7 +83,10 @@ def _from_web(text: str) -> Path:
 
 
 def _unreachable(text: str, err: BaseException) -> CheckpointError:
-    message = f"Checkpoint '{text}' cannot be fetched: {type(err).__name__}: {err}"
+    reason = without_secrets(str(err).replace(text, shown_address(text)))
+    message = (
+        f"Checkpoint '{shown_address(text)}' cannot be fetched: {type(err).__name__}: {reason}"
+    )
     hint = (
         "Without a network, fetch the file elsewhere and give its path with --checkpoint; "
         "for latency work no checkpoint is needed: --weights random --seed 0."
