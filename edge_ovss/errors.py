@@ -56,6 +56,10 @@ class PictureError(InputError):
     """A picture or frame cannot be read or has the wrong form."""
 
 
+class VideoError(InputError):
+    """A video is cut off or damaged; the frames that it has were given before."""
+
+
 class OutputError(InputError):
     """A result cannot be written where it was asked for (permission, space, existing file)."""
 

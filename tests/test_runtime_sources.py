@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,17 @@ def test_a_bad_picture_does_not_end_the_folder(tmp_path: Path) -> None:
     with pytest.raises(PictureError):
         _ = frames[1].image
     assert frames[2].image.shape == (2, 3, 3)
+
+
+def test_pictures_are_not_kept_after_their_turn(tmp_path: Path) -> None:
+    put(tmp_path / "in", "a.png", "b.png")
+    frames = open_source(str(tmp_path / "in"))
+    first = next(frames)
+    assert first.image.size
+    kept = weakref.ref(first)
+    del first
+    next(frames)
+    assert kept() is None
 
 
 def test_sources_that_are_not_there_say_so(tmp_path: Path) -> None:

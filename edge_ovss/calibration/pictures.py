@@ -11,19 +11,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss._addresses import shown_address
 from edge_ovss.calibration.cautions import caution
 from edge_ovss.calibration.video import VideoFrames
 from edge_ovss.errors import InputError, UsageError
 from edge_ovss.runtime.picture_lists import read_list
 from edge_ovss.runtime.source_kinds import STREAMS, SourceKind, source_kind
-from edge_ovss.runtime.sources import Frame, open_source, picture_frame
+from edge_ovss.runtime.sources import Frame, is_video, open_source, picture_frame
 
 RECOMMENDED = 300
 """Fewer pictures than this are warned about."""
 
 _LIVE = frozenset({*STREAMS, "camera", "rtp", "tcp", "srt"})
-# Containers without a table of frames only estimate how many they hold.
-_PROMISE_KEPT = 0.99
 _SHOWN = 5
 
 Progress = Callable[[Iterable[Frame], str], Iterable[Frame]]
@@ -40,7 +39,7 @@ class CalibrationPictures:
         found: How many the source had.
         duplicates: How many of them showed what another one shows; they are left out.
         seed: Of the choice, where fewer were asked for than there are.
-        promised: How many frames a video states, where that is more than could be read.
+        promised: How many frames a video should have, where that is more than could be read.
     """
 
     source: str
@@ -172,7 +171,7 @@ def refuse_overlap(pictures: CalibrationPictures, validation: dict[str, str]) ->
 def _open(source: str) -> list[Frame] | VideoFrames:
     refuse_live(source)
     kind, path = source_kind(source), Path(source).expanduser()
-    if kind is SourceKind.VIDEO:
+    if is_video(path, kind):
         return VideoFrames(path)
     if kind is SourceKind.LIST:
         # By the path as written: the same name may be in several folders.
@@ -181,14 +180,11 @@ def _open(source: str) -> list[Frame] | VideoFrames:
 
 
 def _broken_promise(found: list[Frame] | VideoFrames, source: str) -> int | None:
-    """Return how many frames a video states, and warn, if that is more than could be read."""
-    if not isinstance(found, VideoFrames) or len(found) >= _PROMISE_KEPT * found.promised:
+    """Return how many frames a video should have, and warn, if that is more than could be read."""
+    if not isinstance(found, VideoFrames) or found.shortfall is None:
         return None
-    caution(
-        f"Video '{source}' states {found.promised} frames; {len(found)} could be read. "
-        "If it is cut off, copy it again."
-    )
-    return found.promised
+    caution(found.shortfall.error(Path(source)).message)
+    return found.shortfall.expected
 
 
 def _choose(found: int, source: str, count: int | None, seed: int) -> Iterable[int]:
@@ -201,7 +197,7 @@ def _choose(found: int, source: str, count: int | None, seed: int) -> Iterable[i
 
 
 def _public(source: str) -> str:
-    return source if "://" in source else Path(source).absolute().name
+    return shown_address(source) if "://" in source else Path(source).absolute().name
 
 
 def _public_names(names: Iterable[str]) -> list[str]:

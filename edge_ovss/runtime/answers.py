@@ -65,6 +65,7 @@ def frame_facts(frame: Frame, result: Result) -> dict[str, object]:
     return {
         "name": frame.name,
         "source": frame.origin,
+        "time_s": None if frame.time_s is None else round(frame.time_s, 6),
         "height": height,
         "width": width,
         "shares": {name: round(share, 6) for name, share in result.shares().items()},

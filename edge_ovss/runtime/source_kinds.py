@@ -1,6 +1,7 @@
 """The one place that decides what a source or a file is: picture, video, camera, list, folder.
 
-A known suffix decides; what has none of them is looked at. Nothing is decoded here.
+A known suffix decides, unless the first bytes are those of a picture where it says video, or the
+other way round; what has no known suffix is looked at. Nothing is decoded here.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ UNREAD_SUFFIXES = _suffixes(_UNREAD)
 """What a picture ends in that is never read: other formats, and values without a known white."""
 VIDEO_SUFFIXES = _suffixes(_VIDEOS)
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
+
+# Bare JPEG pictures one after the other: their first bytes are those of one picture.
+_PICTURES_IN_A_ROW = frozenset({".mjpeg", ".mjpg"})
 
 _HEAD = 32
 _MAGIC = (
@@ -89,6 +93,7 @@ def source_kind(spec: str) -> SourceKind:
         spec: A path (with ~ for the home folder), or an address with "://".
     """
     scheme, separator, _ = spec.partition("://")
+    scheme = scheme.lower()
     if separator:
         if scheme == STREET:
             return SourceKind.STREET
@@ -116,7 +121,7 @@ def file_kind(path: Path) -> SourceKind:
         (UNREAD_SUFFIXES, SourceKind.UNREAD),
     ):
         if suffix in suffixes:
-            return kind
+            return _corrected(kind, path) if stat.S_ISREG(mode) else kind
     # A pipe must not be read: what is taken from it is gone.
     return _kind_by_content(path) if stat.S_ISREG(mode) else SourceKind.OTHER
 
@@ -164,6 +169,16 @@ def looks_like_video(head: bytes) -> bool:
     return head.startswith(
         (b"\x1a\x45\xdf\xa3", b"FLV\x01", b"OggS", b"\x30\x26\xb2\x75", b"\0\0\x01\xba", b"DKIF")
     )
+
+
+def _corrected(kind: SourceKind, path: Path) -> SourceKind:
+    """Return what a file is where its first bytes say that its suffix is wrong."""
+    if kind not in (SourceKind.PICTURE, SourceKind.VIDEO):
+        return kind
+    if path.suffix.lower() in _PICTURES_IN_A_ROW:
+        return kind
+    seen = _kind_by_content(path)
+    return seen if seen in (SourceKind.PICTURE, SourceKind.VIDEO) else kind
 
 
 def _kind_by_content(path: Path) -> SourceKind:

@@ -14,9 +14,11 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss._addresses import shown_address
 from edge_ovss._optional import require
 from edge_ovss._shown import file_stem, shown
 from edge_ovss.errors import InputError, UsageError
+from edge_ovss.runtime.captures import open_capture
 from edge_ovss.runtime.picture_lists import read_list
 from edge_ovss.runtime.pictures import read_picture
 from edge_ovss.runtime.source_kinds import (
@@ -28,6 +30,7 @@ from edge_ovss.runtime.source_kinds import (
     source_kind,
 )
 from edge_ovss.runtime.source_notes import note
+from edge_ovss.runtime.video_reader import Clock, VideoReader
 
 _SKIPPED = {
     SourceKind.UNREAD: "pictures of this kind are not read",
@@ -48,11 +51,13 @@ class Frame:
         name: A name for output files, unique in its source.
         origin: Where it comes from, for people.
         read: Gives the frame, uint8 [H, W, 3] RGB.
+        time_s: When a video shows it, in seconds from its first frame; None where not known.
     """
 
     name: str
     origin: str
     read: Callable[[], NDArray[np.uint8]]
+    time_s: float | None = None
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:
@@ -75,6 +80,8 @@ def open_source(spec: str) -> Iterator[Frame]:
 
     Raises:
         InputError: It is not there, cannot be opened, or has no pictures.
+        VideoError: A video is cut off or damaged; raised behind its last frame, or, where nothing
+            of it can be read, at once.
         PictureError: A picture of a list is not there.
         UsageError: The scheme or its options are unknown.
     """
@@ -83,22 +90,36 @@ def open_source(spec: str) -> Iterator[Frame]:
     if kind is SourceKind.STREET:
         return _street(spec)
     if kind is SourceKind.STREAM:
-        return _video(spec, name=spec.partition("://")[0])
+        return _live(open_capture(spec), spec, spec.partition("://")[0].lower())
     if kind is SourceKind.CAMERA:
-        return _video(spec, name=path.name)
+        return _live(open_capture(spec), spec, file_stem(path.name))
     if kind is SourceKind.FOLDER:
         return _folder(path)
-    if kind is SourceKind.VIDEO:
-        return _video(str(path), name=path.stem)
+    if is_video(path, kind):
+        return _video(path)
     if kind is SourceKind.LIST:
         return _pictures([file for _, file in read_list(path)])
     if kind is SourceKind.UNKNOWN_SCHEME:
-        message = f"There is no source of kind '{spec.partition('://')[0]}://'."
+        message = f"There is no source of kind '{shown_address(spec.partition('://')[0] + '://')}'."
         raise UsageError(message, hint=_EXPECTED)
     if kind is SourceKind.MISSING:
-        message = f"Source '{spec}' does not exist."
+        message = f"Source '{shown(shown_address(spec))}' does not exist."
         raise InputError(message, hint=_EXPECTED)
     return iter([picture_frame(path, file_stem(path.stem))])
+
+
+def is_video(path: Path, kind: SourceKind) -> bool:
+    """Whether a file is a video: by its kind, or, where that does not tell, because it plays."""
+    if kind is not SourceKind.OTHER or not path.is_file():
+        return kind is SourceKind.VIDEO
+    try:
+        video = VideoReader(path)
+    except InputError:
+        return False
+    try:
+        return video.grab()
+    finally:
+        video.release()
 
 
 def _folder(folder: Path) -> Iterator[Frame]:
@@ -108,7 +129,8 @@ def _folder(folder: Path) -> Iterator[Frame]:
         message = f"Folder '{shown(folder)}' cannot be read: {err.strerror or err}."
         raise InputError(message, hint="Check its permissions.") from err
     pictures = [path for path in found if is_picture(path)]
-    _note_skipped(folder, found)
+    taken = set(pictures)
+    _note_skipped(folder, [path for path in found if path not in taken])
     if not pictures:
         kinds = " ".join(sorted(PICTURE_SUFFIXES))
         message = f"Folder '{shown(folder)}' has no pictures (of {len(found)} entries)."
@@ -131,7 +153,8 @@ def _note_skipped(folder: Path, found: list[Path]) -> None:
 
 def _pictures(paths: list[Path]) -> Iterator[Frame]:
     names = _names(paths)
-    return iter([picture_frame(path, name) for path, name in zip(paths, names, strict=True)])
+    # One at a time: a frame keeps its picture for as long as it is kept.
+    return (picture_frame(path, name) for path, name in zip(paths, names, strict=True))
 
 
 def picture_frame(path: Path, name: str) -> Frame:
@@ -159,43 +182,51 @@ def _names(paths: list[Path]) -> list[str]:
     ]
 
 
-def _video(address: str, *, name: str) -> Iterator[Frame]:
-    return _captured(open_video(address), address, name)
+def _video(path: Path) -> Iterator[Frame]:
+    return _recorded(VideoReader(path), path)
 
 
-def open_video(address: str) -> Any:  # noqa: ANN401 (cv2.VideoCapture, imported late)
-    """Open a video file, a camera (`/dev/video0`) or a stream with OpenCV.
+def _recorded(video: VideoReader, path: Path) -> Iterator[Frame]:
+    """Yield the frames of a file; where some are missing, that is an error behind the last."""
+    name = file_stem(path.stem)
+    try:
+        while video.grab():
+            if (image := video.retrieve()) is not None:
+                yield _captured(image, name, shown(path), video.read - 1, video.time_s)
+    finally:
+        video.release()
+    if shortfall := video.shortfall():
+        raise shortfall.error(path)
+    if not video.read:
+        message = f"Video '{shown(path)}' gave no frame."
+        raise InputError(message, hint="Try another player; if none shows it, record it again.")
 
-    Raises:
-        InputError: It cannot be opened.
-        MissingDependencyError: OpenCV is not installed.
-    """
-    cv2 = require("cv2", extra="onnxruntime")
-    device = address.removeprefix("/dev/video")
-    capture = cv2.VideoCapture(int(device) if device.isdigit() else address)
-    if not capture.isOpened():
-        capture.release()
-        message = f"Video source '{address}' cannot be opened."
-        raise InputError(message, hint="Check the path or address; OpenCV must know the format.")
-    return capture
 
-
-def _captured(capture: Any, address: str, name: str) -> Iterator[Frame]:  # noqa: ANN401
+def _live(capture: Any, address: str, name: str) -> Iterator[Frame]:  # noqa: ANN401 (VideoCapture)
     """Yield frames until the source ends; the device is given back when the reader stops."""
-    index = 0
+    cv2 = require("cv2", extra="onnxruntime")
+    index, source, clock = 0, shown(shown_address(address)), Clock()
+    # A camera counts from when the computer was started.
+    timed = "://" in address
     try:
         while True:
             done, image = capture.read()
             if not done:
                 break
-            frame = np.ascontiguousarray(image[:, :, ::-1])
-            yield Frame(f"{name}-{index:06d}", f"{address} #{index}", lambda frame=frame: frame)  # type: ignore[misc]
+            now = clock.tick(capture.get(cv2.CAP_PROP_POS_MSEC)) if timed else None
+            yield _captured(np.ascontiguousarray(image[:, :, ::-1]), name, source, index, now)
             index += 1
     finally:
         capture.release()
     if index == 0:
-        message = f"Video source '{address}' gave no frame."
+        message = f"Video source '{source}' gave no frame."
         raise InputError(message, hint="Try another player.")
+
+
+def _captured(
+    image: NDArray[np.uint8], name: str, source: str, index: int, time_s: float | None = None
+) -> Frame:
+    return Frame(f"{name}-{index:06d}", f"{source} #{index}", lambda: image, time_s)
 
 
 def _street(spec: str) -> Iterator[Frame]:
