@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
+import os
 import shutil
-from collections.abc import Callable
+import signal
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +18,11 @@ import numpy as np
 import pytest
 
 from edge_ovss.cli import main
-from edge_ovss.cli.run import _enough as enough
-from edge_ovss.runtime import answers, writing
+from edge_ovss.cli._run_output import enough_slots as enough
+from edge_ovss.cli._stopping import stoppable
+from edge_ovss.runtime import answers, sources, writing
 from edge_ovss.runtime.pictures import read_picture, write_picture
+from edge_ovss.runtime.sources import Frame
 
 cv2: Any = pytest.importorskip("cv2")
 pytest.importorskip("onnxruntime")
@@ -196,6 +203,169 @@ def test_ctrl_c_leaves_no_part_of_a_file(
     out = tmp_path / "out"
     assert main(["run", str(bundle), str(photos), "--out", str(out)]) == 130
     assert listing(out) == []
+
+
+def sent_frames(
+    monkeypatch: pytest.MonkeyPatch, count: int, at: Callable[[int], None] = lambda _: None
+) -> None:
+    """Let `run` read `count` small frames; `at` is called with the number of each before it."""
+    image = np.zeros((2, 3, 3), np.uint8)
+
+    def frames(_: str) -> Iterator[Frame]:
+        for number in range(count):
+            at(number)
+            yield Frame(f"f-{number:06d}", f"camera #{number}", lambda: image, number / 10)
+
+    monkeypatch.setattr(sources, "open_source", frames)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "words"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "ended by SIGTERM"),
+        (None, 130, "interrupted"),
+    ],
+)
+def test_who_stops_a_run_gets_what_there_is(
+    make_bundle: MakeBundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+    sent: signal.Signals | None,
+    status: int,
+    words: str,
+) -> None:
+    def stop(number: int) -> None:
+        if number == 3 and sent is None:
+            raise KeyboardInterrupt
+        if number == 3:
+            os.kill(os.getpid(), sent)  # type: ignore[arg-type]
+
+    sent_frames(monkeypatch, 10**9, stop)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    bundle, out = make_bundle(counts=(9, 4, 2)), tmp_path / "out"
+    assert main(["run", str(bundle), "camera", "--out", str(out), "--json"]) == status
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert [frame["name"] for frame in document["frames"]] == ["f-000000", "f-000001", "f-000002"]
+    assert document["interrupted"] is True
+    assert "in 3 of 3 frames more categories" in printed.err
+    assert printed.err.endswith(f"{words}\n")
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_run_that_is_stopped_prints_its_table_too(
+    make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def stop(number: int) -> None:
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    sent_frames(monkeypatch, 10**9, stop)
+    assert main(["run", str(make_bundle()), "camera", "--out", str(tmp_path / "out")]) == 130
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["frame", "size", "infer", "ms", "alive", "most", "of", "it"]
+    assert [line.split()[:2] for line in lines[1:3]] == [["f-000000", "2x3"], ["f-000001", "2x3"]]
+    assert lines[3].startswith("2 frames written to")
+
+
+def test_a_second_signal_does_not_wait() -> None:
+    with stoppable() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            stop.check()
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stoppable() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stop.asked
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_memory_does_not_grow_with_the_frames(
+    make_bundle: MakeBundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: list[str],
+) -> None:
+    held: dict[int, int] = {}
+    # pathlib interns names, and the table of those grows by doubling at some time.
+    ours = tracemalloc.Filter(False, "*pathlib*")
+
+    def measure(number: int) -> None:
+        if number in (500, 1999):
+            gc.collect()
+            traces = tracemalloc.take_snapshot().filter_traces([ours]).traces
+            held[number] = sum(trace.size for trace in traces)
+
+    sent_frames(monkeypatch, 2000, measure)
+    monkeypatch.setattr(answers, "write_json", lambda _path, _facts: None)
+    monkeypatch.setattr(answers, "write_label_map", lambda _path, _labels: None)
+    bundle = make_bundle(counts=(9, 4, 2))
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        monkeypatch.setattr(sys, "stdout", nowhere)
+        tracemalloc.start()
+        try:
+            arguments = ["run", str(bundle), "camera", "--out", str(tmp_path), "--no-overlay"]
+            assert main([*arguments, *form]) == 0
+        finally:
+            tracemalloc.stop()
+    assert held[1999] - held[500] < 1500 * 20  # bytes; the facts of one frame have over 1000
+
+
+def test_a_cut_video_is_answered_and_then_reported(
+    make_bundle: MakeBundle, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "a.mkv"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write MJPG")
+    dice = np.random.default_rng(0)
+    for _ in range(12):
+        writer.write(dice.integers(0, 256, (48, 64, 3), np.uint8))
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    out = tmp_path / "out"
+    arguments = ["run", str(make_bundle()), str(path), "--out", str(out), "--json", "--no-overlay"]
+    assert main(arguments) == 4
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    count = len(document["frames"])
+    assert 3 <= count <= 7
+    assert f"{count} of 12 frames could be read, {12 - count} are lost" in printed.err
+    assert "is cut off" in document["error"]
+    assert document["frames"][2]["time_s"] == pytest.approx(0.2)
+    assert len(listing(out)) == 2 * count
+    assert main([*arguments, "--limit", "3"]) == 0  # as many as were asked for
+    assert json.loads(capsys.readouterr().out)["error"] is None
+
+
+def test_a_document_is_whole_when_the_disk_is_full(
+    make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def full(path: Path, document: object) -> None:
+        if path.name == "f-000002.json":
+            raise writing.output_error(path, OSError(errno.ENOSPC, "No space left on device"))
+
+    sent_frames(monkeypatch, 5)
+    monkeypatch.setattr(answers, "write_json", full)
+    out = str(tmp_path / "out")
+    assert main(["run", str(make_bundle()), "camera", "--out", out, "--json"]) == 4
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["frames"]) == 2
+    assert "the disk is full" in document["error"]
+    assert document["interrupted"] is False
 
 
 def test_a_full_disk_stops_the_run_with_its_reason(

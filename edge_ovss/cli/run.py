@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge_ovss.cli._console import Console
+from edge_ovss.cli._run_output import Document, Table, Tally
+from edge_ovss.cli._stopping import stoppable
 from edge_ovss.errors import GateError, InputError, PictureError, UsageError
 
 if TYPE_CHECKING:
+    from edge_ovss.runtime.answers import AnswerWriter
     from edge_ovss.runtime.segmenter import Segmenter
     from edge_ovss.runtime.sources import Frame
 
 SUMMARY = "segment pictures with a bundle"
-
-_TOP = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,18 +60,41 @@ def run(args: argparse.Namespace, console: Console) -> int:
         args.bundle, backend=args.backend, threads=args.threads, on_overflow=policy
     ) as segmenter:
         _check_scores(args, segmenter)
-        answers, failures = _segment_all(args, console, segmenter, frames)
-        document = {
-            "bundle": str(args.bundle),
-            "backend": segmenter.backend,
-            "out": str(args.out),
-            "frames": answers,
-            "failed": [{"source": origin, "error": str(err)} for origin, err in failures],
-        }
-    if answers or len(failures) > 1:
-        console.result(_table(answers, args.out), document)
-    _finish(args, console, answers, failures)
+        facts = {"bundle": str(args.bundle), "backend": segmenter.backend, "out": str(args.out)}
+        answers = Document(facts) if console.json else Table(facts)
+        outcome = _segment_all(args, console, segmenter, frames, answers)
+    if outcome.worth_printing:
+        answers.end(outcome.to_json())
+    _finish(args, console, outcome)
     return 0
+
+
+@dataclass
+class _Outcome:
+    """What a run came to, without the answers.
+
+    Attributes:
+        tally: Of the answers.
+        failures: What could not be read, and why.
+        ended_by: What ended the loop before the frames did, if anything.
+    """
+
+    tally: Tally = field(default_factory=Tally)
+    failures: list[tuple[str, PictureError]] = field(default_factory=list)
+    ended_by: BaseException | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        return isinstance(self.ended_by, KeyboardInterrupt)
+
+    @property
+    def worth_printing(self) -> bool:
+        return bool(self.tally.frames) or len(self.failures) > 1 or self.interrupted
+
+    def to_json(self) -> dict[str, object]:
+        failed = [{"source": origin, "error": str(err)} for origin, err in self.failures]
+        error = None if self.interrupted or self.ended_by is None else str(self.ended_by)
+        return {"failed": failed, "error": error, "interrupted": self.interrupted}
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -91,9 +117,13 @@ def _check_scores(args: argparse.Namespace, segmenter: Segmenter) -> None:
 
 
 def _segment_all(
-    args: argparse.Namespace, console: Console, segmenter: Segmenter, frames: Iterator[Frame]
-) -> tuple[list[dict[str, Any]], list[tuple[str, PictureError]]]:
-    """Return the facts of every answer, and what could not be read."""
+    args: argparse.Namespace,
+    console: Console,
+    segmenter: Segmenter,
+    frames: Iterator[Frame],
+    answers: Document | Table,
+) -> _Outcome:
+    """Write and print every answer as it comes; what ends the loop is kept for later."""
     from edge_ovss.runtime.answers import AnswerWriter
     from edge_ovss.runtime.writing import make_folder
 
@@ -104,87 +134,57 @@ def _segment_all(
         alpha=args.alpha,
         save_scores=args.save_scores,
     )
-    answers: list[dict[str, Any]] = []
-    failures: list[tuple[str, PictureError]] = []
-    for frame in console.progress(frames, "frame"):
-        try:
-            image = frame.image
-        except PictureError as err:
-            failures.append((frame.origin, err))
-            continue
-        answers.append(writer.write(frame, segmenter.segment(image)))
-    return answers, failures
+    outcome = _Outcome()
+    # On a terminal the rows show how far it is.
+    quiet = not console.json and sys.stdout.isatty()
+    try:
+        with stoppable() as stop:
+            for frame in frames if quiet else console.progress(frames, "frame"):
+                stop.check()
+                _answer(frame, segmenter, writer, answers, outcome)
+                stop.check()
+    except BrokenPipeError:
+        raise
+    except (KeyboardInterrupt, Exception) as err:  # what there is is printed first
+        outcome.ended_by = err
+    return outcome
 
 
-def _finish(
-    args: argparse.Namespace,
-    console: Console,
-    answers: list[dict[str, Any]],
-    failures: list[tuple[str, PictureError]],
+def _answer(
+    frame: Frame,
+    segmenter: Segmenter,
+    writer: AnswerWriter,
+    answers: Document | Table,
+    outcome: _Outcome,
 ) -> None:
+    try:
+        image = frame.image
+    except PictureError as err:
+        outcome.failures.append((frame.origin, err))
+        return
+    answer = writer.write(frame, segmenter.segment(image))
+    outcome.tally.add(answer)
+    answers.add(answer)
+
+
+def _finish(args: argparse.Namespace, console: Console, outcome: _Outcome) -> None:
     """Warn of overflow, report failures, and say what to do next."""
-    over = [answer for answer in answers if answer["overflow"]]
-    reran = sum(answer["reran"] for answer in answers)
-    if reran:
-        console.note(f"{reran} of {len(answers)} frames overflowed and were run again")
-    if over and args.on_overflow != "error":
-        console.warn(_overflow_message(over, len(answers)))
-    if failures and not answers and len(failures) == 1:
+    tally, failures = outcome.tally, outcome.failures
+    if tally.reran:
+        console.note(f"{tally.reran} of {tally.frames} frames overflowed and were run again")
+    if tally.over and (args.on_overflow != "error" or outcome.ended_by):
+        console.warn(tally.overflow())
+    if failures and not tally.frames and len(failures) == 1 and not outcome.ended_by:
         raise failures[0][1]
     for _, err in failures:
         console.warn(str(err))
+    if outcome.ended_by:
+        raise outcome.ended_by
     if failures:
-        total = len(failures) + len(answers)
+        total = len(failures) + tally.frames
         message = f"{len(failures)} of {total} pictures could not be used; see the warnings above."
         raise InputError(message, hint="Mend or remove them, and run again.")
-    if over and args.on_overflow == "error":
-        raise GateError(_overflow_message(over, len(answers)))
+    if tally.over and args.on_overflow == "error":
+        raise GateError(tally.overflow())
     backend = "" if args.backend == "auto" else f" --backend {args.backend}"
     console.note(f"Next: edge-ovss selftest {args.bundle}{backend}")
-
-
-def _overflow_message(over: list[dict[str, Any]], frames: int) -> str:
-    most = [max(column) for column in zip(*(item["counts"] for item in over), strict=True)]
-    slots = over[0]["slots"]
-    return (
-        f"in {len(over)} of {frames} frames more categories wanted to stay than there "
-        f"are slots (counts up to {_numbers(most)}, slots {_numbers(slots)}); the weakest "
-        f"were dropped. Export again with --slots {_numbers(_enough(most, slots))}, which "
-        "surely suffices for these frames, or with --slots auto --calibration DIR"
-    )
-
-
-def _enough(counts: list[int], slots: list[int]) -> list[int]:
-    """Return slots that suffice for `counts` surely.
-
-    Counts after an overflow are of what the slots let through, so the true ones may be larger;
-    they cannot be larger than the count that overflowed.
-    """
-    enough: list[int] = []
-    bound = 0
-    for count, slot in zip(counts, slots, strict=False):
-        bound = max(bound, count if count > slot else 0)
-        enough.append(max(slot, bound))
-    return enough
-
-
-def _numbers(values: list[int]) -> str:
-    return ",".join(str(value) for value in values)
-
-
-def _table(answers: list[dict[str, Any]], out: str) -> str:
-    """Return one line per frame, for people."""
-    rows = [("frame", "size", "infer ms", "alive", "most of it")]
-    for answer in answers:
-        shares = list(answer["shares"].items())[:_TOP]
-        most = ", ".join(f"{name.strip()} {100 * share:.0f} %" for name, share in shares)
-        size = f"{answer['height']}x{answer['width']}"
-        infer = f"{answer['timings_ms']['infer']:.1f}"
-        rows.append((answer["name"], size, infer, str(len(answer["alive"])), most))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    lines.append(f"{len(answers)} frames written to {out}")
-    return "\n".join(lines)
