@@ -155,7 +155,7 @@ private:
         captured.stride = pixels.bytesperline;
         switch (pixels.pixelformat) {
             case V4L2_PIX_FMT_MJPEG: {
-                Picture picture = decode_jpeg(from, size, name_);
+                Picture picture = decode_jpeg(from, size, name_, Damage::kKept);
                 captured.format = EDGE_OVSS_FORMAT_RGB8;
                 captured.height = picture.height;
                 captured.width = picture.width;

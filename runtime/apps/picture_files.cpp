@@ -2,6 +2,8 @@
 #include "picture_files.h"
 
 #include <jpeglib.h>
+// After jpeglib.h, of which it needs the types.
+#include <jerror.h>
 #include <png.h>
 
 #include <cerrno>
@@ -78,6 +80,7 @@ struct JpegErrors {
     jpeg_error_mgr base;
     std::jmp_buf back;
     char message[JMSG_LENGTH_MAX];
+    bool damaged;
 };
 
 void leave(j_common_ptr info) {
@@ -86,7 +89,42 @@ void leave(j_common_ptr info) {
     std::longjmp(errors->back, 1);
 }
 
-void say_nothing(j_common_ptr) {}
+// JPEG has no checksum: libjpeg fills what is missing with grey, warns, and goes on. Bytes that are
+// too many, and an end marker that some cameras leave out, are no damage.
+void note_damage(j_common_ptr info, int level) {
+    if (level >= 0) {
+        return;
+    }
+    switch (info->err->msg_code) {
+        case JWRN_HIT_MARKER:
+        case JWRN_HUFF_BAD_CODE:
+        case JWRN_MUST_RESYNC: {
+            auto* errors = reinterpret_cast<JpegErrors*>(info->err);
+            if (!errors->damaged) {
+                info->err->format_message(info, errors->message);
+            }
+            errors->damaged = true;
+            break;
+        }
+        default:
+            break;
+    }
+}
+
+// Whether the scans of a progressive picture brought every coefficient to its last bit.
+bool is_complete(const jpeg_decompress_struct& info) {
+    if (info.coef_bits == nullptr) {
+        return true;
+    }
+    for (int part = 0; part < info.num_components; ++part) {
+        for (int place = 0; place < DCTSIZE2; ++place) {
+            if (info.coef_bits[part][place] != 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
 
 // Nothing here has a destructor that the longjmp would skip. `rows` null: only the size.
 bool run_jpeg(const std::uint8_t* bytes, std::size_t size, JpegErrors& errors, long* height,
@@ -94,7 +132,8 @@ bool run_jpeg(const std::uint8_t* bytes, std::size_t size, JpegErrors& errors, l
     jpeg_decompress_struct info;
     info.err = jpeg_std_error(&errors.base);
     errors.base.error_exit = leave;
-    errors.base.output_message = say_nothing;
+    errors.base.emit_message = note_damage;
+    errors.damaged = false;
     if (setjmp(errors.back) != 0) {
         jpeg_destroy_decompress(&info);
         return false;
@@ -111,6 +150,10 @@ bool run_jpeg(const std::uint8_t* bytes, std::size_t size, JpegErrors& errors, l
             JSAMPROW row = rows + static_cast<std::size_t>(info.output_scanline) * 3U *
                                       static_cast<std::size_t>(info.output_width);
             jpeg_read_scanlines(&info, &row, 1);
+        }
+        if (!errors.damaged && !is_complete(info)) {
+            std::strcpy(errors.message, "Some of its scans are missing");
+            errors.damaged = true;
         }
         jpeg_finish_decompress(&info);
     }
@@ -150,7 +193,8 @@ bool begins(const std::vector<std::uint8_t>& bytes, const char* magic, std::size
 
 }  // namespace
 
-Picture decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::string& what) {
+Picture decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::string& what,
+                    Damage damage) {
     JpegErrors errors;
     long height = 0;
     long width = 0;
@@ -160,7 +204,7 @@ Picture decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::stri
         picture = make_picture(what, height, width);
         done = run_jpeg(bytes, size, errors, &height, &width, picture.rgb.data());
     }
-    if (!done) {
+    if (!done || (errors.damaged && damage == Damage::kRefused)) {
         throw bad_input("'" + what + "' is a damaged JPEG picture: " + errors.message + ".");
     }
     return picture;
@@ -172,7 +216,7 @@ Picture read_picture(const std::string& path) {
         return decode_png(bytes, path);
     }
     if (begins(bytes, "\xFF\xD8", 2)) {
-        return decode_jpeg(bytes.data(), bytes.size(), path);
+        return decode_jpeg(bytes.data(), bytes.size(), path, Damage::kRefused);
     }
     if (begins(bytes, "P6", 2)) {
         return decode_ppm(bytes, path);

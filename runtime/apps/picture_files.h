@@ -20,8 +20,13 @@ struct Picture {
 // the file's EXIF data is not applied. Throws an error of status EDGE_OVSS_ERROR_INPUT.
 Picture read_picture(const std::string& path);
 
-// Decode a JPEG in memory, such as a camera's frame.
-Picture decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::string& what);
+// What happens to a JPEG whose data are incomplete or damaged: it is an error; or, as for one frame
+// of a live camera, what could be decoded is kept and the rest is grey.
+enum class Damage { kRefused, kKept };
+
+// Decode a JPEG in memory.
+Picture decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::string& what,
+                    Damage damage);
 
 // Write grey or RGB pictures of 8 bits, or grey of 16 bits (native byte order in memory).
 void write_png(const std::string& path, int height, int width, int channels, int bits,

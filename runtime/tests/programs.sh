@@ -24,6 +24,18 @@ head -c 40 o.png >cut.png
 expect 4 'PNG picture' "$apps/ovss-segment" "$bundle" cut.png
 printf '\377\330\377\340 no more' >cut.jpg
 expect 4 'damaged JPEG picture' "$apps/ovss-segment" "$bundle" cut.jpg
+for jpeg in street street_progressive; do
+    whole=$(dirname "$0")/data/$jpeg.jpg size=$(wc -c <"$(dirname "$0")/data/$jpeg.jpg")
+    expect 0 '"height": 48, "width": 64' "$apps/ovss-segment" "$bundle" "$whole"
+    head -c $((size - 2)) "$whole" >open.jpg # without its end marker, as some cameras write
+    expect 0 '"height": 48, "width": 64' "$apps/ovss-segment" "$bundle" open.jpg
+    for part in 70 80 90 99; do
+        head -c $((size * part / 100)) "$whole" >cut.jpg
+        expect 4 'damaged JPEG picture' "$apps/ovss-segment" "$bundle" cut.jpg
+        printf '\377\331' >>cut.jpg
+        expect 4 'damaged JPEG picture' "$apps/ovss-segment" "$bundle" cut.jpg
+    done
+done
 head -c 20 a.ppm >cut.ppm
 expect 4 'damaged PPM picture' "$apps/ovss-segment" "$bundle" cut.ppm
 printf 'P6\n99999 99999\n255\n' >huge.ppm
