@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from edge_ovss.runtime.writing import make_folder, write_json
 
 PERCENTILE = 99.99
 
-_FORMAT = 1
+_FORMAT = 2
 
 Pictures = Iterable[NDArray[np.uint8]]
 
@@ -163,16 +163,23 @@ def _read_cache(path: Path, tensors: Sequence[str]) -> dict[str, Range] | None:
         stored = document["ranges"]
         if document["format"] != _FORMAT or set(stored) != set(tensors):
             return None
+        if document["sha256"] != _digest(stored):  # a digit may be another one and still be read
+            return None
         return {name: (float(stored[name][0]), float(stored[name][1])) for name in tensors}
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
+
+
+def _digest(ranges: Mapping[str, Sequence[float]]) -> str:
+    plain = {name: list(edges) for name, edges in ranges.items()}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def _write_cache(path: Path, ranges: dict[str, Range]) -> None:
     """Keep ranges; they took long to measure, so failing to keep them does not lose them."""
     try:
         make_folder(path.parent)
-        write_json(path, {"format": _FORMAT, "ranges": ranges})
+        write_json(path, {"format": _FORMAT, "sha256": _digest(ranges), "ranges": ranges})
     except OutputError as err:
         caution(
             f"The ranges are not kept for another run. {err.message} "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ Progress = Callable[[int, int], None]
 
 # Token slots per batch: enough rows to keep the matrix products busy, small enough for the cache.
 _BATCH_TOKENS = 1536
+_FORMAT = 2
 _TEXT_TOWER = (
     "token_embedding.",
     "transformer.",
@@ -47,8 +49,8 @@ def encode_vocabulary(
 
     For every category and template the synonyms are encoded, normalised, averaged and normalised
     again (the published code of SED does the same). The cache lies under `EDGE_OVSS_CACHE`
-    (default `~/.cache/edge-ovss`), keyed by words, templates and the bytes of the text tower; set
-    `EDGE_OVSS_CACHE=` (empty) to go without.
+    (default `~/.cache/edge-ovss`), keyed by words, templates, the bytes of the text tower and what
+    it does with them; set `EDGE_OVSS_CACHE=` (empty) to go without.
 
     Returns:
         float32 [T, P, D], unit norm.
@@ -56,8 +58,14 @@ def encode_vocabulary(
     tower = text_tower_digest(clip)
     groups = [_encoded_synonyms(category.synonyms, spec) for category in vocabulary.categories]
     words = [synonym for group in groups for synonym in group]
-    cached = _cache_path(words, vocabulary.sha256, spec.templates, tower)
-    found = _from_cache(cached, vocabulary)
+    made_by = {
+        "vocabulary_sha256": vocabulary.sha256,
+        "templates_sha256": TextEmbeddings.templates_digest(spec.templates),
+        "text_tower": spec.name,
+        "text_tower_sha256": tower,
+    }
+    cached = _cache_path(words, [*made_by.values(), _form(clip)])
+    found = _from_cache(cached, vocabulary, made_by)
     if found is not None:
         return found
     prompts = [template.replace("{}", word) for word in words for template in spec.templates]
@@ -66,10 +74,7 @@ def encode_vocabulary(
     result = TextEmbeddings(
         array=_average_synonyms(features, [len(group) for group in groups]).numpy(),
         prompts=vocabulary.prompts,
-        vocabulary_sha256=vocabulary.sha256,
-        templates_sha256=TextEmbeddings.templates_digest(spec.templates),
-        text_tower=spec.name,
-        text_tower_sha256=tower,
+        **made_by,
     )
     _to_cache(cached, result)
     return result
@@ -152,17 +157,25 @@ def text_tower_digest(clip: Clip) -> str:
     return digest.hexdigest()
 
 
-def _cache_path(
-    words: Sequence[str], vocabulary: str, templates: Sequence[str], tower: str
-) -> Path | None:
+def _form(clip: Clip) -> str:
+    """Return what a text tower does with its weights: layers, activations, heads, length."""
+    heads = [getattr(module, "num_heads", 0) for module in clip.transformer.modules()]
+    return f"{clip.transformer!r} {heads} {clip.context_length}"
+
+
+def _cache_path(words: Sequence[str], others: Sequence[str]) -> Path | None:
     folder = cache_folder()
     if folder is None:
         return None
-    key = "\n".join((*words, vocabulary, TextEmbeddings.templates_digest(templates), tower))
+    # As JSON: words may hold line ends.
+    key = json.dumps([_FORMAT, list(words), list(others)])
     return folder / "embeddings" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
 
 
-def _from_cache(path: Path | None, vocabulary: Vocabulary) -> TextEmbeddings | None:
+def _from_cache(
+    path: Path | None, vocabulary: Vocabulary, made_by: Mapping[str, str]
+) -> TextEmbeddings | None:
+    """Return what is stored; None where it is damaged, or was made by something else."""
     if path is None or not path.is_file():
         return None
     try:
@@ -171,7 +184,8 @@ def _from_cache(path: Path | None, vocabulary: Vocabulary) -> TextEmbeddings | N
     except EdgeOvssError:
         # A damaged cache file is no reason to stop: it is made again.
         return None
-    return found
+    same = all(getattr(found, name) == value for name, value in made_by.items())
+    return found if same else None
 
 
 def _to_cache(path: Path | None, embeddings: TextEmbeddings) -> None:
