@@ -252,6 +252,26 @@ def test_upsampled_labels_are_those_of_torch() -> None:
     assert (best == resized[0].argmax(0).numpy()).mean() == 1
 
 
+def test_a_rejected_category_costs_nothing_and_wins_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scores = np.full((4, 2, 2), -0.5, np.float32)
+    scores[0] = -1.0
+    scores[2] = 0.0  # rejected: above all others, which an answer without a sigmoid may be below
+    resized: list[float] = []
+    resize = cv2.resize
+
+    def counted(plane: NDArray[np.float32], *given: Any, **options: Any) -> Any:  # noqa: ANN401
+        resized.append(float(plane[0, 0]))
+        return resize(plane, *given, **options)
+
+    monkeypatch.setattr(cv2, "resize", counted)
+    assert (upsample_best(scores, height=3, width=3) == 1).all()
+    assert resized == [-1.0, -0.5, -0.5]
+    # Where every score is 0 there is an answer too: the first.
+    assert (upsample_best(np.zeros_like(scores), height=3, width=3) == 0).all()
+
+
 def test_a_bundle_that_is_out_of_room_says_so(
     make_bundle: MakeBundle, things: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -162,6 +162,28 @@ def test_the_change_is_the_difference_of_the_two_scores(protocol: str) -> None:
     assert change == miou_change(before, after, protocol=protocol)
 
 
+def test_the_interval_holds_95_of_100_resampled_data_sets() -> None:
+    maps = [pair for seed in range(12) for pair in random_maps(seed, 5)]
+    matrices = [count_confusion(*pair, classes=5) for pair in maps]
+    before, after = matrices[::2], matrices[1::2]
+    count = len(before)
+    draws = np.random.default_rng(7).multinomial(count, [1 / count] * count, size=1000)
+    names = list("abcde")
+
+    def miou(matrices: list[NDArray[np.int64]], draw: NDArray[np.int64]) -> float:
+        total = np.einsum("p,pij->ij", draw, np.stack(matrices))
+        return 100 * score_confusion(total, names).miou()
+
+    changes = sorted(miou(after, draw) - miou(before, draw) for draw in draws)
+    found = miou_change(before, after, seed=7)
+    assert (found.level, found.rounds, found.pictures) == (0.95, 1000, count)
+    # 25 of 1000 are below and 25 above; the next ones on either side are not the same numbers.
+    assert changes[24] <= found.low <= changes[25]
+    assert changes[974] <= found.high <= changes[975]
+    assert changes[20] < changes[24]
+    assert changes[25] < changes[29]
+
+
 def test_comparing_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="same ones"):
         miou_change([], [])
@@ -174,7 +196,14 @@ def test_comparing_nothing_is_refused() -> None:
         ("miou>30", False),
         (" miou_drop <= 0.5 , miou==30", True),
         ("miou_drop<0.25", False),
+        ("miou_drop<=0.25", True),
+        ("miou<=29.999", False),
+        ("miou==30.001", False),
         ("missing>=0", False),
+        ("nan>=1", False),
+        ("nan==1", False),
+        ("nan<1", False),
+        ("nan>1", False),
         ("nan<=1", False),
     ],
 )

@@ -35,9 +35,8 @@ class Gate:
 
     def holds(self, value: float | None) -> bool:
         """Say whether a measured value passes; what was not measured, or is NaN, does not."""
-        if value is None or math.isnan(value):
-            return False
-        return _OPERATORS[self.operator](value, self.limit)
+        # Every comparison with NaN is false.
+        return value is not None and _OPERATORS[self.operator](value, self.limit)
 
 
 @dataclass(frozen=True)
