@@ -16,9 +16,10 @@ from edge_ovss.errors import InputError
 COMMENT = "#"
 MOST_BYTES = 64 * 2**20
 
-# Windows ends a line with both, Unix with LF, and Excel for Mac with CR alone. Characters such as
-# U+2028 or a form feed, at which str.splitlines() splits, do not end a line of a file.
+# Windows ends a line with both, Unix with LF, and Excel for Mac with CR alone.
 _LINE_END = re.compile(r"\r\n|\n|\r")
+# Some programs end a line at these, and most do not: what was meant cannot be told.
+_OTHER_END = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _MARK = "\ufeff"
 _OTHER_ENCODINGS = {
     b"\xff\xfe\0\0": "UTF-32",
@@ -116,10 +117,13 @@ def list_entries(
         The entries in their order; none where there is nothing but comments and blank lines.
 
     Raises:
-        InputError: There is a blank line before the last entry; the message gives its number.
+        InputError: There is a blank line before the last entry, or one holds a character at which
+            only some programs end a line; the message gives its number.
     """
     lines = [line.lstrip(_MARK) for line in _LINE_END.split(text)]
     entries = [ListLine(number, line) for number, line in enumerate(lines, 1) if _is_entry(line)]
+    for entry in entries:
+        _refuse_other_ends(entry, error)
     if entries and not blank_lines:
         _refuse_blank(lines[: entries[-1].number], error)
     return entries
@@ -128,6 +132,15 @@ def list_entries(
 def _is_entry(line: str) -> bool:
     content = line.strip()
     return bool(content) and not content.startswith(COMMENT)
+
+
+def _refuse_other_ends(entry: ListLine, error: type[InputError]) -> None:
+    if found := _OTHER_END.search(entry.text):
+        message = (
+            f"Line {entry.number} holds the character U+{ord(found[0]):04X}, at which some "
+            "programs end a line and others do not."
+        )
+        raise error(message, hint="End every line with LF, CR LF or CR, or remove the character.")
 
 
 def _refuse_blank(lines: Sequence[str], error: type[InputError]) -> None:

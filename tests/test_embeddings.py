@@ -257,6 +257,40 @@ def test_changed_bytes_in_the_array_are_refused(tmp_path: Path) -> None:
     assert "damaged" in _refused(path)
 
 
+@pytest.mark.parametrize("surplus", [-4, -1, 1, 4, 4096])
+def test_an_array_of_another_length_than_its_header_says_is_refused(
+    tmp_path: Path, surplus: int
+) -> None:
+    path = tmp_path / "w.npz"
+    _pack().save(path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    content = entries["embeddings.npy"]
+    entries["embeddings.npy"] = content[:surplus] if surplus < 0 else content + bytes(surplus)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, each in entries.items():
+            archive.writestr(name, each)
+    assert "cut off, or longer than its header says" in _refused(path)
+
+
+def test_a_pack_that_unpacks_to_many_times_its_size_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    content = numpy.frombuffer(json.dumps(_header()).encode(), numpy.uint8)
+    zeros = numpy.zeros((3, 1, 2**21), numpy.float32)
+    numpy.savez_compressed(path, header=content, embeddings=zeros)
+    assert "unpacks to over 20 times its size" in _refused(path)
+
+
+@pytest.mark.parametrize("header", ["(" * 3000, "{'descr': '<f4'", "{[]: 1}", "\x00" * 40, "'"])
+def test_a_damaged_array_header_is_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "w.npz"
+    text = header.encode() + b"\n"
+    array = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.npy", array)
+    assert "damaged" in _refused(path)
+
+
 @pytest.mark.parametrize("missing", ["header", "embeddings"])
 def test_missing_arrays_are_named(tmp_path: Path, missing: str) -> None:
     content = numpy.frombuffer(json.dumps(_header()).encode(), numpy.uint8)

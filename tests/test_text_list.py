@@ -35,8 +35,18 @@ def test_how_lines_end_and_files_begin_does_not_matter(content: bytes) -> None:
 
 def test_comments_count_as_lines_but_not_as_entries() -> None:
     assert entries(b"# of\nroad\n  # a\t\n\t#b\n c# \n") == [(2, "road"), (5, " c# ")]
-    assert entries("a\u2028b\x0cc\x85d\x0be\n".encode()) == [(1, "a\u2028b\x0cc\x85d\x0be")]
     assert entries(b"") == entries(b"\n\n") == entries(b"# only\n\n") == []
+
+
+@pytest.mark.parametrize("char", ["\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_a_character_that_ends_a_line_for_some_is_refused(char: str) -> None:
+    with pytest.raises(InputError, match=f"Line 2 holds the character U.{ord(char):04X}"):
+        entries(f"# {char}\nroad{char}car\n".encode())
+
+
+@pytest.mark.parametrize("char", ["\t", "\xa0", "\u2003", "\x1f", "\u200b"])
+def test_other_white_space_belongs_to_an_entry(char: str) -> None:
+    assert entries(f"road{char}car\n".encode()) == [(1, f"road{char}car")]
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,7 @@ def test_encode_writes_a_pack_that_fits(
     options = ["--model", "sed-tiny", "--weights", "random", "--seed", "3", "--out", str(out)]
     assert _run("encode", "voc20", *options, "--json") == 0
     TextEmbeddings.load(out).require_match(Vocabulary.load("voc20"))
+    assert callable(vars(calls[0]).pop("note"))
     assert vars(calls[0]) == {
         "name": "sed-tiny",
         "checkpoint": None,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
-from edge_ovss.vocabulary import Vocabulary, builtin_names, lint
+from edge_ovss.vocabulary import Category, Vocabulary, builtin_names, lint
+from edge_ovss.vocabulary.alikes import reading, refuse_alikes
 
 
 def _messages(*names: str) -> list[tuple[str, int, str]]:
@@ -45,10 +47,67 @@ def test_lint_leaves_good_names_alone(text: str) -> None:
 
 def test_lint_names_categories_that_differ_in_form_only() -> None:
     assert _messages("Road", "car", "road ")[-1] == (
-        "warning",
+        "error",
         2,
-        "the same as category 0 but for case or white space.",
+        "reads the same to the text tower as category 0 ('Road'); "
+        "one of them could never be answered.",
     )
+
+
+ALIKE = [
+    ("Car", "car"),
+    ("café", "cafe\u0301"),
+    ("traffic  light", "traffic\tlight"),
+    ("traffic-light", "traffic - light"),
+    ("driver\u2019s seat", "driver's seat"),
+    ("car, auto", "auto; Car"),
+    ("car, Car", "CAR"),
+]
+APART = [
+    ("car", "cars"),
+    ("straße", "strasse"),
+    ("cafe", "café"),
+    ("traffic light", "traffic-light"),
+    ("car, auto", "car"),
+    ("car, car, auto", "car, auto, auto"),
+    ("traffic_light", "traffic light"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), ALIKE)
+def test_names_that_the_text_tower_reads_alike_are_an_error(first: str, second: str) -> None:
+    errors = [each for each in lint(Vocabulary.from_names([first, "sky", second]))]
+    (finding,) = [each for each in errors if each.level == "error"]
+    assert (finding.index, finding.text) == (2, second)
+    assert f"category 0 ({first!r})" in finding.message
+
+
+@pytest.mark.parametrize(("first", "second"), APART)
+def test_names_that_the_text_tower_tells_apart_are_no_error(first: str, second: str) -> None:
+    findings = lint(Vocabulary.from_names([first, second]))
+    assert [each for each in findings if each.level == "error"] == []
+
+
+def test_what_html_and_the_tokenizer_do_to_a_name() -> None:
+    assert reading("Salt &amp;amp; pepper") == ("salt", "&", "pepper")
+    assert reading("Men's 12mm T_shirt!?") == ("men", "'s", "1", "2", "mm", "t", "_", "shirt", "!?")
+    assert reading(" \u201cFL\u00dc\u00df\u201d\n") == ('"', "fl\u00fc\u00df", '"')
+
+
+def test_names_of_one_output_may_read_alike() -> None:
+    categories = tuple(Category(text, (text,), (1, 2, 3), 0) for text in ("Car", "car"))
+    vocabulary = Vocabulary("vehicles", categories, ("vehicle",))
+    (finding,) = lint(vocabulary)
+    refuse_alikes(vocabulary)
+    assert finding.level == "warning"
+    assert "both are one output" in finding.message
+
+
+def test_many_synonyms_take_no_time() -> None:
+    names = [f"thing {index} {'x' * 20}" for index in range(1000)]
+    start = time.process_time()
+    assert len(lint(Vocabulary.from_names(["; ".join([*names[1:], names[1].upper()])]))) == 1
+    assert time.process_time() - start < 0.5
 
 
 def test_lint_names_a_synonym_of_two_categories_once() -> None:

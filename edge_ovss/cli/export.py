@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_ovss.cli._console import Console
 from edge_ovss.cli._precision import add_precision_arguments, export_precision_options
+from edge_ovss.cli._words import checked_vocabulary, file_part
 from edge_ovss.cli.calibrate import export_with_precision
 from edge_ovss.errors import UsageError
 
@@ -29,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--vocab",
         required=True,
         metavar="NAME|FILE|WORDS",
-        help="a built-in vocabulary (edge-ovss vocab list), a text or TOML file, or 'road, car'",
+        help="a built-in vocabulary (edge-ovss vocab list), a .txt, .toml or .json file, or "
+        "'road, car'",
     )
     words.add_argument(
         "--model", metavar="NAME", help=f"{', '.join(MODELS)} (default {EMBEDDED_MODEL})"
@@ -104,12 +106,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Export, and print what came out and what to do next."""
-    from edge_ovss.vocabulary import Vocabulary
-
     slots = _slots(args)
     precision = export_precision_options(args)
     # The words are checked before torch is even imported: a typo should cost no time.
-    vocabulary = Vocabulary.load(args.vocab)
+    vocabulary = checked_vocabulary(args.vocab, console)
     from edge_ovss._optional import require
 
     require("torch", extra="export")
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         template_rank=parse_rank(args.template_rank),
         pictures=args.calibration,
     )
-    out = Path(args.out or f"{model}-{vocabulary.name}.ovss")
+    out = Path(args.out or f"{model}-{file_part(vocabulary.name)}.ovss")
 
     def export(where: Path) -> Bundle:
         return export_bundle(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge_ovss._optional import require
 from edge_ovss.cli._console import Console
-from edge_ovss.errors import GateError, OutputError, UsageError
+from edge_ovss.errors import GateError, OutputError, UsageError, VocabularyError
 
 if TYPE_CHECKING:
     from edge_ovss.vocabulary import Category, Finding, Vocabulary
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = _action(actions, "show", "the categories, outputs and colours of one", _show)
     show.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
     check = _action(actions, "lint", "what looks like a slip in one", _lint)
+    check.epilog = "Exit status 4 where export would refuse the words."
     check.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
     check.add_argument("--strict", action="store_true", help="exit with 6 if there are findings")
     encode = _action(actions, "encode", "write its text embeddings to a file", _encode)
@@ -120,6 +121,8 @@ def _lint(args: argparse.Namespace, console: Console) -> int:
         "findings": [vars(finding) for finding in findings],
     }
     console.result("\n".join(lines), document)
+    if any(finding.level == "error" for finding in findings):
+        return VocabularyError.status
     return GateError.status if args.strict and findings else 0
 
 
@@ -128,6 +131,8 @@ def _lint_line(finding: Finding) -> str:
 
 
 def _encode(args: argparse.Namespace, console: Console) -> int:
+    from edge_ovss.vocabulary.alikes import refuse_alikes
+
     if args.seed is not None and args.weights is None:
         message = "--seed was given without --weights random."
         raise UsageError(message)
@@ -135,6 +140,7 @@ def _encode(args: argparse.Namespace, console: Console) -> int:
         message = "--checkpoint and --weights were both given; expected one of them."
         raise UsageError(message)
     vocabulary = _load(args)
+    refuse_alikes(vocabulary)
     _check_target(args.out)
     require("torch", extra="export")
     from edge_ovss.models import load_model

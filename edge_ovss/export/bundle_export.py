@@ -36,6 +36,7 @@ from edge_ovss.export.spare import SPARE_FILE, check_spare, fit_spare, save_shar
 from edge_ovss.export.subject import Note, Progress, Subject, load_subject
 from edge_ovss.export.template_rank import RankReport, apply_rank, check_rank
 from edge_ovss.export.trace import OPSET, trace
+from edge_ovss.models.equal_tokens import refuse_equal_tokens
 from edge_ovss.models.registry import family_of
 from edge_ovss.models.text import imagenet_templates
 from edge_ovss.runtime.acceptance import MIN_LABEL_AGREEMENT
@@ -93,6 +94,7 @@ def export_bundle(
     _check_spare(options, rejection, len(vocabulary))
     with BundleWriter(out, overwrite=overwrite) as writer:
         subject = load_subject(vocabulary, options, note=note, progress=progress)
+        refuse_equal_tokens(vocabulary, subject.model.spec, note)
         choice = _choose_slots(subject, rejection, options.slots_from, note)
         if choice is not None:
             rejection = replace(rejection, slots=choice.slots)

@@ -10,12 +10,17 @@ from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary.palette import Color, generated_colors
 from edge_ovss.vocabulary.vocabulary import Category, Vocabulary, check_color
 from edge_ovss.vocabulary.words import (
+    MOST_CATEGORIES,
+    check_count,
     check_name,
     first_repetition,
     located,
     refuse_repetition,
     split_synonyms,
 )
+
+# Looking for close names compares every letter with every other one.
+_MOST_COMPARED = 100_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ def entries_from_names(names: Sequence[str]) -> list[Entry]:
     if isinstance(names, (str, bytes)):
         message = f"The names are one string, {names!r}; expected a sequence of strings."
         raise VocabularyError(message, hint='Write ["road", "car"], or use Vocabulary.load.')
+    check_count(len(names), MOST_CATEGORIES, "categories")
     entries = []
     for index, text in enumerate(names):
         check_name(text, f"Category {index}")
@@ -84,6 +90,7 @@ def assemble(
     Raises:
         VocabularyError: The words cannot be used; the message says which and where.
     """
+    check_count(len(entries), MOST_CATEGORIES, "categories")
     _refuse_repeated_entries(entries)
     if outputs is None:
         outputs = [Output(text) for text in dict.fromkeys(entry.output_name for entry in entries)]
@@ -93,7 +100,9 @@ def assemble(
     categories = []
     for entry, number in zip(entries, numbers, strict=True):
         with located(_capital(entry.place)):
-            categories.append(Category(entry.text, entry.synonyms, colors[number], number))
+            categories.append(
+                Category(entry.text, entry.synonyms, colors[number], number, entry.place)
+            )
     if background is not None and background not in index_of:
         message = f"The background is {background!r}, which is no output."
         raise VocabularyError(message, hint=_close(background, index_of))
@@ -147,6 +156,8 @@ def _colors(
 
 
 def _close(name: str, known: Sequence[str] | dict[str, int]) -> str:
+    if len(known) * len(name) > _MOST_COMPARED:
+        return "Name it under [[output]]."
     near = difflib.get_close_matches(name, list(known), n=3)
     return f"Did you mean {', '.join(near)}?" if near else "Name it under [[output]]."
 

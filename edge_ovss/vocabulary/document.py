@@ -6,7 +6,7 @@ from typing import Any
 
 from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary.vocabulary import Category, Vocabulary, check_color
-from edge_ovss.vocabulary.words import located
+from edge_ovss.vocabulary.words import MOST_CATEGORIES, check_count, located, short
 
 SCHEMA = 1
 
@@ -48,7 +48,9 @@ def vocabulary_from_json(document: object) -> Vocabulary:
             names.append(row["name"])
             colors.append(_color(row["color"]))
     categories = []
-    for index, item in enumerate(_items(top["categories"], "categories")):
+    rows = _items(top["categories"], "categories")
+    check_count(len(rows), MOST_CATEGORIES, "categories")
+    for index, item in enumerate(rows):
         with located(f"Category {index}"):
             categories.append(_category(_table(item, _CATEGORY), colors))
     vocabulary = Vocabulary(
@@ -61,7 +63,7 @@ def vocabulary_from_json(document: object) -> Vocabulary:
 def _category(row: dict[str, Any], colors: list[tuple[int, int, int]]) -> Category:
     output = row["output"]
     if type(output) is not int or not 0 <= output < len(colors):
-        message = f"The output is {output!r}; expected an integer from 0 to {len(colors) - 1}."
+        message = f"The output is {short(output)}; expected an integer from 0 to {len(colors) - 1}."
         raise VocabularyError(message)
     synonyms = tuple(_items(row["synonyms"], "synonyms"))
     return Category(row["text"], synonyms, colors[output], output)
@@ -92,14 +94,14 @@ def _table(value: object, keys: set[str], *, optional: set[str] | None = None) -
     # A newer schema may well have more keys: let the schema be the complaint then.
     unknown = sorted(map(str, value.keys() - keys))
     if unknown and value.get("schema", SCHEMA) == SCHEMA:
-        message = f"The key '{unknown[0]}' is not known; expected {sorted(keys)}."
+        message = f"The key '{unknown[0][:64]}' is not known; expected {sorted(keys)}."
         raise VocabularyError(message)
     return value
 
 
 def _check_schema(schema: object) -> None:
     if type(schema) is not int or schema != SCHEMA:
-        message = f"The vocabulary has schema {schema!r}; this version reads schema {SCHEMA}."
+        message = f"The vocabulary has schema {short(schema)}; this version reads schema {SCHEMA}."
         raise VocabularyError(message, hint="Update edge-ovss, or write the vocabulary again.")
 
 
@@ -107,6 +109,6 @@ def _check_digest(vocabulary: Vocabulary, expected: object) -> None:
     if expected is not None and expected != vocabulary.sha256:
         message = (
             f"The words of vocabulary '{vocabulary.name}' have the hash {vocabulary.sha256}, "
-            f"but the document says {expected!r}: it was changed after it was written."
+            f"but the document says {short(expected)}: it was changed after it was written."
         )
         raise VocabularyError(message, hint="Write it again, or remove the key 'sha256'.")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from edge_ovss.vocabulary.alikes import alikes, likeness, reading, share_output
 from edge_ovss.vocabulary.vocabulary import Category, Vocabulary
 
-Level = Literal["note", "warning"]
+Level = Literal["note", "warning", "error"]
 
 # CLIP's text tower reads 77 tokens; a template needs about 20 of them, a long word several.
 MOST_CHARACTERS = 70
@@ -21,7 +23,8 @@ class Finding:
     """One thing that looks like a slip.
 
     Attributes:
-        level: "warning" if it may change the answer, "note" if it probably does not.
+        level: "error" if `export` refuses it, "warning" if it may change the answer, "note" if it
+            probably does not.
         index: The category, counted from 0.
         text: Its published string.
         message: What was seen.
@@ -35,7 +38,12 @@ class Finding:
 
 def lint(vocabulary: Vocabulary) -> tuple[Finding, ...]:
     """Return what looks like a slip, in the order of the categories."""
-    findings = [*_each_category(vocabulary), *_repeated(vocabulary), *_same_colors(vocabulary)]
+    findings = [
+        *_each_category(vocabulary),
+        *_alike(vocabulary),
+        *_shared_synonyms(vocabulary),
+        *_same_colors(vocabulary),
+    ]
     return tuple(sorted(findings, key=lambda finding: finding.index))
 
 
@@ -101,9 +109,10 @@ def _strange_characters(category: Category) -> Seen:
 
 
 def _own_repetition(category: Category) -> Seen:
-    folded = [_fold(name) for name in category.synonyms]
-    for name in dict.fromkeys(name for name in folded if folded.count(name) > 1):
-        yield "warning", f"the synonym {name!r} stands twice in this category."
+    counts = Counter(_fold(name) for name in category.synonyms)
+    for name, count in counts.items():
+        if count > 1:
+            yield "warning", f"the synonym {name!r} stands twice in this category."
 
 
 _CHECKS: tuple[Callable[[Category], Seen], ...] = (
@@ -117,18 +126,24 @@ _CHECKS: tuple[Callable[[Category], Seen], ...] = (
 )
 
 
-def _repeated(vocabulary: Vocabulary) -> Iterator[Finding]:
-    """Find categories, or synonyms of different categories, that are equal but for their form."""
-    texts: dict[str, int] = {}
-    names: dict[str, int] = {}
+def _alike(vocabulary: Vocabulary) -> Iterator[Finding]:
+    """Find categories that the text tower cannot tell apart."""
+    for first, second in alikes(vocabulary):
+        same = share_output(vocabulary, first, second)
+        end = "both are one output." if same else "one of them could never be answered."
+        message = f"{likeness(vocabulary, first)}; {end}"
+        text = vocabulary.categories[second].text
+        yield Finding("warning" if same else "error", second, text, message)
+
+
+def _shared_synonyms(vocabulary: Vocabulary) -> Iterator[Finding]:
+    """Find names that stand in two categories which do not read alike as a whole."""
+    alike = {second for _, second in alikes(vocabulary)}
+    names: dict[tuple[str, ...], int] = {}
     for index, category in enumerate(vocabulary.categories):
-        first = texts.setdefault(_fold(category.text), index)
-        if first != index:
-            message = f"the same as category {first} but for case or white space."
-            yield Finding("warning", index, category.text, message)
-        for name in dict.fromkeys(_fold(name) for name in category.synonyms):
-            owner = names.setdefault(name, index)
-            if owner != index and first == index:
+        for read, name in {reading(name): _fold(name) for name in category.synonyms}.items():
+            owner = names.setdefault(read, index)
+            if owner != index and index not in alike:
                 other = vocabulary.categories[owner].text
                 message = f"the synonym {name!r} is also in category {owner} ({other!r})."
                 yield Finding("warning", index, category.text, message)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import struct
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy
@@ -21,9 +23,22 @@ from edge_ovss.vocabulary.words import located
 
 SCHEMA = 1
 MOST_BYTES = 4 * 2**30
-_MOST_HEADER = 64 * 2**20
+_MOST_HEADER = 16 * 2**20
+# Embeddings hardly shrink; what unpacks to many times its size was made to fill the memory.
+_MOST_RATIO = 20
 _DTYPES = (numpy.dtype("float32"), numpy.dtype("float16"))
 _TEXTS = ("vocabulary_sha256", "templates_sha256", "text_tower", "text_tower_sha256")
+_DAMAGES = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    MemoryError,
+)
 
 Array = numpy.typing.NDArray[Any]
 
@@ -81,7 +96,8 @@ def read_pack(
     except FileNotFoundError as err:
         message = f"There is no file '{source}'."
         raise VocabularyError(message, hint="Make one with: edge-ovss vocab encode") from err
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as err:
+    # NumPy's reader of headers lets through whatever Python's parser raises.
+    except (*_DAMAGES, zipfile.BadZipFile, zlib.error, struct.error, TokenError) as err:
         message = f"'{source}' is no embedding pack, or it is damaged: {err}."
         raise VocabularyError(message, hint="Make it again with: edge-ovss vocab encode") from err
 
@@ -128,6 +144,9 @@ def _load(
     except KeyError as err:
         message = f"The array '{name}' is missing; expected 'header' and 'embeddings'."
         raise VocabularyError(message) from err
+    if info.file_size > max(_MOST_RATIO * info.compress_size, _MOST_HEADER):
+        message = f"The array '{name}' unpacks to over {_MOST_RATIO} times its size."
+        raise VocabularyError(message)
     with archive.open(info) as file:
         shape, fortran_order, dtype = _npy_header(file)
         if dtype not in dtypes or len(shape) != rank or fortran_order:

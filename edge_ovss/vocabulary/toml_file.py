@@ -10,7 +10,13 @@ from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary.assembly import Entry, Output, assemble
 from edge_ovss.vocabulary.palette import Color
 from edge_ovss.vocabulary.vocabulary import Vocabulary, check_color
-from edge_ovss.vocabulary.words import check_name, join_synonyms, located, split_synonyms
+from edge_ovss.vocabulary.words import (
+    check_name,
+    join_synonyms,
+    located,
+    short,
+    split_synonyms,
+)
 
 _TOP = ("name", "background", "category", "output")
 _CATEGORY = ("names", "text", "color", "output")
@@ -79,7 +85,7 @@ def _output(table: dict[str, Any]) -> Output:
 
 def _names(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
-        message = f'\'names\' is {value!r}; expected a list such as ["window", "windowpane"].'
+        message = f'\'names\' is {short(value)}; expected a list such as ["window", "windowpane"].'
         raise VocabularyError(message)
     for position, name in enumerate(value):
         check_name(name, f"Synonym {position}")
@@ -99,7 +105,7 @@ def _color(table: dict[str, Any]) -> Color | None:
 def _tables(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
     value = document.get(key, [])
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        message = f"'{key}' is {value!r}; expected tables that begin with [[{key}]]."
+        message = f"'{key}' is {short(value)}; expected tables that begin with [[{key}]]."
         raise VocabularyError(message)
     return value
 
@@ -107,7 +113,7 @@ def _tables(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
 def _refuse_unknown(table: dict[str, Any], known: tuple[str, ...]) -> None:
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
+            near = difflib.get_close_matches(key[:64], known, n=1)
             guess = f"Did you mean '{near[0]}'?" if near else None
-            message = f"The key '{key}' is not known; expected {', '.join(known)}."
+            message = f"The key '{key[:64]}' is not known; expected {', '.join(known)}."
             raise VocabularyError(message, hint=guess)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy
 import numpy.typing
 
 from edge_ovss.errors import VocabularyError
-from edge_ovss.vocabulary.words import check_name, digest, first_repetition, refuse_repetition
+from edge_ovss.vocabulary.words import (
+    MOST_CATEGORIES,
+    MOST_CHARACTERS,
+    MOST_SYNONYMS,
+    check_count,
+    check_name,
+    digest,
+    first_repetition,
+    refuse_repetition,
+    short,
+)
 
 MOST_OUTPUTS = 65535
 
@@ -25,20 +35,23 @@ class Category:
         synonyms: The names that are encoded, each used as it is.
         color: Red, green, blue (0 to 255) of its output.
         output: Value in the label map, in [0, K).
+        place: Where its source has it ("line 3"), for messages; empty where nothing is known.
     """
 
     text: str
     synonyms: tuple[str, ...]
     color: tuple[int, int, int]
     output: int
+    place: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_name(self.text, "The name of a category")
         if not isinstance(self.synonyms, tuple) or not self.synonyms:
             message = f"Category {self.text!r} has the synonyms {self.synonyms!r}; expected names."
             raise VocabularyError(message)
+        check_count(len(self.synonyms), MOST_SYNONYMS, f"synonyms of {self.text!r}")
         for position, synonym in enumerate(self.synonyms):
-            check_name(synonym, f"Synonym {position} of {self.text!r}")
+            check_name(synonym, f"Synonym {position} of {short(self.text)}", most=MOST_CHARACTERS)
         check_color(self.color, f"category {self.text!r}")
         if type(self.output) is not int or self.output < 0:
             message = f"Category {self.text!r} has the output {self.output!r}; expected 0 or more."
@@ -63,7 +76,7 @@ class Vocabulary:
     Raises:
         VocabularyError: No categories, two equal categories or output names, an output that is
             out of range or that no category maps to, two colours for one output, more than
-            65535 outputs.
+            65535 outputs or 131072 categories.
     """
 
     name: str
@@ -78,7 +91,7 @@ class Vocabulary:
         if self.background is not None and not (
             type(self.background) is int and 0 <= self.background < len(self.outputs)
         ):
-            message = f"The background is output {self.background!r} of {len(self.outputs)}."
+            message = f"The background is output {short(self.background)} of {len(self.outputs)}."
             raise VocabularyError(message)
 
     @classmethod
@@ -182,7 +195,9 @@ def check_color(color: object, what: str) -> None:
         or not all(type(value) is int and 0 <= value <= 255 for value in color)
     ):
         shown = list(color) if isinstance(color, tuple) else color
-        message = f"The colour of {what} is {shown!r}; expected [red, green, blue], each 0 to 255."
+        message = (
+            f"The colour of {what} is {short(shown)}; expected [red, green, blue], each 0 to 255."
+        )
         raise VocabularyError(message)
 
 
@@ -190,6 +205,7 @@ def _check_categories(categories: tuple[Category, ...]) -> None:
     if not isinstance(categories, tuple) or not categories:
         message = "The vocabulary has no categories; expected at least one."
         raise VocabularyError(message)
+    check_count(len(categories), MOST_CATEGORIES, "categories")
     texts = [category.text for category in categories]
     repeated = first_repetition(texts) or first_repetition([c.synonyms for c in categories])
     if repeated:

@@ -14,6 +14,13 @@ from edge_ovss.errors import VocabularyError
 # One separator is exactly one comma or semicolon and one space: every other space belongs to a
 # name and reaches the text tower ("cpu, c p u , mainframe" has the synonym "c p u ").
 PUBLISHED_SEPARATOR = ", "
+# Far above any list, and small enough that no check takes long. Categories may share an output,
+# so there may be more of them than a label of 16 bits has values.
+MOST_CATEGORIES = 2**17
+MOST_SYNONYMS = 1000
+MOST_CHARACTERS = 10_000  # of one synonym
+MOST_TEXT = 2**20  # characters of all synonyms of a category together
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _FILE_SEPARATOR = re.compile("; ?")
 
 
@@ -34,20 +41,40 @@ def join_synonyms(synonyms: Sequence[str]) -> str:
     return text if split_synonyms(text) == tuple(synonyms) else "; ".join(synonyms)
 
 
-def check_name(value: object, what: str) -> None:
-    """Check one name: text that is not blank and that UTF-8 can hold.
+def short(value: object, most: int = 80) -> str:
+    """Return how Python writes a value, cut so that a message can be read."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def check_name(value: object, what: str, *, most: int = MOST_TEXT) -> None:
+    """Check one name: text of at most `most` characters, not blank, that UTF-8 can hold.
 
     Raises:
         VocabularyError: It is not; the message begins with `what`.
     """
     if not isinstance(value, str):
-        message = f"{what} is {value!r} ({type(value).__name__}); expected text."
+        message = f"{what} is {short(value)} ({type(value).__name__}); expected text."
         raise VocabularyError(message)
+    if len(value) > most:
+        message = f"{what} has {len(value)} characters; expected at most {most}."
+        raise VocabularyError(message, hint="Give one category a line.")
     if not value.strip():
-        message = f"{what} is {value!r}: empty, or nothing but white space."
+        message = f"{what} is {short(value)}: empty, or nothing but white space."
         raise VocabularyError(message, hint="Give every category a name, or remove it.")
-    if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        message = f"{what} is {value!r}, which holds characters that are no text."
+    if _NO_TEXT.search(value):
+        message = f"{what} is {short(value)}, which holds characters that are no text."
+        raise VocabularyError(message)
+
+
+def check_count(count: int, most: int, what: str) -> None:
+    """Check how many there are of something, before work is done on each.
+
+    Raises:
+        VocabularyError: More than `most`.
+    """
+    if count > most:
+        message = f"There are {count} {what}; expected at most {most}."
         raise VocabularyError(message)
 
 
@@ -77,7 +104,7 @@ def refuse_repetition(first: str, second: str, name: str) -> NoReturn:
     Raises:
         VocabularyError: Always.
     """
-    message = f"{second} is {name!r}, which {first} is already."
+    message = f"{second} is {short(name)}, which {first} is already."
     raise VocabularyError(message, hint="Remove one: two equal categories share every pixel.")
 
 
