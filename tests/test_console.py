@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import warnings
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_ovss.cli._console import Console
+from edge_ovss import cli
+from edge_ovss.cli._console import Console, next_step
 from edge_ovss.cli._notes import shown_notes
 from edge_ovss.runtime.source_notes import note, warn_of_picture
 from edge_ovss.runtime.writing import write_json
@@ -144,3 +146,16 @@ def test_notes_are_quiet_when_asked_and_warnings_are_counted(
 def test_other_warnings_pass() -> None:
     with pytest.warns(DeprecationWarning, match="of others"), shown_notes(Console()):
         warnings.warn("of others", DeprecationWarning, stacklevel=1)
+
+
+@pytest.mark.parametrize("name", ["a b.ovss", "it's.ovss", "$HOME;x", "*.ovss"])
+def test_the_next_step_can_be_pasted_into_a_shell(name: str) -> None:
+    line = next_step("run", Path(name), "SOURCE")
+    assert shlex.split(line) == ["Next:", "edge-ovss", "run", name, "SOURCE"]
+    assert next_step("selftest", "plain.ovss") == "Next: edge-ovss selftest plain.ovss"
+
+
+def test_every_next_step_is_quoted_by_the_one_function() -> None:
+    folder = Path(cli.__file__).parent
+    texts = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
+    assert [name for name, text in texts.items() if "Next: " in text] == ["_console.py"]

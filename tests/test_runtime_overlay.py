@@ -14,6 +14,7 @@ from edge_ovss.runtime.legend import PAPER, Entry, draw_legend
 from edge_ovss.runtime.lettering import Lettering, to_ascii
 from edge_ovss.runtime.overlay import blend, draw_overlay, legend_entries, write_overlay
 from edge_ovss.runtime.result import Result
+from edge_ovss.runtime.source_notes import SourceNote
 
 cv2: Any = pytest.importorskip("cv2")
 
@@ -126,3 +127,48 @@ def test_a_large_overlay_with_wide_labels_is_written(tmp_path: Path) -> None:
     names = tuple(f"name{i}" for i in range(300))
     write_overlay(tmp_path / "a.png", grey(900, 1200), answer(labels, names), palette)
     assert cv2.imread(str(tmp_path / "a.png")).shape[1] == 1200
+
+
+FONT = hasattr(cv2, "FontFace")
+
+
+@pytest.mark.parametrize(
+    "name", ["road", "traffic sign 2", "été", "e\u0301te\u0301", "?", "a?b", ""]
+)
+def test_latin_names_can_be_drawn_with_every_opencv(name: str) -> None:
+    assert Lettering(12).can_draw(name)
+
+
+@pytest.mark.parametrize("name", ["狗", "дорога", "οδός", "Größe", "日本", "한국"])
+def test_other_letters_can_be_drawn_where_opencv_has_its_font(name: str) -> None:
+    assert Lettering(12).can_draw(name) is FONT
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "สวัสดี",
+        "كلب",
+        "שלום",
+        "हिन्दी",
+        "ქართული",
+        "தமிழ்",
+        "road 🐶",
+        "a\u200db",
+        "q\u0301",
+        "\x1b[2J",
+    ],
+)
+def test_what_would_be_question_marks_or_unjoined_cannot(name: str) -> None:
+    assert not Lettering(12).can_draw(name)
+
+
+def test_names_that_cannot_be_drawn_are_numbers_in_the_legend_and_told() -> None:
+    labels = np.zeros((8, 8), np.uint8)
+    labels[4:] = 2
+    names = ("sky", "never", "ถนน", "كلب")
+    palette = np.zeros((4, 3), np.uint8)
+    with pytest.warns(SourceNote, match="#2 stands for 'ถนน'") as said:
+        lines = legend_entries(answer(labels, names), palette)
+    assert [line.name for line in lines] == ["sky", "#2"]
+    assert len(said) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -65,6 +66,15 @@ class Console:
                 say(f"{label} {done}{of} {time.monotonic() - start:.0f} s", live=True)
         if live and done:
             say("")
+
+
+def next_step(*words: object) -> str:
+    """Return the line that says what to do next, quoted so that it can be pasted into a shell.
+
+    Args:
+        words: The verb and its arguments; those in capitals stand for something.
+    """
+    return f"Next: edge-ovss {shlex.join(map(str, words))}"
 
 
 def put(text: str, *, end: str = "\n") -> None:

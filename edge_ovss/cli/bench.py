@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, next_step
 
 if TYPE_CHECKING:
     from edge_ovss.evaluation.benchmark import Benchmark, BenchmarkOptions
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if found.warning:
         console.warn(found.warning)
     require_passed(verdicts)
-    console.note(f"Next: edge-ovss report {args.bundle}")
+    console.note(next_step("report", args.bundle))
     return 0
 
 

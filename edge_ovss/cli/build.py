@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, next_step
 from edge_ovss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -140,8 +139,7 @@ def report(args: argparse.Namespace, console: Console, bundle: Bundle, built: Bu
     for warning in record.warnings[:5]:
         console.note(f"note from the builder: {warning}")
     if proof.state == "passed":
-        path = shlex.quote(args.bundle)
-        console.note(f"Next: edge-ovss run {path} SOURCE --backend {args.backend}")
+        console.note(next_step("run", args.bundle, "SOURCE", "--backend", args.backend))
     else:
         command = rebuild_command(bundle, record.key, overwrite=False)
         console.note(f"Next, on the device, which compares its answer: {command}")

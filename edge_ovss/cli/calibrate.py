@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ovss._leftovers import scratch_folder
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, next_step
 from edge_ovss.cli._precision import add_precision_arguments, read_options, shown_cautions
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def report(done: Calibrated, out: Path, console: Console, said: Sequence[str] = 
         "precision": done.bundle.manifest.document["precision"],
         "warnings": [*said, *done.warnings],
     }
-    next_step = f"Next: edge-ovss selftest {out}"
-    console.result(f"{out}: {summary(done)}\n{next_step}", document)
+    console.result(f"{out}: {summary(done)}\n{next_step('selftest', out)}", document)
 
 
 def summary(done: Calibrated) -> str:

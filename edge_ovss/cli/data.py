@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, next_step
 from edge_ovss.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def _check(args: argparse.Namespace, console: Console) -> int:
         kinds = ", ".join(finding.kind for finding in errors)
         message = f"Data set '{report.dataset}' must not be scored on: {kinds}."
         raise InputError(message, hint="See the findings above; docs/evaluation.md explains them.")
-    layout = "" if args.layout is None else f" --layout {args.layout}"
-    console.note(f"Next: edge-ovss eval BUNDLE {args.data}{layout}")
+    layout = [] if args.layout is None else ["--layout", args.layout]
+    console.note(next_step("eval", "BUNDLE", args.data, *layout))
     return 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, next_step
 from edge_ovss.errors import UsageError
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     text = [_text(evaluation, dataset), *(verdict.text for verdict in verdicts), f"files  {out}"]
     console.result("\n".join(text), document)
     require_passed(verdicts)
-    console.note(f"Next: edge-ovss report {args.bundle}")
+    console.note(next_step("report", args.bundle))
     return 0
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, next_step, say
 from edge_ovss.cli._precision import add_precision_arguments, export_precision_options
 from edge_ovss.cli._words import checked_vocabulary, file_part
 from edge_ovss.cli.calibrate import export_with_precision
@@ -148,7 +148,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             export, out, precision, overwrite=args.overwrite, console=console
         )
     bundle = export(out)
-    text = f"{out}: {_summary(bundle.manifest.document)}\nNext: edge-ovss run {out} PICTURE"
+    text = f"{out}: {_summary(bundle.manifest.document)}\n{next_step('run', out, 'PICTURE')}"
     console.result(text, {"bundle": str(out), "manifest": bundle.manifest.document})
     return 0
 
@@ -243,8 +243,9 @@ class _Line:
     """Shows how many prompts are encoded, on one line of a terminal."""
 
     def __call__(self, done: int, total: int) -> None:
-        end = "\n" if done >= total else ""
-        print(f"\r  {done}/{total} prompts", end=end, file=sys.stderr, flush=True)
+        say(f"  {done}/{total} prompts", live=True)
+        if done >= total:
+            say("")
 
 
 def _progress(console: Console) -> _Line | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ovss._strict import DocumentError, parse_json
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, next_step
 from edge_ovss.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "graph": _graph_document(bundle.graph, bundle.graph_path),
     }
     console.result(_lines(_bundle_rows(bundle, verified=not args.no_verify)), document)
-    console.note(f"Next: edge-ovss selftest {args.path}")
+    console.note(next_step("selftest", args.path))
     return 0
 
 

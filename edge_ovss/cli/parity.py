@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, next_step
 from edge_ovss.cli.eval import add_data_arguments, open_data
 from edge_ovss.errors import InputError, ParityError, UsageError
 
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.result("\n".join([*lines, f"files  {out}"]), document)
     _require_parity(parities)
     require_passed(verdicts)
-    console.note(f"Next: edge-ovss report {args.bundles[0]}")
+    console.note(next_step("report", args.bundles[0]))
     return 0
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, next_step
 from edge_ovss.cli._run_output import Document, Table, Tally
 from edge_ovss.cli._stopping import stoppable
 from edge_ovss.errors import GateError, InputError, PictureError, UsageError
@@ -186,5 +186,5 @@ def _finish(args: argparse.Namespace, console: Console, outcome: _Outcome) -> No
         raise InputError(message, hint="Mend or remove them, and run again.")
     if tally.over and args.on_overflow == "error":
         raise GateError(tally.overflow())
-    backend = "" if args.backend == "auto" else f" --backend {args.backend}"
-    console.note(f"Next: edge-ovss selftest {args.bundle}{backend}")
+    backend = [] if args.backend == "auto" else ["--backend", args.backend]
+    console.note(next_step("selftest", args.bundle, *backend))

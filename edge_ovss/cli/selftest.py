@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, next_step
 from edge_ovss.errors import ParityError
 
 SUMMARY = "check that a bundle still gives its reference answer"
@@ -41,5 +41,5 @@ def run(args: argparse.Namespace, console: Console) -> int:
         message = f"Backend '{report.backend}' does not give the reference answer of the bundle."
         hint = "Try another --backend, or export the bundle again."
         raise ParityError(message, hint=hint)
-    console.note(f"Next: edge-ovss run {args.bundle} 'synthetic://street?count=4' --out out")
+    console.note(next_step("run", args.bundle, "synthetic://street?count=4", "--out", "out"))
     return 0

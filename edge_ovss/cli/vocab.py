@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ovss._optional import require
-from edge_ovss.cli._console import Console
+from edge_ovss.cli._console import Console, next_step, say
 from edge_ovss.errors import GateError, OutputError, UsageError, VocabularyError
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def _list(args: argparse.Namespace, console: Console) -> int:
         row = {"name": name, "categories": total, "outputs": outputs, "about": about}
         rows.append({**row, "sha256": vocabulary.sha256})
     console.result("\n".join(lines), {"vocabularies": rows})
-    console.note("Next: edge-ovss vocab show NAME")
+    console.note(next_step("vocab", "show", "NAME"))
     return 0
 
 
@@ -167,18 +166,18 @@ def _encode(args: argparse.Namespace, console: Console) -> int:
     }
     text = f"{args.out}: {categories} categories, {templates} templates, size {size}"
     console.result(text, document)
-    console.note(f"Next: {_next_command(args)}")
+    console.note(_next_step(args))
     return 0
 
 
-def _next_command(args: argparse.Namespace) -> str:
+def _next_step(args: argparse.Namespace) -> str:
     """Return the export that uses the pack, with the same weights."""
-    words = ["edge-ovss", "export", "--model", args.model]
+    words = ["export", "--model", args.model]
     for option in ("checkpoint", "weights", "seed"):
         value = getattr(args, option)
         words += [] if value is None else [f"--{option}", str(value)]
     words += ["--vocab", args.vocabulary, "--embeddings", str(args.out), "--out", "DIR"]
-    return shlex.join(words)
+    return next_step(*words)
 
 
 def _check_target(path: Path) -> None:
@@ -199,8 +198,9 @@ def _progress(console: Console) -> Callable[[int, int], None] | None:
         return None
 
     def show(done: int, total: int) -> None:
-        end = "\n" if done >= total else ""
-        print(f"\rencode {done}/{total} prompts", end=end, file=sys.stderr, flush=True)
+        say(f"encode {done}/{total} prompts", live=True)
+        if done >= total:
+            say("")
 
     return show
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,16 @@ _HERSHEY_CAPITAL = 22.0
 _SANS_CAPITAL = 0.70
 _WEIGHT = 430
 _SMALL = 13.0
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI"})
+# Marks that belong to another letter, and characters that are not seen.
+_NO_LETTERS = "MC"
 
 
 class Lettering:
     """One size of writing.
 
-    OpenCV 5 brings a font that knows most scripts; OpenCV 4 draws ASCII only, so there letters
-    lose their accents, and what is left outside ASCII becomes "?".
+    OpenCV 5 brings a font for Latin, Greek, Cyrillic, Chinese, Japanese and Korean; OpenCV 4 draws
+    ASCII only, so there letters lose their accents. `can_draw` tells what neither draws right.
 
     Args:
         capital: Height of a capital letter in pixels.
@@ -45,6 +49,25 @@ class Lettering:
         size, _ = cv2.getTextSize(to_ascii(text), self._face, self._scale, self._stroke)
         return int(size[0])
 
+    def can_draw(self, text: str) -> bool:
+        """Whether `text` can be drawn as it is read, accents aside.
+
+        OpenCV puts one glyph behind the other, from left to right. That is wrong for Arabic and
+        Hebrew, and for marks that belong to the letter before them, as in Thai or Hindi; and what
+        the font lacks it draws as a question mark.
+        """
+        return all(
+            unicodedata.bidirectional(char) not in _RIGHT_TO_LEFT
+            and unicodedata.category(char)[0] not in _NO_LETTERS
+            and self._has_glyph(char)
+            for char in unicodedata.normalize("NFC", text)
+        )
+
+    def _has_glyph(self, char: str) -> bool:
+        if self._font is None:
+            return char == "?" or "?" not in to_ascii(char)
+        return " " <= char <= "~" or _font_has(char)
+
     def fit(self, text: str, width: int) -> str:
         """Return `text`, cut with "..." so that it is not wider than `width` pixels."""
         if self.width(text) <= width:
@@ -59,6 +82,7 @@ class Lettering:
         """Write `text` into `image` (uint8 [H, W, 3]) with its baseline's left end at (x, y)."""
         cv2 = self._cv2
         if self._font is not None:
+            text = unicodedata.normalize("NFC", text)
             cv2.putText(image, text, at, ink, self._font, self._points, _WEIGHT)
             return
         words, scale, stroke = to_ascii(text), self._scale, self._stroke
@@ -81,6 +105,19 @@ class Lettering:
     @property
     def _stroke(self) -> int:
         return max(1, round(self.capital / 14))
+
+
+@lru_cache(maxsize=4096)
+def _font_has(char: str) -> bool:
+    """Whether the font of OpenCV 5 has a glyph, and does not draw a question mark for it."""
+    return _glyph(char) != _glyph("?")
+
+
+def _glyph(char: str) -> bytes:
+    cv2 = require("cv2", extra="onnxruntime")
+    paper = np.zeros((24, 40, 3), np.uint8)
+    cv2.putText(paper, char, (4, 18), (255, 255, 255), cv2.FontFace("sans"), 14, _WEIGHT)
+    return paper.tobytes()
 
 
 def to_ascii(text: str) -> str:

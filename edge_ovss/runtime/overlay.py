@@ -10,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
+from edge_ovss._shown import shown
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.legend import PAPER, Entry, draw_legend
+from edge_ovss.runtime.lettering import Lettering
 from edge_ovss.runtime.pictures import write_picture
 from edge_ovss.runtime.result import Labels, Result
+from edge_ovss.runtime.source_notes import note
 
 ALPHA = 0.55
 ENTRIES = 16
 _BORDER = 0.55
+_CHECKED_AT = 9.0
 
 
 def draw_overlay(
@@ -93,17 +97,34 @@ def blend(
 def legend_entries(
     result: Result, palette: NDArray[np.uint8], *, entries: int = ENTRIES
 ) -> Sequence[Entry]:
-    """Return the lines of a legend, the largest share first; the rest are summed in the last."""
+    """Return the lines of a legend, the largest share first; the rest are summed in the last.
+
+    A name that OpenCV cannot draw is shown as "#" and its number in the label map.
+
+    Warns:
+        SourceNote: Which name such a number stands for.
+    """
     pixels = np.bincount(result.labels.ravel(), minlength=len(result.names))
     order = [i for i in np.argsort(-pixels, kind="stable").tolist() if pixels[i]]
     # One left over takes as much room as the line that would sum it up.
     shown = order if len(order) <= entries + 1 else order[:entries]
     share = pixels / result.labels.size
-    lines = [Entry(result.names[i].strip(), _colour(palette[i]), float(share[i])) for i in shown]
+    names = [_drawn_name(i, result.names[i].strip()) for i in shown]
+    lines = [
+        Entry(name, _colour(palette[i]), float(share[i]))
+        for i, name in zip(shown, names, strict=True)
+    ]
     rest = order[len(shown) :]
     if rest:
         lines.append(Entry(f"{len(rest)} others", None, float(share[rest].sum())))
     return lines
+
+
+def _drawn_name(number: int, name: str) -> str:
+    if Lettering(_CHECKED_AT).can_draw(name):
+        return name
+    note(f"in legends #{number} stands for '{shown(name)}', which OpenCV cannot draw")
+    return f"#{number}"
 
 
 def _colour(row: NDArray[np.uint8]) -> tuple[int, int, int]:

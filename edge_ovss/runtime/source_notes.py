@@ -1,4 +1,4 @@
-"""What is worth knowing of a source and is no error, told through Python's own warnings."""
+"""What is worth knowing of pictures and is no error, told through Python's own warnings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import warnings
 
 
 class SourceNote(UserWarning):
-    """Something that was left out, as a user may have meant it to be."""
+    """Something that was left out or is shown otherwise, as may be just what a user means."""
 
 
 class PictureWarning(UserWarning):
@@ -14,7 +14,7 @@ class PictureWarning(UserWarning):
 
 
 def note(text: str) -> None:
-    """Tell what was left out."""
+    """Tell something that is no reason to worry."""
     warnings.warn(text, SourceNote, stacklevel=3)
 
 
