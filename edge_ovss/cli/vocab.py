@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_ovss._addresses import shown_address
 from edge_ovss._optional import require
 from edge_ovss.cli._console import Console, next_step, say
 from edge_ovss.errors import GateError, OutputError, UsageError, VocabularyError
@@ -175,7 +176,7 @@ def _next_step(args: argparse.Namespace) -> str:
     words = ["export", "--model", args.model]
     for option in ("checkpoint", "weights", "seed"):
         value = getattr(args, option)
-        words += [] if value is None else [f"--{option}", str(value)]
+        words += [] if value is None else [f"--{option}", shown_address(str(value))]
     words += ["--vocab", args.vocabulary, "--embeddings", str(args.out), "--out", "DIR"]
     return next_step(*words)
 

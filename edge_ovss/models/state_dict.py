@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from edge_ovss._shown import shown
 from edge_ovss.errors import CheckpointError
 from edge_ovss.models.numpy_stand_ins import tensor_of
 
@@ -175,5 +176,4 @@ def some(keys: Iterable[object], most: int = 5) -> str:
 def printable(key: object) -> str:
     """Return a name of a file's making so that it can neither flood nor steer a terminal."""
     text = str(key)
-    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    return short if short.isprintable() else ascii(short)
+    return shown(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
