@@ -165,7 +165,11 @@ def test_files_that_are_not_read_are_named(
     assert ".npy (1)" in out
     bundle = make_bundle(outputs=4)
     assert main(["eval", str(bundle), str(tmp_path / "data"), "--layout", "folder"]) == 0
-    assert "warning: 1 files in" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("warning: 1 files in") == 2
+    assert main(["report", str(bundle)]) == 0
+    page = (bundle / "reports/report.html").read_text()
+    assert "1 files in &#x27;images&#x27; are not read" in page
+    assert str(tmp_path) not in page  # where things lie is nobody's business
 
 
 def test_labels_of_another_kind_are_named_where_there_is_no_pair(tmp_path: Path) -> None:
@@ -562,6 +566,10 @@ def test_a_folder_without_a_pair_for_each_file_is_refused(
     picture(tmp_path / "data/images/A.png", [0])
     command = ["eval", str(make_bundle(outputs=4)), str(tmp_path / "data"), "--layout", "folder"]
     assert main(command) == 4
-    assert "1 pictures have no label map: A" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "1 pictures have no label map: A." in said
+    assert "'A' and 'a' differ by case only" in said
+    assert main([*command, "--expect", "1"]) == 0
+    assert "warning: 1 pictures have no label map: A" in capsys.readouterr().err
     labels(tmp_path / "data/labels/A.png", [0])  # on this file system both are there
     assert main(command) == 0

@@ -122,7 +122,7 @@ def changed_options(data: Path, what: str) -> dict[str, Any]:
     """Options of `score` in which one thing is another."""
     if what == "mapping":
         (data / "classes.txt").write_text("thing1\nthing0\nthing2\nthing3\n")
-    changes: dict[str, Any] = {"ignore": {"ignore": (3,)}, "zero": {"labels_start": 1}}
+    changes: dict[str, Any] = {"ignore": {"ignore": (3,)}, "labels-start": {"labels_start": 1}}
     dataset = open_dataset(str(data), layout="folder", **changes.get(what, {}))
     options: dict[str, Any] = {"data": dataset}
     if what == "threads":
@@ -132,7 +132,7 @@ def changed_options(data: Path, what: str) -> dict[str, Any]:
     return options
 
 
-@pytest.mark.parametrize("what", ["mapping", "ignore", "zero", "threads", "preprocessing"])
+@pytest.mark.parametrize("what", ["mapping", "ignore", "labels-start", "threads", "preprocessing"])
 def test_what_decides_a_result_is_in_the_key(
     bundle: Path, data: Path, tmp_path: Path, what: str
 ) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,17 +196,9 @@ def _open_validation(validation: Validation, *, seed: int) -> Dataset:
     except InputError as err:
         message = f"The validation data cannot be used: {err.message}"
         raise type(err)(message, hint=err.hint) from err
-    for remark in (*found.notes, *_lonely(found)):
+    for remark in found.remarks:
         caution(f"Validation data: {remark}.")
     return found.take(validation.limit, seed=seed)
-
-
-def _lonely(dataset: Dataset) -> Iterator[str]:
-    if dataset.unpaired:
-        yield f"{len(dataset.unpaired)} label maps have no picture, such as {dataset.unpaired[0]}"
-    if dataset.unlabelled:
-        count = len(dataset.unlabelled)
-        yield f"{count} pictures have no label map, such as {dataset.unlabelled[0]}"
 
 
 def _make_half(work: _Work) -> Made:

@@ -65,9 +65,20 @@ def _check(args: argparse.Namespace, console: Console) -> int:
         kinds = ", ".join(finding.kind for finding in errors)
         message = f"Data set '{report.dataset}' must not be scored on: {kinds}."
         raise InputError(message, hint="See the findings above; docs/evaluation.md explains them.")
-    layout = [] if args.layout is None else ["--layout", args.layout]
-    console.note(next_step("eval", "BUNDLE", args.data, *layout))
+    console.note(next_step("eval", "BUNDLE", args.data, *_given(args)))
     return 0
+
+
+def _given(args: argparse.Namespace) -> list[str]:
+    """Return the options that say how the data are read, as they were given."""
+    options = {
+        "--layout": args.layout,
+        "--classes": args.classes,
+        "--ignore": None if args.ignore is None else ",".join(args.ignore),
+        "--labels-start": args.labels_start,
+    }
+    given = [(name, str(value)) for name, value in options.items() if value is not None]
+    return [part for pair in given for part in pair]
 
 
 def _text(report: DataReport) -> str:

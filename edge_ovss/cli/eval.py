@@ -139,14 +139,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     fresh = args.fresh or any(gate.name.endswith("_ms") for gate in gates)
     options = EvaluationOptions(args.protocol, args.preproc, args.allow_missing, fresh)
     dataset = open_data(args)
-    for note in dataset.notes:
-        console.warn(note)
+    for remark in dataset.remarks:
+        console.warn(remark)
     if dataset.subset:
         console.note(f"{dataset.title}: only differences to the same subset mean something")
     with Segmenter.open(args.bundle, backend=args.backend, threads=args.threads) as segmenter:
         out = _out(args, segmenter, dataset)
         evaluation = evaluate(segmenter, dataset, out, options, progress=console.progress)
-    for warning in evaluation.warnings:
+    for warning in evaluation.warnings[len(dataset.remarks) :]:
         console.warn(warning)
     verdicts = check_gates(gates, evaluation.numbers())
     document = evaluation.to_json() | {

@@ -63,8 +63,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     require_known(gates, NUMBERS)
     require_protocol(args.protocol)
     dataset = _data(args, console)
-    for note in dataset.notes:
-        console.warn(note)
+    for remark in dataset.remarks:
+        console.warn(remark)
     with ExitStack() as stack:
         parities = _compare_all(args, console, dataset, stack)
     verdicts = check_gates(gates, numbers_of_all(parities))

@@ -17,6 +17,8 @@ from edge_ovss.evaluation.confusion import IGNORED
 from edge_ovss.evaluation.label_files import RawLabels, read_label_file
 from edge_ovss.runtime.pictures import read_picture
 
+_SHOWN = 5
+
 
 @dataclass(frozen=True)
 class LabelRule:
@@ -167,6 +169,19 @@ class Dataset:
         """The name with the subset, so that a subset is never taken for the whole."""
         return f"{self.name} {self.subset}".strip()
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What there is beside the samples that is not scored, for people."""
+        lonely = []
+        if self.unpaired:
+            lonely.append(
+                f"{len(self.unpaired)} label maps have no picture: {_some(self.unpaired)}"
+            )
+        if self.unlabelled:
+            count = len(self.unlabelled)
+            lonely.append(f"{count} pictures have no label map: {_some(self.unlabelled)}")
+        return (*lonely, *self.notes)
+
     def take(self, limit: int | None, *, seed: int = 0) -> Dataset:
         """Return a random subset of `limit` samples that says in its name that it is one.
 
@@ -199,12 +214,10 @@ class Dataset:
             InputError: There are more or fewer; or, where no number is stated, some files have no
                 partner.
         """
-        lonely = self.unpaired or self.unlabelled
-        if lonely and expected is None:
-            what = "label maps have no picture" if self.unpaired else "pictures have no label map"
-            message = f"{len(lonely)} {what}: {', '.join(lonely[:5])}."
+        if expected is None and (self.unpaired or self.unlabelled):
+            message = f"{self.remarks[0]}."
             hint = f"Complete or remove them; or state --expect {self.total}, the pairs there are."
-            raise InputError(message, hint=hint)
+            raise InputError(message, hint=self._twins() or hint)
         stated = self.published if expected is None else (expected,)
         if stated and self.total not in stated:
             message = (
@@ -216,3 +229,16 @@ class Dataset:
         if self.published and self.total not in self.published:
             return replace(self, subset=f"subset({self.total} of {self.published[0]})")
         return self
+
+    def _twins(self) -> str:
+        """Return a hint where a name without a partner is one with a partner in another case."""
+        paired = {sample.name.casefold(): sample.name for sample in self.samples}
+        for name in (*self.unpaired, *self.unlabelled):
+            twin = paired.get(name.casefold())
+            if twin is not None:
+                return f"'{name}' and '{twin}' differ by case only: each needs files of its own."
+        return ""
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")

@@ -93,7 +93,7 @@ class Evaluation:
         facts: What was scored, on what.
         reused: How many entries are of an earlier run, times included.
         restarted: Why entries of an earlier run were not used, for people; "" where they were.
-        warnings: What spoils or limits the numbers.
+        warnings: What spoils or limits the numbers; `Dataset.remarks` first.
     """
 
     scores: Scores
@@ -273,6 +273,7 @@ def _warnings(
     numbers: Mapping[int, int],
     matrix: Confusion,
 ) -> Iterator[str]:
+    yield from dataset.remarks
     if coverage.left_out:
         yield (
             f"{len(coverage.left_out)} of {coverage.categories} categories have no word in the "
@@ -311,7 +312,7 @@ def _key(
         "machine": {k: v for k, v in machine_facts().items() if k in _MACHINE},
         "packages": {k: v for k, v in package_versions().items() if k in _PACKAGES},
         "ignore": sorted(rule.ignore),
-        "zero": rule.zero,
+        "labels-start": rule.zero,
         "categories": [rule.classes, None if dataset.classes is None else list(dataset.classes)],
         "outputs": list(alignment.names),
         "mapping": [None if table is None else table.tolist() for table in tables],

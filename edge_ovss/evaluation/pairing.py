@@ -82,8 +82,8 @@ def pair_files(folder: Path, place: Place) -> Pairs:
         unpaired=tuple(name for name in names if name not in pictures.files),
         unlabelled=tuple(sorted(set(pictures.files) - set(labels.files))) if own else (),
         notes=(
-            *_notes(pictures, folder / place.pictures, own=own),
-            *_notes(labels, folder / place.labels, own=own),
+            *_notes(pictures, place.pictures, own=own),
+            *_notes(labels, place.labels, own=own),
         ),
         pictures=len(pictures.files),
         labels=len(labels.files),
@@ -156,7 +156,7 @@ def _refuse_twins(first: Path, second: Path, folder: Path, what: str) -> None:
     raise InputError(message, hint="Remove one of them, or give it another name.")
 
 
-def _notes(index: _Index, folder: Path, *, own: bool) -> Iterator[str]:
+def _notes(index: _Index, folder: str, *, own: bool) -> Iterator[str]:
     if index.loops:
         some = ", ".join(index.loops[:_SHOWN])
         yield f"{len(index.loops)} links in '{folder}' lead back, and are not followed: {some}"

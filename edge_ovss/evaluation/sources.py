@@ -77,7 +77,7 @@ def open_dataset(
         unpaired=found.unpaired,
         unlabelled=found.unlabelled,
         source=root.absolute().name,
-        notes=(*found.notes, *_unnamed(folder, names)),
+        notes=(*found.notes, *_unnamed(names)),
     )
 
 
@@ -114,12 +114,11 @@ def _zero(plan: Layout, labels_start: int | None) -> str:
     raise UsageError(message, hint="Give 0 or 1; see 'zero' of: edge-ovss data layouts --json.")
 
 
-def _unnamed(folder: Path, names: tuple[str, ...] | None) -> tuple[str, ...]:
+def _unnamed(names: tuple[str, ...] | None) -> tuple[str, ...]:
     if names is not None:
         return ()
     return (
-        f"'{folder}' has no classes.txt: the numbers in the label maps are taken for the bundle's "
-        "outputs",
+        "there is no classes.txt: the numbers in the label maps are taken for the bundle's outputs",
     )
 
 
