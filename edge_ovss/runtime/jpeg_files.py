@@ -17,8 +17,10 @@ _START, _END, _SCAN, _TABLES, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
 _ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
-_RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
-_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
+# Without the fill bytes that may stand before a marker: a search for these is ten times as fast.
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_FILLED_RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
 # A decoder that still wants data takes these for noise; none is 0xFF, which would be a marker.
 _NOISE = bytes((37 * place * place + 11 * place + 91) % 255 for place in range(96))
 _HOLE = bytes(64)
@@ -179,7 +181,9 @@ def jpeg_probe(data: bytes, jpeg: Jpeg) -> bytes | None:
         return data[: last.end] + _NOISE
     parts, at = [], 0
     for scan in jpeg.scans:
-        coded = _RESTART.sub(lambda found: _NOISE + found.group(), data[scan.start : scan.end])
+        coded = _FILLED_RESTART.sub(
+            lambda found: _NOISE + found.group(), data[scan.start : scan.end]
+        )
         parts += [data[at : scan.start], coded, _NOISE]
         at = scan.end
     return b"".join(parts) + b"\xff\xd9"
@@ -192,7 +196,10 @@ def with_end(data: bytes, jpeg: Jpeg) -> bytes:
 
 def _end_of_scan(data: bytes, start: int) -> int:
     found = _MARKER.search(data, start)
-    return found.start() if found else max(start, len(data.rstrip(b"\xff")))
+    end = found.start() if found else len(data)
+    while end > start and data[end - 1] == 0xFF:  # fill bytes
+        end -= 1
+    return end
 
 
 def _read_frame(found: Jpeg, marker: int, body: bytes) -> None:

@@ -67,7 +67,8 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise _unreadable(file, fault)
     try:
         image = _decode_jpeg(file, data) if kind == "JPEG" else _decode(file, data)
-        return _to_frame(file, turn_upright(image, picture_orientation(data, kind)))
+        frame = turn_upright(_to_frame(file, image), picture_orientation(data, kind))
+        return np.ascontiguousarray(frame)
     except MemoryError as err:
         message = f"Picture '{shown(file)}' does not fit in memory."
         raise PictureError(message, hint="Scale it down, or cut it into tiles.") from err
@@ -210,7 +211,9 @@ def _to_frame(file: Path, image: NDArray[Any]) -> NDArray[np.uint8]:
             f"Picture '{shown(file)}' has values of type {image.dtype}; expected 8 or 16 bits."
         )
         raise PictureError(message, hint="Convert it to 8 bits; how bright is white is unknown.")
-    return np.ascontiguousarray(image[:, :, ::-1])
+    cv2 = require("cv2", extra="onnxruntime")
+    frame: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return frame
 
 
 def _to_eight_bits(image: NDArray[np.uint16]) -> NDArray[np.uint8]:
