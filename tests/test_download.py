@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -149,8 +151,8 @@ def test_a_path_stays_a_path(tmp_path: Path) -> None:
         urllib.error.URLError("no route to https://me:s3cret@models.example/x"),
         ConnectionResetError(104, "Connection reset by peer"),
         TimeoutError("timed out"),
-        download.http.client.IncompleteRead(b""),
-        download.http.client.BadStatusLine("x"),
+        http.client.IncompleteRead(b""),
+        http.client.BadStatusLine("x"),
     ],
 )
 def test_a_broken_connection_is_said_and_nothing_is_kept(
@@ -177,7 +179,7 @@ def test_a_broken_connection_is_said_and_nothing_is_kept(
     [("https://other.example/x", True), ("http://other.example/x", False), ("ftp://x/y", False)],
 )
 def test_a_redirection_stays_on_https(address: str, followed: bool) -> None:
-    request = download.urllib.request.Request("https://models.example/x")
+    request = urllib.request.Request("https://models.example/x")
     arguments: tuple[Any, ...] = (request, io.BytesIO(), 302, "Found", {}, address)
     redirect = download._HttpsOnly().redirect_request
     if followed:

@@ -22,12 +22,13 @@ def checked_vocabulary(spec: str, console: Console) -> Vocabulary:
     """
     from edge_ovss.vocabulary import Vocabulary, lint
     from edge_ovss.vocabulary.alikes import refuse_alikes
+    from edge_ovss.vocabulary.words import short
 
     vocabulary = Vocabulary.load(spec)
     refuse_alikes(vocabulary)
     findings = [finding for finding in lint(vocabulary) if finding.level == "warning"]
     for finding in findings[:MOST_WARNINGS]:
-        console.warn(f"category {finding.index} ({finding.text!r}): {finding.message}")
+        console.warn(f"category {finding.index} ({short(finding.text)}): {finding.message}")
     more = len(findings) - MOST_WARNINGS
     if more > 0:
         console.warn(f"{more} more about these words; see them all with: edge-ovss vocab lint")

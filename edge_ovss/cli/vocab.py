@@ -127,7 +127,9 @@ def _lint(args: argparse.Namespace, console: Console) -> int:
 
 
 def _lint_line(finding: Finding) -> str:
-    return f"{finding.level}: category {finding.index} ({finding.text!r}): {finding.message}"
+    from edge_ovss.vocabulary.words import short
+
+    return f"{finding.level}: category {finding.index} ({short(finding.text)}): {finding.message}"
 
 
 def _encode(args: argparse.Namespace, console: Console) -> int:

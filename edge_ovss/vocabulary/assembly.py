@@ -16,6 +16,7 @@ from edge_ovss.vocabulary.words import (
     first_repetition,
     located,
     refuse_repetition,
+    short,
     split_synonyms,
 )
 
@@ -62,7 +63,7 @@ def entries_from_names(names: Sequence[str]) -> list[Entry]:
         VocabularyError: `names` is one string rather than several, or holds something else.
     """
     if isinstance(names, (str, bytes)):
-        message = f"The names are one string, {names!r}; expected a sequence of strings."
+        message = f"The names are one string, {short(names)}; expected a sequence of strings."
         raise VocabularyError(message, hint='Write ["road", "car"], or use Vocabulary.load.')
     check_count(len(names), MOST_CATEGORIES, "categories")
     entries = []
@@ -104,7 +105,7 @@ def assemble(
                 Category(entry.text, entry.synonyms, colors[number], number, entry.place)
             )
     if background is not None and background not in index_of:
-        message = f"The background is {background!r}, which is no output."
+        message = f"The background is {short(background)}, which is no output."
         raise VocabularyError(message, hint=_close(background, index_of))
     return Vocabulary(
         name=name,
@@ -126,8 +127,8 @@ def _refuse_repeated_entries(entries: Sequence[Entry]) -> None:
 def _output_index(entry: Entry, index_of: dict[str, int]) -> int:
     if entry.output_name not in index_of:
         message = (
-            f"{_capital(entry.place)} ({entry.text!r}) maps to the output {entry.output_name!r}, "
-            "which is not among the outputs."
+            f"{_capital(entry.place)} ({short(entry.text)}) maps to the output "
+            f"{short(entry.output_name)}, which is not among the outputs."
         )
         raise VocabularyError(message, hint=_close(entry.output_name, index_of))
     return index_of[entry.output_name]
@@ -141,11 +142,11 @@ def _colors(
     for entry, number in zip(entries, numbers, strict=True):
         if entry.color is None:
             continue
-        check_color(entry.color, f"{entry.place} ({entry.text!r})")
+        check_color(entry.color, f"{entry.place} ({short(entry.text)})")
         if given.setdefault(number, entry.color) != entry.color:
             message = (
-                f"{_capital(entry.place)} ({entry.text!r}) gives the output "
-                f"{outputs[number].name!r} the colour {list(entry.color)}, "
+                f"{_capital(entry.place)} ({short(entry.text)}) gives the output "
+                f"{short(outputs[number].name)} the colour {list(entry.color)}, "
                 f"which has {list(given[number])} already."
             )
             raise VocabularyError(message, hint="A colour belongs to an output: give one.")

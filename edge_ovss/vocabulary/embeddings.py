@@ -15,7 +15,7 @@ import numpy.typing
 
 from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary.vocabulary import Vocabulary
-from edge_ovss.vocabulary.words import digest, located
+from edge_ovss.vocabulary.words import digest, located, short
 
 NORM_TOLERANCE = 1e-2
 _FIELDS = ("vocabulary_sha256", "templates_sha256", "text_tower", "text_tower_sha256")
@@ -50,7 +50,7 @@ class TextEmbeddings:
         _check_array(self.array, rows=len(self.prompts))
         for field in _FIELDS:
             if not isinstance(getattr(self, field), str):
-                message = f"'{field}' is {getattr(self, field)!r}; expected text."
+                message = f"'{field}' is {short(getattr(self, field))}; expected text."
                 raise VocabularyError(message)
         if not all(isinstance(prompt, str) for prompt in self.prompts):
             message = "The prompts of text embeddings must be strings."
@@ -106,7 +106,8 @@ class TextEmbeddings:
         pairs = enumerate(zip(self.prompts, vocabulary.prompts, strict=False))
         for index, (own, wanted) in pairs:
             if own != wanted:
-                return f"category {index} is {own!r} in the embeddings and {wanted!r} in the list."
+                there = f"{short(own)} in the embeddings and {short(wanted)} in the list"
+                return f"category {index} is {there}."
         if len(self.prompts) != len(vocabulary):
             return f"they hold {len(self.prompts)} categories, the list has {len(vocabulary)}."
         return "the words are the same, but the synonyms, the outputs or the background differ."

@@ -54,7 +54,7 @@ def vocabulary_from_list(document: Any, *, name: str) -> Vocabulary:  # noqa: AN
         message = "The list is empty; expected at least one category."
         raise VocabularyError(message, hint=FORMS)
     form = _form(items)
-    entries = []
+    entries: list[Entry] = []
     for index, item in enumerate(items):
         with located(f"Category {index}"):
             entries.append(form(f"category {index}", item))

@@ -7,10 +7,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from edge_ovss.vocabulary.alikes import alikes, likeness, reading, share_output
 from edge_ovss.vocabulary.vocabulary import Category, Vocabulary
+from edge_ovss.vocabulary.words import short
 
 Level = Literal["note", "warning", "error"]
 
@@ -38,10 +40,12 @@ class Finding:
 
 def lint(vocabulary: Vocabulary) -> tuple[Finding, ...]:
     """Return what looks like a slip, in the order of the categories."""
+    read = cache(reading)
+    pairs = list(alikes(vocabulary, read))
     findings = [
         *_each_category(vocabulary),
-        *_alike(vocabulary),
-        *_shared_synonyms(vocabulary),
+        *_alike(vocabulary, pairs),
+        *_shared_synonyms(vocabulary, read, {second for _, second in pairs}),
         *_same_colors(vocabulary),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.index))
@@ -60,9 +64,9 @@ Seen = Iterator[tuple[Level, str]]
 def _stray_space(category: Category) -> Seen:
     for name in category.synonyms:
         if name != name.strip():
-            yield "note", f"{name!r} begins or ends with white space; the text tower drops it."
+            yield "note", f"{short(name)} begins or ends with white space; the text tower drops it."
         if re.search(r"\s{2,}|[^\S ]", name.strip()):
-            yield "note", f"{name!r} has white space other than single spaces inside."
+            yield "note", f"{short(name)} has white space other than single spaces inside."
 
 
 def _comma(category: Category) -> Seen:
@@ -70,7 +74,7 @@ def _comma(category: Category) -> Seen:
         if re.search(r",\S|,$", name):
             yield (
                 "warning",
-                f"{name!r} has a comma without a space after it: encoded as one name. "
+                f"{short(name)} has a comma without a space after it: encoded as one name. "
                 "Synonyms are separated by comma and space, or by ';'.",
             )
 
@@ -88,14 +92,17 @@ def _length(category: Category) -> Seen:
 def _underscore(category: Category) -> Seen:
     for name in category.synonyms:
         if "_" in name:
-            yield "warning", f"{name!r} has an underscore; the text tower knows words and spaces."
+            yield (
+                "warning",
+                f"{short(name)} has an underscore; the text tower knows words and spaces.",
+            )
 
 
 def _number(category: Category) -> Seen:
     if re.match(r"\d+\s*[:.,;|]\s*\D|\d+$", category.text.strip()):
         yield (
             "warning",
-            f"{category.text!r} begins with a number, as if it were an index; "
+            f"{short(category.text)} begins with a number, as if it were an index; "
             "indices follow from the order.",
         )
 
@@ -103,16 +110,16 @@ def _number(category: Category) -> Seen:
 def _strange_characters(category: Category) -> Seen:
     for name in category.synonyms:
         if any(unicodedata.category(char) in {"Cc", "Cf"} for char in name):
-            yield "warning", f"{name!r} holds control characters or invisible ones."
+            yield "warning", f"{short(name)} holds control characters or invisible ones."
         elif not name.isascii():
-            yield "note", f"{name!r} has letters outside ASCII; the text tower learnt English."
+            yield "note", f"{short(name)} has letters outside ASCII; the text tower learnt English."
 
 
 def _own_repetition(category: Category) -> Seen:
     counts = Counter(_fold(name) for name in category.synonyms)
     for name, count in counts.items():
         if count > 1:
-            yield "warning", f"the synonym {name!r} stands twice in this category."
+            yield "warning", f"the synonym {short(name)} stands twice in this category."
 
 
 _CHECKS: tuple[Callable[[Category], Seen], ...] = (
@@ -126,9 +133,9 @@ _CHECKS: tuple[Callable[[Category], Seen], ...] = (
 )
 
 
-def _alike(vocabulary: Vocabulary) -> Iterator[Finding]:
-    """Find categories that the text tower cannot tell apart."""
-    for first, second in alikes(vocabulary):
+def _alike(vocabulary: Vocabulary, pairs: list[tuple[int, int]]) -> Iterator[Finding]:
+    """Report categories that the text tower cannot tell apart."""
+    for first, second in pairs:
         same = share_output(vocabulary, first, second)
         end = "both are one output." if same else "one of them could never be answered."
         message = f"{likeness(vocabulary, first)}; {end}"
@@ -136,16 +143,17 @@ def _alike(vocabulary: Vocabulary) -> Iterator[Finding]:
         yield Finding("warning" if same else "error", second, text, message)
 
 
-def _shared_synonyms(vocabulary: Vocabulary) -> Iterator[Finding]:
-    """Find names that stand in two categories which do not read alike as a whole."""
-    alike = {second for _, second in alikes(vocabulary)}
+def _shared_synonyms(
+    vocabulary: Vocabulary, read: Callable[[str], tuple[str, ...]], alike: set[int]
+) -> Iterator[Finding]:
+    """Find names that stand in two categories, but for those that are `alike` as a whole."""
     names: dict[tuple[str, ...], int] = {}
     for index, category in enumerate(vocabulary.categories):
-        for read, name in {reading(name): _fold(name) for name in category.synonyms}.items():
-            owner = names.setdefault(read, index)
+        for key, name in {read(name): _fold(name) for name in category.synonyms}.items():
+            owner = names.setdefault(key, index)
             if owner != index and index not in alike:
                 other = vocabulary.categories[owner].text
-                message = f"the synonym {name!r} is also in category {owner} ({other!r})."
+                message = f"the synonym {short(name)} is also in category {owner} ({short(other)})."
                 yield Finding("warning", index, category.text, message)
 
 

@@ -19,7 +19,7 @@ import numpy.typing
 from edge_ovss._leftovers import new_part, remove_parts
 from edge_ovss._strict import DocumentError, parse_json
 from edge_ovss.errors import OutputError, VocabularyError
-from edge_ovss.vocabulary.words import located
+from edge_ovss.vocabulary.words import located, short
 
 SCHEMA = 1
 MOST_BYTES = 4 * 2**30
@@ -113,7 +113,7 @@ def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
         message = "The header is not a JSON object."
         raise VocabularyError(message)
     if header.get("schema") != SCHEMA:
-        message = f"The pack has schema {header.get('schema')!r}; this version reads {SCHEMA}."
+        message = f"The pack has schema {short(header.get('schema'))}; this version reads {SCHEMA}."
         raise VocabularyError(message, hint="Update edge-ovss, or make the pack again.")
     _check_header(header)
     return header
@@ -122,7 +122,7 @@ def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
 def _check_header(header: dict[str, Any]) -> None:
     for key in _TEXTS:
         if not isinstance(header.get(key), str):
-            message = f"The header says {header.get(key)!r} for '{key}'; expected text."
+            message = f"The header says {short(header.get(key))} for '{key}'; expected text."
             raise VocabularyError(message)
     prompts = header.get("prompts")
     if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):

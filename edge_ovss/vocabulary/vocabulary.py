@@ -47,14 +47,16 @@ class Category:
     def __post_init__(self) -> None:
         check_name(self.text, "The name of a category")
         if not isinstance(self.synonyms, tuple) or not self.synonyms:
-            message = f"Category {self.text!r} has the synonyms {self.synonyms!r}; expected names."
+            found = short(self.synonyms)
+            message = f"Category {short(self.text)} has the synonyms {found}; expected names."
             raise VocabularyError(message)
-        check_count(len(self.synonyms), MOST_SYNONYMS, f"synonyms of {self.text!r}")
+        check_count(len(self.synonyms), MOST_SYNONYMS, f"synonyms of {short(self.text)}")
         for position, synonym in enumerate(self.synonyms):
             check_name(synonym, f"Synonym {position} of {short(self.text)}", most=MOST_CHARACTERS)
-        check_color(self.color, f"category {self.text!r}")
+        check_color(self.color, f"category {short(self.text)}")
         if type(self.output) is not int or self.output < 0:
-            message = f"Category {self.text!r} has the output {self.output!r}; expected 0 or more."
+            found = short(self.output)
+            message = f"Category {short(self.text)} has the output {found}; expected 0 or more."
             raise VocabularyError(message)
 
     @property
@@ -227,17 +229,19 @@ def _check_outputs(categories: tuple[Category, ...], outputs: tuple[str, ...]) -
     for index, category in enumerate(categories):
         if category.output >= len(outputs):
             message = (
-                f"Category {index} ({category.text!r}) maps to output {category.output}, "
+                f"Category {index} ({short(category.text)}) maps to output {category.output}, "
                 f"but there are {len(outputs)} outputs."
             )
             raise VocabularyError(message)
         if colors.setdefault(category.output, category.color) != category.color:
             message = (
-                f"Output {category.output} ({outputs[category.output]!r}) has two colours: "
+                f"Output {category.output} ({short(outputs[category.output])}) has two colours: "
                 f"{list(colors[category.output])} and {list(category.color)}."
             )
             raise VocabularyError(message, hint="A colour belongs to an output: give one.")
     unused = [output for index, output in enumerate(outputs) if index not in colors]
     if unused:
-        message = f"No category maps to the output {unused[0]!r}, so it could never be answered."
+        message = (
+            f"No category maps to the output {short(unused[0])}, so it could never be answered."
+        )
         raise VocabularyError(message, hint="Remove the output, or map a category to it.")

@@ -43,7 +43,7 @@ def join_synonyms(synonyms: Sequence[str]) -> str:
 
 def short(value: object, most: int = 80) -> str:
     """Return how Python writes a value, cut so that a message can be read."""
-    text = repr(value)
+    text = repr(value[: most + 1] if isinstance(value, str) else value)
     return text if len(text) <= most else f"{text[:most]}…"
 
 
