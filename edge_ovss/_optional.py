@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+from importlib.util import find_spec
 from types import ModuleType
 
+from edge_ovss._import_faults import remedy
 from edge_ovss.errors import MissingDependencyError, UsageError
 
 _TRUE = {"1", "true", "yes", "on"}
@@ -24,10 +26,21 @@ def require(module: str, *, extra: str) -> ModuleType:
     """
     try:
         return importlib.import_module(module)
-    except ImportError as err:
-        message = f"This step needs the package '{module}', which cannot be imported: {err}."
+    except Exception as err:  # one that is broken raises anything: OSError, AttributeError, ...
+        # A library that the loader does not find is told without a full stop.
+        reason = str(err).rstrip(".") or type(err).__name__
+        message = f"This step needs the package '{module}', which cannot be imported: {reason}."
         hint = f'pip install "edge-ovss[{extra}]"'
+        if _is_installed(module) and not isinstance(err, ModuleNotFoundError):
+            hint = remedy(module, str(err))
         raise MissingDependencyError(message, hint=hint) from err
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def env_flag(name: str, *, default: bool = False) -> bool:

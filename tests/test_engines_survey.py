@@ -32,6 +32,12 @@ Pretended = Any  # the module fake_trt
 EXTRA = re.compile(r'pip install "edge-ovss\[(.+?)\]"')
 
 
+@pytest.fixture(autouse=True)
+def _all_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare doctor the import of torch, of which test_import_check.py is."""
+    monkeypatch.setattr("edge_ovss.runtime.import_check.import_problems", lambda _: {})
+
+
 def test_a_jetson_with_tensorrt_is_ready(trt: Pretended) -> None:
     facts = survey.survey()
     assert facts.gpu is not None

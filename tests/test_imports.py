@@ -48,6 +48,7 @@ EVERYWHERE = {
     "_addresses",
     "_cache",
     "_checksums",
+    "_import_faults",
     "_leftovers",
     "_optional",
     "_shown",

@@ -31,6 +31,12 @@ RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
 MakeBundle = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True)
+def _all_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare doctor the import of torch, of which test_import_check.py is."""
+    monkeypatch.setattr("edge_ovss.runtime.import_check.import_problems", lambda _: {})
+
+
 @pytest.fixture
 def library(native_library: NativeLibrary) -> NativeLibrary:
     return native_library

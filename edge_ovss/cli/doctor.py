@@ -11,6 +11,7 @@ from edge_ovss._version import VERSION
 from edge_ovss.cli._console import Console
 
 if TYPE_CHECKING:
+    from edge_ovss._import_faults import Problem
     from edge_ovss.runtime.backends.survey import BackendFacts
     from edge_ovss.runtime.engines.survey import EngineFacts
 
@@ -28,12 +29,21 @@ class Need:
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether a verb can run here, and what to do if not."""
+    """Whether a verb can run here, and what to do if not.
+
+    Attributes:
+        verb: The verb, or several.
+        ready: Whether all that it needs is there and can be imported.
+        missing: Modules that are not installed.
+        install: What to install for those; None if none is missing.
+        broken: Modules that are installed and cannot be imported.
+    """
 
     verb: str
     ready: bool
     missing: tuple[str, ...]
     install: str | None
+    broken: tuple[str, ...] = ()
 
 
 NEEDS = (
@@ -68,14 +78,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     del args
     machine, packages = machine_facts(), package_versions()
-    providers = onnxruntime_providers() if packages["onnxruntime"] else []
+    problems = find_problems(packages)
+    usable = packages["onnxruntime"] and "onnxruntime" not in problems
+    providers = onnxruntime_providers() if usable else []
     engines = survey()
-    backends = survey_backends(engines, providers)
-    verbs = [*(check(need, packages) for need in NEEDS), check_build(engines)]
+    backends = survey_backends(engines, providers, problems.get("onnxruntime"))
+    verbs = [*(check(need, packages, problems) for need in NEEDS), check_build(engines)]
     document = {
         "edge_ovss": VERSION,
         "machine": machine,
         "packages": packages,
+        "package_problems": {name: asdict(problem) for name, problem in problems.items()},
         "onnxruntime_providers": providers,
         "backends": {name: facts.usable for name, facts in backends.items()},
         "backend_advice": {name: facts.advice for name, facts in backends.items() if facts.advice},
@@ -85,7 +98,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     }
     parts = [
         _machine(machine),
-        _packages(packages, providers),
+        _packages(packages, problems, providers),
         _backends(backends, engines),
         _engines(engines),
         _verbs(verbs),
@@ -94,11 +107,25 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def check(need: Need, packages: Mapping[str, str | None]) -> Finding:
-    """Compare what a verb needs with what is installed."""
+def find_problems(packages: Mapping[str, str | None]) -> dict[str, Problem]:
+    """Import what is installed and verbs need; return what is wrong with it by module."""
+    from edge_ovss._import_faults import Problem, remedy
+    from edge_ovss.runtime.import_check import import_problems
+
+    needed = dict.fromkeys(module for need in NEEDS for module in need.modules)
+    found = import_problems([module for module in needed if packages.get(module)])
+    return {name: Problem(error, remedy(name, error)) for name, error in found.items()}
+
+
+def check(
+    need: Need, packages: Mapping[str, str | None], problems: Mapping[str, Problem]
+) -> Finding:
+    """Compare what a verb needs with what is installed and can be imported."""
     missing = tuple(module for module in need.modules if packages.get(module) is None)
+    broken = tuple(module for module in need.modules if module in problems)
     install = f'pip install "edge-ovss[{need.extra}]"' if missing else None
-    return Finding(need.verb, ready=not missing, missing=missing, install=install)
+    ready = not missing and not broken
+    return Finding(need.verb, ready=ready, missing=missing, install=install, broken=broken)
 
 
 def check_build(engines: EngineFacts) -> Finding:
@@ -124,8 +151,15 @@ def _machine(machine: Mapping[str, object]) -> str:
     return "\n".join(f"  {name:<22} {value}" for name, value in rows.items())
 
 
-def _packages(packages: Mapping[str, str | None], providers: list[str]) -> str:
-    lines = [f"  {name:<22} {version or 'not installed'}" for name, version in packages.items()]
+def _packages(
+    packages: Mapping[str, str | None], problems: Mapping[str, Problem], providers: list[str]
+) -> str:
+    lines = []
+    for name, version in packages.items():
+        problem = problems.get(name)
+        state = "" if problem is None else f", but it cannot be imported: {problem.error}"
+        lines.append(f"  {name:<22} {version or 'not installed'}{state}")
+        lines += [] if problem is None else [f"  {'':<22} {problem.advice}"]
     if providers:
         lines.append(f"  {'onnxruntime providers':<22} {', '.join(providers)}")
     return "Packages\n" + "\n".join(lines)
@@ -160,8 +194,13 @@ def _engines(engines: EngineFacts) -> str:
 
 
 def _verbs(verbs: list[Finding]) -> str:
-    lines = []
-    for verb in verbs:
-        state = "ready" if verb.ready else f"needs {', '.join(verb.missing)}: {verb.install}"
-        lines.append(f"  {verb.verb:<22} {state}")
-    return "Verbs\n" + "\n".join(lines)
+    return "Verbs\n" + "\n".join(f"  {verb.verb:<22} {_state(verb)}" for verb in verbs)
+
+
+def _state(verb: Finding) -> str:
+    if verb.ready:
+        return "ready"
+    parts = [f"needs {', '.join(verb.missing)}: {verb.install}"] if verb.missing else []
+    if verb.broken:
+        parts.append(f"cannot import {', '.join(verb.broken)} (see Packages)")
+    return "; ".join(parts)

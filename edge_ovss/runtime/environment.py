@@ -76,7 +76,7 @@ def onnxruntime_providers() -> list[str]:
     try:
         runtime = importlib.import_module("onnxruntime")
         return list(runtime.get_available_providers())
-    except (ImportError, AttributeError):
+    except Exception:  # one that is broken raises anything; `import_check` says what
         return []
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from edge_ovss._import_faults import Problem, remedy
 from edge_ovss.runtime.backends.native import why_not_loaded
 from edge_ovss.runtime.backends.ort import CpuBackend, CudaBackend
 from edge_ovss.runtime.engines.machine import Gpu
@@ -31,16 +32,22 @@ class BackendFacts:
     advice: str | None
 
 
-def survey_backends(engines: EngineFacts, providers: Sequence[str]) -> dict[str, BackendFacts]:
+def survey_backends(
+    engines: EngineFacts, providers: Sequence[str], problem: Problem | None = None
+) -> dict[str, BackendFacts]:
     """Look at every backend, in the order of the registry.
 
     Args:
         engines: What `engines.survey` found.
         providers: Those of the ONNX Runtime at hand; () where it is not installed.
+        problem: Why ONNX Runtime cannot be imported, where it is installed.
     """
     flavours = engines.flavours.items()
+    lack = CpuBackend.advice
+    if problem is not None:
+        lack = f"onnxruntime is installed but does not load: {problem.error}; {problem.advice}"
     return {
-        CpuBackend.name: _facts(None if providers else CpuBackend.advice),
+        CpuBackend.name: _facts(None if providers else lack),
         CudaBackend.name: _facts(_why_not_cuda(engines.gpu, providers)),
         **{name: BackendFacts(facts.runs, facts.advice) for name, facts in flavours},
         **_openvino(),
@@ -85,7 +92,7 @@ def openvino_capabilities() -> tuple[tuple[str, ...] | None, str | None]:
         )
     except subprocess.CalledProcessError as err:
         line = (err.stderr.strip().splitlines() or [f"status {err.returncode}"])[-1]
-        return None, f"openvino is installed but does not load: {line}; {_openvino_install()}"
+        return None, f"openvino is installed but does not load: {line}; {remedy('openvino', line)}"
     except (OSError, subprocess.SubprocessError) as err:
         return None, f"openvino is installed but does not answer: {type(err).__name__}"
     return tuple(done.stdout.split()), None
