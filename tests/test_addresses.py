@@ -65,6 +65,7 @@ def test_a_wrong_command_line_repeats_no_password(
 def test_a_checkpoint_that_cannot_be_fetched_repeats_no_password(
     spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("torch")
     from edge_ovss.errors import CheckpointError
     from edge_ovss.models import download
 

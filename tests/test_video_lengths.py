@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ovss.runtime import matroska, mpeg_streams
+from edge_ovss.runtime import matroska, mpeg_streams, video_lengths
 from edge_ovss.runtime.video_lengths import (
     cut_off,
     last_time,
@@ -42,6 +42,22 @@ def test_matroska_without_a_length_may_be_cut_too(tmp_path: Path) -> None:
     assert last_time(tmp_path / "a") == pytest.approx(1.04)
     (tmp_path / "a").write_bytes(OPEN[:-2])
     assert cut_off(tmp_path / "a") == "its last block is incomplete"
+
+
+def test_a_file_of_empty_parts_keeps_nobody_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_lengths, "_MOST_PARTS", 5)
+    monkeypatch.setattr(matroska, "_MOST_ELEMENTS", 5)
+    whole = (struct.pack(">I", 8) + b"moov") * 4
+    (tmp_path / "a").write_bytes(whole + struct.pack(">I", 9) + b"free")
+    assert cut_off(tmp_path / "a") is not None
+    (tmp_path / "a").write_bytes(whole + whole + struct.pack(">I", 9) + b"free")
+    assert cut_off(tmp_path / "a") is None
+    many = OPEN + b"\xec\x80" * 20 + b"\0"
+    assert matroska.structure(io.BytesIO(many), len(many)) == matroska.Structure(
+        cut=False, damaged=False, last_s=1.04
+    )
 
 
 def packet(payload: bytes, *, start: bool = False, number: int = 256) -> bytes:

@@ -25,6 +25,8 @@ _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _HEAD = 1 << 16
 _OGG_TAIL = 2 * 65307  # an Ogg page is not longer than half of it
 _FLV_TAGS = frozenset({8, 9, 18})
+# A film has fewer; a file of nothing but empty parts would keep us busy for minutes.
+_MOST_PARTS = 1_000_000
 
 
 def cut_off(path: Path) -> str | None:
@@ -124,7 +126,10 @@ def _open_end(file: BinaryIO, there: int) -> str | None:
 def _riffs(file: BinaryIO) -> Iterator[int]:
     """Yield where each part of an AVI ends; long ones have several."""
     at = 0
-    while len(head := _read(file, at, 8)) == 8 and head[:4] == b"RIFF":
+    for _ in range(_MOST_PARTS):
+        head = _read(file, at, 8)
+        if len(head) < 8 or head[:4] != b"RIFF":
+            return
         size = int.from_bytes(head[4:], "little")
         if size in (0, _UNKNOWN):  # written to a pipe
             return
@@ -135,7 +140,10 @@ def _riffs(file: BinaryIO) -> Iterator[int]:
 def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """Yield the kind of each box at the top of an MP4, and where it ends."""
     at = 0
-    while len(head := _read(file, at, 16)) >= 8 and head[4:8] in _BOXES:
+    for _ in range(_MOST_PARTS):
+        head = _read(file, at, 16)
+        if len(head) < 8 or head[4:8] not in _BOXES:
+            return
         size = int.from_bytes(head[:4], "big")
         if size == 1:  # the true one follows, in 64 bits
             size = int.from_bytes(head[8:16], "big")
@@ -156,8 +164,9 @@ def _asf_size(head: bytes) -> int:
 def _tags(file: BinaryIO) -> Iterator[tuple[int, int]]:
     """Yield where each tag of an FLV ends, with the size that follows it, and its milliseconds."""
     at = int.from_bytes(_read(file, 5, 4), "big") + 4
-    while head := _read(file, at, 11):
-        if head[0] & 0x1F not in _FLV_TAGS:
+    for _ in range(_MOST_PARTS):
+        head = _read(file, at, 11)
+        if not head or head[0] & 0x1F not in _FLV_TAGS:
             return
         if len(head) < 11:
             yield at + 11, 0
