@@ -17,6 +17,7 @@ from edge_ovss.calibration.cautions import CalibrationWarning
 from edge_ovss.calibration.pictures import collect_pictures, picture_hash
 from edge_ovss.calibration.video import VideoFrames
 from edge_ovss.errors import InputError, PictureError, UsageError
+from edge_ovss.evaluation.sources import open_pictures
 from edge_ovss.runtime.video_lengths import stated_bytes
 
 cv2: Any = pytest.importorskip("cv2")
@@ -178,7 +179,16 @@ def test_how_long_a_video_says_that_it_is(what: str) -> None:
     assert stated_bytes(io.BytesIO(data)) == stated
 
 
-LIVE = ("/dev/video0", "camera:0", "rtsp://me:secret@gate/1", "udp://239.0.0.1:1234", "http://a/b")
+LIVE = (
+    "/dev/video0",
+    "/dev/null",
+    "camera:0",
+    "rtsp://me:secret@gate/1",
+    "RTSP://me:secret@gate/1",
+    "srt://me:secret@gate",
+    "udp://239.0.0.1:1234",
+    "http://a/b?token=secret",
+)
 
 
 @pytest.mark.parametrize("source", LIVE)
@@ -187,3 +197,12 @@ def test_what_never_ends_is_refused_before_it_is_opened(source: str) -> None:
         collect_pictures(source)
     assert "Record a video" in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+def test_a_link_to_a_camera_is_live_too(tmp_path: Path) -> None:
+    link = tmp_path / "usb-camera"
+    link.symlink_to("/dev/null")
+    with pytest.raises(UsageError, match="usb-camera', which is live"):
+        collect_pictures(str(link))
+    with pytest.raises(UsageError, match=r"Pictures are asked of .* live"):
+        open_pictures(str(link))

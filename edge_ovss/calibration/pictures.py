@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from edge_ovss._addresses import shown_address
 from edge_ovss.calibration.cautions import caution
 from edge_ovss.calibration.video import VideoFrames
-from edge_ovss.errors import InputError, UsageError
+from edge_ovss.errors import InputError
+from edge_ovss.runtime import source_kinds
 from edge_ovss.runtime.picture_lists import read_list
-from edge_ovss.runtime.source_kinds import STREAMS, SourceKind, source_kind
+from edge_ovss.runtime.source_kinds import SourceKind, source_kind
 from edge_ovss.runtime.sources import Frame, is_video, open_source, picture_frame
 
 RECOMMENDED = 300
 """Fewer pictures than this are warned about."""
 
-_LIVE = frozenset({*STREAMS, "camera", "rtp", "tcp", "srt"})
 _SHOWN = 5
 
 Progress = Callable[[Iterable[Frame], str], Iterable[Frame]]
@@ -134,14 +134,7 @@ def refuse_live(source: str) -> None:
     Raises:
         UsageError: It is a camera or a stream.
     """
-    scheme = source.partition(":")[0].lower()
-    camera = source_kind(source) is SourceKind.CAMERA
-    if camera or (scheme in _LIVE and scheme != source):
-        # An address may hold a password: only its kind is shown.
-        shown = source if camera else f"{scheme}:…"
-        message = f"Calibration pictures are asked of '{shown}', which is live and never ends."
-        hint = "Record a video or a folder of pictures first, and give its path."
-        raise UsageError(message, hint=hint)
+    source_kinds.refuse_live(source, "Calibration pictures")
 
 
 def refuse_overlap(pictures: CalibrationPictures, validation: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ from edge_ovss.evaluation.dataset import Dataset, LabelRule, Sample
 from edge_ovss.evaluation.label_files import RawLabels
 from edge_ovss.evaluation.layouts import Layout, Place, find_layout
 from edge_ovss.evaluation.pairing import Pairs, pair_files
+from edge_ovss.runtime.source_kinds import refuse_live
 from edge_ovss.runtime.sources import open_source
 from edge_ovss.vocabulary import Vocabulary
 
@@ -148,7 +149,9 @@ def open_pictures(source: str) -> Dataset:
 
     Raises:
         InputError: There are none.
+        UsageError: The source is a camera or a stream.
     """
+    refuse_live(source, "Pictures")
     samples = tuple(
         Sample(frame.name, lambda frame=frame: frame.image, _unlabelled)  # type: ignore[misc]
         for frame in open_source(source)

@@ -10,8 +10,14 @@ import stat
 from enum import Enum
 from pathlib import Path
 
+from edge_ovss._addresses import shown_address
+from edge_ovss._shown import shown
+from edge_ovss.errors import UsageError
+
 STREET = "synthetic"
 STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
+# What is nothing that can be opened, but surely no recording either.
+_LIVE = frozenset({*STREAMS, "camera", "rtp", "tcp", "srt"})
 
 _PICTURES = (
     "png apng jpg jpeg jpe jfif jfi jif pjpeg pjp mpo bmp dib tif tiff webp gif avif avifs "
@@ -101,6 +107,25 @@ def source_kind(spec: str) -> SourceKind:
     if spec.startswith("/dev/video"):
         return SourceKind.CAMERA
     return file_kind(Path(spec).expanduser())
+
+
+def refuse_live(spec: str, wanted: str) -> None:
+    """Check that a source ends and can be read twice.
+
+    Args:
+        spec: What the user gave.
+        wanted: What it is to give, for the message, such as "Pictures".
+
+    Raises:
+        UsageError: It is a camera or a stream.
+    """
+    scheme, colon, _ = spec.partition(":")
+    live = bool(colon) and scheme.lower() in _LIVE
+    if live or source_kind(spec) is SourceKind.CAMERA:
+        source = shown(shown_address(spec))
+        message = f"{wanted} are asked of '{source}', which is live and never ends."
+        hint = "Record a video or a folder of pictures first, and give its path."
+        raise UsageError(message, hint=hint)
 
 
 def file_kind(path: Path) -> SourceKind:
