@@ -180,3 +180,24 @@ def test_random_bytes_behind_the_first_marker_end_in_an_error_and_never_in_anoth
             assert read(tmp_path, bytes(broken)).ndim == 3
         except PictureError as err:
             assert err.hint
+
+
+def test_a_hole_begins_at_64_zeros(street: NDArray[np.uint8]) -> None:
+    data = encoded(street, "baseline")
+    first, last = scan_span(data)
+    middle = (first + last) // 2
+    at = next(at for at in range(middle, last) if data[at - 1] not in (0, 0xFF))
+    for size, fault in ((63, None), (64, "a part of it is zeros")):
+        holed = data[:at] + bytes(size) + b"\x5a" + data[at + size :]
+        assert jpeg_fault(holed, read_jpeg(holed)) == fault
+
+
+def test_bits_that_are_refined_may_all_be_zeros(tmp_path: Path) -> None:
+    # Blocks of two greys in turn, whose means are even: the last bit of each is zero.
+    board = (np.indices((64, 64)).sum(0) % 2 * 64 + 64).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+    done, data = cv2.imencode(
+        ".jpg", board, (cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_QUALITY, 100)
+    )
+    assert done
+    assert bytes(64) in data.tobytes()
+    assert np.array_equal(read(tmp_path, data.tobytes())[:, :, 0], board)

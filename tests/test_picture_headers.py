@@ -12,9 +12,11 @@ import pytest
 
 from edge_ovss.errors import PictureError
 from edge_ovss.runtime import pictures
+from edge_ovss.runtime.picture_files import picture_fault
 from edge_ovss.runtime.picture_headers import PictureHeader, picture_header
 from edge_ovss.runtime.pictures import MAX_DECODED, read_picture
 from edge_ovss.runtime.source_notes import PictureWarning
+from edge_ovss.runtime.tiff_tags import tiff_pages
 
 cv2: Any = pytest.importorskip("cv2")
 
@@ -230,3 +232,26 @@ def test_a_format_that_is_not_read_is_named(tmp_path: Path, head: bytes, words: 
     (tmp_path / "a.jpg").write_bytes(head)
     with pytest.raises(PictureError, match=words):
         read_picture(tmp_path / "a.jpg")
+
+
+def test_a_jpeg_of_several_scans_takes_three_times_the_memory() -> None:
+    for progressive, each in ((0, 3), (1, 9)):
+        options = (cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
+        done, data = cv2.imencode(".jpg", np.zeros((24, 40, 3), np.uint8), options)
+        assert done
+        header = picture_header(data.tobytes())
+        assert header is not None
+        assert header.decoded_bytes == 24 * 40 * each
+
+
+@pytest.mark.parametrize("lost", [1, 4, 8])
+def test_a_webp_that_lacks_its_last_bytes_is_truncated(lost: int) -> None:
+    done, data = cv2.imencode(".webp", np.zeros((24, 40, 3), np.uint8))
+    assert done
+    assert picture_fault(data.tobytes()) is None
+    assert picture_fault(data.tobytes()[:-lost]) == "it is truncated"
+
+
+def test_pages_that_follow_each_other_in_a_ring_are_counted_once() -> None:
+    ring = b"MM\0*" + struct.pack(">IHI", 8, 0, 8)
+    assert len(list(tiff_pages(ring))) == 1
