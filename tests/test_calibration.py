@@ -6,7 +6,9 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -263,6 +265,50 @@ def test_validation_without_labels_is_refused(source: Path, tmp_path: Path) -> N
 def test_options_that_make_no_sense_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         options(**changes)
+
+
+@pytest.mark.parametrize(("budget", "kept"), [(0.5, False), (1.0, True), (None, True)])
+def test_half_precision_keeps_the_accuracy_budget_too(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: float | None, kept: bool
+) -> None:
+    from edge_ovss.calibration.judge import Judge
+
+    def loses_a_point(self: Judge, path: Path) -> Judged:
+        assert self.base.miou is not None
+        return replace(self.base, miou=self.base.miou - 0.75)
+
+    monkeypatch.setattr(Judge, "judge", loses_a_point)
+    made = options("fp16", validation=LABELLED, max_miou_drop=budget)
+    if kept:
+        done = calibrate_bundle(source, tmp_path / "b.ovss", made)
+        assert done.judged.drop_from(done.base) == pytest.approx(0.75)
+        return
+    with pytest.raises(GateError, match=r"fp16 loses 0\.75 mIoU points on 2 pictures; .* is 0\.5"):
+        calibrate_bundle(source, tmp_path / "b.ovss", made)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_count_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edge_ovss.calibration import judge
+
+    class Session:
+        def __init__(self, path: Path) -> None:
+            self.wrong = path.name == "wrong"
+
+        def get_outputs(self) -> list[Any]:
+            return [SimpleNamespace(name="labels")]
+
+        def run(self, names: list[str], feed: dict[str, Any]) -> list[Any]:
+            labels = np.zeros(feed["frame"].shape[:3], np.uint8)
+            if labels.size == 1:  # the small picture is wrong
+                labels += self.wrong
+            return [labels]
+
+    monkeypatch.setattr(judge, "open_session", Session)
+    frames = [np.zeros((1, 1, 3), np.uint8), np.zeros((9, 11, 3), np.uint8)]
+    found = judge.Judge(Path("right"), frames).judge(Path("wrong"))
+    assert found.agreement == pytest.approx(0.99)
+    assert found.pictures == 2
 
 
 def test_require_faster_refuses_what_is_slower(

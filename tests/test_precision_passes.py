@@ -216,6 +216,58 @@ def test_tensors_near_overflow_become_islands(tmp_path: Path) -> None:
     assert "stem/Conv" in report.half_nodes
 
 
+@pytest.mark.parametrize(
+    ("largest", "island"),
+    [(32768.0, None), (np.nextafter(np.float64(32768.0), np.inf), "range"), (65504.0, "range")],
+)
+def test_half_of_what_overflows_is_the_most_that_is_stored_in_half(
+    largest: float, island: str | None
+) -> None:
+    report = convert_to_half(GraphView.of(network()), {"f": float(largest), "none_such": 1e9})
+    for name in ("blocks.0.up/MatMul", "blocks.0.up/Add"):  # who makes it, and who reads it
+        found = report.islands.get(name)
+        assert (found.reason if found else None) == island
+    assert "blocks.0.deep/Conv" in report.half_nodes
+
+
+def with_addend(value: Any, *, operator: str = "Add") -> GraphView:  # noqa: ANN401
+    """The network with another constant, added behind its first matrix."""
+    model = network()
+    tensor = onnx.numpy_helper.from_array(np.asarray(value, np.float32), "addend")
+    model.graph.initializer.append(tensor)
+    node = next(n for n in model.graph.node if n.name == "blocks.0.up/Add")
+    node.op_type, node.input[1] = operator, "addend"
+    return GraphView.of(model)
+
+
+@pytest.mark.parametrize(
+    ("value", "operator", "island"),
+    [
+        (32768.0, "Add", None),
+        (-32768.0, "Add", None),
+        (32800.0, "Add", "constant"),
+        (-32800.0, "Mul", "constant"),
+        (6.2e-5, "Add", None),
+        (6.0e-5, "Add", "constant"),
+        (-6.0e-5, "Add", "constant"),
+        (6.0e-5, "Max", "constant"),
+        (6.0e-5, "Mul", None),
+        (0.0, "Add", None),
+        ([6.0e-5] * 64, "Add", None),
+        ([0.0] * 63 + [32800.0], "Add", "constant"),
+    ],
+)
+def test_constants_that_half_cannot_hold_keep_their_node_in_fp32(
+    value: Any,  # noqa: ANN401
+    operator: str,
+    island: str | None,
+) -> None:
+    report = convert_to_half(with_addend(value, operator=operator))
+    found = report.islands.get("blocks.0.up/Add")
+    assert (found.reason if found else None) == island
+    assert ("blocks.0.up/Add" in report.half_nodes) is (island is None)
+
+
 def test_emulation_overflows_as_a_device_would(tmp_path: Path) -> None:
     view = GraphView.of(network(up=3e4))
     report = convert_to_half(GraphView.of(network(up=3e4)))
@@ -335,6 +387,55 @@ def test_int8_on_half_has_one_float_type_per_node_and_answers_alike(
         if node.op_type == "QuantizeLinear":
             assert kinds[node.input[0]] == kinds[node.input[1]]
     assert (half[0] == whole[0]).mean() > 0.97
+
+
+def test_a_scale_that_half_would_round_to_zero_is_the_least_that_it_has(
+    quantised: Callable[[str], GraphView],
+) -> None:
+    view = quantised("tensorrt")
+    scales = {node.input[1] for node in view.nodes if node.op_type == "DequantizeLinear"}
+    for item in view.model.graph.initializer:
+        if item.name in scales:
+            values = onnx.numpy_helper.to_array(item)
+            item.CopyFrom(onnx.numpy_helper.from_array(np.full_like(values, 1e-9), item.name))
+        elif item.name == "up_b":  # no scale: what vanishes here is no division by zero
+            tiny = np.full(64, -1e-9, np.float32)
+            item.CopyFrom(onnx.numpy_helper.from_array(tiny, item.name))
+    mixed = GraphView.of(view.model)
+    convert_to_half(mixed)
+    least = np.float16(2.0**-24)
+    found = [
+        mixed.array(node.input[1])
+        for node in mixed.nodes
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"}
+    ]
+    halves = [scale for scale in found if scale.dtype == np.float16]
+    assert halves
+    assert all((scale == least).all() for scale in halves)
+    add = next(node for node in mixed.nodes if node.name == "blocks.0.up/Add")
+    assert not mixed.array(add.input[1]).any()
+
+
+@pytest.mark.parametrize("target", ["tensorrt", "cpu"])
+def test_every_output_channel_has_the_scale_of_its_own_weights(
+    quantised: Callable[[str], GraphView], target: str
+) -> None:
+    whole = GraphView.of(network())
+    view = quantised(target)
+    checked = 0
+    for node in view.nodes:
+        before = next((n for n in whole.nodes if n.name == node.name), None)
+        maker = view.maker.get(node.input[-1])
+        if before is None or maker is None or before.input[-1] not in whole.weights:
+            continue
+        if maker.op_type != "DequantizeLinear":
+            continue
+        weights = whole.array(before.input[-1])
+        axes = (1, 2, 3) if node.op_type == "Conv" else (0,)
+        scale = view.array(maker.input[1])
+        assert scale == pytest.approx(np.abs(weights).max(axis=axes) / 127, rel=0.01)
+        checked += 1
+    assert checked == 5
 
 
 def test_the_cpu_file_differs_and_answers_alike(

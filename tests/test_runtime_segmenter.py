@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from edge_ovss.errors import ArtifactError, MissingDependencyError, PictureError, UsageError
 from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.runtime.backends import REGISTRY, Entry, resolve_backend
+from edge_ovss.runtime.backends.base import _check_answer
 
 pytest.importorskip("onnxruntime")
 
@@ -187,3 +190,59 @@ def test_a_graph_that_does_not_load_is_an_artifact_error(make_bundle: MakeBundle
     bundle.graph_path.write_bytes(b"\x08\x0anot a graph")
     with pytest.raises(ArtifactError, match="cannot load"):
         Segmenter.open(bundle)
+
+
+class Twice:
+    """A backend whose frames overflow or not, and that takes a known time."""
+
+    def __init__(
+        self, bundle: Bundle, *, count: int, seconds: float, device_ms: float | None
+    ) -> None:
+        self.bundle, self.name, self.device_ms = bundle, "twice", device_ms
+        self.count, self.seconds = count, seconds
+
+    def infer(self, batch: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        time.sleep(self.seconds)
+        return {
+            "labels": np.zeros(batch.shape[:3], np.uint8),
+            "alive": np.array([0, -1], np.int32),
+            "counts": np.array([self.count, 1, 1], np.int32),
+        }
+
+    def open(self) -> Twice:
+        return self
+
+
+@pytest.mark.parametrize("device", [True, False])
+def test_a_frame_that_is_run_twice_took_both_times(make_bundle: MakeBundle, device: bool) -> None:
+    bundle = Bundle.open(make_bundle(slots=[4, 4, 4]))
+    first: Any = Twice(bundle, count=5, seconds=0.05, device_ms=2.0 if device else None)
+    spare: Any = Twice(bundle, count=4, seconds=0.01, device_ms=3.0 if device else None)
+    result = Segmenter(bundle, first, spare).segment(picture(4, 4))
+    assert result.reran
+    assert result.timings["infer"] >= 60
+    assert result.timings["total"] >= result.timings["infer"]
+    assert result.timings.get("device") == (5.0 if device else None)
+    once = Segmenter(bundle, spare, first).segment(picture(4, 4))
+    assert not once.reran
+    assert once.timings.get("device") == (3.0 if device else None)
+
+
+@pytest.mark.parametrize(("outputs", "fits"), [(3, True), (2, False)])
+def test_a_label_must_be_below_the_number_of_outputs(
+    make_bundle: MakeBundle, outputs: int, fits: bool
+) -> None:
+    answer = {
+        "labels": np.full((1, 2, 2), 2, np.uint8),
+        "alive": np.array([outputs - 1, -1], np.int32),
+        "counts": np.array([1, 1, 1], np.int32),
+    }
+    bundle = Bundle.open(make_bundle(outputs=outputs, alive=(0, -1)))
+    if fits:
+        _check_answer(answer, bundle, (2, 2))
+        too_high = {**answer, "alive": np.array([outputs], np.int32)}
+        with pytest.raises(ArtifactError, match=r"'alive'.*as high as 3; expected values below 3"):
+            _check_answer(too_high, bundle, (2, 2))
+    else:
+        with pytest.raises(ArtifactError, match=r"'labels'.*as high as 2; expected values below 2"):
+            _check_answer(answer, bundle, (2, 2))
