@@ -309,11 +309,14 @@ def test_8_bit_files_where_16_are_needed_are_found(tmp_path: Path) -> None:
     assert kinds(tmp_path, layout="ade847", expected=1) == {"8 bits"}
 
 
-def test_ade847_pictures_that_are_not_the_resized_copies_are_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("short", "found"), [(512, set()), (513, {"not resized"})])
+def test_ade847_pictures_that_are_not_the_resized_copies_are_found(
+    tmp_path: Path, short: int, found: set[str]
+) -> None:
     base = tmp_path / "ADE20K_2021_17_01"
-    write(base / "images_detectron2/validation/a.jpg", np.zeros((600, 700, 3), np.uint8))
-    write(base / "annotations_detectron2/validation/a.tif", np.zeros((600, 700), np.uint16))
-    assert kinds(tmp_path, layout="ade847", expected=1) == {"not resized"}
+    write(base / "images_detectron2/validation/a.jpg", np.zeros((short, 700, 3), np.uint8))
+    write(base / "annotations_detectron2/validation/a.tif", np.zeros((short, 700), np.uint16))
+    assert kinds(tmp_path, layout="ade847", expected=1) == found
 
 
 def test_unreadable_and_unlabelled_samples_are_found(tmp_path: Path) -> None:

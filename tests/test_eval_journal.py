@@ -155,6 +155,8 @@ def test_another_machine_or_installation_is_another_run(
     module = sys.modules[evaluate.__module__]
     monkeypatch.setattr(module, "package_versions", lambda: {"onnxruntime": "9"})
     assert "packages" in score(bundle, data, tmp_path / "out").restarted
+    monkeypatch.setattr(module, "engine_hashes", lambda *_: {"tensorrt-0": "1"})
+    assert "engines" in score(bundle, data, tmp_path / "out").restarted
     monkeypatch.setattr(module, "machine_facts", lambda: {"usable_cores": 512})
     assert "machine" in score(bundle, data, tmp_path / "out").restarted
 

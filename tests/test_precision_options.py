@@ -13,6 +13,8 @@ import pytest
 
 from edge_ovss._checksums import sha256_of_file
 from edge_ovss.calibration import CalibrateOptions, RangeMethod, Recipe, Validation
+from edge_ovss.calibration.calibrate import _open_validation
+from edge_ovss.calibration.cautions import CalibrationWarning
 from edge_ovss.calibration.graph_view import GraphView
 from edge_ovss.calibration.options import require_other_place
 from edge_ovss.calibration.ranges import find_ranges
@@ -261,3 +263,24 @@ def test_a_cache_that_can_be_written_is_not_warned_about(
         ranges = find_ranges(path, view, frames, ["confidence"], key="a")
     assert ranges == find_ranges(path, view, [], ["confidence"], key="a")
     assert len(list((tmp_path / "cache" / "ranges").iterdir())) == 1
+
+
+def test_validation_data_are_read_as_eval_reads_them_and_what_is_not_is_said(
+    tmp_path: Path,
+) -> None:
+    cv2 = pytest.importorskip("cv2")
+    for name in ("images/a.png", "images/b.png", "labels/a.png", "labels/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shape = (2, 2, 3) if name.startswith("images") else (2, 2)
+        assert cv2.imwrite(str(tmp_path / name), np.ones(shape, np.uint8))
+    (tmp_path / "classes.txt").write_text("road\nsky\n")
+    validation = Validation(str(tmp_path), layout="folder", ignore=(7,), labels_start=1)
+    with pytest.warns(CalibrationWarning) as said:
+        dataset = _open_validation(validation, seed=0)
+    words = [str(one.message) for one in said]
+    assert words == [
+        "Validation data: 1 label maps have no picture: c.",
+        "Validation data: 1 pictures have no label map: b.",
+    ]
+    raw = np.array([0, 1, 2, 7], np.uint8)
+    assert dataset.rule.read(raw).tolist() == [-1, 0, 1, -1]

@@ -142,6 +142,21 @@ def test_names_in_a_bundle_cannot_write_into_the_page(measured: Path) -> None:
     Page(text)
 
 
+@pytest.mark.parametrize("labels", [None, [], {}, {"categories": "x"}, {"ignored": 1}])
+def test_an_older_evaluation_still_says_what_was_left_out(measured: Path, labels: object) -> None:
+    path = next((measured / "reports").rglob("eval.json"))
+    document = json.loads(path.read_text())
+    document["categories_left_out"] = ["unicorn", "dragon"]
+    document["labels"] = labels
+    del document["warnings"], document["source"]
+    path.write_text(json.dumps(document))
+    assert main(["report", str(measured)]) == 0
+    for name in ("report.html", "report.md"):
+        text = (measured / "reports" / name).read_text(encoding="utf-8")
+        assert "2 categories left out" in text
+        assert "no word in the vocabulary: unicorn, dragon" in text
+
+
 def test_pictures_outside_the_folder_are_not_shown(measured: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(b"secret")
     bundle = Bundle.open(measured)

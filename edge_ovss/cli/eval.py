@@ -221,16 +221,20 @@ def _earlier(evaluation: Evaluation) -> list[str]:
 
 
 def _left_out(coverage: Coverage) -> list[str]:
+    from edge_ovss.evaluation.coverage import some
+
     if not coverage.left_out:
         return []
     lost = sum(coverage.left_out.values())
     share = 100 * lost / (lost + coverage.scored)
-    names = ", ".join(name.strip() for name in coverage.left_out)
+    names = some(list(coverage.left_out), _SHOWN)
     return [f"  left out      {names} ({share:.1f} % of the labelled pixels)"]
 
 
 def _labels(coverage: Coverage) -> list[str]:
     """Return lines on the pixels that are not labelled and the categories that never occur."""
+    from edge_ovss.evaluation.coverage import some
+
     ignored = ", ".join(
         f"{coverage.share(count):.1f} % ignored as {number}"
         for number, count in coverage.ignored.items()
@@ -238,9 +242,7 @@ def _labels(coverage: Coverage) -> list[str]:
     share = coverage.share(coverage.scored)
     lines = [f"pixels          {share:.1f} % scored, {ignored or 'none ignored'}"]
     if coverage.absent:
-        names = ", ".join(name.strip() for name in coverage.absent[:_SHOWN])
-        more = f" and {len(coverage.absent) - _SHOWN} more" if len(coverage.absent) > _SHOWN else ""
-        lines.append(f"never occur     {names}{more}")
+        lines.append(f"never occur     {some(coverage.absent, _SHOWN)}")
     return lines
 
 

@@ -75,7 +75,7 @@ class Coverage:
 
     def share(self, pixels: int) -> float:
         """Return the share of all pixels, in percent."""
-        return 100 * pixels / self.pixels if self.pixels else 0.0
+        return 100.0 * pixels / self.pixels if self.pixels else 0.0
 
     def to_json(self) -> dict[str, object]:
         """Return the coverage as a JSON object, shares in percent of all pixels."""
@@ -111,10 +111,10 @@ def category_pixels(
     return pixels, ignored
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], count: int = _SHOWN) -> str:
     """Return the first names, and how many more there are."""
-    shown = ", ".join(name.strip() for name in names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+    shown = ", ".join(name.strip() for name in names[:count])
+    return shown if len(names) <= count else f"{shown} and {len(names) - count} more"
 
 
 def number_hints(

@@ -16,19 +16,34 @@ def title_of(evaluation: Document) -> str:
 def scope_of(evaluation: Document) -> str:
     """Return what stands beside every mIoU: "2 of 11 categories", or "" where all are scored."""
     left_out = evaluation.get("categories_left_out") or []
-    labels = evaluation.get("labels")
     if not left_out:
         return ""
-    if not isinstance(labels, dict):  # a measurement of an older version
+    labels = _labels(evaluation)
+    if not labels:
         return f"{len(left_out)} categories left out"
     return f"{labels['categories_scored']} of {labels['categories']} categories"
+
+
+def _labels(evaluation: Document) -> Document:
+    """Return what became of the pixels; {} of a measurement of an older version."""
+    labels = evaluation.get("labels")
+    kinds = {
+        "categories": int,
+        "categories_scored": int,
+        "left_out_share": float,
+        "ignored_share": float,
+        "ignored": dict,
+        "never_occur": list,
+    }
+    if not isinstance(labels, dict):
+        return {}
+    return labels if all(isinstance(labels.get(k), kind) for k, kind in kinds.items()) else {}
 
 
 def remarks_of(evaluation: Document) -> list[str]:
     """Return what limits the numbers of an evaluation, one sentence each."""
     left_out = [str(name).strip() for name in evaluation.get("categories_left_out") or []]
-    labels = evaluation.get("labels")
-    known: Document = labels if isinstance(labels, dict) else {}
+    known = _labels(evaluation)
     remarks = []
     if left_out:
         share = f" ({known['left_out_share']:.1f} % of the pixels)" if known else ""
