@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -15,7 +16,6 @@ import pytest
 from edge_ovss import _leftovers
 from edge_ovss._leftovers import new_part, scratch_folder
 from edge_ovss.errors import BundleError, OutputError
-from edge_ovss.models.download import fetch_checkpoint
 from edge_ovss.runtime.bundle import Bundle, read_manifest
 from edge_ovss.runtime.bundle_writer import BundleWriter
 from edge_ovss.runtime.replacement import move_into_place
@@ -283,20 +283,23 @@ write_pack(place, {}, numpy.zeros(3))
 def test_a_download_that_was_killed_begins_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Log
 ) -> None:
-    import io
+    from edge_ovss.models import download
 
     script = """
-import io, shutil, urllib.request
-from edge_ovss.models.download import fetch_checkpoint
-urllib.request.urlopen = lambda *given, **options: io.BytesIO(b"weights")
+import io, shutil
+from edge_ovss.models import download
+download._open = lambda request: io.BytesIO(b"weights")
 shutil.copyfileobj = die
-fetch_checkpoint("https://host/x.pth")
+download.fetch_checkpoint("https://host/x.pth")
 """
     monkeypatch.setenv("EDGE_OVSS_CACHE", str(tmp_path))
     killed(script, tmp_path)
     (left,) = tmp_path.rglob("*.part")
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(b"weights"))
-    found = fetch_checkpoint("https://host/x.pth")
+    stream = io.BytesIO(b"weights")
+    stream.headers = {}  # type: ignore[attr-defined]
+    monkeypatch.setattr(download, "_open", lambda _: stream)
+    monkeypatch.setattr(download, "_require_checkpoint", lambda *_: None)
+    found = download.fetch_checkpoint("https://host/x.pth")
     assert found.read_bytes() == b"weights"
     assert names(found.parent) == ["x.pth"]
     assert left.name in caplog.text

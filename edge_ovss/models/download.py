@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
+import logging
 import shutil
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from edge_ovss._addresses import shown_address, without_secrets
 from edge_ovss._cache import cache_folder
+from edge_ovss._checksums import sha256_of_file
 from edge_ovss._leftovers import new_part, remove_parts
 from edge_ovss._optional import require
+from edge_ovss._strict import read_json
 from edge_ovss.errors import CheckpointError
 from edge_ovss.models.checkpoint_kind import checkpoint_kind
 
 _TIMEOUT_S = 30.0
 _PIECE = 1 << 20
+_NOT_MODIFIED = 304
+# What a server tells files apart by, and how it is asked whether it still has that one.
+_MARKS = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
+
+_log = logging.getLogger(__name__)
 
 
 def fetch_checkpoint(spec: str | Path) -> Path:
     """Return the local file of a checkpoint, downloading it first where `spec` is an address.
 
     Args:
-        spec: A path; "https://host/file", kept under the cache folder; or
+        spec: A path; "https://host/file", kept under the cache folder, and fetched again where
+            the server says that it has another file; or
             "hf://owner/name/file[@revision]", kept in the Hugging Face cache.
 
     Raises:
@@ -54,7 +65,8 @@ def _from_hub(text: str) -> Path:
     address, _, revision = text.partition("://")[2].partition("@")
     parts = address.split("/")
     if len(parts) < 3 or not all(parts):
-        message = f"Checkpoint '{text}' is malformed; expected hf://owner/name/file."
+        shown = shown_address(text)
+        message = f"Checkpoint '{shown}' is malformed; expected hf://owner/name/file."
         raise CheckpointError(message)
     hub = require("huggingface_hub", extra="export")
     try:
@@ -70,27 +82,59 @@ def _from_web(text: str) -> Path:
     folder = cache_folder() or Path.cwd()
     name = Path(urllib.parse.urlsplit(text).path).name[-128:] or "checkpoint.pth"
     target = folder / "checkpoints" / hashlib.sha256(text.encode()).hexdigest()[:16] / name
-    if target.is_file():
+    kept = _kept_marks(target)
+    if kept == {}:  # nothing to ask the server by
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_parts(target.parent)
-        _fetch(text, target)
-    except (OSError, http.client.HTTPException, ValueError) as err:
-        raise _unreachable(text, err) from err
+        _fetch(text, target, kept or {})
+    except (OSError, http.client.HTTPException, ValueError, CheckpointError) as err:
+        wrong = err if isinstance(err, CheckpointError) else _unreachable(text, err)
+        if kept is None:
+            raise wrong from err
+        if not (isinstance(err, urllib.error.HTTPError) and err.code == _NOT_MODIFIED):
+            _log.warning("%s The copy from before is used.", wrong.message)
     return target
 
 
-def _fetch(address: str, target: Path) -> None:
-    """Write what an address sends to `target`, whole or not at all."""
+def _fetch(address: str, target: Path, kept: Mapping[str, str]) -> None:
+    """Write what an address sends to `target`, whole or not at all.
+
+    Raises:
+        HTTPError: The server has the file that is kept already (304), or none.
+        OSError: It cannot be reached, or sends less than it said.
+        CheckpointError: It sends something else.
+    """
     part = new_part(target)
     try:
-        _save(address, part.path)
+        asked = {_MARKS[name]: value for name, value in kept.items() if name in _MARKS}
+        marks = _save(urllib.request.Request(address, headers=asked), part.path)
         _require_checkpoint(part.path, address)
+        # In this order: a copy without its marks is a copy that nobody asks about.
+        _marks_file(target).unlink(missing_ok=True)
         part.path.replace(target)
+        if marks:
+            marks["sha256"] = sha256_of_file(target)
+            _marks_file(target).write_text(json.dumps(marks), encoding="utf-8")
     finally:
         part.path.unlink(missing_ok=True)
         part.release()
+
+
+def _marks_file(target: Path) -> Path:
+    return target.with_name(f"{target.name}.origin.json")
+
+
+def _kept_marks(target: Path) -> dict[str, str] | None:
+    """Return what the server told a kept copy by; None where there is none, or it was damaged."""
+    try:
+        marks: dict[str, str] = read_json(_marks_file(target))
+        return marks if marks["sha256"] == sha256_of_file(target) else None
+    except FileNotFoundError:
+        return {} if target.is_file() else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
@@ -112,24 +156,25 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _open(address: str) -> Any:  # noqa: ANN401 (http.client.HTTPResponse, or a test's own)
+def _open(address: urllib.request.Request) -> Any:  # noqa: ANN401 (http.client.HTTPResponse, or a test's own)
     opener = urllib.request.build_opener(_HttpsOnly)
     return opener.open(address, timeout=_TIMEOUT_S)
 
 
-def _save(address: str, part: Path) -> None:
-    """Write what an address sends.
+def _save(address: urllib.request.Request, part: Path) -> dict[str, str]:
+    """Write what an address sends, and return what the server tells the file by.
 
     Raises:
         OSError: It cannot be reached or written, or sends less than it said.
     """
     with _open(address) as stream, part.open("wb") as out:
         shutil.copyfileobj(stream, out, _PIECE)
-        promised = stream.headers.get("Content-Length")
-    size = part.stat().st_size
+        headers = stream.headers
+    size, promised = part.stat().st_size, headers.get("Content-Length")
     if promised is not None and promised.isdecimal() and size != int(promised):
         message = f"the download ended after {size} of {promised} bytes"
         raise urllib.error.URLError(message)
+    return {name: headers[name] for name in _MARKS if headers.get(name)}
 
 
 def _require_checkpoint(part: Path, text: str) -> None:
