@@ -7,12 +7,18 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "addresses.h"
+
 namespace apps {
 
 namespace {
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void complain(const char* program, const char* message) {
+    std::fprintf(stderr, "%s: %s\n", program, without_secrets(message).c_str());
 }
 
 }  // namespace
@@ -93,14 +99,14 @@ int guarded(const char* program, const std::function<int()>& body) {
     try {
         return body();
     } catch (const edge_ovss::Error& err) {
-        std::fprintf(stderr, "%s: %s\n", program, err.what());
+        complain(program, err.what());
         if (!err.hint().empty()) {
-            std::fprintf(stderr, "Hint: %s\n", err.hint().c_str());
+            std::fprintf(stderr, "Hint: %s\n", without_secrets(err.hint()).c_str());
         }
         // A result too small for the answer would be a fault of the program, not of its user.
         return err.status() <= EDGE_OVSS_ERROR_GATE ? err.status() : EDGE_OVSS_ERROR_INTERNAL;
     } catch (const std::exception& err) {
-        std::fprintf(stderr, "%s: %s\n", program, err.what());
+        complain(program, err.what());
         return EDGE_OVSS_ERROR_INTERNAL;
     }
 }

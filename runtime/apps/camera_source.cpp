@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include <cstring>
 #include <thread>
 
+#include "addresses.h"
 #include "arguments.h"
 #include "picture_files.h"
 
@@ -265,13 +267,20 @@ private:
     std::chrono::steady_clock::time_point next_;
 };
 
+// A camera is any character device, and a link to one: /dev/v4l/by-id/... keeps its name.
+bool is_camera(const std::string& words) {
+    struct stat found {};
+    return words.compare(0, 10, "/dev/video") == 0 ||
+           (stat(words.c_str(), &found) == 0 && S_ISCHR(found.st_mode));
+}
+
 }  // namespace
 
 std::unique_ptr<Source> open_source(const std::string& words, int height, int width, bool paced) {
     if (words.compare(0, 4, "raw:") == 0) {
         return std::make_unique<RawSource>(words, paced);
     }
-    if (words.compare(0, 10, "/dev/video") == 0) {
+    if (is_camera(words)) {
         if (!paced) {
             throw usage("--all is for files: a camera does not wait.");
         }
@@ -280,7 +289,7 @@ std::unique_ptr<Source> open_source(const std::string& words, int height, int wi
 #ifdef EDGE_OVSS_HAVE_OPENCV
     return open_opencv(words, paced);
 #else
-    throw usage("The source '" + words + "' is not known; expected /dev/videoN or raw:FILE "
+    throw usage("The source '" + shown_address(words) + "' is not known; expected /dev/videoN or raw:FILE "
                 "(others need a build with EDGE_OVSS_WITH_OPENCV).");
 #endif
 }

@@ -2,12 +2,14 @@
 // OpenCV as a source (files, streams, pipelines) and as a window.
 #include <sys/stat.h>
 
+#include <opencv2/core/utils/logger.hpp>
 #include <opencv2/highgui.hpp>
 #include <opencv2/videoio.hpp>
 
 #include <cstdlib>
 #include <thread>
 
+#include "addresses.h"
 #include "arguments.h"
 #include "camera_source.h"
 #include "window.h"
@@ -20,9 +22,10 @@ constexpr const char* kWindow = "ovss-camera";
 
 class OpenCvSource final : public Source {
 public:
-    OpenCvSource(const std::string& words, bool paced) : capture_(words) {
+    OpenCvSource(const std::string& words, bool paced) {
+        open(words);
         if (!capture_.isOpened()) {
-            throw bad_input("OpenCV cannot open '" + words + "'.");
+            throw bad_input("OpenCV cannot open '" + shown_address(words) + "'.");
         }
         // A file is read in no time: without a pace all but its last frame would be dropped.
         if (paced && is_file(words)) {
@@ -53,6 +56,15 @@ public:
     }
 
 private:
+    // Without a word of OpenCV and FFmpeg on stderr: their lines repeat addresses with the password.
+    // FFmpeg's level is read once; what a user has set stays.
+    void open(const std::string& words) {
+        setenv("OPENCV_FFMPEG_LOGLEVEL", "-8", 0);
+        const auto before = cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
+        capture_.open(words);
+        cv::utils::logging::setLogLevel(before);
+    }
+
     static bool is_file(const std::string& words) {
         struct stat found {};
         return stat(words.c_str(), &found) == 0 && S_ISREG(found.st_mode);

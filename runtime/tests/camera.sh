@@ -41,4 +41,14 @@ FAKE_V4L2_FAIL=silent
 camera 3 'no frame for five seconds' --limit 1
 FAKE_V4L2_FAIL=unplugged
 camera 3 'it gives no more frames: No such device'
+# Any character device is a camera, and a link to one; another source is shown without its password.
+ln -s /dev/null usb-camera
+expect 3 "'usb-camera': it offers none" "$apps/ovss-camera" "$bundle" usb-camera --limit 1
+expect 2 '--all is for files' "$apps/ovss-camera" "$bundle" usb-camera --all
+for address in "rtsp://me:s3cret@127.0.0.1:9/1?token=s3cret" \
+    "rtspsrc location=rtsp://me:s3cret@127.0.0.1:9/1 ! appsink"; do
+    "$apps/ovss-camera" "$bundle" "$address" >output.txt 2>&1 && exit 1
+    grep -q 'rtsp://127.0.0.1:9/1' output.txt || { cat output.txt; exit 1; }
+    if grep -q s3cret output.txt; then cat output.txt; exit 1; fi
+done
 echo "camera: all held"
