@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ovss._leftovers import scratch_folder
 from edge_ovss.calibration.cautions import caution
@@ -45,6 +46,7 @@ from edge_ovss.evaluation.dataset import Dataset
 from edge_ovss.evaluation.sources import open_dataset
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.bundle_writer import BundleWriter
+from edge_ovss.runtime.decisive import pack_lead
 from edge_ovss.runtime.graph_contract import require_contract
 from edge_ovss.runtime.selftest import read_reference
 
@@ -170,13 +172,14 @@ def _prepare(
     )
     if dataset is None or options.validation is None:
         frames = [frame.read() for frame in pictures.frames[:_JUDGED]]
-        judge = Judge(source.graph_path, frames)
+        judge = Judge(source.graph_path, frames, output_map=source.vocabulary.output_map)
         return _Work(source, options, pictures, None, judge, note)
     allow_missing = options.validation.allow_missing
     labelled = Labelled.read(dataset, source.vocabulary, allow_missing=allow_missing)
     refuse_overlap(pictures, labelled.hashes())
     note(f"judging float32 on {len(labelled.names)} pictures of {dataset.title}")
-    judge = Judge.of_labelled(source.graph_path, labelled)
+    output_map = source.vocabulary.output_map
+    judge = Judge.of_labelled(source.graph_path, labelled, output_map=output_map)
     scope = labelled.alignment.scope
     if scope:
         left_out = ", ".join(name.strip() for name in labelled.alignment.left_out)
@@ -312,12 +315,24 @@ def _write_rest(writer: BundleWriter, work: _Work, graph: Path) -> None:
     info = work.source.manifest
     words = writer.path(info.vocabulary.file)
     shutil.copyfile(work.source.file(info.vocabulary.file), words)
-    frame = read_reference(work.source).frame
+    old = read_reference(work.source)
     session = open_session(graph)
     names = ("labels", "alive", "counts")
-    values = session.run(list(names), {info.picture.input: frame[np.newaxis]})
-    arrays = {"frame": frame, **dict(zip(names, values, strict=True))}
+    values = session.run(list(names), {info.picture.input: old.frame[np.newaxis]})
+    arrays = {"frame": old.frame, **dict(zip(names, values, strict=True))}
     arrays["labels"] = arrays["labels"][0]
+    if old.lead is not None:
+        lead = _lead_below_float32(old.lead, arrays["labels"] == old.labels)
+        arrays["lead"] = pack_lead(lead)
     for name, array in arrays.items():
         with writer.path(getattr(info.reference, name)).open("wb") as stream:
             np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _lead_below_float32(float32: NDArray[Any], equal: NDArray[Any]) -> NDArray[np.float32]:
+    """Return by how much labels of a coarser graph lead: as in float32, if they are `equal`.
+
+    The new graph may have no scores. What its rounding changed, another backend's may change back.
+    """
+    lead: NDArray[np.float32] = np.where(equal, float32, 0.0).astype(np.float32)
+    return lead

@@ -17,6 +17,8 @@ from edge_ovss.evaluation.alignment import Alignment, align
 from edge_ovss.evaluation.confusion import Confusion, count_confusion
 from edge_ovss.evaluation.dataset import Dataset
 from edge_ovss.evaluation.metrics import score_confusion
+from edge_ovss.runtime.decisive import tolerance_of
+from edge_ovss.runtime.ranking import rank_outputs
 from edge_ovss.vocabulary import Vocabulary
 
 _LOSERS = 5
@@ -32,6 +34,8 @@ class Judged:
         pictures: On how many.
         miou: In percent, None without labels.
         iou: By category in percent, for categories in the ground truth.
+        decided_agreement: `agreement` where the float32 graph has decided, which leaves out what
+            rounding alone may change; None where its scores are not known.
     """
 
     agreement: float
@@ -39,6 +43,7 @@ class Judged:
     pictures: int
     miou: float | None = None
     iou: dict[str, float] | None = None
+    decided_agreement: float | None = None
 
     def drop_from(self, base: Judged) -> float | None:
         """Return how many mIoU points are lost against another one; below 0 is a gain."""
@@ -109,6 +114,8 @@ class Judge:
         frames: uint8 [H, W, 3] RGB each.
         truths: int32 [H, W] scored categories or −1 each; None without labels.
         alignment: What the numbers of `truths` and of the graph mean.
+        output_map: Output of every category, to tell by the scores, if the graph answers with
+            them, which labels are decided.
     """
 
     def __init__(
@@ -117,16 +124,26 @@ class Judge:
         frames: Sequence[NDArray[np.uint8]],
         truths: Sequence[NDArray[np.int32]] | None = None,
         alignment: Alignment | None = None,
+        *,
+        output_map: Sequence[int] | None = None,
     ) -> None:
         self.frames, self.truths, self.alignment = frames, truths, alignment
         session = open_session(path)
-        self.expected = [_labels(session, frame) for frame in frames]
+        self.expected: list[NDArray[Any]] = []
+        self.decided: list[NDArray[np.bool_] | None] = []
+        for frame in frames:
+            answer = _answer(session, frame)
+            self.expected.append(answer["labels"][0])
+            self.decided.append(_decided(answer, output_map))
         self.base = self._judged(self.expected)
 
     @classmethod
-    def of_labelled(cls, path: Path, labelled: Labelled) -> Judge:
+    def of_labelled(
+        cls, path: Path, labelled: Labelled, *, output_map: Sequence[int] | None = None
+    ) -> Judge:
         """Judge by a labelled data set."""
-        return cls(path, labelled.frames, labelled.truths, labelled.alignment)
+        truths, alignment = labelled.truths, labelled.alignment
+        return cls(path, labelled.frames, truths, alignment, output_map=output_map)
 
     def judge(self, path: Path) -> Judged:
         """Run a graph on every picture.
@@ -135,15 +152,16 @@ class Judge:
             ArtifactError: It fails, or its float outputs are not finite.
         """
         session = open_session(path)
-        return self._judged([_labels(session, frame) for frame in self.frames])
+        return self._judged([_answer(session, frame)["labels"][0] for frame in self.frames])
 
     def _judged(self, labels: Sequence[NDArray[Any]]) -> Judged:
         pairs = zip(labels, self.expected, strict=True)
         equal = [float((given == wanted).mean()) for given, wanted in pairs]
         sizes = [each.size for each in labels]
         agreement = float(np.average(equal, weights=sizes))
+        decided = self._decided_agreement(labels)
         if self.truths is None or self.alignment is None:
-            return Judged(agreement, min(equal), len(labels))
+            return Judged(agreement, min(equal), len(labels), decided_agreement=decided)
         names = self.alignment.names
         total: Confusion = np.zeros((len(names), len(names)), np.int64)
         for given, truth in zip(labels, self.truths, strict=True):
@@ -152,19 +170,40 @@ class Judge:
         scores = score_confusion(total, names)
         present = np.flatnonzero(scores.truth_pixels)
         iou = {names[index]: 100.0 * float(scores.iou[index]) for index in present}
-        return Judged(agreement, min(equal), len(labels), 100.0 * scores.miou(), iou)
+        return Judged(agreement, min(equal), len(labels), 100.0 * scores.miou(), iou, decided)
+
+    def _decided_agreement(self, labels: Sequence[NDArray[Any]]) -> float | None:
+        equal = counted = 0
+        for given, wanted, decided in zip(labels, self.expected, self.decided, strict=True):
+            if decided is None:
+                return None
+            equal += int(((given == wanted) & decided).sum())
+            counted += int(decided.sum())
+        return equal / counted if counted else None
 
 
-def _labels(session: Any, frame: NDArray[np.uint8]) -> NDArray[Any]:  # noqa: ANN401
+def _decided(
+    answer: dict[str, NDArray[Any]], output_map: Sequence[int] | None
+) -> NDArray[np.bool_] | None:
+    if output_map is None or "scores" not in answer:
+        return None
+    labels = answer["labels"][0]
+    scores = answer["scores"].reshape(-1, *answer["scores"].shape[-2:])
+    ranking = rank_outputs(scores, output_map, (labels.shape[0], labels.shape[1]), labels)
+    decided: NDArray[np.bool_] = ranking.lead > tolerance_of(ranking.lead, "fp32")
+    return decided
+
+
+def _answer(session: Any, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:  # noqa: ANN401
     names = [output.name for output in session.get_outputs()]
     try:
-        values = dict(zip(names, session.run(names, {"frame": frame[None]}), strict=True))
+        found = session.run(names, {"frame": frame[None]})
     except Exception as err:
         message = f"The graph fails on a picture: {first_line(err)}"
         raise ArtifactError(message, hint="Try FP32, or another --base.") from err
+    values: dict[str, NDArray[Any]] = dict(zip(names, found, strict=True))
     for name in ("scores", "confidence"):
         if name in values and not np.isfinite(values[name]).all():
             message = f"Output '{name}' of the graph is not finite on a picture."
             raise ArtifactError(message, hint="A tensor overflows; calibrate on more pictures.")
-    labels: NDArray[Any] = values["labels"][0]
-    return labels
+    return values

@@ -136,6 +136,7 @@ def _loss(outcome: Outcome, options: CalibrateOptions) -> dict[str, Any]:
         "pictures": judged.pictures,
         "label_agreement": judged.agreement,
         "worst_label_agreement": judged.worst_agreement,
+        "decided_label_agreement": judged.decided_agreement,
     }
     if judged.miou is not None:
         loss |= {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edge_ovss._leftovers import scratch_folder
 from edge_ovss.cli._console import Console, next_step
 from edge_ovss.cli._precision import add_precision_arguments, read_options, shown_cautions
+from edge_ovss.cli._ties import warn_of_ties
 
 if TYPE_CHECKING:
     from edge_ovss.calibration import Calibrated, CalibrateOptions
@@ -97,10 +98,11 @@ def report(done: Calibrated, out: Path, console: Console, said: Sequence[str] = 
     """Print what a calibration gave; `said` are the warnings that were shown on the way."""
     for warning in done.warnings:
         console.warn(warning)
+    ties = warn_of_ties(done.bundle.manifest, console)
     document = {
         "bundle": str(out),
         "precision": done.bundle.manifest.document["precision"],
-        "warnings": [*said, *done.warnings],
+        "warnings": [*said, *done.warnings, *ties],
     }
     console.result(f"{out}: {summary(done)}\n{next_step('selftest', out)}", document)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_ovss.cli._console import Console, next_step, say
 from edge_ovss.cli._precision import add_precision_arguments, export_precision_options
+from edge_ovss.cli._ties import warn_of_ties
 from edge_ovss.cli._words import checked_vocabulary, file_part
 from edge_ovss.cli.calibrate import export_with_precision
 from edge_ovss.errors import UsageError
@@ -148,8 +149,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
             export, out, precision, overwrite=args.overwrite, console=console
         )
     bundle = export(out)
+    warnings = warn_of_ties(bundle.manifest, console)
     text = f"{out}: {_summary(bundle.manifest.document)}\n{next_step('run', out, 'PICTURE')}"
-    console.result(text, {"bundle": str(out), "manifest": bundle.manifest.document})
+    document = {"bundle": str(out), "manifest": bundle.manifest.document, "warnings": warnings}
+    console.result(text, document)
     return 0
 
 
@@ -258,6 +261,7 @@ def _summary(manifest: object) -> str:
     origin = weights["file"] or f"seed {weights['seed']}"
     frames = facts["parity"]["frames"]
     worst = min(frame["label_agreement"] for frame in frames)
+    undecided = max(1 - frame["counted"] for frame in frames)
     megabytes = sum(entry["bytes"] for entry in facts["files"].values()) / 1e6
     rejection = facts["rejection"]
     slots = f" {rejection['slots']}" if rejection["slots"] else ""
@@ -266,5 +270,6 @@ def _summary(manifest: object) -> str:
         f"{facts['vocabulary']['categories']} categories of '{facts['vocabulary']['name']}', "
         f"{facts['picture']['height']}x{facts['picture']['width']}, "
         f"rejection {rejection['mode']}{slots}, {megabytes:.1f} MB; "
-        f"labels equal to torch on {len(frames)} frames: {100 * worst:.3f} % at worst"
+        f"labels equal to torch on {len(frames)} frames: {100 * worst:.3f} % at worst "
+        f"(up to {100 * undecided:.2f} % of the pixels are undecided and count for neither)"
     )

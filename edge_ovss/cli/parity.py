@@ -234,6 +234,8 @@ def _text(parity: BackendParity) -> str:
         f"  labels   {numbers['label_agreement']:.6f} equal, "
         f"{numbers['label_agreement_min']:.6f} in the worst frame "
         f"(expected {parity.tolerance.label_agreement})",
+        f"  ties     {100 * parity.undecided:.4f} % of the pixels are undecided in torch and left "
+        f"out{_tied(parity)}",
     ]
     if numbers["score_error"] is not None:
         lines.append(
@@ -254,3 +256,9 @@ def _text(parity: BackendParity) -> str:
     if parity.bisection:
         lines.append(f"  WHERE    {parity.bisection.text}")
     return "\n".join(lines)
+
+
+def _tied(parity: BackendParity) -> str:
+    """Name the categories that torch most often does not tell apart."""
+    ties = parity.ties()
+    return f", most often '{ties[0].outputs[0]}' or '{ties[0].outputs[1]}'" if ties else ""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from edge_ovss.cli._console import Console, next_step
 from edge_ovss.errors import ParityError
+
+if TYPE_CHECKING:
+    from edge_ovss.runtime.selftest import SelftestReport
 
 SUMMARY = "check that a bundle still gives its reference answer"
 
@@ -30,7 +34,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             f"backend     {report.backend}",
             "files       as the manifest says",
             f"labels      {100 * report.agreement:.4f} % equal, "
-            f"at least {100 * report.min_agreement:.4f} % expected",
+            f"at least {100 * report.min_agreement:.4f} % expected{_undecided(report)}",
             f"categories  {'the same survive' if report.same_alive else 'OTHERS SURVIVE'}{exempt}",
             f"counts      {'equal' if report.same_counts else 'NOT EQUAL'}{exempt}",
             f"passed      {'yes' if report.passed else 'NO'} ({report.infer_ms:.1f} ms)",
@@ -43,3 +47,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise ParityError(message, hint=hint)
     console.note(next_step("run", args.bundle, "synthetic://street?count=4", "--out", "out"))
     return 0
+
+
+def _undecided(report: SelftestReport) -> str:
+    """Say how many pixels do not count, because a right backend may answer either way there."""
+    if not report.undecided:
+        return ""
+    if report.undecided == 1.0:
+        return "; NONE WAS COMPARED: every pixel is undecided, and the categories alone decide"
+    return f"; {100 * report.undecided:.4f} % of the pixels are undecided and left out"

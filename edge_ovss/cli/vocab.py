@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.epilog = "Exit status 4 where export would refuse the words."
     check.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
     check.add_argument("--strict", action="store_true", help="exit with 6 if there are findings")
+    check.add_argument(
+        "--model",
+        metavar="NAME",
+        help="also run it (needs torch): which words it cannot tell apart",
+    )
+    check.add_argument("--checkpoint", metavar="PATH", help="weights of the model")
     encode = _action(actions, "encode", "write its text embeddings to a file", _encode)
     encode.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
     encode.add_argument("--model", required=True, metavar="NAME", help="whose text tower encodes")
@@ -109,8 +115,11 @@ def _show_line(index: int, category: Category, vocabulary: Vocabulary) -> str:
 def _lint(args: argparse.Namespace, console: Console) -> int:
     from edge_ovss.vocabulary import lint
 
+    if args.checkpoint is not None and args.model is None:
+        message = "--checkpoint is given without --model."
+        raise UsageError(message, hint="For example --model sed-base.")
     vocabulary = _load(args)
-    findings = lint(vocabulary)
+    findings = (*lint(vocabulary), *_ties(args, console, vocabulary))
     lines = [_lint_line(finding) for finding in findings]
     many = f"{len(findings)} finding" + ("" if len(findings) == 1 else "s")
     lines.append(f"{vocabulary.name}: {len(vocabulary)} categories, {many}")
@@ -121,9 +130,27 @@ def _lint(args: argparse.Namespace, console: Console) -> int:
         "findings": [vars(finding) for finding in findings],
     }
     console.result("\n".join(lines), document)
+    if args.model is None:
+        console.note("Words that a model cannot tell apart: add --model NAME, such as sed-tiny")
     if any(finding.level == "error" for finding in findings):
         return VocabularyError.status
     return GateError.status if args.strict and findings else 0
+
+
+def _ties(
+    args: argparse.Namespace, console: Console, vocabulary: Vocabulary
+) -> tuple[Finding, ...]:
+    """Run a model on the frames that exports are compared on, where one is asked for."""
+    if args.model is None:
+        return ()
+    require("torch", extra="export")
+    from edge_ovss.export import ExportOptions
+    from edge_ovss.export.ties import find_ties, tie_findings
+
+    console.note(f"running {args.model} with these words")
+    options = ExportOptions(model=args.model, checkpoint=args.checkpoint)
+    ties = find_ties(vocabulary, options, progress=_progress(console))
+    return tie_findings(vocabulary, ties)
 
 
 def _lint_line(finding: Finding) -> str:

@@ -15,10 +15,19 @@ from edge_ovss.evaluation.bisection import Bisection
 from edge_ovss.evaluation.bootstrap import Change, miou_change
 from edge_ovss.evaluation.confusion import Confusion, count_confusion
 from edge_ovss.evaluation.dataset import Dataset, Sample
+from edge_ovss.evaluation.label_comparison import (
+    LabelComparison,
+    Pair,
+    compare_labels,
+    join_pairs,
+)
 from edge_ovss.evaluation.metrics import DEFAULT_PROTOCOL, Scores, score_confusion
 from edge_ovss.evaluation.provenance import graph_hash
 from edge_ovss.evaluation.tensors import TensorComparison, compare_tensors
 from edge_ovss.evaluation.tolerances import Tolerance, tolerance_for
+from edge_ovss.runtime.acceptance import rule_for
+from edge_ovss.runtime.decisive import SCORE_FLOOR
+from edge_ovss.runtime.ranking import rank_outputs
 from edge_ovss.runtime.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -31,6 +40,7 @@ NUMBERS = (
     "frames",
     "label_agreement",
     "label_agreement_min",
+    "undecided",
     "score_error",
     "score_max_error",
     "score_cosine",
@@ -50,11 +60,14 @@ class FrameParity:
     Attributes:
         name: Of the sample.
         size: (height, width) of the frame.
-        label_agreement: Share of pixels with the same label.
+        label_agreement: Share of pixels with the same label, of those that count.
         scores: Comparison of the scores; None where the bundle answers without.
         same_survivors: Whether the same categories are alive, and the counts equal.
         before: Confusion of torch with the truth; without a truth, of torch with itself.
         after: Confusion of the backend with the truth; without a truth, with torch.
+        counted: Share of pixels that count: not those where torch is undecided.
+        ties: Outputs between which torch is undecided, the most frequent pair first.
+        flips: (torch's, the backend's) where a label is wrong, the most frequent pair first.
     """
 
     name: str
@@ -64,6 +77,14 @@ class FrameParity:
     same_survivors: bool
     before: Confusion
     after: Confusion
+    counted: float = 1.0
+    ties: tuple[Pair, ...] = ()
+    flips: tuple[Pair, ...] = ()
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of the frame."""
+        return self.size[0] * self.size[1]
 
     def to_json(self) -> dict[str, object]:
         """Return the frame as a JSON object, without the confusions."""
@@ -72,8 +93,11 @@ class FrameParity:
             "height": self.size[0],
             "width": self.size[1],
             "label_agreement": self.label_agreement,
+            "undecided": 1 - self.counted,
             "scores": None if self.scores is None else self.scores.to_json(),
             "same_survivors": self.same_survivors,
+            "ties": [pair.to_json() for pair in self.ties],
+            "flips": [pair.to_json() for pair in self.flips],
         }
 
 
@@ -124,9 +148,25 @@ class BackendParity:
 
     @property
     def label_agreement(self) -> float:
-        """Share of equal labels over all pixels of all frames."""
-        pixels = [frame.size[0] * frame.size[1] for frame in self.frames]
-        return float(np.average([f.label_agreement for f in self.frames], weights=pixels))
+        """Share of equal labels over the pixels of all frames that count; 1 where none does."""
+        counted = [frame.counted * frame.pixels for frame in self.frames]
+        if not sum(counted):
+            return 1.0
+        return float(np.average([f.label_agreement for f in self.frames], weights=counted))
+
+    @property
+    def undecided(self) -> float:
+        """Share of the pixels of all frames that do not count."""
+        pixels = [frame.pixels for frame in self.frames]
+        return 1.0 - float(np.average([f.counted for f in self.frames], weights=pixels))
+
+    def ties(self) -> tuple[Pair, ...]:
+        """Return the outputs that torch does not tell apart on all frames, the most first."""
+        return join_pairs([(frame.pixels, frame.ties) for frame in self.frames])
+
+    def flips(self) -> tuple[Pair, ...]:
+        """Return (torch's, the backend's) of wrong labels on all frames, the most first."""
+        return join_pairs([(frame.pixels, frame.flips) for frame in self.frames])
 
     def failures(self) -> tuple[str, ...]:
         """Return what does not hold, for people; nothing compared is a failure too."""
@@ -134,8 +174,10 @@ class BackendParity:
             return ("nothing was compared",)
         found, limit = [], self.tolerance
         if not self.label_agreement >= limit.label_agreement:
-            found.append(f"labels agree on {self.label_agreement:.6f} of the pixels, ")
-            found[-1] += f"expected {limit.label_agreement}"
+            found.append(f"labels agree on {self.label_agreement:.6f} of the decided pixels, ")
+            found[-1] += f"expected {limit.label_agreement}{_most_often(self.flips())}"
+        elif self.undecided == 1.0 and not any(frame.scores for frame in self.frames):
+            found.append("every label is undecided and there are no scores: nothing was compared")
         errors = [frame.scores.relative_l2 for frame in self.frames if frame.scores]
         if errors and not max(errors) <= limit.score_error:
             found.append(f"relative L2 of the scores is {max(errors):.3g}, ")
@@ -168,6 +210,7 @@ class BackendParity:
             "frames": float(len(self.frames)),
             "label_agreement": self.label_agreement,
             "label_agreement_min": min(frame.label_agreement for frame in self.frames),
+            "undecided": self.undecided,
             "score_error": max((t.relative_l2 for t in tensors), default=None),
             "score_max_error": max((t.max_error for t in tensors), default=None),
             "score_cosine": min((t.cosine for t in tensors), default=None),
@@ -196,10 +239,19 @@ class BackendParity:
             "categories_left_out": list(self.left_out),
             "numbers": numbers,
             "miou_change": self.change().to_json(),
+            "ties": [pair.to_json() for pair in self.ties()],
+            "flips": [pair.to_json() for pair in self.flips()],
             "by_category": _by_category(before, after),
             "frames": [frame.to_json() for frame in self.frames],
             "bisection": None if self.bisection is None else self.bisection.to_json(),
         }
+
+
+def _most_often(flips: Sequence[Pair]) -> str:
+    if not flips:
+        return ""
+    expected, given = flips[0].outputs
+    return f", most often '{given}' for '{expected}'"
 
 
 def _by_category(before: Scores, after: Scores) -> list[dict[str, object]]:
@@ -307,18 +359,32 @@ def _compare(
     labels, expected = mapped.map_prediction(result.labels), mapped.map_prediction(answer.labels)
     true = expected.astype(np.int32) if truth is None else truth
     classes = len(mapped.names)
-    agreement = float((result.labels == answer.labels).mean())
-    scores = None if result.scores is None else compare_tensors(result.scores, answer.scores)
+    scores = None
+    if result.scores is not None:
+        scores = compare_tensors(result.scores, answer.scores, floor=SCORE_FLOOR)
+    compared = _compare_labels(segmenter, result.labels, answer)
     found = FrameParity(
         name=name,
         size=(frame.shape[0], frame.shape[1]),
-        label_agreement=agreement,
+        label_agreement=compared.agreement,
         scores=scores,
         same_survivors=_same(result.alive, answer.alive) and _same(result.counts, answer.counts),
         before=count_confusion(true, expected, classes=classes),
         after=count_confusion(true, labels, classes=classes),
+        counted=compared.counted,
+        ties=compared.ties,
+        flips=compared.flips,
     )
-    return found, Example(name, agreement, frame, answer.labels, result.labels)
+    return found, Example(name, compared.agreement, frame, answer.labels, result.labels)
+
+
+def _compare_labels(segmenter: Segmenter, labels: Labels, answer: TorchAnswer) -> LabelComparison:
+    bundle = segmenter.bundle
+    size = (labels.shape[0], labels.shape[1])
+    ranking = rank_outputs(answer.scores, bundle.vocabulary.output_map, size, labels)
+    precision = rule_for(bundle.manifest, segmenter.backend).precision
+    names = bundle.vocabulary.outputs
+    return compare_labels(labels, answer.labels, ranking, precision=precision, names=names)
 
 
 def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
@@ -329,7 +395,7 @@ def numbers_of_all(parities: Sequence[BackendParity]) -> dict[str, float | None]
     """Return, for gates over several backends, the worst of every number; None where unknown."""
     worst: dict[str, float | None] = {}
     high = {"frames", "label_agreement", "label_agreement_min", "score_cosine", "miou"}
-    high |= {"miou_torch"}
+    high |= {"miou_torch"}  # more is better; of the rest, such as "undecided", less
     for name in NUMBERS:
         values = [parity.numbers()[name] for parity in parities]
         known = [value for value in values if value is not None]

@@ -18,7 +18,8 @@ class TensorComparison:
 
     Attributes:
         max_error: Largest absolute difference; infinite where a value is not finite.
-        relative_l2: ‖given − expected‖ / ‖expected‖; infinite where a value is not finite.
+        relative_l2: ‖given − expected‖ / ‖expected‖, the latter not below a floor that may be
+            asked for; infinite where a value is not finite.
         cosine: Cosine of the angle between the two; 0 where a value is not finite.
         finite: Whether every value given is finite.
     """
@@ -33,8 +34,17 @@ class TensorComparison:
         return {k: None if v in (float("inf"),) else v for k, v in asdict(self).items()}
 
 
-def compare_tensors(given: NDArray[Any], expected: NDArray[Any]) -> TensorComparison:
-    """Compare two tensors of the same shape, in float64."""
+def compare_tensors(
+    given: NDArray[Any], expected: NDArray[Any], *, floor: float = 0.0
+) -> TensorComparison:
+    """Compare two tensors of the same shape, in float64.
+
+    Args:
+        given: Any shape.
+        expected: The same shape.
+        floor: What an element of `expected` counts as at least, in the root of their mean square:
+            rounding is not relative to scores of nearly nothing.
+    """
     first, second = given.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
     if not np.isfinite(first).all():
         infinite = float("inf")
@@ -42,9 +52,10 @@ def compare_tensors(given: NDArray[Any], expected: NDArray[Any]) -> TensorCompar
     difference = first - second
     norms = float(np.linalg.norm(first)), float(np.linalg.norm(second))
     both_zero = max(norms) <= _TINY
+    least = max(floor * float(np.sqrt(second.size)), _TINY)
     return TensorComparison(
         max_error=float(np.abs(difference).max(initial=0.0)),
-        relative_l2=float(np.linalg.norm(difference)) / max(norms[1], _TINY),
+        relative_l2=float(np.linalg.norm(difference)) / max(norms[1], least),
         cosine=1.0 if both_zero else float(first @ second) / max(norms[0] * norms[1], _TINY),
         finite=True,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from importlib import metadata
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,19 +22,30 @@ from edge_ovss.errors import UsageError
 from edge_ovss.export.compare import (
     FrameParity,
     compare_frame,
-    published_labels,
+    published_scores,
     require_parity,
     run_graph,
 )
 from edge_ovss.export.family import PUBLISHED, FrozenGraph, family_export
 from edge_ovss.export.frozen_sed import FrozenSed
+from edge_ovss.export.graph_files import GraphPair, data_file, with_scores
 from edge_ovss.export.manifest import describe, graph_metadata
 from edge_ovss.export.options import ALWAYS, ExportOptions
+from edge_ovss.export.reference import (
+    FILES,
+    Answered,
+    choose_reference,
+    first_frames,
+    more_frames,
+    says_little,
+    write_reference,
+)
 from edge_ovss.export.rejection import Rejection
 from edge_ovss.export.slots import SlotChoice, choose_slots, measure_counts
 from edge_ovss.export.spare import SPARE_FILE, check_spare, fit_spare, save_sharing
 from edge_ovss.export.subject import Note, Progress, Subject, load_subject
 from edge_ovss.export.template_rank import RankReport, apply_rank, check_rank
+from edge_ovss.export.ties import ties_of
 from edge_ovss.export.trace import OPSET, trace
 from edge_ovss.models.equal_tokens import refuse_equal_tokens
 from edge_ovss.models.registry import family_of
@@ -43,7 +54,6 @@ from edge_ovss.runtime.acceptance import MIN_LABEL_AGREEMENT
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.bundle_writer import BundleWriter
 from edge_ovss.runtime.sources import open_source
-from edge_ovss.runtime.street import render_street
 from edge_ovss.runtime.writing import write_json
 from edge_ovss.vocabulary import Vocabulary
 
@@ -52,10 +62,7 @@ Frame = NDArray[np.uint8]
 GRAPH_FILE = "model.onnx"
 DATA_FILE = "model.onnx.data"
 SED = "sed"
-_REFERENCE = ("frame", "labels", "alive", "counts")
 _PACKAGES = ("torch", "open_clip_torch", "timm", "onnx", "onnxscript", "onnxruntime", "numpy")
-# Height, width and seed of the frames that compare programs; the graph is traced with the first.
-_FRAMES = ((480, 640, 7_000_001), (361, 499, 7_000_002))
 
 
 def export_bundle(
@@ -98,11 +105,12 @@ def export_bundle(
         choice = _choose_slots(subject, rejection, options.slots_from, note)
         if choice is not None:
             rejection = replace(rejection, slots=choice.slots)
-        graph = subject.freeze(rejection, options.all_outputs)
+        graph = subject.freeze(rejection, with_scores(options.all_outputs))
         rank = _compress(subject, graph, rejection, options, note)
-        facts = describe(subject, rejection=rejection, outputs=graph.outputs)
-        _write_graph(writer, graph, graph_metadata(facts, vocabulary), note)
-        parity = _compare(writer, graph, subject, note, lossy=rank is not None)
+        facts = describe(subject, rejection=rejection, outputs=options.all_outputs)
+        metadata = graph_metadata(facts, vocabulary)
+        pair = _write_graph(writer, graph, metadata, note, outputs=options.all_outputs)
+        parity = _compare(writer, pair, graph, subject, note, lossy=rank is not None)
         facts["graph"] = _write_spare(writer, subject, facts, rejection, options, note)
         write_json(writer.path("vocabulary.json"), vocabulary.to_json())
         return Bundle.open(writer.finish(_complete(facts, parity, choice, rank)))
@@ -163,7 +171,7 @@ def _compress(
     report = apply_rank(
         graph,
         options.template_rank,
-        fresh=lambda: subject.freeze(rejection, options.all_outputs),
+        fresh=lambda: subject.freeze(rejection, graph.outputs),
         frames=[frame.image for frame in pictures],
     )
     note(
@@ -174,19 +182,28 @@ def _compress(
 
 
 def _write_graph(
-    writer: BundleWriter, graph: FrozenGraph, facts: dict[str, str], note: Note
-) -> None:
+    writer: BundleWriter,
+    graph: FrozenGraph,
+    facts: dict[str, str],
+    note: Note,
+    *,
+    outputs: tuple[str, ...] | None = None,
+) -> GraphPair:
+    """Write the graph with `outputs`, or all that it has."""
     note("tracing the graph")
     onnx_ir, onnx = require("onnx_ir", extra="export"), require("onnx", extra="export")
     model = _trace(graph, facts)
-    path = writer.path(GRAPH_FILE)
-    onnx_ir.save(model, path, external_data=DATA_FILE)
-    del model
-    onnx.checker.check_model(str(path))
+
+    def save(model: Any, path: Path) -> None:  # noqa: ANN401
+        onnx_ir.save(model, path, external_data=data_file(path).name)
+
+    pair = GraphPair(writer, model, GRAPH_FILE, outputs=outputs or graph.outputs, save=save)
+    onnx.checker.check_model(str(pair.path))
+    return pair
 
 
 def _trace(graph: FrozenGraph, facts: dict[str, str]) -> Any:  # noqa: ANN401
-    frame = torch.from_numpy(_frames()[0])
+    frame = torch.from_numpy(first_frames()[0])
     return trace(cast(nn.Module, graph), frame[None], outputs=graph.outputs, metadata=facts)
 
 
@@ -204,58 +221,70 @@ def _write_spare(
         return info
     roomy = fit_spare(options.spare_slots, rejection, categories=len(subject.vocabulary))
     note(f"tracing the spare graph with slots {','.join(map(str, roomy.slots or ()))}")
-    graph = subject.freeze(roomy, options.all_outputs)
+    graph = subject.freeze(roomy, with_scores(options.all_outputs))
     own = {**facts, "rejection": {**facts["rejection"], "slots": list(roomy.slots or ())}}
-    path = writer.path(SPARE_FILE)
     model = _trace(graph, graph_metadata(own, subject.vocabulary))
-    save_sharing(model, path, writer.path(GRAPH_FILE))
+
+    def save(model: Any, path: Path) -> None:  # noqa: ANN401
+        save_sharing(model, path, writer.path(GRAPH_FILE))
+
+    pair = GraphPair(writer, model, SPARE_FILE, outputs=options.all_outputs, save=save)
     del model
-    frames = _frames()
-    pairs = zip(frames, run_graph(path, frames), strict=True)
-    require_parity([_compare_one(graph, subject, frame, answer)[0] for frame, answer in pairs])
+    _hold(pair, graph, subject, first_frames())
+    pair.forget()
     return {**info, "spare": {"file": SPARE_FILE, "slots": list(roomy.slots or ())}}
 
 
-def _frames() -> list[Frame]:
-    return [render_street(seed=s, height=h, width=w).image for h, w, s in _FRAMES]
-
-
 def _compare(
-    writer: BundleWriter, graph: FrozenGraph, subject: Subject, note: Note, *, lossy: bool
+    writer: BundleWriter,
+    pair: GraphPair,
+    graph: FrozenGraph,
+    subject: Subject,
+    note: Note,
+    *,
+    lossy: bool,
 ) -> list[FrameParity]:
     note("comparing the graph with torch")
-    frames = _frames()
-    answers = run_graph(writer.path(GRAPH_FILE), frames)
-    parities: list[FrameParity] = []
-    for frame, answer in zip(frames, answers, strict=True):
-        traced = not parities
-        parity, expected = _compare_one(graph, subject, frame, answer, traced=traced, lossy=lossy)
-        parities.append(parity)
-        if traced:
-            _write_reference(writer, {**expected, "frame": frame, "labels": expected["labels"][0]})
-    require_parity(parities)
+    parities, answers = _hold(pair, graph, subject, first_frames(), lossy=lossy)
+    if says_little(answers):
+        note("nearly every label is undecided there; comparing on more frames")
+        more, others = _hold(pair, graph, subject, more_frames(), lossy=lossy)
+        parities, answers = parities + more, answers + others
+    pair.forget()
+    parities[0] = replace(parities[0], traced=True)
+    write_reference(writer, choose_reference(answers))
     return parities
 
 
-def _compare_one(
+def _hold(
+    pair: GraphPair,
     graph: FrozenGraph,
     subject: Subject,
-    frame: Frame,
-    answer: dict[str, NDArray[Any]],
+    frames: Sequence[Frame],
     *,
-    traced: bool = False,
     lossy: bool = False,
-) -> tuple[FrameParity, dict[str, NDArray[Any]]]:
-    """Compare one answer with torch; return torch's answer too."""
-    expected = _run_torch(graph, frame)
-    parity = compare_frame(
-        answer,
-        expected,
-        traced=traced,
-        published=_run_published(graph, subject, frame, expected["counts"]),
-        exact=subject.answer == PUBLISHED and not lossy,
-    )
-    return parity, expected
+) -> tuple[list[FrameParity], list[Answered]]:
+    """Compare the answers of a graph with torch; return torch's answers too.
+
+    Raises:
+        ParityError: They differ.
+    """
+    parities: list[FrameParity] = []
+    answers: list[Answered] = []
+    for frame, answer in zip(frames, pair.answers(run_graph, frames), strict=True):
+        expected = _run_torch(graph, frame)
+        parity, ranking = compare_frame(
+            answer,
+            expected,
+            subject.vocabulary,
+            traced=False,
+            published=_run_published(graph, subject, frame, expected["counts"]),
+            exact=subject.answer == PUBLISHED and not lossy,
+        )
+        parities.append(parity)
+        answers.append(Answered(frame, expected, ranking.lead))
+    require_parity(parities)
+    return parities, answers
 
 
 def _run_torch(graph: FrozenGraph, frame: Frame) -> dict[str, NDArray[Any]]:
@@ -266,19 +295,12 @@ def _run_torch(graph: FrozenGraph, frame: Frame) -> dict[str, NDArray[Any]]:
 
 def _run_published(
     graph: FrozenGraph, subject: Subject, frame: Frame, counts: NDArray[np.int32]
-) -> NDArray[np.int64] | None:
+) -> NDArray[np.float32] | None:
     rejection = graph.rejection
     if rejection.slots is not None and bool((counts > np.array(rejection.slots)).any()):
         return None  # an overflowing frame has another answer, and says so
     topk = None if rejection.mode == "none" else rejection.topk
-    return published_labels(subject, frame, topk=topk)
-
-
-def _write_reference(writer: BundleWriter, arrays: dict[str, NDArray[Any]]) -> None:
-    for name in _REFERENCE:
-        array = np.ascontiguousarray(arrays[name])
-        with writer.path(f"reference/{name}.npy").open("wb") as stream:
-            np.lib.format.write_array(stream, array, allow_pickle=False)
+    return published_scores(subject, frame, topk=topk)
 
 
 def _complete(
@@ -291,7 +313,7 @@ def _complete(
     rejection = dict(facts["rejection"])
     if choice is not None:
         rejection["measured"] = choice.to_json()
-    versions = {name: metadata.version(name) for name in _PACKAGES}
+    versions = {name: version(name) for name in _PACKAGES}
     templates = dict(facts["templates"])
     if rank is not None:
         templates["compression"] = rank.to_json()
@@ -301,10 +323,14 @@ def _complete(
         "rejection": rejection,
         "templates": templates,
         "reference": {
-            **{name: f"reference/{name}.npy" for name in _REFERENCE},
+            **{name: f"reference/{name}.npy" for name in FILES},
             "min_label_agreement": MIN_LABEL_AGREEMENT["fp32"],
         },
-        "parity": {"against": "torch", "frames": [asdict(frame) for frame in parity]},
+        "parity": {
+            "against": "torch",
+            "frames": [frame.to_json() for frame in parity],
+            "ties": [pair.to_json() for pair in ties_of(parity)],
+        },
         "versions": {
             "edge-ovss": VERSION,
             "python": platform.python_version(),

@@ -124,18 +124,23 @@ class GraphInfo:
 
 @dataclass(frozen=True)
 class ReferenceInfo:
-    """A frame and the answer that the exporter saw, for `selftest`."""
+    """A frame and the answer that the exporter saw, for `selftest`.
+
+    `lead` says how sure its labels are; bundles of versions before it have none.
+    """
 
     frame: str
     labels: str
     alive: str
     counts: str
     min_label_agreement: float
+    lead: str | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The four files, as paths in the bundle."""
-        return self.frame, self.labels, self.alive, self.counts
+        """The four files, or five, as paths in the bundle."""
+        always = (self.frame, self.labels, self.alive, self.counts)
+        return always if self.lead is None else (*always, self.lead)
 
 
 @dataclass(frozen=True)
@@ -311,6 +316,7 @@ def _reference(fields: Fields) -> ReferenceInfo:
         alive=fields.text("alive"),
         counts=fields.text("counts"),
         min_label_agreement=agreement,
+        lead=fields.optional_text("lead"),
     )
 
 

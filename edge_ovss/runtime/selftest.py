@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge_ovss.errors import BundleError
 from edge_ovss.runtime.acceptance import Reference, Rule, Verdict, judge, rule_for
 from edge_ovss.runtime.bundle import Bundle
+from edge_ovss.runtime.decisive import unpack_lead
 from edge_ovss.runtime.segmenter import Segmenter
 
 
@@ -20,12 +21,14 @@ class SelftestReport:
 
     Attributes:
         backend: What gave the answer.
-        agreement: Share of equal labels, 0 to 1.
+        agreement: Share of equal labels among those that count, 0 to 1.
         min_agreement: What is asked for (`edge_ovss.runtime.acceptance`).
         same_alive: Whether the surviving categories are the same set.
         same_counts: Whether the counts are equal.
         survivors_count: Whether the two before must be true, as they must in FP32.
         infer_ms: Milliseconds of this first inference.
+        undecided: Share of pixels whose label does not count, because a right backend may give
+            another; None where the bundle does not say which.
     """
 
     backend: str
@@ -35,6 +38,7 @@ class SelftestReport:
     same_counts: bool
     survivors_count: bool
     infer_ms: float
+    undecided: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -64,7 +68,7 @@ def read_reference(bundle: Bundle) -> Reference:
         raise BundleError(message, hint="Export the bundle again.")
     alive = _read(bundle, info.alive, np.int32, rank=1)
     counts = _read(bundle, info.counts, np.int32, rank=1)
-    return Reference(frame, labels, alive[alive >= 0], counts)
+    return Reference(frame, labels, alive[alive >= 0], counts, _read_lead(bundle, labels.shape))
 
 
 def run_selftest(segmenter: Segmenter) -> SelftestReport:
@@ -84,9 +88,21 @@ def run_selftest(segmenter: Segmenter) -> SelftestReport:
         min_agreement=rule.min_agreement,
         same_alive=verdict.same_alive,
         same_counts=verdict.same_counts,
-        survivors_count=rule.same_survivors,
+        survivors_count=verdict.survivors_count,
         infer_ms=round(result.timings["infer"], 3),
+        undecided=verdict.undecided,
     )
+
+
+def _read_lead(bundle: Bundle, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
+    name = bundle.manifest.reference.lead
+    if name is None:
+        return None
+    steps = _read(bundle, name, np.uint16, rank=2)
+    if steps.shape != shape:
+        message = f"Reference labels {shape} and lead {steps.shape} do not fit together."
+        raise BundleError(message, hint="Export the bundle again.")
+    return unpack_lead(steps)
 
 
 def _read(bundle: Bundle, name: str, dtype: Any, *, rank: int) -> NDArray[Any]:  # noqa: ANN401

@@ -26,10 +26,15 @@ constexpr const char* kHelp =
 
 int selftest(edge_ovss::Segmenter& segmenter) {
     const auto report = segmenter.selftest();
-    std::printf("{\"backend\": %s, \"agreement\": %.6f, \"min_agreement\": %.6f, "
-                "\"passed\": true, \"infer_ms\": %.3f}\n",
+    std::printf("{\"backend\": %s, \"agreement\": %.6f, \"min_agreement\": %.6f, ",
                 apps::json_string(segmenter.info().backend).c_str(), report.agreement,
-                report.min_agreement, report.infer_ms);
+                report.min_agreement);
+    if (report.undecided < 0) {
+        std::printf("\"undecided\": null, ");
+    } else {
+        std::printf("\"undecided\": %.6f, ", report.undecided);
+    }
+    std::printf("\"passed\": true, \"infer_ms\": %.3f}\n", report.infer_ms);
     return 0;
 }
 

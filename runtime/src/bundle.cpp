@@ -63,6 +63,9 @@ void check_names(const Manifest& manifest) {
     used.insert(used.end(),
                 {manifest.graph_file, manifest.vocabulary_file, manifest.reference_frame,
                  manifest.reference_labels, manifest.reference_alive, manifest.reference_counts});
+    if (manifest.reference_lead) {
+        used.push_back(*manifest.reference_lead);
+    }
     for (const auto& name : used) {
         if (manifest.files.count(name) == 0) {
             throw artifact_error(

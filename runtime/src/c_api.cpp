@@ -3,6 +3,7 @@
 #include <edge_ovss/edge_ovss.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -248,7 +249,7 @@ edge_ovss_status edge_ovss_selftest(edge_ovss_session* session,
                                     edge_ovss_selftest_report* report) {
     return fence([&] {
         if (report != nullptr) {
-            take(report, "selftest_report", sizeof(edge_ovss_selftest_report));
+            take(report, "selftest_report", offsetof(edge_ovss_selftest_report, undecided));
         }
         const auto found = find_session(session);
         const edge_ovss_selftest_report filled = run_selftest(*found);
@@ -258,7 +259,7 @@ edge_ovss_status edge_ovss_selftest(edge_ovss_session* session,
         if (!passed(filled, found->bundle().manifest)) {
             throw Error(EDGE_OVSS_ERROR_GATE,
                         text("The bundle does not give its reference answer: ",
-                             100.0 * filled.agreement, " % of the labels are equal, ",
+                             100.0 * filled.agreement, " % of the labels that count are equal, ",
                              100.0 * filled.min_agreement, " % expected."),
                         "Try another backend, or export the bundle again.");
         }

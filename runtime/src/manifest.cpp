@@ -124,6 +124,7 @@ void read_reference(const Fields& fields, Manifest& manifest) {
     manifest.reference_labels = fields.string("labels");
     manifest.reference_alive = fields.string("alive");
     manifest.reference_counts = fields.string("counts");
+    manifest.reference_lead = fields.optional_string("lead");
     manifest.min_label_agreement = fields.number("min_label_agreement");
     if (!(manifest.min_label_agreement > 0.0 && manifest.min_label_agreement <= 1.0)) {
         fields.refuse("min_label_agreement", "a number above 0 and at most 1");

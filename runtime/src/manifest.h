@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct Manifest {
     std::string reference_labels;
     std::string reference_alive;
     std::string reference_counts;
+    std::optional<std::string> reference_lead;  // older bundles have none
     double min_label_agreement = 0.0;
     std::map<std::string, FileEntry> files;
 

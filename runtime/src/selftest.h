@@ -10,9 +10,9 @@ namespace edge_ovss::internal {
 // read or the graph fails.
 edge_ovss_selftest_report run_selftest(Session& session);
 
-// Whether the bundle may be used on this backend: enough labels are equal, and in FP32 the same
-// categories are left. Below FP32 a rounding may change which of two categories that hardly matter
-// is left (edge_ovss/runtime/acceptance.py has the same rule).
+// Whether the bundle may be used on this backend: enough of the labels that count are equal, and
+// in FP32, or where no label counts, the same categories are left. Below FP32 a rounding may change
+// which of two categories that hardly matter is left.
 bool passed(const edge_ovss_selftest_report& report, const Manifest& manifest);
 
 }  // namespace edge_ovss::internal

@@ -169,6 +169,120 @@ void another_answer_fails_the_selftest() {
     CHECK(edge_ovss_close(session) == EDGE_OVSS_OK);
 }
 
+// A numpy file of uint16 [20, 30] in which the rows from `row` on hold `low` and the others `high`.
+std::string leads(std::size_t row, unsigned high, unsigned low) {
+    std::string header = "{'descr': '<u2', 'fortran_order': False, 'shape': (20, 30), }";
+    header.resize(117, ' ');
+    std::string file("\x93NUMPY\x01\x00\x76\x00", 10);
+    file += header + "\n";
+    for (std::size_t i = 0; i < 600; ++i) {
+        const unsigned lead = i / 30 < row ? high : low;
+        file += {static_cast<char>(lead & 0xFFU), static_cast<char>(lead >> 8U)};
+    }
+    return file;
+}
+
+// Let rows 10 to 19 of the reference labels be others than the graph gives.
+void spoil_half(const Scratch& scratch) {
+    std::string labels = scratch.read("reference/labels.npy");
+    for (std::size_t i = labels.size() - 300; i < labels.size(); ++i) {
+        labels[i] = static_cast<char>((labels[i] + 1) % 3);
+    }
+    scratch.write("reference/labels.npy", labels);
+    relist(scratch, "reference/labels.npy");
+}
+
+void give_leads(const Scratch& scratch, const std::string& file) {
+    scratch.write("reference/lead.npy", file);
+    edit(scratch, [](json& d) {
+        d["reference"]["lead"] = "reference/lead.npy";
+        d["files"]["reference/lead.npy"] = {{"sha256", ""}, {"bytes", 0}};
+    });
+    relist(scratch, "reference/lead.npy");
+}
+
+edge_ovss_status judged(const Scratch& scratch, edge_ovss_selftest_report& report) {
+    edge_ovss_session* session = nullptr;
+    report = edge_ovss_selftest_report_default();
+    CHECK(edge_ovss_open(scratch.path().c_str(), nullptr, &session) == EDGE_OVSS_OK);
+    const edge_ovss_status status = edge_ovss_selftest(session, &report);
+    CHECK(edge_ovss_close(session) == EDGE_OVSS_OK);
+    return status;
+}
+
+void labels_that_are_undecided_do_not_count() {
+    const Scratch scratch(data + "/things");
+    spoil_half(scratch);
+    edge_ovss_selftest_report report = edge_ovss_selftest_report_default();
+    CHECK(judged(scratch, report) == EDGE_OVSS_ERROR_GATE);
+    CHECK(report.agreement == 0.5 && report.undecided < 0);
+    give_leads(scratch, leads(10, 66, 65));  // 0.001 lies between the two
+    CHECK(judged(scratch, report) == EDGE_OVSS_OK);
+    CHECK(report.agreement == 1.0 && report.undecided == 0.5);
+    give_leads(scratch, leads(11, 66, 65));
+    CHECK(judged(scratch, report) == EDGE_OVSS_ERROR_GATE);
+    CHECK(report.agreement > 0.9 && report.agreement < 0.95 && report.undecided == 0.45);
+    give_leads(scratch, leads(0, 66, 65));
+    CHECK(judged(scratch, report) == EDGE_OVSS_OK);
+    CHECK(report.agreement == 1.0 && report.undecided == 1.0);
+    edit(scratch, [](json& d) { d["precision"]["name"] = "int8"; });
+    CHECK(judged(scratch, report) == EDGE_OVSS_OK);
+    std::string alive = scratch.read("reference/alive.npy");
+    alive[alive.size() - 16] = 1;  // where no label counts they must be the same
+    scratch.write("reference/alive.npy", alive);
+    relist(scratch, "reference/alive.npy");
+    CHECK(judged(scratch, report) == EDGE_OVSS_ERROR_GATE && report.same_alive == 0);
+}
+
+void a_coarser_precision_leaves_more_open() {
+    const Scratch scratch(data + "/things");
+    spoil_half(scratch);
+    edge_ovss_selftest_report report = edge_ovss_selftest_report_default();
+    give_leads(scratch, leads(10, 6554, 6553));  // 0.1 lies between the two
+    CHECK(judged(scratch, report) == EDGE_OVSS_ERROR_GATE && report.undecided == 0.0);
+    edit(scratch, [](json& d) { d["precision"]["name"] = "int8"; });
+    CHECK(judged(scratch, report) == EDGE_OVSS_OK && report.undecided == 0.5);
+    edit(scratch, [](json& d) { d["precision"]["name"] = "fp16"; });
+    CHECK(judged(scratch, report) == EDGE_OVSS_ERROR_GATE && report.undecided == 0.0);
+    give_leads(scratch, leads(10, 1311, 1310));  // 0.02
+    CHECK(judged(scratch, report) == EDGE_OVSS_OK && report.undecided == 0.5);
+    give_leads(scratch, leads(0, 0, 1310));  // all of them: then the tolerance is that of FP32
+    CHECK(judged(scratch, report) == EDGE_OVSS_ERROR_GATE && report.undecided == 0.0);
+}
+
+void leads_are_checked() {
+    edge_ovss_session* session = nullptr;
+    const Scratch scratch(data + "/things");
+    std::string file = leads(10, 66, 65);
+    file.replace(file.find("(20, 30)"), 8, "(30, 20)");
+    give_leads(scratch, file);
+    CHECK(edge_ovss_open(scratch.path().c_str(), nullptr, &session) == EDGE_OVSS_OK);
+    CHECK_FAILS(edge_ovss_selftest(session, nullptr), EDGE_OVSS_ERROR_ARTIFACT,
+                "do not fit together");
+    CHECK(edge_ovss_close(session) == EDGE_OVSS_OK);
+    refused("reference/lead.npy", [](auto& s) {
+        edit(s, [](json& d) { d["reference"]["lead"] = "reference/lead.npy"; });
+    });
+    refused("lead", [](auto& s) { edit(s, [](json& d) { d["reference"]["lead"] = 1; }); });
+}
+
+void the_manifest_cannot_switch_the_selftest_off() {
+    const Scratch scratch(data + "/things");
+    spoil_half(scratch);
+    edge_ovss_selftest_report report = edge_ovss_selftest_report_default();
+    for (const char* precision : {"fp32", "fp16", "bf16", "int8", "fp4", ""}) {
+        edit(scratch, [&](json& d) {
+            d["reference"]["min_label_agreement"] = 1e-300;
+            d["precision"]["name"] = precision;
+        });
+        CHECK(judged(scratch, report) == EDGE_OVSS_ERROR_GATE);
+        CHECK(report.min_agreement >= 0.97);
+    }
+    CHECK(report.min_agreement == 0.999);  // a precision that is not known is held to FP32
+    edit(scratch, [](json& d) { d["reference"]["min_label_agreement"] = 0.9999; });
+    CHECK(judged(scratch, report) == EDGE_OVSS_ERROR_GATE && report.min_agreement == 0.9999);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -180,6 +294,10 @@ int main(int argc, char** argv) {
     words_are_checked();
     skipping_hashes_still_compares_sizes();
     another_answer_fails_the_selftest();
+    labels_that_are_undecided_do_not_count();
+    a_coarser_precision_leaves_more_open();
+    leads_are_checked();
+    the_manifest_cannot_switch_the_selftest_off();
     puts("bundle_test: all held");
     return 0;
 }

@@ -113,6 +113,7 @@ class SelftestReport(ctypes.Structure):
         ("infer_ms", c_double),
         ("same_alive", c_int32),
         ("same_counts", c_int32),
+        ("undecided", c_double),
     ]
 
 

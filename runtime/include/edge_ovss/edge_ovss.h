@@ -305,11 +305,14 @@ EDGE_OVSS_API edge_ovss_status edge_ovss_segment(edge_ovss_session *session,
 
 typedef struct edge_ovss_selftest_report {
     size_t struct_size;
-    double agreement;     /* share of labels that equal the reference answer */
-    double min_agreement; /* what the bundle asks for */
+    double agreement;     /* share of equal labels, of those that count */
+    double min_agreement; /* what is asked for */
     double infer_ms;      /* of this one frame */
     int32_t same_alive;   /* 1 if the same categories are left; must be 1 in FP32 only */
     int32_t same_counts;  /* 1 if `counts` are equal; must be 1 in FP32 only */
+    double undecided;     /* share of labels that do not count, because a right backend may give
+                             others; below 0 where the bundle does not say which. At 1 nothing but
+                             the categories left is compared, and they must be the same */
 } edge_ovss_selftest_report;
 
 /*
