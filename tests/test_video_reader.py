@@ -172,6 +172,39 @@ def test_a_hole_in_a_container_is_told(tmp_path: Path) -> None:
     assert shortfall.expected == 24
 
 
+@pytest.mark.parametrize(("kept", "told"), [(12, True), (20, True), (21, False), (23, False)])
+def test_a_file_that_ends_between_two_parts_is_told_by_its_header(
+    tmp_path: Path, kept: int, told: bool
+) -> None:
+    path = write_video(tmp_path / "a.flv", images(24), code="FLV1")
+    data = path.read_bytes()
+    at, tags = int.from_bytes(data[5:9], "big") + 4, []
+    while at < len(data):
+        tags.append((data[at], at + 15 + int.from_bytes(data[at + 1 : at + 4], "big")))
+        at = tags[-1][1]
+    pictures = [end for kind, end in tags if kind == 9]
+    path.write_bytes(data[: pictures[kept - 1]])
+    # A header may round, so less than three frames are not enough to tell.
+    shortfall = Shortfall("ends before its header says", kept, 24) if told else None
+    assert read(path) == (kept, shortfall)
+
+
+def test_a_portrait_video_stands_upright(tmp_path: Path) -> None:
+    lying = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    lying[: HEIGHT // 2, : WIDTH // 2] = 255
+    path = write_video(tmp_path / "a.mp4", [lying] * 2, code="mp4v")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    quarter = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, HEIGHT << 16, 0, 1 << 30)
+    data[at : at + 36] = quarter
+    path.write_bytes(data)
+    for frame in open_source(str(path)):
+        assert frame.image.shape == (WIDTH, HEIGHT, 3)
+        bright = np.argwhere(frame.image[..., 0] > 128).mean(0)
+        assert bright[0] < WIDTH / 2 < HEIGHT
+        assert bright[1] > HEIGHT / 2
+
+
 def test_a_variable_rate_is_no_loss(tmp_path: Path) -> None:
     path = stretch_matroska(write_video(tmp_path / "a.mkv", images(1) * 12, code="mp4v"), 3)
     video = VideoReader(path)

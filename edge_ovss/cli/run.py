@@ -136,7 +136,7 @@ def _segment_all(
     )
     outcome = _Outcome()
     # On a terminal the rows show how far it is.
-    quiet = not console.json and sys.stdout.isatty()
+    quiet = not console.json and sys.stdout is not None and sys.stdout.isatty()
     try:
         with stoppable() as stop:
             for frame in frames if quiet else console.progress(frames, "frame"):

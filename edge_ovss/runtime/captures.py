@@ -49,7 +49,7 @@ def _place(address: str, kind: SourceKind) -> str | int:
         return f"{scheme.lower()}{separator}{rest}"
     if kind is not SourceKind.CAMERA:
         return address
-    device = str(Path(address).resolve())
+    device = str(Path(address).expanduser().resolve())
     number = device.removeprefix(_DEVICE)
     return int(number) if device != number and number.isdigit() else device
 

@@ -289,7 +289,8 @@ std::unique_ptr<Source> open_source(const std::string& words, int height, int wi
 #ifdef EDGE_OVSS_HAVE_OPENCV
     return open_opencv(words, paced);
 #else
-    throw usage("The source '" + shown_address(words) + "' is not known; expected /dev/videoN or raw:FILE "
+    throw usage("The source '" + shown_address(words) +
+                "' is not known; expected /dev/videoN or raw:FILE "
                 "(others need a build with EDGE_OVSS_WITH_OPENCV).");
 #endif
 }

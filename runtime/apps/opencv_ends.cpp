@@ -56,7 +56,7 @@ public:
     }
 
 private:
-    // Without a word of OpenCV and FFmpeg on stderr: their lines repeat addresses with the password.
+    // Without a word of OpenCV and FFmpeg on stderr: their lines repeat addresses with passwords.
     // FFmpeg's level is read once; what a user has set stays.
     void open(const std::string& words) {
         setenv("OPENCV_FFMPEG_LOGLEVEL", "-8", 0);
