@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,15 @@ from edge_ovss.vocabulary import Vocabulary
 
 
 def _graph(
-    path: Path, *, outputs: int, alive: Sequence[int], counts: Sequence[int], extras: Sequence[str]
+    path: Path,
+    *,
+    outputs: int,
+    categories: int,
+    alive: Sequence[int],
+    counts: Sequence[int],
+    extras: Sequence[str],
+    mode: str,
+    precision: str,
 ) -> list[str]:
     """Write the ONNX file and return the names of its external data."""
     onnx = pytest.importorskip("onnx")
@@ -44,7 +51,9 @@ def _graph(
     ]
     ends = [
         helper.make_tensor_value_info("labels", dtype, [1, "height", "width"]),
-        helper.make_tensor_value_info("alive", kinds.INT32, [len(alive)]),
+        helper.make_tensor_value_info(
+            "alive", kinds.INT32, ["n" if mode == "dynamic" else len(alive)]
+        ),
         helper.make_tensor_value_info("counts", kinds.INT32, [len(counts)]),
     ]
     if "confidence" in extras:
@@ -54,16 +63,21 @@ def _graph(
         size = [1, "height", "width"]
         ends.append(helper.make_tensor_value_info("confidence", kinds.FLOAT, size))
     if "scores" in extras:
-        table = np.arange(outputs * 6, dtype=np.float32).reshape(1, outputs, 2, 3)
+        table = np.arange(categories * 6, dtype=np.float32).reshape(1, categories, 2, 3)
         constants["score_table"] = (kinds.FLOAT, table)
         nodes.append(helper.make_node("Identity", ["score_table"], ["scores"]))
         ends.append(helper.make_tensor_value_info("scores", kinds.FLOAT, table.shape))
+    if precision == "fp16":  # nobody reads it, but it is there to be seen
+        nodes.append(helper.make_node("Cast", ["stay_counts"], ["half"], to=kinds.FLOAT16))
+    if precision == "int8":
+        constants["step"] = (kinds.FLOAT, np.array(0.5, np.float32))
+        nodes.append(helper.make_node("QuantizeLinear", ["step", "step"], ["eighth"]))
     frame = helper.make_tensor_value_info("frame", kinds.UINT8, [1, "height", "width", 3])
     weights = [
         helper.make_tensor(name, kind, array.shape, array.ravel().tolist())
         for name, (kind, array) in constants.items()
     ]
-    data = f"{path.name}.data"
+    data = "model.onnx.data"
     path.with_name(data).write_bytes(np.array([outputs], "<i4").tobytes())
     modulus = next(item for item in weights if item.name == "modulus")
     modulus.ClearField("int32_data")
@@ -84,6 +98,7 @@ def _manifest(
     mode: str,
     slots: list[int] | None,
     extras: list[str],
+    precision: str,
 ) -> dict[str, Any]:
     outputs = len(vocabulary.outputs)
     scores = {"height": 2, "width": 3} if "scores" in extras else None
@@ -127,7 +142,7 @@ def _manifest(
             "answer": "published",
         },
         "rejection": {"mode": mode, "topk": 8, "slots": slots},
-        "precision": {"name": "fp32"},
+        "precision": {"name": precision},
         "graph": {"file": "model.onnx", "external_data": external, "opset": 18},
         "reference": {
             "frame": "reference/frame.npy",
@@ -141,6 +156,25 @@ def _manifest(
     }
 
 
+def _vocabulary(outputs: int, categories: int) -> Vocabulary:
+    """Return K outputs of T categories; those beyond the K-th are other words for the first."""
+    names = [f"thing{i}" for i in range(outputs)]
+    plain = Vocabulary.from_names(names, name="things")
+    first = plain.categories[0]
+    more = tuple(
+        replace(first, text=f"word{i}", synonyms=(f"word{i}",)) for i in range(outputs, categories)
+    )
+    return replace(plain, categories=(*plain.categories, *more))
+
+
+def _places(alive: Sequence[int], mode: str, slots: list[int] | None, categories: int) -> list[int]:
+    """Return the surviving categories in as many places as the rejection has."""
+    if mode == "dynamic":
+        return list(alive)
+    size = slots[-1] if slots else categories
+    return [*alive, *[-1] * size][:size]
+
+
 def _make_bundle(
     out: Path,
     *,
@@ -151,23 +185,36 @@ def _make_bundle(
     mode: str = "slots",
     extras: Sequence[str] = (),
     spare: Sequence[int] | None = None,
+    precision: str = "fp32",
     overwrite: bool = False,
 ) -> Path:
-    vocabulary = Vocabulary.from_names([f"thing{i}" for i in range(outputs)], name="things")
+    vocabulary = _vocabulary(outputs, max(outputs, *counts))
+    room = slots if slots is not None or mode != "slots" else [4, 4, 4]
+    alive = _places(alive, mode, room, len(vocabulary))
     frame = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
     labels = (frame.sum(-1, dtype=np.int32) % outputs).astype("u1" if outputs <= 255 else "u2")
     with BundleWriter(out, overwrite=overwrite) as writer:
         graph = writer.path("model.onnx")
-        external = _graph(graph, outputs=outputs, alive=alive, counts=counts, extras=extras)
+        facts: dict[str, Any] = {
+            "outputs": outputs,
+            "categories": len(vocabulary),
+            "counts": counts,
+            "extras": extras,
+            "mode": mode,
+            "precision": precision,
+        }
+        external = _graph(graph, alive=alive, **facts)
         arrays = {"frame": frame, "labels": labels, "alive": alive, "counts": counts}
         for name, array in arrays.items():
             dtype = getattr(array, "dtype", np.int32)
             np.save(writer.path(f"reference/{name}.npy"), np.asarray(array, dtype))
         write_json(writer.path("vocabulary.json"), vocabulary.to_json())
-        room = slots if slots is not None or mode != "slots" else [4, 4, 4]
-        manifest = _manifest(vocabulary, external, mode=mode, slots=room, extras=list(extras))
+        manifest = _manifest(
+            vocabulary, external, mode=mode, slots=room, extras=list(extras), precision=precision
+        )
         if spare is not None:
-            shutil.copyfile(graph, writer.path("spare.onnx"))
+            more = _places(alive, mode, list(spare), len(vocabulary))
+            _graph(writer.path("spare.onnx"), alive=more, **facts)
             manifest["graph"]["spare"] = {"file": "spare.onnx", "slots": list(spare)}
         return writer.finish(manifest)
 

@@ -178,13 +178,13 @@ def test_how_far_an_engine_may_be_depends_on_its_precision(
     precision: str,
     fault: str,
 ) -> None:
-    bundle = make_bundle()
+    bundle = make_bundle(precision=precision)
     path = bundle / "manifest.json"
     document = json.loads(path.read_text())
     document["precision"] = {"name": precision, "target": "tensorrt"}
     document["reference"]["min_label_agreement"] = MIN_LABEL_AGREEMENT[precision]
     path.write_text(json.dumps(document))
-    # The pretended graph has neither halves nor INT8 in it.
+    # The pretended engine has neither halves nor INT8 in it.
     monkeypatch.setattr(build_module, "_check_precision", lambda _: None)
     monkeypatch.setenv("FAKE_TRT", fault)
     if ACCEPTED[precision, fault]:
@@ -228,7 +228,7 @@ PRECISIONS = {
 def test_a_bundle_that_is_not_of_its_precision_is_refused(
     trt: Pretended, make_bundle: MakeBundle, words: str
 ) -> None:
-    bundle = make_bundle()
+    bundle = make_bundle(precision=PRECISIONS[words]["name"])
     path = bundle / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "precision": PRECISIONS[words]}))
     with pytest.raises(ArtifactError) as caught:

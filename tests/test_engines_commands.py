@@ -205,7 +205,7 @@ def test_the_ladder_names_only_what_exists_and_keeps_the_flags(
 def test_every_option_in_a_ladder_is_one_of_its_verb(
     make_bundle: MakeBundle, precision: str, backend: str
 ) -> None:
-    path = make_bundle()
+    path = make_bundle(precision=precision)
     manifest = path / "manifest.json"
     document = json.loads(manifest.read_text())
     document["precision"] = {"name": precision, "target": "tensorrt"}

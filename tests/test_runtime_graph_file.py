@@ -24,7 +24,7 @@ def tensor(name: str, location: str | None = None) -> Any:  # noqa: ANN401 (a cl
 
 
 def model_with_everything(path: Path) -> Path:
-    """Write a graph with a branch, a function, a foreign operator and five external tensors."""
+    """Write a graph with a branch, a function, an odd operator and external tensors anywhere."""
     helper, kinds = onnx.helper, onnx.TensorProto
     value = helper.make_tensor_value_info("v", kinds.FLOAT, [3])
     constant = helper.make_node("Constant", [], ["v"], value=tensor("v", "constant.bin"))
@@ -32,9 +32,19 @@ def model_with_everything(path: Path) -> Path:
     other = helper.make_graph([helper.make_node("Identity", ["x"], ["v"])], "else", [], [value])
     sparse = onnx.SparseTensorProto(values=tensor("s", "values.bin"), dims=[3])
     sparse.indices.CopyFrom(tensor("i", "indices.bin"))
+    held = onnx.SparseTensorProto(values=tensor("h", "held.bin"), dims=[3])
+    held.indices.CopyFrom(tensor("k", "held_indices.bin"))
+    many = onnx.SparseTensorProto(values=tensor("m", "many.bin"), dims=[3])
+    odd = helper.make_node("Odd", ["v"], ["y"], domain="com.example", one=held)
+    odd.attribute.add(name="all", type=onnx.AttributeProto.SPARSE_TENSORS).sparse_tensors.append(
+        many
+    )
+    odd.attribute.add(name="list", type=onnx.AttributeProto.TENSORS).tensors.append(
+        tensor("l", "list.bin")
+    )
     nodes = [
         helper.make_node("If", ["c"], ["v"], then_branch=then, else_branch=other),
-        helper.make_node("Odd", ["v"], ["y"], domain="com.example"),
+        odd,
     ]
     inputs = [
         helper.make_tensor_value_info("x", kinds.FLOAT, ["n", 3, None]),
@@ -84,6 +94,10 @@ def test_it_finds_external_tensors_wherever_they_are(tmp_path: Path) -> None:
         "constant.bin",
         "values.bin",
         "indices.bin",
+        "held.bin",
+        "held_indices.bin",
+        "many.bin",
+        "list.bin",
     }
 
 

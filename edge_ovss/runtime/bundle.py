@@ -1,7 +1,8 @@
 """A bundle: a folder with a frozen graph, its words, and proof of what is in it (docs/bundle.md).
 
 A bundle may come from anywhere, so nothing in it is believed: names must stay inside the folder,
-only listed files are read, and every listed file has the size and sha256 that the manifest says.
+only listed files are read, every listed file has the size and sha256 that the manifest says, and
+manifest, vocabulary, graph and reference answer must fit together.
 """
 
 from __future__ import annotations
@@ -13,14 +14,24 @@ from pathlib import Path, PurePosixPath
 from edge_ovss._checksums import sha256_of_file
 from edge_ovss._strict import DocumentError, read_json
 from edge_ovss.errors import BundleError, VocabularyError
+from edge_ovss.runtime.graph_contract import check_graph
 from edge_ovss.runtime.graph_file import GraphFile, read_graph_file
+from edge_ovss.runtime.graph_metadata import check_metadata
 from edge_ovss.runtime.manifest import Manifest
+from edge_ovss.runtime.reference_files import MOST_BYTES as REFERENCE_LIMIT
+from edge_ovss.runtime.reference_files import check_reference
 from edge_ovss.runtime.replacement import moved_aside
 from edge_ovss.vocabulary import Vocabulary
 
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT = 16 << 20
 VOCABULARY_LIMIT = 16 << 20
+GRAPH_LIMIT = 16 << 20
+"""Of an ONNX file, whose large tensors stand in a file of their own."""
+
+BUNDLE_LIMIT = 6 << 30
+_LONGEST_NAME = 255  # bytes, of a file or folder: what common file systems hold
+_LONGEST_PATH = 1024
 UNLISTED_FOLDERS = ("engines", "reports")
 
 _COPY_AGAIN = "Copy or export the bundle again."
@@ -52,14 +63,23 @@ class Bundle:
             verify: Compare the sha256 of every listed file; False leaves only the sizes.
 
         Raises:
-            BundleError: It is no bundle, is damaged, points outside, or is too new.
+            BundleError: It is no bundle, is damaged, points outside, is too new, or its parts
+                contradict each other.
+            ArtifactError: Its graph is none that edge-ovss writes.
         """
         folder = Path(path).expanduser().absolute()
         manifest = read_manifest(folder)
         _check_names(manifest)
+        _check_limits(manifest)
         _check_files(folder, manifest, verify=verify)
         vocabulary = _read_vocabulary(folder, manifest)
-        return cls(folder, manifest, vocabulary, _read_graph(folder, manifest))
+        bundle = cls(folder, manifest, vocabulary, _read_graph(folder, manifest))
+        check_reference(manifest, folder)
+        for each in (bundle, bundle.spare()):
+            if each is not None:
+                check_graph(each.manifest, each.graph, each.graph_path)
+                check_metadata(each.graph.metadata, each.manifest, vocabulary)
+        return bundle
 
     def file(self, name: str) -> Path:
         """Return the path of a file or folder `name` (relative, POSIX) of this bundle.
@@ -95,6 +115,15 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         BundleError: The folder or its manifest is not there, is no JSON, or is too large or new.
     """
+    try:
+        _check_folder(folder)
+    except (OSError, ValueError) as err:  # a name that no file can have
+        message = f"There can be no bundle at '{folder}': {err}."
+        raise BundleError(message, hint="Check the path.") from err
+    return Manifest.from_json(_parse(resolve_inside(folder, MANIFEST)))
+
+
+def _check_folder(folder: Path) -> None:
     if not folder.exists():
         hint = "Check the path; edge-ovss export writes a bundle."
         old = moved_aside(folder)
@@ -105,11 +134,9 @@ def read_manifest(folder: Path) -> Manifest:
     if not folder.is_dir():
         message = f"'{folder}' is a file; expected a bundle, which is a folder."
         raise BundleError(message, hint="Give the folder that edge-ovss export wrote.")
-    path = folder / MANIFEST
-    if not path.is_file():
+    if not (folder / MANIFEST).is_file():
         message = f"'{folder}' is not a bundle: it has no {MANIFEST}."
         raise BundleError(message, hint="Give the folder that edge-ovss export wrote.")
-    return Manifest.from_json(_parse(path))
 
 
 def _parse(path: Path) -> object:
@@ -136,11 +163,17 @@ def resolve_inside(folder: Path, name: str) -> Path:
 
     Raises:
         BundleError: `name` is empty, absolute, has "..", a backslash, a drive letter or a zero
-            byte, or is a link that leaves the folder.
+            byte, is longer than file systems allow, or is a link that leaves the folder.
     """
     parts = name.split("/")
     if {"", ".", ".."} & set(parts) or "\\" in name or ":" in name or "\0" in name:
-        message = f"The bundle names the path '{name}'; expected a relative path inside the bundle."
+        shown = name if len(name) <= 100 else f"{name[:100]}…"
+        message = (
+            f"The bundle names the path {shown!r}; expected a relative path inside the bundle."
+        )
+        raise BundleError(message, hint=_NOT_TRUSTED)
+    if len(name) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts):
+        message = f"The bundle names a file '{name[:60]}…', whose name is too long."
         raise BundleError(message, hint=_NOT_TRUSTED)
     path = folder / PurePosixPath(name)
     try:
@@ -163,6 +196,21 @@ def _check_names(manifest: Manifest) -> None:
         if name not in manifest.files:
             message = f"'{name}' is used by {MANIFEST} but is not in its 'files'."
             raise BundleError(message, hint="The bundle is incomplete; export it again.")
+
+
+def _check_limits(manifest: Manifest) -> None:
+    """Refuse files that are larger than any of their kind before one is read."""
+    limits = {manifest.vocabulary.file: VOCABULARY_LIMIT, manifest.graph.file: GRAPH_LIMIT}
+    limits |= dict.fromkeys(manifest.reference.files, REFERENCE_LIMIT)
+    if manifest.graph.spare is not None:
+        limits[manifest.graph.spare.file] = GRAPH_LIMIT
+    sizes = {name: manifest.files[name].bytes for name in limits}
+    sizes["the bundle"] = sum(entry.bytes for entry in manifest.files.values())
+    limits["the bundle"] = BUNDLE_LIMIT
+    for name, size in sizes.items():
+        if size > limits[name]:
+            message = f"'{name}' has {size} bytes; expected at most {limits[name]}."
+            raise BundleError(message, hint=_NOT_TRUSTED)
 
 
 def _check_files(folder: Path, manifest: Manifest, *, verify: bool) -> None:
@@ -209,6 +257,9 @@ def _read_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
             f"the manifest says {info.sha256[:12]}…."
         )
         raise BundleError(message, hint="These words are not the exported ones; export it again.")
+    if vocabulary.name != info.name:
+        message = f"The vocabulary is called '{vocabulary.name}'; the manifest says '{info.name}'."
+        raise BundleError(message, hint=_COPY_AGAIN)
     _check_count("output names", len(vocabulary.outputs), info.outputs)
     _check_count("categories", len(vocabulary.prompts), info.categories)
     return vocabulary

@@ -50,16 +50,21 @@ class Fields:
         """Return a string or None."""
         return None if self.values.get(key) is None else self.text(key)
 
-    def integer(self, key: str, *, minimum: int = 0) -> int:
-        """Return an integer that is not below `minimum`."""
+    def integer(self, key: str, *, minimum: int = 0, maximum: int = _LARGEST) -> int:
+        """Return an integer from `minimum` to `maximum`."""
         value = self.values.get(key)
-        if type(value) is not int or not minimum <= value <= _LARGEST:
-            self.refuse(key, f"an integer of at least {minimum}")
+        if type(value) is not int or not minimum <= value <= maximum:
+            most = "" if maximum == _LARGEST else f" and at most {maximum}"
+            self.refuse(key, f"an integer of at least {minimum}{most}")
         return value
 
-    def optional_integer(self, key: str) -> int | None:
+    def optional_integer(
+        self, key: str, *, minimum: int = 0, maximum: int = _LARGEST
+    ) -> int | None:
         """Return an integer or None."""
-        return None if self.values.get(key) is None else self.integer(key)
+        if self.values.get(key) is None:
+            return None
+        return self.integer(key, minimum=minimum, maximum=maximum)
 
     def number(self, key: str) -> float:
         """Return a finite number."""

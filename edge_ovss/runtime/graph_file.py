@@ -9,15 +9,16 @@ from __future__ import annotations
 import mmap
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_ovss.errors import ArtifactError
+from edge_ovss.runtime.wire import Piece, message_fields, message_of, signed, text_of, text_pair
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DEEPEST = 32
 
-_DTYPES = {
+DTYPES: Mapping[int, str] = {
     1: "float32",
     2: "uint8",
     3: "int8",
@@ -32,8 +33,6 @@ _DTYPES = {
     13: "uint64",
     16: "bfloat16",
 }
-
-Piece = memoryview
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,21 @@ def read_graph_file(path: Path) -> GraphFile:
     Raises:
         ArtifactError: It cannot be read, or is no ONNX file or a truncated one.
     """
+    with open_graph(path) as data:
+        return _model(data)
+
+
+@contextmanager
+def open_graph(path: Path) -> Iterator[Piece]:
+    """Give the bytes of an ONNX file, and say so where reading them ends in a ValueError.
+
+    Raises:
+        ArtifactError: It cannot be read, or is no ONNX file or a truncated one.
+    """
     try:
         with path.open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return _model(memoryview(data))
+        yield memoryview(data)
     except OSError as err:
         message = f"'{path}' cannot be read: {err.strerror or err}."
         raise ArtifactError(message, hint="Check the path and its permissions.") from err
@@ -98,19 +108,21 @@ def read_graph_file(path: Path) -> GraphFile:
 def _model(data: Piece) -> GraphFile:
     found = _Found()
     metadata, opset, producer, graph = {}, 0, ["", ""], None
-    for number, value in _fields(data):
+    for number, value in message_fields(data):
         if number in (2, 3):
-            producer[number - 2] = _text(value)
+            producer[number - 2] = text_of(value)
         elif number == 7:
-            graph = _piece(value)
+            _refuse_second(graph is not None, "graph")
+            graph = message_of(value)
             _walk_graph(graph, found, 0)
         elif number == 8:
-            opset = _opset(_piece(value)) or opset
+            opset = _opset(message_of(value)) or opset
         elif number == 14:
-            key, text = _pair(_piece(value))
+            key, text = text_pair(message_of(value))
+            _refuse_second(key in metadata, f"value of '{key}' in its metadata")
             metadata[key] = text
         elif number == 25:
-            _walk_nodes(_piece(value), 7, found, 0)
+            _walk_nodes(message_of(value), 7, found, 0)
     if graph is None:
         message = "it holds no graph"
         raise ValueError(message)
@@ -120,65 +132,19 @@ def _model(data: Piece) -> GraphFile:
     return GraphFile(opset, name, metadata, inputs, outputs, operators, tuple(found.external))
 
 
-def _fields(data: Piece) -> Iterator[tuple[int, int | Piece]]:
-    """Yield (field number, value) of one message; a value is an int or the bytes of the field."""
-    at, end = 0, len(data)
-    while at < end:
-        key, at = read_varint(data, at)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, at = read_varint(data, at)
-            yield number, value
-            continue
-        size = {_FIXED64: 8, _FIXED32: 4}.get(wire)
-        if wire == _BYTES:
-            size, at = read_varint(data, at)
-        if size is None or at + size > end:
-            message = f"field {number} at byte {at} does not fit"
-            raise ValueError(message)
-        yield number, data[at : at + size]
-        at += size
-
-
-def read_varint(data: Piece | bytearray, at: int) -> tuple[int, int]:
-    """Return the protobuf number that begins at byte `at`, and where the next byte is.
-
-    Raises:
-        ValueError: It has no end.
-    """
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    message = f"a number before byte {at} has no end"
-    raise ValueError(message)
-
-
-def _piece(value: int | Piece) -> Piece:
-    if isinstance(value, int):
-        message = "a number stands where a message is expected"
-        raise ValueError(message)  # noqa: TRY004 (format)
-    return value
-
-
-def _text(value: int | Piece) -> str:
-    return str(_piece(value), "utf-8")
-
-
-def _pair(data: Piece) -> tuple[str, str]:
-    parts = {number: _text(value) for number, value in _fields(data) if number in (1, 2)}
-    return parts.get(1, ""), parts.get(2, "")
+def _refuse_second(present: bool, what: str) -> None:
+    """Other readers join the two or take either: what is checked might not be what runs."""
+    if present:
+        message = f"it holds a second {what}"
+        raise ValueError(message)
 
 
 def _opset(data: Piece) -> int:
     """Return the version of an operator set if it is the default one, else 0."""
     domain, version = "", 0
-    for number, value in _fields(data):
+    for number, value in message_fields(data):
         if number == 1:
-            domain = _text(value)
+            domain = text_of(value)
         elif number == 2 and isinstance(value, int):
             version = value
     return version if domain in ("", "ai.onnx") else 0
@@ -188,52 +154,52 @@ def _walk_graph(data: Piece, found: _Found, depth: int) -> None:
     if depth > _DEEPEST:
         message = f"graphs are nested more than {_DEEPEST} deep"
         raise ValueError(message)
-    for number, value in _fields(data):
+    for number, value in message_fields(data):
         if number == 5:
-            _tensor(_piece(value), found)
+            _tensor(message_of(value), found)
         elif number == 15:
-            _sparse(_piece(value), found)
+            _sparse(message_of(value), found)
     _walk_nodes(data, 1, found, depth)
 
 
 def _walk_nodes(data: Piece, field_number: int, found: _Found, depth: int) -> None:
-    for number, value in _fields(data):
+    for number, value in message_fields(data):
         if number == field_number:
-            _node(_piece(value), found, depth)
+            _node(message_of(value), found, depth)
 
 
 def _node(data: Piece, found: _Found, depth: int) -> None:
     name, domain = "", ""
-    for number, value in _fields(data):
+    for number, value in message_fields(data):
         if number == 4:
-            name = _text(value)
+            name = text_of(value)
         elif number == 7:
-            domain = _text(value)
+            domain = text_of(value)
         elif number == 5:
-            _attribute(_piece(value), found, depth)
+            _attribute(message_of(value), found, depth)
     found.operators[name if domain in ("", "ai.onnx") else f"{domain}::{name}"] += 1
 
 
 def _attribute(data: Piece, found: _Found, depth: int) -> None:
-    for number, value in _fields(data):
+    for number, value in message_fields(data):
         if number in (5, 10):
-            _tensor(_piece(value), found)
+            _tensor(message_of(value), found)
         elif number in (6, 11):
-            _walk_graph(_piece(value), found, depth + 1)
+            _walk_graph(message_of(value), found, depth + 1)
         elif number in (22, 23):
-            _sparse(_piece(value), found)
+            _sparse(message_of(value), found)
 
 
 def _sparse(data: Piece, found: _Found) -> None:
-    for number, value in _fields(data):
+    for number, value in message_fields(data):
         if number in (1, 2):
-            _tensor(_piece(value), found)
+            _tensor(message_of(value), found)
 
 
 def _tensor(data: Piece, found: _Found) -> None:
-    for number, value in _fields(data):
+    for number, value in message_fields(data):
         if number == 13:
-            key, location = _pair(_piece(value))
+            key, location = text_pair(message_of(value))
             if key == "location":
                 found.external[location] = None
 
@@ -241,44 +207,50 @@ def _tensor(data: Piece, found: _Found) -> None:
 def _ends(graph: Piece) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
     """Return the inputs that are not weights, and the outputs."""
     weights, inputs, outputs = set(), [], []
-    for number, value in _fields(graph):
+    for number, value in message_fields(graph):
         if number == 5:
-            weights |= {_text(part) for key, part in _fields(_piece(value)) if key == 8}
+            weights |= {
+                text_of(part) for key, part in message_fields(message_of(value)) if key == 8
+            }
         elif number == 11:
-            inputs.append(_tensor_info(_piece(value)))
+            inputs.append(_tensor_info(message_of(value)))
         elif number == 12:
-            outputs.append(_tensor_info(_piece(value)))
+            outputs.append(_tensor_info(message_of(value)))
     return tuple(item for item in inputs if item.name not in weights), tuple(outputs)
 
 
 def _tensor_info(data: Piece) -> TensorInfo:
     name, dtype = "", "?"
     shape: tuple[int | str, ...] = ()
-    for number, value in _fields(data):
+    for number, value in message_fields(data):
         if number == 1:
-            name = _text(value)
+            name = text_of(value)
         elif number == 2:
-            for kind, tensor in _fields(_piece(value)):
+            for kind, tensor in message_fields(message_of(value)):
                 if kind == 1:
-                    dtype, shape = _tensor_type(_piece(tensor))
+                    dtype, shape = _tensor_type(message_of(tensor))
     return TensorInfo(name, dtype, shape)
 
 
 def _tensor_type(data: Piece) -> tuple[str, tuple[int | str, ...]]:
     dtype = "?"
     shape: list[int | str] = []
-    for number, value in _fields(data):
+    for number, value in message_fields(data):
         if number == 1 and isinstance(value, int):
-            dtype = _DTYPES.get(value, f"type {value}")
+            dtype = DTYPES.get(value, f"type {value}")
         elif number == 2:
-            shape = [_size(_piece(size)) for key, size in _fields(_piece(value)) if key == 1]
+            shape = [
+                _size(message_of(size))
+                for key, size in message_fields(message_of(value))
+                if key == 1
+            ]
     return dtype, tuple(shape)
 
 
 def _size(data: Piece) -> int | str:
-    for number, value in _fields(data):
+    for number, value in message_fields(data):
         if number == 1 and isinstance(value, int):
-            return value
+            return signed(value)
         if number == 2:
-            return _text(value) or "?"
+            return text_of(value) or "?"
     return "?"

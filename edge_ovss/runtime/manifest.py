@@ -11,10 +11,21 @@ from dataclasses import dataclass
 
 from edge_ovss.errors import BundleError
 from edge_ovss.runtime.fields import Fields
+from edge_ovss.vocabulary.words import MOST_CATEGORIES
 
 SCHEMA = 1
 GRAPH_OUTPUTS = ("labels", "alive", "counts", "confidence", "scores")
 REQUIRED_OUTPUTS = GRAPH_OUTPUTS[:3]
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+STAGES = 3
+"""How many rejections there are, and so how many `counts` and slots."""
+
+MOST_OUTPUTS = 65535
+"""The most outputs and slots: what labels of uint16 can tell apart."""
+
+MOST_FILES = 4096
+_MOST_PIXELS = 65535  # of one side of the network's picture
+_NARROW = 255  # outputs up to which labels are uint8
 
 
 PUBLISHED_ANSWER = "published"
@@ -198,7 +209,7 @@ class Manifest:
         fields = Fields(document)
         schema = _schema(fields)
         tool = fields.section("tool")
-        return cls(
+        manifest = cls(
             schema=schema,
             tool=f"{tool.text('name')} {tool.text('version')}",
             created=fields.text("created"),
@@ -209,7 +220,7 @@ class Manifest:
             picture=_picture(fields.section("picture")),
             output=_output(fields.section("output")),
             rejection=_rejection(fields.section("rejection")),
-            precision=fields.section("precision").text("name"),
+            precision=fields.section("precision").choice("name", PRECISIONS),
             graph=_graph(fields.section("graph")),
             reference=_reference(fields.section("reference")),
             parity=fields.mapping("parity"),
@@ -217,6 +228,8 @@ class Manifest:
             files=_files(fields.section("files")),
             document=document,
         )
+        _check_labels(manifest, fields)
+        return manifest
 
 
 def _schema(fields: Fields) -> int:
@@ -243,8 +256,8 @@ def _vocabulary(fields: Fields) -> VocabularyInfo:
         file=fields.text("file"),
         name=fields.text("name"),
         sha256=fields.text("sha256"),
-        categories=fields.integer("categories", minimum=1),
-        outputs=fields.integer("outputs", minimum=1),
+        categories=fields.integer("categories", minimum=1, maximum=MOST_CATEGORIES),
+        outputs=fields.integer("outputs", minimum=1, maximum=MOST_OUTPUTS),
     )
 
 
@@ -255,19 +268,22 @@ def _templates(fields: Fields) -> TemplatesInfo:
 
 
 def _picture(fields: Fields) -> PictureSpec:
+    std = fields.triple("std")
+    if min(std) <= 0.0:
+        fields.refuse("std", "three numbers above 0")
     return PictureSpec(
         input=fields.choice("input", ("frame",)),
         dtype=fields.choice("dtype", ("uint8",)),
         layout=fields.choice("layout", ("HWC",)),
         channels=fields.choice("channels", ("RGB",)),
-        height=fields.integer("height", minimum=1),
-        width=fields.integer("width", minimum=1),
+        height=fields.integer("height", minimum=1, maximum=_MOST_PIXELS),
+        width=fields.integer("width", minimum=1, maximum=_MOST_PIXELS),
         keep_aspect=fields.flag("keep_aspect"),
         interpolation=fields.text("interpolation"),
         coordinates=fields.text("coordinates"),
         antialias=fields.flag("antialias"),
         mean=fields.triple("mean"),
-        std=fields.triple("std"),
+        std=std,
         in_graph=fields.flag("in_graph"),
     )
 
@@ -279,7 +295,12 @@ def _output(fields: Fields) -> OutputSpec:
         expected = "labels, alive, counts and, if exported, confidence and scores, each once"
         fields.refuse("outputs", expected)
     scores = fields.optional_section("scores")
-    size = None if scores is None else (scores.integer("height"), scores.integer("width"))
+    size = None
+    if scores is not None:
+        height, width = (scores.integer(k, maximum=_MOST_PIXELS) for k in ("height", "width"))
+        size = height, width
+    if (scores is None) == ("scores" in outputs):
+        fields.refuse("scores", "height and width if 'scores' is exported, else null")
     return OutputSpec(
         labels_dtype=fields.choice("labels_dtype", ("uint8", "uint16")),
         outputs=outputs,
@@ -290,10 +311,30 @@ def _output(fields: Fields) -> OutputSpec:
 
 def _rejection(fields: Fields) -> Rejection:
     mode = fields.choice("mode", ("slots", "dynamic", "none"))
-    slots = None if fields.values.get("slots") is None else fields.integers("slots")
+    slots = None if fields.values.get("slots") is None else _slots(fields)
     if mode == "slots" and not slots:
-        fields.refuse("slots", "a list of integers, for mode 'slots'")
-    return Rejection(mode=mode, topk=fields.optional_integer("topk"), slots=slots)
+        fields.refuse("slots", f"a list of {STAGES} integers, for mode 'slots'")
+    if mode != "slots" and slots is not None:
+        fields.refuse("slots", f"null, for mode '{mode}'")
+    topk = fields.optional_integer("topk", minimum=1, maximum=MOST_OUTPUTS)
+    return Rejection(mode=mode, topk=topk, slots=slots)
+
+
+def _slots(fields: Fields) -> tuple[int, ...]:
+    """Return the places after each rejection."""
+    slots = fields.integers("slots")
+    fits = len(slots) == STAGES and all(1 <= slot <= MOST_OUTPUTS for slot in slots)
+    if not fits or list(slots) != sorted(slots, reverse=True):
+        fields.refuse("slots", f"{STAGES} integers from 1 to {MOST_OUTPUTS} that do not grow")
+    return slots
+
+
+def _check_labels(manifest: Manifest, fields: Fields) -> None:
+    """Labels of eight bits cannot name more outputs than they have values."""
+    outputs, dtype = manifest.vocabulary.outputs, manifest.output.labels_dtype
+    if outputs > _NARROW and dtype == "uint8":
+        output = fields.section("output")
+        output.refuse("labels_dtype", f"'uint16' for the {outputs} outputs of the vocabulary")
 
 
 def _graph(fields: Fields) -> GraphInfo:
@@ -302,7 +343,7 @@ def _graph(fields: Fields) -> GraphInfo:
         file=fields.text("file"),
         external_data=fields.texts("external_data"),
         opset=fields.integer("opset", minimum=1),
-        spare=None if spare is None else SpareInfo(spare.text("file"), spare.integers("slots")),
+        spare=None if spare is None else SpareInfo(spare.text("file"), _slots(spare)),
     )
 
 
@@ -321,6 +362,9 @@ def _reference(fields: Fields) -> ReferenceInfo:
 
 
 def _files(fields: Fields) -> dict[str, FileEntry]:
+    if len(fields.values) > MOST_FILES:
+        message = f"manifest.json lists {len(fields.values)} files; expected at most {MOST_FILES}."
+        raise BundleError(message, hint="Do not use it unless you know who wrote it.")
     entries = {}
     for name in fields.values:
         entry = fields.section(name)

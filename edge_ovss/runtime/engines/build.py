@@ -29,7 +29,6 @@ from edge_ovss.runtime.engines.record import PLAN, BuildRecord, Proof
 from edge_ovss.runtime.engines.request import BuildRequest, Outcome
 from edge_ovss.runtime.engines.supervisor import run_child
 from edge_ovss.runtime.engines.workspace import default_workspace_mib, free_memory_mib
-from edge_ovss.runtime.graph_contract import require_contract
 from edge_ovss.runtime.replacement import mend, move_into_place
 from edge_ovss.runtime.writing import make_folder, output_error
 
@@ -126,7 +125,6 @@ def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> Non
         ArtifactError: The graph is not ours, has parts whose size depends on the picture, or is
             INT8 for CPUs.
     """
-    require_contract(bundle)
     precision = bundle.manifest.document.get("precision")
     if isinstance(precision, dict) and precision.get("target") == "cpu":
         message = f"The bundle is {bundle.manifest.precision} in the way of CPUs; engines cannot."

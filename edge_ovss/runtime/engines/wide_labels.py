@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_ovss.errors import ArtifactError
-from edge_ovss.runtime.graph_file import read_varint
+from edge_ovss.runtime.wire import read_varint
 
 UINT16, INT32 = 4, 6
 
