@@ -232,7 +232,7 @@ def test_a_frame_that_is_run_twice_took_both_times(make_bundle: MakeBundle, devi
 def test_a_label_must_be_below_the_number_of_outputs(
     make_bundle: MakeBundle, outputs: int, fits: bool
 ) -> None:
-    answer = {
+    answer: dict[str, NDArray[Any]] = {
         "labels": np.full((1, 2, 2), 2, np.uint8),
         "alive": np.array([outputs - 1, -1], np.int32),
         "counts": np.array([1, 1, 1], np.int32),
@@ -246,3 +246,23 @@ def test_a_label_must_be_below_the_number_of_outputs(
     else:
         with pytest.raises(ArtifactError, match=r"'labels'.*as high as 2; expected values below 2"):
             _check_answer(answer, bundle, (2, 2))
+
+
+def test_closing_frees_the_graph_and_its_spare(make_bundle: MakeBundle) -> None:
+    closed: list[str] = []
+
+    class Closing(Twice):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def close(self) -> None:
+            closed.append(self.name)
+
+    bundle = Bundle.open(make_bundle())
+    first: Any = Closing("first")
+    spare: Any = Closing("spare")
+    Segmenter(bundle, first, spare).close()
+    assert closed == ["first", "spare"]
+    with Segmenter(bundle, first):
+        pass
+    assert closed == ["first", "spare", "first"]
