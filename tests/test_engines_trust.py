@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ovss.errors import ArtifactError
+from edge_ovss.errors import ArtifactError, BundleError, UsageError
 from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.engines.cache import (
     Engine,
@@ -20,8 +20,8 @@ from edge_ovss.runtime.engines.cache import (
     fitting_engines,
     read_engines,
 )
-from edge_ovss.runtime.engines.frames import FrameRange
-from edge_ovss.runtime.engines.key import EngineKey, Flags, Surroundings, graph_hash
+from edge_ovss.runtime.engines.frames import FrameRange, parse_range
+from edge_ovss.runtime.engines.key import EngineKey, Flags, Surroundings, graph_hash, read_key
 from edge_ovss.runtime.engines.machine import Gpu
 from edge_ovss.runtime.engines.record import PLAN, BuildRecord, Proof
 from edge_ovss.runtime.engines.workspace import default_workspace_mib, free_memory_mib
@@ -208,6 +208,45 @@ def test_a_record_that_cannot_be_read_is_told_and_the_others_stay(bundle: Bundle
     assert [each.folder for each in found] == [made.folder]
     assert len(complaints) == 1
     assert broken.name in complaints[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((None, None, None, None), FrameRange.pinned((360, 480))),
+        (("20x30", None, None, None), FrameRange.pinned((20, 30))),
+        ((None, "10x20", None, "30x40"), FrameRange((10, 20), (30, 40), (30, 40))),
+        ((None, "10x20", "20x30", "30x40"), FrameRange((10, 20), (20, 30), (30, 40))),
+        ((None, None, None, "30x40"), "both --min and --max"),
+        ((None, "10x20", None, None), "both --min and --max"),
+        ((None, None, "20x30", None), "both --min and --max"),
+        ((None, "10x20", "20x30", None), "both --min and --max"),
+        (("20x30", None, None, "30x40"), "one or the other"),
+        (("20x30", "10x20", None, None), "one or the other"),
+        (("20x30", None, "20x30", None), "one or the other"),
+    ],
+)
+def test_frame_sizes_are_one_or_a_range_and_never_half_of_one(
+    given: tuple[str | None, ...], expected: FrameRange | str
+) -> None:
+    size, smallest, best, largest = given
+
+    def parse() -> FrameRange:
+        return parse_range(
+            size=size, smallest=smallest, best=best, largest=largest, default=(360, 480)
+        )
+
+    if isinstance(expected, FrameRange):
+        assert parse() == expected
+    else:
+        with pytest.raises(UsageError, match=expected):
+            parse()
+
+
+@pytest.mark.parametrize("document", [None, [], "key", 1, {}, {"key": None}, {"key": []}])
+def test_a_record_without_a_key_is_none(document: object) -> None:
+    with pytest.raises(BundleError):
+        read_key(document)
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,19 @@ def test_constants_that_half_cannot_hold_keep_their_node_in_fp32(
     assert ("blocks.0.up/Add" in report.half_nodes) is (island is None)
 
 
+def test_what_follows_an_island_is_half_again_unless_the_island_is_sticky() -> None:
+    # Behind values that are only read in FP32 the next node computes in FP16 ...
+    near_overflow = convert_to_half(GraphView.of(network()), {"f": 4e4})
+    assert near_overflow.islands["blocks.0.up/Add"].reason == "range"
+    assert "blocks.0/Relu" in near_overflow.half_nodes
+    # ... and behind what may be anything only the next product does.
+    view = with_addend(np.zeros(64), operator="Mean")
+    unknown = convert_to_half(view)
+    assert unknown.islands["blocks.0.up/Add"].reason == "unknown"
+    assert "blocks.0/Relu" not in unknown.half_nodes
+    assert "blocks.0.down/MatMul" in unknown.half_nodes
+
+
 def test_emulation_overflows_as_a_device_would(tmp_path: Path) -> None:
     view = GraphView.of(network(up=3e4))
     report = convert_to_half(GraphView.of(network(up=3e4)))
@@ -488,3 +501,19 @@ def test_ranges_are_read_from_the_cache_and_not_for_other_pictures(
     for file in (tmp_path / "cache" / "ranges").iterdir():
         file.write_text("{}")
     assert find_ranges(path, view, FRAMES, ["e", "h"], key="a") == first
+
+
+@pytest.mark.parametrize(("folder", "key"), [("cache", None), ("", "k" * 64)])
+def test_ranges_are_kept_nowhere_without_a_key_or_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, key: str | None
+) -> None:
+    monkeypatch.setenv("EDGE_OVSS_CACHE", str(tmp_path / folder) if folder else "")
+    monkeypatch.chdir(tmp_path)
+    path = save(GraphView.of(network()), tmp_path / "model.onnx")
+    before = sorted(tmp_path.rglob("*"))
+    view = GraphView.load(path)
+    first, second = (
+        find_ranges(path, view, frames, ["a"], key=key) for frames in (FRAMES[:1], FRAMES[1:])
+    )
+    assert first != second
+    assert sorted(tmp_path.rglob("*")) == before

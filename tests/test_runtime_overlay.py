@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.legend import PAPER, Entry, draw_legend
 from edge_ovss.runtime.lettering import Lettering, to_ascii
-from edge_ovss.runtime.overlay import blend, draw_overlay, legend_entries, write_overlay
+from edge_ovss.runtime.overlay import _borders, blend, draw_overlay, legend_entries, write_overlay
 from edge_ovss.runtime.result import Result
 from edge_ovss.runtime.source_notes import SourceNote
 
@@ -172,3 +172,12 @@ def test_names_that_cannot_be_drawn_are_numbers_in_the_legend_and_told() -> None
         lines = legend_entries(answer(labels, names), palette)
     assert [line.name for line in lines] == ["sky", "#2"]
     assert len(said) == 1
+
+
+@pytest.mark.parametrize(("side", "thickness"), [(3, 1), (880, 1), (920, 2), (1480, 2), (1520, 3)])
+def test_borders_are_as_thick_as_the_picture_is_large(side: int, thickness: int) -> None:
+    labels = np.zeros((side, side), np.uint8)
+    labels[:, side // 2 :] = 1
+    border = _borders(labels)
+    assert (border.sum(axis=1) == thickness).all()
+    assert border[0, side // 2 - 1] or border[0, side // 2]
