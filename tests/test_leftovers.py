@@ -228,6 +228,21 @@ def test_a_copy_that_a_user_made_stays(make_bundle: MakeBundle, tmp_path: Path, 
     Bundle.open(tmp_path / inside)
 
 
+def test_a_folder_that_only_has_such_a_name_stays(make_bundle: MakeBundle, tmp_path: Path) -> None:
+    bundle = make_bundle("x.ovss")
+    mine = tmp_path / ".x.ovss.old.original"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine", encoding="ascii")
+    make_bundle("x.ovss", overwrite=True)
+    bundle.rename(tmp_path / "moved.ovss")
+    BundleWriter(bundle)
+    assert names(tmp_path) == [mine.name, "moved.ovss"]
+    assert names(mine) == ["notes.txt"]
+    (mine / "notes.txt").unlink()
+    BundleWriter(bundle)
+    assert names(tmp_path) == ["moved.ovss"]
+
+
 def test_what_an_earlier_version_left_is_removed(tmp_path: Path) -> None:
     for name, file in ((".x.ovss.k3_9zq0a", "model.onnx"), (".x.ovss.mine5678", "notes.txt")):
         (tmp_path / name).mkdir()

@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from edge_ovss._leftovers import (
@@ -61,7 +62,7 @@ def mend(place: Path) -> None:
     for path in entries(parent, re.compile(rf"\.{name}\.part\.{RANDOM}")):
         remove_abandoned(path)
     for path in entries(parent, re.compile(rf"\.{name}\.{RANDOM}")):
-        if _is_of_earlier_version(path):
+        if _holds_at_most(path, _EARLIER):  # a user's own copy has a manifest
             remove_abandoned(path)
 
 
@@ -73,10 +74,10 @@ def _age(path: Path) -> float:
         return 0.0
 
 
-def _is_of_earlier_version(path: Path) -> bool:
-    """Say whether a bundle was being written there; a user's own copy has a manifest."""
+def _holds_at_most(path: Path, names: Collection[str]) -> bool:
+    """Say whether a path is a folder, not a link, in which there is nothing but these names."""
     try:
-        return not path.is_symlink() and {entry.name for entry in path.iterdir()} <= _EARLIER
+        return not path.is_symlink() and {entry.name for entry in path.iterdir()} <= set(names)
     except OSError:
         return False
 
@@ -87,12 +88,13 @@ def _mend_aside(aside: Path, place: Path) -> None:
         return
     try:
         old = aside / place.name
+        if not _holds_at_most(aside, {place.name}):
+            return  # no folder of ours
         if not os.path.lexists(place) and old.is_dir():
             _put_back(old, place)
-        elif os.path.lexists(old) and not place.is_dir():
-            return  # the only copy of what was there, and something else is in its place
-        else:
+        elif place.is_dir() or not os.path.lexists(old):
             remove(aside)
+        # Else it is the only copy of what was there, and something else is in its place.
     finally:
         held.release()
 
