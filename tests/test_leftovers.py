@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy
 import pytest
 
 from edge_ovss import _leftovers
@@ -20,6 +22,7 @@ from edge_ovss.runtime.bundle import Bundle, read_manifest
 from edge_ovss.runtime.bundle_writer import BundleWriter
 from edge_ovss.runtime.replacement import move_into_place
 from edge_ovss.runtime.writing import make_folder, write_bytes
+from edge_ovss.vocabulary.pack_file import write_pack
 
 MakeBundle = Callable[..., Path]
 Log = pytest.LogCaptureFixture
@@ -276,10 +279,6 @@ def test_parts_of_files_are_removed_by_whoever_writes_there_next(
 
 
 def test_a_part_of_an_embedding_pack_is_removed(tmp_path: Path, caplog: Log) -> None:
-    import numpy
-
-    from edge_ovss.vocabulary.pack_file import write_pack
-
     script = """
 import numpy
 from edge_ovss.vocabulary.pack_file import write_pack
@@ -421,6 +420,21 @@ def test_names_of_the_greatest_length_can_be_replaced(
         write_bytes(bundle.with_name("b" * 255), b"")
         bundle.with_name("b" * 255).unlink()
         bundle.rename(tmp_path / "x")
-        import shutil
-
         shutil.rmtree(tmp_path / "x")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="/proc is needed")
+def test_no_lock_is_held_longer_than_what_is_written(
+    make_bundle: MakeBundle, tmp_path: Path
+) -> None:
+    before = names(Path("/proc/self/fd"))
+    for _ in range(2):
+        make_bundle("x.ovss", overwrite=True)
+        with BundleWriter(tmp_path / "y.ovss"):
+            pass
+        write_bytes(tmp_path / "file", b"")
+        write_pack(tmp_path / "pack.npz", {}, numpy.zeros(1))
+        with scratch_folder():
+            pass
+        killed(SCRATCH, tmp_path)
+    assert names(Path("/proc/self/fd")) == before
