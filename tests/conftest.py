@@ -6,6 +6,7 @@ Their label map is (R + G + B) mod K for every pixel, so the right answer of any
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_ovss._checksums import sha256_of_file
 from edge_ovss.runtime.bundle_writer import BundleWriter
 from edge_ovss.runtime.writing import write_json
 from edge_ovss.vocabulary import Vocabulary
@@ -235,6 +237,22 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
         return _make_bundle(tmp_path / name, **options)
 
     return make
+
+
+@pytest.fixture
+def write_reference() -> Callable[[Path, str, Any], None]:
+    """Return a function that writes an array of a bundle's reference answer, and lists it."""
+
+    def write(path: Path, name: str, array: Any) -> None:  # noqa: ANN401
+        file = path / "reference" / f"{name}.npy"
+        np.save(file, array)
+        document = json.loads((path / "manifest.json").read_text())
+        document["reference"][name] = f"reference/{name}.npy"
+        entry = {"sha256": sha256_of_file(file), "bytes": file.stat().st_size}
+        document["files"][f"reference/{name}.npy"] = entry
+        (path / "manifest.json").write_text(json.dumps(document))
+
+    return write
 
 
 @pytest.fixture(scope="session")

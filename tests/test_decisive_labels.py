@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,18 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_ovss._checksums import sha256_of_file
 from edge_ovss.calibration import judge as judging
 from edge_ovss.calibration.calibrate import _lead_below_float32
 from edge_ovss.calibration.judge import Judged
-from edge_ovss.cli import main
-from edge_ovss.errors import BundleError
 from edge_ovss.evaluation.confusion import count_confusion
 from edge_ovss.evaluation.label_comparison import Pair, compare_labels, join_pairs, ties_text
 from edge_ovss.evaluation.parity import BackendParity, FrameParity
 from edge_ovss.evaluation.tensors import compare_tensors
 from edge_ovss.evaluation.tolerances import TOLERANCES
-from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.runtime.acceptance import (
     MIN_LABEL_AGREEMENT,
     Reference,
@@ -39,10 +33,7 @@ from edge_ovss.runtime.decisive import (
     tolerance_of,
     unpack_lead,
 )
-from edge_ovss.runtime.engines.frames import FrameRange
-from edge_ovss.runtime.engines.proof import expected_answer, rule_at
 from edge_ovss.runtime.ranking import rank_outputs
-from edge_ovss.runtime.selftest import run_selftest
 
 Array = Any
 NAMES = ("dog", "cat", "cow")
@@ -346,153 +337,6 @@ def test_parity_of_nothing_but_ties_needs_scores() -> None:
 def test_a_failure_of_parity_names_what_is_mistaken_for_what() -> None:
     (failure,) = held("fp32", 0.5, flips=(Pair(("dog", "cat"), 0.5),)).failures()
     assert failure.endswith("most often 'cat' for 'dog'")
-
-
-MakeBundle = Callable[..., Path]
-
-
-def change_reference(path: Path, name: str, change: Callable[[Array], Array]) -> None:
-    """Change an array of the reference answer, and bring the manifest in line."""
-    file = path / "reference" / f"{name}.npy"
-    array = change(np.load(file))
-    np.save(file, array)
-    add_file(path, name)
-
-
-def add_file(path: Path, name: str) -> None:
-    file = path / "reference" / f"{name}.npy"
-    document = json.loads((path / "manifest.json").read_text())
-    document["reference"][name] = f"reference/{name}.npy"
-    entry = {"sha256": sha256_of_file(file), "bytes": file.stat().st_size}
-    document["files"][f"reference/{name}.npy"] = entry
-    (path / "manifest.json").write_text(json.dumps(document))
-
-
-def with_lead(path: Path, lead: Array) -> Path:
-    np.save(path / "reference" / "lead.npy", lead)
-    add_file(path, "lead")
-    return path
-
-
-def flipped(rows: slice) -> Callable[[Array], Array]:
-    def change(labels: Array) -> Array:
-        labels[rows] = (labels[rows] + 1) % 3
-        return labels
-
-    return change
-
-
-def lead_below(first: int, steps: int = 65) -> Array:
-    """Leads of a 20x30 frame, undecided from row `first` on."""
-    lead = np.full((20, 30), 40000, np.uint16)
-    lead[first:] = steps
-    return lead
-
-
-@pytest.mark.parametrize(("rows", "status"), [(slice(10, 20), 0), (slice(9, 10), 6)])
-def test_selftest_leaves_out_what_is_undecided(
-    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str], rows: slice, status: int
-) -> None:
-    path = with_lead(make_bundle(), lead_below(10))
-    change_reference(path, "labels", flipped(rows))
-    assert main(["selftest", str(path), "--json"]) == status
-    report = json.loads(capsys.readouterr().out)
-    assert report["undecided"] == 0.5
-    assert report["passed"] is (status == 0)
-    assert main(["selftest", str(path)]) == status
-    assert "50.0000 % of the pixels are undecided" in capsys.readouterr().out
-
-
-def test_a_lead_one_step_above_the_tolerance_counts(make_bundle: MakeBundle) -> None:
-    path = with_lead(make_bundle(), lead_below(10, steps=66))
-    change_reference(path, "labels", flipped(slice(10, 20)))
-    with Segmenter.open(path) as segmenter:
-        report = run_selftest(segmenter)
-    assert not report
-    assert (report.undecided, report.agreement) == (0, 0.5)
-
-
-def test_selftest_says_that_nothing_was_compared(
-    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = with_lead(make_bundle(), lead_below(0))
-    change_reference(path, "labels", flipped(slice(0, 20)))
-    assert main(["selftest", str(path)]) == 0
-    assert "NONE WAS COMPARED" in capsys.readouterr().out
-    change_reference(path, "counts", lambda counts: counts + 1)
-    assert main(["selftest", str(path)]) == 6
-
-
-def test_an_older_bundle_is_judged_as_before(
-    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = make_bundle()
-    assert main(["selftest", str(path)]) == 0
-    assert "undecided" not in capsys.readouterr().out
-    change_reference(path, "labels", flipped(slice(10, 11)))
-    assert main(["selftest", str(path)]) == 6
-
-
-@pytest.mark.parametrize(
-    ("lead", "text"),
-    [
-        (np.zeros((20, 30), np.float32), "lead.npy"),
-        (np.zeros((20, 29), np.uint16), "do not fit together"),
-        (np.zeros((2, 20, 30), np.uint16), "lead.npy"),
-    ],
-)
-def test_a_lead_that_does_not_fit_is_refused(
-    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str], lead: Array, text: str
-) -> None:
-    assert main(["selftest", str(with_lead(make_bundle(), lead))]) == 5
-    assert text in capsys.readouterr().err
-
-
-def test_a_changed_lead_is_noticed(make_bundle: MakeBundle) -> None:
-    path = with_lead(make_bundle(), lead_below(10))
-    np.save(path / "reference" / "lead.npy", lead_below(0))
-    with pytest.raises(BundleError, match=r"lead\.npy"):
-        Bundle.open(path)
-
-
-@pytest.mark.parametrize("least", [1e-300, 0.5])
-def test_a_manifest_that_asks_for_nothing_does_not_switch_the_selftest_off(
-    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str], least: float
-) -> None:
-    path = make_bundle()
-    change_reference(path, "labels", flipped(slice(0, 4)))
-    document = json.loads((path / "manifest.json").read_text())
-    document["reference"]["min_label_agreement"] = least
-    (path / "manifest.json").write_text(json.dumps(document))
-    assert main(["selftest", str(path), "--json"]) == 6
-    assert json.loads(capsys.readouterr().out)["min_agreement"] == 0.999
-
-
-def test_another_frame_size_allows_for_what_is_undecided(make_bundle: MakeBundle) -> None:
-    """Without scores an engine of another size is given the share of the reference frame."""
-    path = with_lead(make_bundle(), lead_below(10))
-    bundle, frames = Bundle.open(path), FrameRange.pinned((10, 30))
-    expected, against = expected_answer(bundle, frames)
-    assert expected is not None
-    assert (against, expected.lead) == ("onnxruntime", None)
-    assert rule_at(bundle, expected, frames).min_agreement == 0.999  # the upper half
-    tall = FrameRange.pinned((40, 30))
-    assert rule_at(bundle, expected, tall).min_agreement == pytest.approx(0.4995)
-    own = FrameRange.pinned((20, 30))
-    reference, against = expected_answer(bundle, own)
-    assert reference is not None
-    assert against == "reference"
-    assert rule_at(bundle, reference, own).min_agreement == 0.999
-
-
-def test_another_frame_size_knows_what_is_undecided_from_the_scores(
-    make_bundle: MakeBundle,
-) -> None:
-    path = with_lead(make_bundle(extras=["scores"]), lead_below(10))
-    expected, _ = expected_answer(Bundle.open(path), FrameRange.pinned((10, 30)))
-    assert expected is not None
-    assert expected.lead is not None
-    assert expected.lead.shape == (10, 30)
 
 
 def judged_pictures(

@@ -377,9 +377,15 @@ def test_graph_that_departs_is_not_written(tmp_path: Path, monkeypatch: pytest.M
         return [{**a, "labels": (a["labels"] + 1) % 9} for a in real(*args)]
 
     monkeypatch.setattr(bundle_export, "run_graph", broken)
-    with pytest.raises(ParityError, match="departs from torch"):
+    with pytest.raises(ParityError, match="departs from torch") as caught:
         export_bundle(Vocabulary.from_names(WORDS), tmp_path / "x.ovss", _options())
     assert list(tmp_path.iterdir()) == []
+    message = caught.value.message
+    assert "{" not in message
+    assert "frame 1 of 2 (a drawn street, 480x640)" in message
+    assert "expected at least 99.9 %" in message
+    named = [name for name in WORDS if f"'{name}'" in message]
+    assert len(named) >= 2
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full")], ids=repr)

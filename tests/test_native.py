@@ -5,6 +5,7 @@ It must have been built (runtime/ci.sh); without it these tests are skipped with
 
 from __future__ import annotations
 
+import ctypes
 import json
 import subprocess
 import threading
@@ -282,6 +283,39 @@ def test_selftest_passes_in_both(library: NativeLibrary, real_bundle: Path) -> N
     assert expected.passed
     assert report.agreement == expected.agreement
     assert report.same_alive == report.same_counts == 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8"])
+@pytest.mark.parametrize("most", [1, 100, 2000, 65535], ids=lambda steps: f"up to {steps}")
+def test_labels_count_in_both_where_they_are_decided(
+    library: NativeLibrary,
+    make_bundle: MakeBundle,
+    write_reference: Callable[[Path, str, Any], None],
+    precision: str,
+    most: int,
+) -> None:
+    """Leads of every size, and a wrong label in every tenth pixel."""
+    from edge_ovss.runtime.selftest import run_selftest
+
+    random = np.random.default_rng(most)
+    path = make_bundle()
+    write_reference(path, "lead", random.integers(0, most, (20, 30)).astype(np.uint16))
+    wrong = random.random((20, 30)) < 0.1
+    labels = np.load(path / "reference" / "labels.npy")
+    write_reference(path, "labels", np.where(wrong, (labels + 1) % 3, labels).astype(np.uint8))
+    document = json.loads((path / "manifest.json").read_text())
+    document["precision"]["name"] = precision
+    (path / "manifest.json").write_text(json.dumps(document))
+    with Segmenter.open(path, backend="onnxruntime") as segmenter:
+        expected = run_selftest(segmenter)
+    session = library.open(path, Options())
+    report = native.SelftestReport(struct_size=ctypes.sizeof(native.SelftestReport))
+    status = library._c.edge_ovss_selftest(session, ctypes.byref(report))
+    library.close(session)
+    assert status == (0 if expected.passed else 6)
+    assert report.agreement == expected.agreement
+    assert report.min_agreement == expected.min_agreement
+    assert report.undecided == pytest.approx(expected.undecided)
 
 
 @pytest.mark.slow

@@ -221,7 +221,8 @@ void labels_that_are_undecided_do_not_count() {
     CHECK(report.agreement == 1.0 && report.undecided == 0.5);
     give_leads(scratch, leads(11, 66, 65));
     CHECK(judged(scratch, report) == EDGE_OVSS_ERROR_GATE);
-    CHECK(report.agreement > 0.9 && report.agreement < 0.95 && report.undecided == 0.45);
+    CHECK(report.agreement > 0.9 && report.agreement < 0.95);
+    CHECK(report.undecided > 0.44 && report.undecided < 0.46);
     give_leads(scratch, leads(0, 66, 65));
     CHECK(judged(scratch, report) == EDGE_OVSS_OK);
     CHECK(report.agreement == 1.0 && report.undecided == 1.0);
