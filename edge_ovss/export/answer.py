@@ -2,44 +2,72 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Categories upsampled at a time: the resized scores of 12-megapixel frames must fit in memory.
-CHUNK = 8
+# Categories resized at a time. What a frame takes grows with it (12 megapixels: 48 MB each), and a
+# runtime resizes so many on as many cores.
+CHUNK = 4
 
 
-def best_category(
-    scores: Tensor, *, height: int, width: int, chunk: int | None = CHUNK
+def best_label(
+    scores: Tensor, table: Tensor, *, height: int, width: int, chunk: int | None = CHUNK
 ) -> tuple[Tensor, Tensor]:
-    """Resize scores and find the highest at every pixel.
+    """Resize scores and find what the highest of them stands for at every pixel.
 
     The categories are resized a few at a time and only the best so far is kept: the same answer as
-    one argmax over all of them (ties go to the lower index), in a fraction of the memory.
+    one argmax over all of them (ties go to the lower index), and the memory that it takes does not
+    grow with the number of categories. The exported graph is made to keep that order
+    (`passes.resize_in_turn`).
 
     Args:
         scores: float [S, h, w], S at least 1.
+        table: float [S], what each category stands for.
         height: Of the frame.
         width: Of the frame.
-        chunk: Categories at a time; None for all at once.
+        chunk: Categories at a time; None for all at once, where S is not known while tracing.
 
     Returns:
-        Index of the best, float [height, width] (exact below 2^24), and its score, float.
+        The best category's number in the table, float [height, width], and its score, float.
     """
-    parts = (scores,) if chunk is None else scores.split(chunk)
-    best_index, best_score = _best_of(parts[0], height=height, width=width)
-    start = parts[0].shape[0]
-    for part in parts[1:]:
-        index, score = _best_of(part, height=height, width=width)
-        best_index = torch.where(score > best_score, index + start, best_index)
-        best_score = torch.maximum(score, best_score)
-        start += part.shape[0]
-    return best_index, best_score
-
-
-def _best_of(scores: Tensor, *, height: int, width: int) -> tuple[Tensor, Tensor]:
     size = (height, width)
-    resized = F.interpolate(scores[None], size=size, mode="bilinear", align_corners=False)
-    score, index = resized[0].max(0)
-    return index.to(scores.dtype), score
+    if chunk is None:
+        best, index = _resize(scores, size)[0].max(0)
+        return table.index_select(0, index.flatten()).view(index.shape), best
+    best = label = scores.new_empty(0)
+    for start in range(0, len(scores), chunk):
+        resized = _resize(scores[start : start + chunk], size)
+        entries = table[start : start + chunk]
+        if start == 0:
+            best, label = _compare(resized, entries, None, None)
+        else:
+            best, label = _compare(resized, entries, best, label)
+    return label.expand_as(best)[0, 0], best[0, 0]
+
+
+def _compare(
+    resized: Tensor, entries: Tensor, best: Tensor | None, label: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return the best of float [1, N, H, W] and of `best`, and what it stands for: [1, 1, H, W].
+
+    Every kind of step is taken for all planes before the next kind. ONNX Runtime walks back from
+    the answer and takes what is behind in the file first: so it comes to the first plane first, and
+    a plane is cut, compared and dropped before the next one is cut.
+    """
+    planes = [resized.narrow(1, place, 1) for place in range(resized.shape[1])]
+    numbers = [entries[place] for place in range(resized.shape[1])]
+    if best is None or label is None:
+        best, label = planes.pop(0), numbers.pop(0)
+    bests = list(accumulate(planes, torch.maximum, initial=best))
+    higher = [plane > before for plane, before in zip(planes, bests, strict=False)]
+    for number, here in zip(numbers, higher, strict=True):
+        label = torch.where(here, number, label)
+    return bests[-1], label
+
+
+def _resize(scores: Tensor, size: tuple[int, int]) -> Tensor:
+    """Float [N, h, w] → [1, N, *size]."""
+    return F.interpolate(scores[None], size=size, mode="bilinear", align_corners=False)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_ovss.export.answer import CHUNK, best_category
+from edge_ovss.export.answer import CHUNK, best_label
 from edge_ovss.export.first_score import FirstScore
 from edge_ovss.export.frozen_layer import FrozenLayer, fold_layer_scale
 from edge_ovss.export.rejection import (
@@ -139,9 +139,11 @@ class FrozenSed(nn.Module):
         height, width = frame.shape[1], frame.shape[2]
         # How many are alive under `dynamic` is not known while tracing: one chunk holds them all.
         chunk = None if self.rejection.mode == "dynamic" else CHUNK
-        index, confidence = best_category(scores, height=height, width=width, chunk=chunk)
+        table = self.output_map.index_select(0, ids)
+        labels, confidence = best_label(scores, table, height=height, width=width, chunk=chunk)
         answers = {
-            "labels": lambda: self.label(index, ids),
+            # TensorRT takes uint8 as an output only where the cast is the very last operation.
+            "labels": lambda: labels.unsqueeze(0).to(self.labels_dtype),
             "alive": lambda: self.report_alive(ids, valid),
             "counts": lambda: counts,
             "scores": lambda: self.spread(scores, ids, valid).unsqueeze(0),
@@ -274,13 +276,6 @@ class FrozenSed(nn.Module):
         if valid is None:
             return ids.to(torch.int32)
         return (ids.to(valid.dtype) * valid - (1 - valid)).to(torch.int32)
-
-    def label(self, index: Tensor, ids: Tensor) -> Tensor:
-        """Slot index float [H, W] → output index, uint8 or uint16 [1, H, W]."""
-        table = self.output_map.index_select(0, ids)
-        picked = table.index_select(0, index.to(torch.int64).flatten())
-        # TensorRT takes uint8 as an output only where the cast is the very last operation.
-        return picked.view(1, *index.shape).to(self.labels_dtype)
 
     def spread(self, scores: Tensor, ids: Tensor, valid: Tensor | None) -> Tensor:
         """Scores of the slots float [S, h, w] → of all categories float [T, h, w]."""

@@ -8,6 +8,8 @@ from typing import Any
 
 # Biases and scalars stay apart: they are small, and a quantiser may give each its own scale.
 _MATRIX = 2
+# Place of the sizes among a Resize's inputs.
+_SIZES = 3
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
@@ -23,6 +25,7 @@ def apply_passes(model: Any) -> dict[str, int]:  # noqa: ANN401
     passes: tuple[Callable[[Any], int], ...] = (
         turn_weights_once,
         store_equal_weights_once,
+        resize_in_turn,
         name_nodes_by_module,
         drop_tracing_notes,
     )
@@ -78,6 +81,62 @@ def store_equal_weights_once(model: Any) -> int:  # noqa: ANN401
             del model.graph.initializers[name]
             dropped += 1
     return dropped
+
+
+def resize_in_turn(model: Any) -> int:  # noqa: ANN401
+    """Let no score be resized to the frame's size before those before it have been compared.
+
+    A runtime may run a node as soon as its inputs are there, and ONNX Runtime walks back from the
+    answer: it would resize the scores of all categories and only then compare them, 2.5 GB at 12
+    megapixels. Here the size is asked of the labels so far, which have it, so that they must be
+    there.
+    """
+    import onnx_ir
+
+    labels: Any = None
+    changed = 0
+    for node in list(model.graph):
+        made = node.outputs[0]
+        if node.op_type == "Where" and _frame_sides(made):
+            labels = made
+        elif node.op_type == "Resize" and labels is not None and _same_sides(made, labels):
+            sides = onnx_ir.node("Shape", [labels], {"start": -2})
+            sizes = onnx_ir.node("Concat", [_front(model, node), sides.outputs[0]], {"axis": 0})
+            for value, length in ((sides.outputs[0], 2), (sizes.outputs[0], len(made.shape))):
+                value.shape = onnx_ir.Shape([length])
+                value.type = onnx_ir.TensorType(onnx_ir.DataType.INT64)
+            model.graph.insert_before(node, [sides, sizes])
+            node.replace_input_with(_SIZES, sizes.outputs[0])
+            changed += 1
+    return changed
+
+
+def _frame_sides(value: Any) -> tuple[object, ...]:  # noqa: ANN401 (onnx_ir.Value)
+    """Return a tensor's last two sizes where both are known at run time only; else nothing."""
+    sides = tuple(value.shape)[-2:] if value.shape is not None else ()
+    return sides if len(sides) == 2 and not any(isinstance(side, int) for side in sides) else ()
+
+
+def _same_sides(one: Any, other: Any) -> bool:  # noqa: ANN401 (onnx_ir.Value)
+    return bool(_frame_sides(one)) and _frame_sides(one) == _frame_sides(other)
+
+
+def _front(model: Any, node: Any) -> Any:  # noqa: ANN401
+    """Return the first sizes of what a Resize makes, all known, as an int64 constant."""
+    import numpy as np
+    import onnx_ir
+
+    sizes = np.array(list(node.outputs[0].shape)[:-2], dtype=np.int64)
+    name = f"{node.outputs[0].name}.front"
+    tensor = onnx_ir.tensor(sizes, name=name)
+    value = onnx_ir.Value(
+        name=name,
+        shape=onnx_ir.Shape(sizes.shape),
+        type=onnx_ir.TensorType(onnx_ir.DataType.INT64),
+        const_value=tensor,
+    )
+    model.graph.initializers[name] = value
+    return value
 
 
 def name_nodes_by_module(model: Any) -> int:  # noqa: ANN401

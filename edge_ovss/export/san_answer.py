@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from edge_ovss.export.sampling import fitted_size, spread_matrix
 
 # The frame is answered in this many bands of rows: the scores of all categories at the size of a
-# 12-megapixel frame do not fit in memory, those of a band do.
-BANDS = 16
+# 12-megapixel frame do not fit in memory, those of a band do. Cameras' heights divide by it.
+BANDS = 40
 
 
 @dataclass(frozen=True)
