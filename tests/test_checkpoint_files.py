@@ -448,6 +448,25 @@ def test_an_archive_that_unpacks_to_many_times_its_size_is_refused(tmp_path: Pat
     assert "claims to unpack to" in _refused(bomb)
 
 
+def test_an_archive_of_too_many_entries_is_refused_soon(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    entry = b"PK\x01\x02" + bytes(24) + b"\x01\0" + bytes(16) + b"a"
+    for count, what in ((10, "zip archive of"), (200_000, "more entries than any model")):
+        size = (count * len(entry)).to_bytes(4, "little")
+        end = b"PK\x05\x06" + bytes(8) + size + (4).to_bytes(4, "little") + bytes(2)
+        path.write_bytes(b"PK\x03\x04" + entry * count + end)
+        assert what in _refused(path)
+
+
+def test_large_archives_say_the_size_of_their_directory_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    large = b"PK\x06\x06" + bytes(36) + (2**40).to_bytes(8, "little") + bytes(8)
+    locator = b"PK\x06\x07" + bytes(16)
+    end = b"PK\x05\x06" + bytes(8) + b"\xff" * 8 + bytes(2)
+    path.write_bytes(b"PK\x03\x04" + bytes(99) + large + locator + end)
+    assert "more entries than any model" in _refused(path)
+
+
 def test_a_description_without_end_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     with zipfile.ZipFile(path, "w") as archive:

@@ -16,7 +16,10 @@ from edge_ovss.errors import CheckpointError
 Kind = Literal["torch", "legacy torch", "safetensors", "index"]
 
 MOST_INDEX_BYTES = 64 * 2**20
+MOST_DIRECTORY_BYTES = 8 * 2**20
 _HEAD = 4096
+# The last record of an archive with its comment, and the two that large archives have before it.
+_LONGEST_END = 22 + 65535 + 20 + 56
 _TAR_MARK = slice(257, 262)
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ANNEX = b"annex/objects/"
@@ -118,6 +121,8 @@ def _head(path: Path, name: str) -> bytes:
 
 
 def _zip_kind(path: Path, name: str) -> Kind:
+    if _directory_size(path) > MOST_DIRECTORY_BYTES:
+        raise _refusal(name, "a zip archive of more entries than any model has tensors", _EXPECTED)
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -135,6 +140,19 @@ def _zip_kind(path: Path, name: str) -> Kind:
     if names and all(name.endswith(".npy") for name in names):
         raise _refusal(name, f"a NumPy archive ({shown})", _EXPECTED)
     raise _refusal(name, f"a zip archive of {shown or 'nothing'}", _UNPACK)
+
+
+def _directory_size(path: Path) -> int:
+    """Return how large an archive's list of entries is said to be: Python reads all of it."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LONGEST_END))
+        end = file.read(_LONGEST_END)
+    at = end.rfind(b"PK\x05\x06")
+    size = int.from_bytes(end[at + 12 : at + 16], "little") if at >= 0 else 0
+    if size == 0xFFFFFFFF:  # then a larger record in front of this one has it
+        at = end.rfind(b"PK\x06\x06", 0, at)
+        size = int.from_bytes(end[at + 40 : at + 48], "little") if at >= 0 else size
+    return size
 
 
 def _is_safetensors(head: bytes, size: int, path: Path) -> bool:
