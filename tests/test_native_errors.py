@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from bundle_mutants import add_metadata, all_mutants
 
 from edge_ovss._version import VERSION
 from edge_ovss.cli import main
@@ -24,6 +27,7 @@ from edge_ovss.errors import (
 from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.runtime.backends import native
 from edge_ovss.runtime.backends.native import Frame, NativeLibrary, Options
+from edge_ovss.runtime.operators import ALLOWED, FREE_SIZE
 
 pytest.importorskip("onnxruntime")
 
@@ -80,6 +84,50 @@ def test_both_refuse_the_same_manifests(library: NativeLibrary, make_bundle: Mak
             assert (verdicts[-1][1] is None) == (by_library is None), (path, verdicts[-1][1])
             (bundle / "manifest.json").write_text(whole)
     assert sum(verdict is not None for _, verdict in verdicts) > 100
+
+
+def test_both_refuse_the_same_spoiled_bundles(
+    library: NativeLibrary, make_bundle: MakeBundle
+) -> None:
+    assert _judged_differently(library, make_bundle, every=60) == []
+
+
+@pytest.mark.slow
+def test_both_refuse_the_same_thousands_of_spoiled_bundles(
+    library: NativeLibrary, make_bundle: MakeBundle
+) -> None:
+    assert _judged_differently(library, make_bundle, every=1) == []
+
+
+def _judged_differently(
+    library: NativeLibrary, make_bundle: MakeBundle, *, every: int
+) -> list[tuple[str, str | None, str | None]]:
+    """Return the mutants that one of the two opens, with what each says."""
+    whole = make_bundle(spare=[5, 5, 5])
+    add_metadata(whole)
+    library.close(library.open(whole, Options()))
+    different = []
+    for mutant in all_mutants(whole)[::every]:
+        copy = whole.parent / "mutant" / "mutant.ovss"
+        shutil.copytree(whole, copy)
+        mutant.change(copy)
+        start = time.monotonic()
+        given = _refusal(lambda b: library.close(library.open(b, Options())), copy)
+        assert time.monotonic() - start < 10, mutant.name
+        expected = _refusal(Bundle.open, copy)
+        # The library opens the graph too, and ONNX Runtime knows more of it.
+        same = (given is None) == (expected is None) or "cannot load" in (given or "")
+        if not same or (mutant.refused and given is None and expected is None):
+            different.append((mutant.name, given, expected))
+        shutil.rmtree(copy.parent)
+    return different
+
+
+def test_both_allow_the_same_operators() -> None:
+    source = (RUNTIME / "src" / "operators.cpp").read_text()
+    allowed, free = re.findall(r"kAllowed\{(.*?)\};.*?kFreeSize\{(.*?)\};", source, re.DOTALL)[0]
+    assert re.findall(r'"(\w+)"', allowed) == sorted(ALLOWED)
+    assert re.findall(r'"(\w+)"', free) == sorted(FREE_SIZE)
 
 
 def _wrong(*keys: str) -> Callable[[dict[str, Any]], None]:

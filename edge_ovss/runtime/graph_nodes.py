@@ -24,6 +24,9 @@ from edge_ovss.runtime.wire import (
 MOST_NODES = 20_000
 """The largest graphs of ours have about 1,200."""
 
+MOST_VALUES = 64
+"""Of a tensor whose values are read: shapes, not weights."""
+
 _FOREIGN_PARTS = {
     6: "graph in a node",
     10: "list of tensors",
@@ -33,7 +36,6 @@ _FOREIGN_PARTS = {
 }
 _TYPED_DATA = (4, 5, 6, 7, 10, 11)  # floats, int32, texts, int64, doubles, uint64
 _MOST_AXES = 16
-_MOST_VALUES = 64  # of a tensor whose values are read: shapes, not weights
 _ITEM_BYTES = {
     "float32": 4,
     "uint8": 1,
@@ -246,7 +248,7 @@ class _Tensor:
             message = f"the tensor '{self.name}' has the shape {list(shape[: _MOST_AXES + 1])}"
             raise ValueError(message)
         kind = DTYPES.get(self.dtype, f"type {self.dtype}")
-        few = math.prod(shape) <= _MOST_VALUES and self.stored <= _MOST_VALUES * 10
+        few = math.prod(shape) <= MOST_VALUES and self.stored <= MOST_VALUES * 10
         values = _values(kind, self.raw, self.pieces) if few and not self.outside else None
         place = _place(self.name, self.outside) if self.outside else None
         raw = self.raw is not None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from edge_ovss.errors import ArtifactError
-from edge_ovss.runtime.graph_nodes import Constant, GraphNodes, Node
+from edge_ovss.runtime.graph_nodes import MOST_VALUES, Constant, GraphNodes, Node
 
 MOST_ELEMENTS = 1 << 26
 """What the nodes of a graph may make of constants, in all."""
@@ -135,7 +135,7 @@ def _made(node: Node, known: dict[str, int], values: dict[str, Values], name: st
     if size is None:
         size = _grown(node.operator, sizes)
     known.update(dict.fromkeys(node.outputs, size))
-    if given is not None and node.outputs:
+    if given is not None and len(given) <= MOST_VALUES and node.outputs:
         values[node.outputs[0]] = given
     return max(0, size - max(sizes, default=0))
 

@@ -35,6 +35,8 @@ def message_fields(data: Piece) -> Iterator[tuple[int, int | Piece]]:
 def read_varint(data: Piece | bytearray, at: int) -> tuple[int, int]:
     """Return the protobuf number that begins at byte `at`, and where the next byte is.
 
+    It has 64 bits, whatever is written.
+
     Raises:
         ValueError: It has no end.
     """
@@ -44,7 +46,7 @@ def read_varint(data: Piece | bytearray, at: int) -> tuple[int, int]:
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, at
+            return value & (2**64 - 1), at
     message = f"a number before byte {at} has no end"
     raise ValueError(message)
 

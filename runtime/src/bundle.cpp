@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "error.h"
+#include "graph_contract.h"
 #include "onnx_file.h"
+#include "reference.h"
 #include "sha256.h"
 
 namespace edge_ovss::internal {
@@ -21,8 +23,12 @@ namespace {
 
 constexpr const char* kManifest = "manifest.json";
 constexpr std::uintmax_t kDocumentLimit = std::uintmax_t{16} << 20;
-constexpr std::uintmax_t kGraphLimit = std::uintmax_t{1} << 31;  // the most that protobuf takes
+constexpr std::uintmax_t kGraphLimit = std::uintmax_t{16} << 20;
+constexpr std::uintmax_t kBundleLimit = std::uintmax_t{6} << 30;
+constexpr std::size_t kLongestName = 255;  // bytes, of a file or folder
+constexpr std::size_t kLongestPath = 1024;
 constexpr std::size_t kHashShown = 12;
+constexpr std::size_t kNameShown = 60;
 constexpr const char* kCopyAgain = "Copy or export the bundle again.";
 constexpr const char* kNotTrusted =
     "Do not use this bundle unless you know who wrote it; export it again.";
@@ -63,8 +69,10 @@ void check_names(const Manifest& manifest) {
     used.insert(used.end(),
                 {manifest.graph_file, manifest.vocabulary_file, manifest.reference_frame,
                  manifest.reference_labels, manifest.reference_alive, manifest.reference_counts});
-    if (manifest.reference_lead) {
-        used.push_back(*manifest.reference_lead);
+    for (const auto& name : {manifest.reference_lead, manifest.spare_file}) {
+        if (name) {
+            used.push_back(*name);
+        }
     }
     for (const auto& name : used) {
         if (manifest.files.count(name) == 0) {
@@ -72,6 +80,33 @@ void check_names(const Manifest& manifest) {
                 text("'", name, "' is used by ", kManifest, " but is not in its 'files'."),
                 "The bundle is incomplete; export it again.");
         }
+    }
+}
+
+// Refuse files that are larger than any of their kind before one is read.
+void check_limits(const Manifest& manifest) {
+    std::uintmax_t total = 0;
+    for (const auto& item : manifest.files) {
+        total += std::min<std::uintmax_t>(item.second.bytes, kBundleLimit + 1);
+    }
+    const auto check = [](const std::string& name, std::uintmax_t size, std::uintmax_t limit) {
+        if (size > limit) {
+            throw artifact_error(text("'", name, "' has ", size, " bytes; expected at most ",
+                                      limit, "."),
+                                 kNotTrusted);
+        }
+    };
+    check("the bundle", total, kBundleLimit);
+    const auto& files = manifest.files;
+    check(manifest.graph_file, files.at(manifest.graph_file).bytes, kGraphLimit);
+    check(manifest.vocabulary_file, files.at(manifest.vocabulary_file).bytes, kDocumentLimit);
+    for (const auto& name : {manifest.reference_frame, manifest.reference_labels,
+                             manifest.reference_alive, manifest.reference_counts,
+                             manifest.reference_lead.value_or(manifest.reference_frame)}) {
+        check(name, files.at(name).bytes, kReferenceLimit);
+    }
+    if (manifest.spare_file) {
+        check(*manifest.spare_file, files.at(*manifest.spare_file).bytes, kGraphLimit);
     }
 }
 
@@ -126,19 +161,22 @@ Vocabulary open_vocabulary(const fs::path& folder, const Manifest& manifest) {
                  manifest.vocabulary_sha256.substr(0, kHashShown), "...."),
             "These words are not the exported ones; export it again.");
     }
+    if (vocabulary.name != manifest.vocabulary_name) {
+        throw artifact_error(text("The vocabulary is called '", vocabulary.name,
+                                  "'; the manifest says '", manifest.vocabulary_name, "'."),
+                             kCopyAgain);
+    }
     check_count("output names", vocabulary.names.size(), manifest.outputs);
     check_count("categories", vocabulary.categories, manifest.categories);
     return vocabulary;
 }
 
 // The tensors that the ONNX file keeps elsewhere must be in files that the manifest lists.
-void check_graph(const fs::path& folder, const Manifest& manifest) {
+void check_locations(const fs::path& folder, const Manifest& manifest, const OnnxFile& graph) {
     const auto& name = manifest.graph_file;
-    const std::string bytes = read_bytes(resolve_inside(folder, name), name, kGraphLimit);
-    const auto* start = reinterpret_cast<const std::uint8_t*>(bytes.data());
     const auto slash = name.rfind('/');
     const std::string parent = slash == std::string::npos ? "" : name.substr(0, slash + 1);
-    for (const auto& location : external_locations(start, bytes.size(), name)) {
+    for (const auto& location : graph.locations) {
         resolve_inside(folder, location);
         const auto& listed = manifest.external_data;
         if (std::find(listed.begin(), listed.end(), parent + location) == listed.end()) {
@@ -146,6 +184,25 @@ void check_graph(const fs::path& folder, const Manifest& manifest) {
                                       "', which the manifest does not list."),
                                  kNotTrusted);
         }
+    }
+}
+
+void open_graph(const fs::path& folder, const Manifest& manifest, const Vocabulary& vocabulary) {
+    const auto& name = manifest.graph_file;
+    const std::string bytes = read_bytes(resolve_inside(folder, name), name, kGraphLimit);
+    const auto* start = reinterpret_cast<const std::uint8_t*>(bytes.data());
+    const OnnxFile graph = read_onnx(start, bytes.size(), name);
+    check_locations(folder, manifest, graph);
+    check_graph(manifest, graph);
+    check_metadata(manifest, graph, vocabulary);
+}
+
+// The second graph differs in its slots only.
+void open_spare_graph(const fs::path& folder, Manifest manifest, const Vocabulary& vocabulary) {
+    if (manifest.spare_file) {
+        manifest.graph_file = *manifest.spare_file;
+        manifest.slots = manifest.spare_slots;
+        open_graph(folder, manifest, vocabulary);
     }
 }
 
@@ -167,14 +224,30 @@ bool is_relative_inside(const std::string& name) {
     }
 }
 
+bool is_too_long(const std::string& name) {
+    std::size_t length = 0;
+    for (const char letter : name) {
+        length = letter == '/' ? 0 : length + 1;
+        if (length > kLongestName) {
+            return true;
+        }
+    }
+    return name.size() > kLongestPath;
+}
+
 }  // namespace
 
 fs::path Bundle::file(const std::string& name) const { return resolve_inside(folder, name); }
 
 fs::path resolve_inside(const fs::path& folder, const std::string& name) {
     if (!is_relative_inside(name)) {
-        throw artifact_error(text("The bundle names the path '", name,
+        throw artifact_error(text("The bundle names the path '", name.substr(0, kNameShown),
                                   "'; expected a relative path inside the bundle."),
+                             kNotTrusted);
+    }
+    if (is_too_long(name)) {
+        throw artifact_error(text("The bundle names a file '", name.substr(0, kNameShown),
+                                  "...', whose name is too long."),
                              kNotTrusted);
     }
     std::error_code code;
@@ -214,11 +287,16 @@ Bundle open_bundle(const std::string& path, bool hashes) {
     std::error_code code;
     fs::path folder = fs::absolute(fs::u8path(path), code);
     check_folder(folder);
-    Manifest manifest = read_manifest(read_bytes(folder / kManifest, kManifest, kDocumentLimit));
+    const fs::path file = resolve_inside(folder, kManifest);
+    Manifest manifest = read_manifest(read_bytes(file, kManifest, kDocumentLimit));
     check_names(manifest);
+    check_limits(manifest);
     check_files(folder, manifest, hashes);
     Vocabulary vocabulary = open_vocabulary(folder, manifest);
-    check_graph(folder, manifest);
+    check_reference(folder, manifest);
+    open_graph(folder, manifest, vocabulary);
+    open_spare_graph(folder, manifest, vocabulary);
+    manifest.document.reset();
     return Bundle{std::move(folder), std::move(manifest), std::move(vocabulary)};
 }
 

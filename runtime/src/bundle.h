@@ -2,8 +2,8 @@
 // A bundle: a folder with a frozen graph, its words, and proof of what is in it.
 //
 // A bundle may come from anywhere, so nothing in it is believed: names must stay inside the
-// folder, only listed files are read, and every listed file has the size and sha256 that the
-// manifest says.
+// folder, only listed files are read, every listed file has the size and sha256 that the manifest
+// says, and manifest, vocabulary, graph and reference answer must fit together.
 #pragma once
 
 #include <filesystem>

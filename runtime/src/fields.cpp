@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <set>
 
 #include "error.h"
 
@@ -14,7 +14,8 @@ using nlohmann::json;
 namespace {
 
 constexpr std::size_t kShown = 60;
-constexpr int kDeepest = 64;  // what prints a value for a message goes as deep as the value
+constexpr std::size_t kDeepest = 64;  // what prints a value goes as deep as the value
+constexpr std::size_t kLongestNumber = 128;
 constexpr const char* kCopyAgain = "Copy or export the bundle again.";
 
 std::string shown(const json& value) {
@@ -22,15 +23,74 @@ std::string shown(const json& value) {
     return dumped.size() <= kShown ? dumped : dumped.substr(0, kShown) + "...";
 }
 
-bool is_whole(const json& value, std::int64_t minimum) {
-    if (value.is_number_unsigned()) {
-        const auto given = value.get<std::uint64_t>();
-        constexpr auto most = std::numeric_limits<std::int64_t>::max();
-        return given <= static_cast<std::uint64_t>(most) &&
-               static_cast<std::int64_t>(given) >= minimum;
+bool is_whole(const json& value, std::int64_t minimum, std::int64_t maximum = kLargest) {
+    if (value.is_number_unsigned() &&
+        value.get<std::uint64_t>() > static_cast<std::uint64_t>(kLargest)) {
+        return false;
     }
-    return value.is_number_integer() && value.get<std::int64_t>() >= minimum;
+    return value.is_number_integer() && value.get<std::int64_t>() >= minimum &&
+           value.get<std::int64_t>() <= maximum;
 }
+
+// Looks at a document before it is built in memory; false, with the reason, ends the reading.
+class Strict {
+public:
+    using number_integer_t = json::number_integer_t;
+    using number_unsigned_t = json::number_unsigned_t;
+    using number_float_t = json::number_float_t;
+    using string_t = json::string_t;
+
+    std::string reason;
+
+    bool null() { return true; }
+    bool boolean(bool) { return true; }
+    bool number_integer(number_integer_t) { return true; }
+    bool number_unsigned(number_unsigned_t) { return true; }
+    bool string(string_t&) { return true; }
+    template <class Bytes>
+    bool binary(Bytes&) {
+        return true;
+    }
+
+    bool number_float(number_float_t, const string_t& digits) {
+        if (digits.find_first_of(".eE") == std::string::npos) {
+            return refuse("an integer does not fit 64 bits");
+        }
+        return digits.size() <= kLongestNumber || refuse("a number has more than 128 digits");
+    }
+
+    bool start_object(std::size_t) { return start(); }
+    bool start_array(std::size_t) { return start(); }
+    bool end_object() { return end(); }
+    bool end_array() { return end(); }
+
+    bool key(string_t& word) {
+        return keys_.back().insert(word).second ||
+               refuse("the key '" + word + "' stands twice in one object");
+    }
+
+    bool parse_error(std::size_t, const std::string&, const json::exception& err) {
+        return refuse(err.what());
+    }
+
+private:
+    bool start() {
+        keys_.emplace_back();
+        return keys_.size() <= kDeepest || refuse("it is nested too deeply");
+    }
+
+    bool end() {
+        keys_.pop_back();
+        return true;
+    }
+
+    bool refuse(std::string why) {
+        reason = std::move(why);
+        return false;
+    }
+
+    std::vector<std::set<std::string>> keys_;
+};
 
 }  // namespace
 
@@ -75,16 +135,19 @@ std::optional<std::string> Fields::optional_string(const std::string& key) const
     return has(key) ? std::optional(string(key)) : std::nullopt;
 }
 
-std::int64_t Fields::integer(const std::string& key, std::int64_t minimum) const {
+std::int64_t Fields::integer(const std::string& key, std::int64_t minimum,
+                             std::int64_t maximum) const {
     const json* value = find(key);
-    if (value == nullptr || !is_whole(*value, minimum)) {
-        refuse(key, text("an integer of at least ", minimum));
+    if (value == nullptr || !is_whole(*value, minimum, maximum)) {
+        const std::string most = maximum == kLargest ? "" : text(" and at most ", maximum);
+        refuse(key, text("an integer of at least ", minimum, most));
     }
     return value->get<std::int64_t>();
 }
 
-std::optional<std::int64_t> Fields::optional_integer(const std::string& key) const {
-    return has(key) ? std::optional(integer(key)) : std::nullopt;
+std::optional<std::int64_t> Fields::optional_integer(const std::string& key, std::int64_t minimum,
+                                                     std::int64_t maximum) const {
+    return has(key) ? std::optional(integer(key, minimum, maximum)) : std::nullopt;
 }
 
 double Fields::number(const std::string& key) const {
@@ -142,13 +205,14 @@ std::vector<std::int64_t> Fields::integers(const std::string& key) const {
     return value->get<std::vector<std::int64_t>>();
 }
 
-void Fields::numbers(const std::string& key, std::size_t count) const {
+std::vector<double> Fields::numbers(const std::string& key, std::size_t count) const {
     const json* value = find(key);
     const auto is_number = [](const json& item) { return item.is_number(); };
     if (value == nullptr || !value->is_array() || value->size() != count ||
         !std::all_of(value->begin(), value->end(), is_number)) {
-        refuse(key, text("a list of ", count, " numbers"));
+        refuse(key, text("a list of ", count, " finite numbers"));
     }
+    return value->get<std::vector<double>>();
 }
 
 void Fields::optional_object(const std::string& key) const {
@@ -168,14 +232,15 @@ Fields Fields::section(const std::string& key) const {
 
 json parse_json(const std::string& bytes, const std::string& file) {
     try {
-        return json::parse(bytes, [](int depth, json::parse_event_t, json&) {
-            if (depth > kDeepest) {
-                throw artifact_error("it is nested too deeply");
-            }
-            return true;
-        });
-    } catch (const Error& err) {
-        throw artifact_error(text(file, " is not JSON: ", err.what(), "."), kCopyAgain);
+        Strict strict;
+        // The parser takes a zero byte for the end, whatever stands behind it.
+        if (bytes.find('\0') != std::string::npos) {
+            throw artifact_error(text(file, " is not JSON: it holds a zero byte."), kCopyAgain);
+        }
+        if (!json::sax_parse(bytes, &strict)) {
+            throw artifact_error(text(file, " is not JSON: ", strict.reason, "."), kCopyAgain);
+        }
+        return json::parse(bytes);
     } catch (const json::exception& err) {
         throw artifact_error(text(file, " is not JSON: ", err.what(), "."), kCopyAgain);
     }

@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace edge_ovss::internal {
+
+constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
 
 // An object of a JSON document and the dotted name under which it stands there. Every function
 // throws an artifact error where the field is missing or of another type; an `optional_` function
@@ -21,14 +24,16 @@ public:
     [[noreturn]] void refuse(const std::string& key, const std::string& expected) const;
     std::string string(const std::string& key) const;
     std::optional<std::string> optional_string(const std::string& key) const;
-    std::int64_t integer(const std::string& key, std::int64_t minimum = 0) const;
-    std::optional<std::int64_t> optional_integer(const std::string& key) const;
+    std::int64_t integer(const std::string& key, std::int64_t minimum = 0,
+                         std::int64_t maximum = kLargest) const;
+    std::optional<std::int64_t> optional_integer(const std::string& key, std::int64_t minimum = 0,
+                                                 std::int64_t maximum = kLargest) const;
     double number(const std::string& key) const;
     bool flag(const std::string& key) const;
     std::string choice(const std::string& key, std::initializer_list<const char*> choices) const;
     std::vector<std::string> strings(const std::string& key) const;
     std::vector<std::int64_t> integers(const std::string& key) const;
-    void numbers(const std::string& key, std::size_t count) const;
+    std::vector<double> numbers(const std::string& key, std::size_t count) const;
     void optional_object(const std::string& key) const;  // {} where it is not there
     Fields section(const std::string& key) const;
     bool has(const std::string& key) const;  // there, and not null
@@ -42,7 +47,9 @@ private:
     std::string where_;
 };
 
-// Parse a document. Throws an artifact error that names `file`.
+// Parse a document as strictly as edge_ovss/_strict.py. Throws an artifact error that names `file`
+// where it is no JSON, or holds an integer beyond 64 bits, a number of more than 128 digits, a key
+// that stands twice in one object, or more than 64 levels.
 nlohmann::json parse_json(const std::string& bytes, const std::string& file);
 
 }  // namespace edge_ovss::internal

@@ -4,7 +4,7 @@
 #include "manifest.h"
 
 #include <algorithm>
-#include <limits>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "error.h"
@@ -15,6 +15,11 @@ namespace edge_ovss::internal {
 namespace {
 
 constexpr std::int64_t kSchema = 1;
+constexpr std::int64_t kMostOutputs = 65535;
+constexpr std::int64_t kMostCategories = std::int64_t{1} << 17;
+constexpr std::int64_t kMostPixels = 65535;
+constexpr std::int64_t kNarrow = 255;  // outputs up to which labels are uint8
+constexpr std::size_t kMostFiles = 4096;
 
 void check_schema(const Fields& fields) {
     const auto schema = fields.integer("schema", 1);
@@ -23,14 +28,6 @@ void check_schema(const Fields& fields) {
                                   "; this version of edge-ovss reads up to ", kSchema, "."),
                              "Upgrade the edge_ovss library.");
     }
-}
-
-std::int32_t int32(const Fields& fields, const std::string& key, std::int64_t minimum) {
-    const auto value = fields.integer(key, minimum);
-    if (value > std::numeric_limits<std::int32_t>::max()) {
-        fields.refuse(key, "an integer below 2147483648");
-    }
-    return static_cast<std::int32_t>(value);
 }
 
 void read_model(const Fields& fields, Manifest& manifest) {
@@ -47,8 +44,8 @@ void read_vocabulary(const Fields& fields, Manifest& manifest) {
     manifest.vocabulary_file = fields.string("file");
     manifest.vocabulary_name = fields.string("name");
     manifest.vocabulary_sha256 = fields.string("sha256");
-    manifest.categories = int32(fields, "categories", 1);
-    manifest.outputs = int32(fields, "outputs", 1);
+    manifest.categories = fields.integer("categories", 1, kMostCategories);
+    manifest.outputs = fields.integer("outputs", 1, kMostOutputs);
 }
 
 void read_templates(const Fields& fields) {
@@ -62,14 +59,20 @@ void read_picture(const Fields& fields, Manifest& manifest) {
     fields.choice("dtype", {"uint8"});
     fields.choice("layout", {"HWC"});
     fields.choice("channels", {"RGB"});
-    manifest.network_height = int32(fields, "height", 1);
-    manifest.network_width = int32(fields, "width", 1);
+    const auto side = [&](const char* key) {
+        return static_cast<std::int32_t>(fields.integer(key, 1, kMostPixels));
+    };
+    manifest.network_height = side("height");
+    manifest.network_width = side("width");
     fields.flag("keep_aspect");
     fields.string("interpolation");
     fields.string("coordinates");
     fields.flag("antialias");
     fields.numbers("mean", 3);
-    fields.numbers("std", 3);
+    const auto std = fields.numbers("std", 3);
+    if (*std::min_element(std.begin(), std.end()) <= 0.0) {
+        fields.refuse("std", "three numbers above 0");
+    }
     fields.flag("in_graph");
 }
 
@@ -85,38 +88,52 @@ void read_output(const Fields& fields, Manifest& manifest) {
                       "labels, alive, counts and, if exported, confidence and scores, each once");
     }
     fields.optional_string("answer");
+    if (fields.has("scores") != manifest.answers_with("scores")) {
+        fields.refuse("scores", "height and width if 'scores' is exported, else null");
+    }
     if (fields.has("scores")) {
         const Fields scores = fields.section("scores");
-        scores.integer("height");
-        scores.integer("width");
+        manifest.scores_height = scores.integer("height", 0, kMostPixels);
+        manifest.scores_width = scores.integer("width", 0, kMostPixels);
     }
     manifest.labels_dtype = fields.choice("labels_dtype", {"uint8", "uint16"});
 }
 
+// The places after each rejection.
+std::vector<std::int32_t> read_slots(const Fields& fields) {
+    const auto slots = fields.integers("slots");
+    const bool fits = slots.size() == static_cast<std::size_t>(kStages) &&
+                      std::is_sorted(slots.rbegin(), slots.rend()) && slots.back() >= 1 &&
+                      slots.front() <= kMostOutputs;
+    if (!fits) {
+        fields.refuse("slots", text(kStages, " integers from 1 to ", kMostOutputs,
+                                    " that do not grow"));
+    }
+    return {slots.begin(), slots.end()};
+}
+
 void read_rejection(const Fields& fields, Manifest& manifest) {
     manifest.rejection = fields.choice("mode", {"slots", "dynamic", "none"});
-    fields.optional_integer("topk");
-    const auto slots =
-        fields.has("slots") ? fields.integers("slots") : std::vector<std::int64_t>();
-    if (manifest.rejection != "slots") {
-        return;
+    fields.optional_integer("topk", 1, kMostOutputs);
+    const bool wanted = manifest.rejection == "slots";
+    if (fields.has("slots")) {
+        manifest.slots = read_slots(fields);
     }
-    if (slots.empty()) {
-        fields.refuse("slots", "a list of integers, for mode 'slots'");
-    }
-    if (slots.size() > EDGE_OVSS_MAX_REJECTIONS) {
-        fields.refuse("slots", text("at most ", EDGE_OVSS_MAX_REJECTIONS, " integers"));
-    }
-    for (const auto slot : slots) {
-        constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
-        manifest.slots.push_back(static_cast<std::int32_t>(std::min(slot, most)));
+    if (fields.has("slots") != wanted) {
+        fields.refuse("slots", wanted ? text("a list of ", kStages, " integers, for mode 'slots'")
+                                      : "null, for mode '" + manifest.rejection + "'");
     }
 }
 
 void read_graph(const Fields& fields, Manifest& manifest) {
     manifest.graph_file = fields.string("file");
     manifest.external_data = fields.strings("external_data");
-    fields.integer("opset", 1);
+    manifest.opset = fields.integer("opset", 1);
+    if (fields.has("spare")) {
+        const Fields spare = fields.section("spare");
+        manifest.spare_file = spare.string("file");
+        manifest.spare_slots = read_slots(spare);
+    }
 }
 
 void read_reference(const Fields& fields, Manifest& manifest) {
@@ -132,10 +149,24 @@ void read_reference(const Fields& fields, Manifest& manifest) {
 }
 
 void read_files(const Fields& fields, Manifest& manifest) {
+    if (fields.object().size() > kMostFiles) {
+        throw artifact_error(text("manifest.json lists ", fields.object().size(),
+                                  " files; expected at most ", kMostFiles, "."),
+                             "Do not use it unless you know who wrote it.");
+    }
     for (const auto& item : fields.object().items()) {
         const Fields entry = fields.section(item.key());
         const auto bytes = static_cast<std::uint64_t>(entry.integer("bytes"));
         manifest.files[item.key()] = FileEntry{entry.string("sha256"), bytes};
+    }
+}
+
+// Labels of eight bits cannot name more outputs than they have values.
+void check_labels(const Fields& fields, const Manifest& manifest) {
+    if (manifest.outputs > kNarrow && manifest.labels_dtype == "uint8") {
+        fields.section("output").refuse(
+            "labels_dtype",
+            text("'uint16' for the ", manifest.outputs, " outputs of the vocabulary"));
     }
 }
 
@@ -146,13 +177,16 @@ bool Manifest::answers_with(const char* output) const {
 }
 
 Manifest read_manifest(const std::string& bytes) {
-    const auto document = parse_json(bytes, "manifest.json");
+    const auto whole =
+        std::make_shared<const nlohmann::json>(parse_json(bytes, "manifest.json"));
+    const auto& document = *whole;
     if (!document.is_object()) {
         throw artifact_error("manifest.json is not a JSON object.", "Export it again.");
     }
     const Fields fields(document);
     check_schema(fields);
     Manifest manifest;
+    manifest.document = whole;
     const Fields tool = fields.section("tool");
     manifest.tool = tool.string("name") + " " + tool.string("version");
     fields.string("created");
@@ -163,12 +197,13 @@ Manifest read_manifest(const std::string& bytes) {
     read_picture(fields.section("picture"), manifest);
     read_output(fields.section("output"), manifest);
     read_rejection(fields.section("rejection"), manifest);
-    manifest.precision = fields.section("precision").string("name");
+    manifest.precision = fields.section("precision").choice("name", {"fp32", "fp16", "bf16", "int8"});
     read_graph(fields.section("graph"), manifest);
     read_reference(fields.section("reference"), manifest);
     fields.optional_object("parity");
     fields.optional_object("versions");
     read_files(fields.section("files"), manifest);
+    check_labels(fields, manifest);
     return manifest;
 }
 

@@ -4,11 +4,15 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace edge_ovss::internal {
+
+constexpr std::int64_t kStages = 3;  // rejections, and so `counts` and slots
 
 struct FileEntry {
     std::string sha256;
@@ -28,10 +32,15 @@ struct Manifest {
     std::int32_t network_width = 0;
     std::string labels_dtype;           // "uint8" or "uint16"
     std::vector<std::string> answers;   // outputs of the graph, by name
+    std::int64_t scores_height = 0;     // 0 where the scores have the size of the frame
+    std::int64_t scores_width = 0;
     std::string rejection;              // "slots", "dynamic" or "none"
     std::vector<std::int32_t> slots;    // empty unless `rejection` is "slots"
     std::string graph_file;
     std::vector<std::string> external_data;
+    std::int64_t opset = 0;
+    std::optional<std::string> spare_file;    // an ONNX file that differs in its slots only
+    std::vector<std::int32_t> spare_slots;
     std::string reference_frame;
     std::string reference_labels;
     std::string reference_alive;
@@ -39,6 +48,7 @@ struct Manifest {
     std::optional<std::string> reference_lead;  // older bundles have none
     double min_label_agreement = 0.0;
     std::map<std::string, FileEntry> files;
+    std::shared_ptr<const nlohmann::json> document;  // all of it, while the bundle is opened
 
     // Whether the graph answers with `output`.
     bool answers_with(const char* output) const;

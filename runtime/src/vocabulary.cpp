@@ -14,6 +14,8 @@ using nlohmann::json;
 namespace {
 
 constexpr int kSchema = 1;
+constexpr std::size_t kMostOutputs = 65535;
+constexpr std::size_t kMostCategories = std::size_t{1} << 17;
 
 // Throws a plain message; read_vocabulary says which file it is about.
 [[noreturn]] void refuse(const std::string& message) { throw std::runtime_error(message); }
@@ -101,8 +103,13 @@ Vocabulary read(const json& document) {
         refuse(text("its schema is ", schema.dump(), "; this version reads schema ", kSchema, "."));
     }
     check_keys(document, {"schema", "name", "sha256", "background", "outputs", "categories"});
-    words(item(document, "name"), "name");
     Vocabulary vocabulary;
+    vocabulary.name = words(item(document, "name"), "name");
+    if (list(document, "outputs").size() > kMostOutputs ||
+        list(document, "categories").size() > kMostCategories) {
+        refuse(text("it has more than ", kMostOutputs, " outputs or ", kMostCategories,
+                    " categories."));
+    }
     for (const json& output : list(document, "outputs")) {
         vocabulary.names.push_back(words(item(output, "name"), "name"));
         vocabulary.palette.push_back(color(output));
@@ -110,6 +117,7 @@ Vocabulary read(const json& document) {
     }
     for (const json& category : list(document, "categories")) {
         check_category(category, vocabulary.names.size());
+        vocabulary.output_map.push_back(category["output"].get<std::int64_t>());
         ++vocabulary.categories;
     }
     vocabulary.sha256 = hash_of_words(document, vocabulary);
