@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_ovss.cli import build_parser, main
@@ -335,3 +336,28 @@ def test_what_is_documented_is_so(trt: Pretended, make_bundle: MakeBundle) -> No
     table = page[page.index("| key | value |") : page.index("TensorRT has no uint16")]
     documented = {name.split(".")[0] for name in re.findall(r"`([a-z_.]+)`", table)}
     assert set(record) <= documented | {"flags"}
+
+
+@pytest.mark.parametrize("undecided", [True, False])
+def test_an_engine_is_not_held_to_labels_that_are_undecided(
+    trt: Pretended,
+    make_bundle: MakeBundle,
+    write_reference: Callable[[Path, str, Any], None],
+    monkeypatch: pytest.MonkeyPatch,
+    undecided: bool,
+) -> None:
+    """The pretended engine gives other labels in the first 15 pixels."""
+    bundle = make_bundle(precision="fp16")
+    lead = np.full((20, 30), 65535, np.uint16)
+    lead.ravel()[: 15 if undecided else 10] = 0
+    write_reference(bundle, "lead", lead)
+    monkeypatch.setattr(build_module, "_check_precision", lambda _: None)
+    monkeypatch.setenv("FAKE_TRT", "coarse")
+    if undecided:
+        folder = build(bundle).engine.folder
+        proof = json.loads((folder / "build.json").read_text())["proof"]
+        assert (proof["agreement"], proof["undecided"]) == (1.0, pytest.approx(15 / 600))
+        assert main(["build", str(bundle), "--backend", "tensorrt"]) == 0
+        return
+    with pytest.raises(ParityError, match="of the labels that count are equal"):
+        build(bundle)

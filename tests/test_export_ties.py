@@ -31,6 +31,7 @@ from edge_ovss.export.compare import (  # noqa: E402
     run_graph,
 )
 from edge_ovss.export.reference import Answered, choose_reference, says_little  # noqa: E402
+from edge_ovss.export.ties import tie_findings, ties_of  # noqa: E402
 from edge_ovss.models import load_model  # noqa: E402
 from edge_ovss.runtime import Bundle, Segmenter  # noqa: E402
 from edge_ovss.runtime.selftest import run_selftest  # noqa: E402
@@ -293,6 +294,7 @@ def test_lint_names_what_a_model_cannot_tell_apart(capsys: pytest.CaptureFixture
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert [(f["level"], f["index"], f["text"]) for f in findings] == [("warning", 1, "cat")]
     assert "'dog' and 'cat'" in findings[0]["message"]
+    assert main(["vocab", "lint", "camvid", "--model", "sed-tiny", "--strict", "--json"]) == 0
 
 
 def test_lint_without_a_model_needs_none_and_says_how(capsys: pytest.CaptureFixture[str]) -> None:
@@ -302,3 +304,21 @@ def test_lint_without_a_model_needs_none_and_says_how(capsys: pytest.CaptureFixt
     assert "--model NAME" in captured.err
     assert main(["vocab", "lint", WORDS, "--checkpoint", "a.pth"]) == 2
     assert "--model" in capsys.readouterr().err
+
+
+def test_a_pair_is_worth_a_warning_from_one_pixel_in_a_hundred_on() -> None:
+    def frame(side: int, *ties: tuple[str, float]) -> FrameParity:
+        pairs = tuple(Pair(("road", name), share) for name, share in ties)
+        return frame_of(size=(side, 100), ties=pairs)
+
+    frames = [frame(100, ("lane", 0.02), ("path", 0.0198)), frame(100)]
+    assert ties_of(frames) == (Pair(("road", "lane"), 0.01),)
+    assert ties_of([*frames, frame(1)]) == ()
+    assert ties_of([]) == ()
+
+
+def test_a_tie_is_a_finding_about_the_later_word() -> None:
+    words = Vocabulary.from_names(["sky", "sea", "lake"])
+    (finding,) = tie_findings(words, [Pair(("sky", "lake"), 0.25)])
+    assert (finding.level, finding.index, finding.text) == ("warning", 2, "lake")
+    assert "'sky' and 'lake' (25 %)" in finding.message

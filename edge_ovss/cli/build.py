@@ -11,6 +11,7 @@ from edge_ovss.errors import UsageError
 if TYPE_CHECKING:
     from edge_ovss.runtime.bundle import Bundle
     from edge_ovss.runtime.engines.build import BuildOptions, Built
+    from edge_ovss.runtime.engines.record import Proof
 
 SUMMARY = "build an engine of a bundle for a GPU"
 
@@ -131,7 +132,7 @@ def report(args: argparse.Namespace, console: Console, bundle: Bundle, built: Bu
         "plan": f"{record.size / 2**20:.1f} MiB, sha256 {record.sha256[:12]}…",
         "layers": layers,
         "time": seconds,
-        "answer": _proof_text(proof.state, proof.against, proof.agreement, proof.reason),
+        "answer": _proof_text(proof),
     }
     text = "\n".join(f"{name:<9} {value}" for name, value in rows.items())
     document = {"folder": str(built.engine.folder), "reused": built.reused, **record.to_json()}
@@ -145,9 +146,9 @@ def report(args: argparse.Namespace, console: Console, bundle: Bundle, built: Bu
         console.note(f"Next, on the device, which compares its answer: {command}")
 
 
-def _proof_text(
-    state: str, against: str | None, agreement: float | None, reason: str | None
-) -> str:
-    if agreement is None:
-        return f"not compared: {reason}"
-    return f"{state}: {100 * agreement:.4f} % of the labels equal those of the {against}"
+def _proof_text(proof: Proof) -> str:
+    if proof.agreement is None:
+        return f"not compared: {proof.reason}"
+    equal = f"{100 * proof.agreement:.4f} % of the labels equal those of the {proof.against}"
+    left_out = f", {100 * proof.undecided:.4f} % are undecided" if proof.undecided else ""
+    return f"{proof.state}: {equal}{left_out}"

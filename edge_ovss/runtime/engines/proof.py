@@ -65,7 +65,12 @@ def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
     verdict = judge(result, reference, rule_at(bundle, reference, key.frames))
     if not verdict:
         raise ParityError(_message(verdict), hint=ladder(bundle, key))
-    return Proof("passed", against=against, agreement=verdict.agreement)
+    return Proof(
+        "passed",
+        against=against,
+        agreement=verdict.agreement,
+        undecided=verdict.undecided,
+    )
 
 
 def expected_answer(bundle: Bundle, frames: FrameRange) -> tuple[Reference | None, str]:

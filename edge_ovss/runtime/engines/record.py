@@ -26,14 +26,16 @@ class Proof:
     Attributes:
         state: "passed", or "not run" with the reason.
         against: What its answer was compared with: "reference" or "onnxruntime".
-        agreement: Share of equal labels, 0 to 1; None if not run.
+        agreement: Share of equal labels among those that count, 0 to 1; None if not run.
         reason: Why it was not run.
+        undecided: Share of labels that do not count; None where that is not known.
     """
 
     state: str
     against: str | None = None
     agreement: float | None = None
     reason: str | None = None
+    undecided: float | None = None
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,17 @@ def _from_json(document: object) -> BuildRecord:
         proof=Proof(
             state=proof.choice("state", ("passed", "not run")),
             against=proof.optional_text("against"),
-            agreement=None if proof.values.get("agreement") is None else proof.number("agreement"),
+            agreement=_optional_number(proof, "agreement"),
             reason=proof.optional_text("reason"),
+            undecided=_optional_number(proof, "undecided"),
         ),
         precision=fields.text("precision"),
         document=document,
     )
+
+
+def _optional_number(fields: Fields, key: str) -> float | None:
+    return None if fields.values.get(key) is None else fields.number(key)
 
 
 def _damaged(folder: Path, why: str) -> ArtifactError:
