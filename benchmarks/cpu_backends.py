@@ -15,8 +15,8 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from edge_ovss.frames.sources import open_source
 from edge_ovss.runtime import Segmenter
-from edge_ovss.runtime.sources import open_source
 
 
 def main() -> None:

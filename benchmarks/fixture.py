@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from edge_ovss.export import ExportOptions, export_bundle
 from edge_ovss.models.families import Model
 from edge_ovss.models.sed import Sed
-from edge_ovss.runtime.street import render_street
+from edge_ovss.synthetic import render_street
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 _SEEDS = (1, 2)

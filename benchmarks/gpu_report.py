@@ -13,9 +13,9 @@ from contestants import Contestant
 from gpu_runtime import RTX_WORDS
 from sed import processor
 
-from edge_ovss.evaluation.percentiles import summarise
-from edge_ovss.runtime.engines.machine import local_gpu
-from edge_ovss.runtime.environment import nvidia_gpus, onnxruntime_providers, package_versions
+from edge_ovss._machine import nvidia_gpus, onnxruntime_providers, package_versions
+from edge_ovss.metrics.percentiles import summarise
+from edge_ovss.runtime.trt.gpu import local_gpu
 
 TITLES = {
     "cuda-fp32": "our bundle FP32, `onnxruntime-cuda`",

@@ -15,9 +15,9 @@ from contestants import Run
 from sed_runtime import bundle
 
 from edge_ovss.errors import ArtifactError
-from edge_ovss.runtime.backends.cuda_driver import require_driver
-from edge_ovss.runtime.engines.flavours import FLAVOURS, load_library
+from edge_ovss.runtime.cuda.driver import require_driver
 from edge_ovss.runtime.result import Result
+from edge_ovss.runtime.trt.variants import FLAVOURS, load_library
 
 RTX = "tensorrt-rtx"
 RTX_WORDS = "tensorrt-rtx.txt"

@@ -11,14 +11,14 @@ import torch
 from fixture import survivor_pack
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge_ovss.export.frozen_sed import FrozenSed
 from edge_ovss.export.options import ALWAYS
 from edge_ovss.export.rejection import Rejection
-from edge_ovss.export.rewrites import Rewrites
-from edge_ovss.export.template_rank import compress_templates
+from edge_ovss.export.sed.frozen import FrozenSed
+from edge_ovss.export.sed.rewrites import Rewrites
+from edge_ovss.export.sed.template_rank import compress_templates
 from edge_ovss.export.trace import trace
 from edge_ovss.models import load_model
-from edge_ovss.runtime.street import render_street
+from edge_ovss.synthetic import render_street
 from edge_ovss.vocabulary import Vocabulary
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edge_ovss.runtime import Bundle
 from edge_ovss.runtime.backends.ort import open_session
-from edge_ovss.runtime.street import render_street
+from edge_ovss.synthetic import render_street
 
 # What both runtimes call what; the rest is "other".
 KINDS = {

@@ -19,7 +19,7 @@ import numpy as np
 from contestants import Contestant, race
 from sed_runtime import add_arguments, graph, graph_path
 
-from edge_ovss.runtime.street import render_street
+from edge_ovss.synthetic import render_street
 
 LEFT_OUT: dict[str, dict[str, Any]] = {
     "all rewrites": {},

@@ -28,7 +28,7 @@ from sed_runtime import bundle
 from edge_ovss.export import ExportOptions
 from edge_ovss.export.family import family_export
 from edge_ovss.models import load_model
-from edge_ovss.runtime.street import render_street
+from edge_ovss.synthetic import render_street
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 CHOICES = ("published", "fast", "torch")

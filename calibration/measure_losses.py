@@ -16,17 +16,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.calibration.accuracy import Judge, Labelled
 from edge_ovss.calibration.calibrate import ranges_key
-from edge_ovss.calibration.emulate import emulate_half
-from edge_ovss.calibration.graph_view import GraphView
-from edge_ovss.calibration.half import HalfReport, convert_to_half
+from edge_ovss.calibration.images import CalibrationPictures, collect_pictures, refuse_overlap
 from edge_ovss.calibration.int8 import Quantiser
-from edge_ovss.calibration.judge import Judge, Labelled
 from edge_ovss.calibration.options import CalibrateOptions
-from edge_ovss.calibration.pictures import CalibrationPictures, collect_pictures, refuse_overlap
 from edge_ovss.calibration.ranges import RangeMethod, find_ranges, float_tensors
-from edge_ovss.evaluation.sources import open_dataset
-from edge_ovss.runtime.bundle import Bundle
+from edge_ovss.datasets.opening import open_dataset
+from edge_ovss.graph.emulate_fp16 import emulate_half
+from edge_ovss.graph.fp16 import HalfReport, convert_to_half
+from edge_ovss.graph.view import GraphView
 
 COLUMNS = (
     "data",

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss._files import write_bytes
 from edge_ovss.errors import EdgeOvssError, InputError, UsageError
-from edge_ovss.runtime.pictures import read_picture
-from edge_ovss.runtime.source_kinds import PICTURE_SUFFIXES, is_picture
-from edge_ovss.runtime.writing import write_bytes
+from edge_ovss.frames.images import read_picture
+from edge_ovss.frames.source_kinds import PICTURE_SUFFIXES, is_picture
 
 _SIDE = 16
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from edge_ovss._strict import MOST_TOML, DocumentError, parse_toml_table, read_limited
+from edge_ovss._strict_parsing import MOST_TOML, DocumentError, parse_toml_table, read_limited
 from edge_ovss.cli import build_parser, main
 from edge_ovss.errors import EdgeOvssError, InputError, UsageError
 

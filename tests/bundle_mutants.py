@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from edge_ovss._checksums import sha256_of_file
+from edge_ovss._files import sha256_of_file
 
 KINDS = onnx.TensorProto
 Change = Callable[[Path], None]

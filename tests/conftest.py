@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_ovss._checksums import sha256_of_file
-from edge_ovss.runtime.bundle_writer import BundleWriter
-from edge_ovss.runtime.writing import write_json
+from edge_ovss._files import sha256_of_file, write_json
+from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.vocabulary import Vocabulary
 
 
@@ -278,8 +277,8 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def trt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A pretended Orin with a pretended TensorRT, in this process and in the child that builds."""
-    from edge_ovss.runtime.backends import cuda_driver
-    from edge_ovss.runtime.engines.flavours import FLAVOURS
+    from edge_ovss.runtime.cuda import driver as cuda_driver
+    from edge_ovss.runtime.trt.variants import FLAVOURS
 
     here = Path(__file__).parent
     monkeypatch.syspath_prepend(str(here))

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_ovss.runtime.graph_file import read_graph_file
+from edge_ovss.bundle.onnx_reader.file import read_graph_file
 
 __version__ = "10.3.0"
 

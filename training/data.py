@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ovss.errors import InputError
-from edge_ovss.runtime.street import STREET_CLASSES, STREET_TO_CAMVID, render_street
+from edge_ovss.synthetic import STREET_CLASSES, STREET_TO_CAMVID, render_street
 
 CAMVID_CLASSES: tuple[str, ...] = (
     "sky",

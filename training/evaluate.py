@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from edge_ovss.models import load_model
 from edge_ovss.models.sed import Sed, published_rejection
-from edge_ovss.runtime.street import STREET_TO_ADE, STREET_TO_CAMVID
+from edge_ovss.synthetic import STREET_TO_ADE, STREET_TO_CAMVID
 from edge_ovss.vocabulary import Vocabulary
 
 Confusion = npt.NDArray[np.int64]

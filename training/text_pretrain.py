@@ -25,7 +25,7 @@ from words import RELATED, thesaurus
 
 from edge_ovss.models import load_model
 from edge_ovss.models._open_clip import import_open_clip
-from edge_ovss.runtime.street import STREET_CLASSES
+from edge_ovss.synthetic import STREET_CLASSES
 
 logger = logging.getLogger("text_pretrain")
 

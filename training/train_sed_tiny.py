@@ -36,7 +36,7 @@ from vocabularies import CAMVIDS, STREETS, Offer, Offers, joint_labels
 from words import SYNONYMS, distractors
 
 from edge_ovss.models.sed import SedMaps
-from edge_ovss.runtime.street import STREET_TO_ADE
+from edge_ovss.synthetic import STREET_TO_ADE
 
 logger = logging.getLogger("train_sed_tiny")
 

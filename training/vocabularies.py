@@ -11,7 +11,7 @@ from data import CAMVID_CLASSES, Sample
 from torch import Tensor
 from words import PARENTS, RELATED, SYNONYMS, distractors
 
-from edge_ovss.runtime.street import STREET_CLASSES, STREET_TO_ADE, STREET_TO_CAMVID
+from edge_ovss.synthetic import STREET_CLASSES, STREET_TO_ADE, STREET_TO_CAMVID
 
 STREETS, CAMVIDS = len(STREET_CLASSES), len(CAMVID_CLASSES)
 # Labels of both data sets in one numbering: street labels first, then CamVid's.

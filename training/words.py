@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edge_ovss.runtime.street import STREET_CLASSES, STREET_TO_CAMVID
+from edge_ovss.synthetic import STREET_CLASSES, STREET_TO_CAMVID
 from edge_ovss.vocabulary import Vocabulary
 
 SYNONYMS: dict[str, tuple[str, ...]] = {

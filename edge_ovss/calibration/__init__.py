@@ -4,8 +4,8 @@ Needs onnx, ONNX Runtime and OpenCV (extra `export`), not torch.
 """
 
 from edge_ovss.calibration.calibrate import Calibrated, calibrate_bundle
+from edge_ovss.calibration.images import CalibrationPictures, collect_pictures
 from edge_ovss.calibration.options import CalibrateOptions, Validation
-from edge_ovss.calibration.pictures import CalibrationPictures, collect_pictures
 from edge_ovss.calibration.ranges import RangeMethod
 from edge_ovss.calibration.recipe import Recipe
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edge_ovss.calibration.graph_view import GraphView, Node, module_of
+from edge_ovss.graph.view import GraphView, Node, module_of
 
 REASONS = {
     "depthwise": "one filter per channel: no INT8 kernel of use, and the most sensitive",

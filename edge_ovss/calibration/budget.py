@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from edge_ovss.calibration.judge import Judged
+from edge_ovss.calibration.accuracy import Judged
 from edge_ovss.errors import GateError
 
 Note = Callable[[str], None]

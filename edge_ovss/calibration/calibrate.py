@@ -15,23 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._leftovers import scratch_folder
-from edge_ovss.calibration.cautions import caution
-from edge_ovss.calibration.emulate import emulate_half
-from edge_ovss.calibration.graph_view import GraphView
-from edge_ovss.calibration.half import HalfReport, convert_to_half
-from edge_ovss.calibration.int8 import Quantiser
-from edge_ovss.calibration.judge import Judge, Judged, Labelled
-from edge_ovss.calibration.options import CalibrateOptions, Validation, require_other_place
-from edge_ovss.calibration.pictures import (
+from edge_ovss.bundle.decisive import pack_lead
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.writer import BundleWriter
+from edge_ovss.calibration.accuracy import Judge, Judged, Labelled
+from edge_ovss.calibration.images import (
     RECOMMENDED,
     CalibrationPictures,
     Progress,
     collect_pictures,
     refuse_overlap,
 )
-from edge_ovss.calibration.probe import Probe, open_session
-from edge_ovss.calibration.ranges import find_edges, find_ranges, float_tensors
-from edge_ovss.calibration.record import (
+from edge_ovss.calibration.int8 import Quantiser
+from edge_ovss.calibration.manifest_section import (
     DATA_FILE,
     GRAPH_FILE,
     Made,
@@ -40,13 +36,17 @@ from edge_ovss.calibration.record import (
     precision_facts,
     write_reports,
 )
-from edge_ovss.calibration.speed import Race, race
+from edge_ovss.calibration.options import CalibrateOptions, Validation, require_other_place
+from edge_ovss.calibration.race import Race, race
+from edge_ovss.calibration.ranges import find_edges, find_ranges, float_tensors
+from edge_ovss.calibration.warnings import caution
+from edge_ovss.datasets.dataset import Dataset
+from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import ArtifactError, GateError, InputError
-from edge_ovss.evaluation.dataset import Dataset
-from edge_ovss.evaluation.sources import open_dataset
-from edge_ovss.runtime.bundle import Bundle
-from edge_ovss.runtime.bundle_writer import BundleWriter
-from edge_ovss.runtime.decisive import pack_lead
+from edge_ovss.graph.emulate_fp16 import emulate_half
+from edge_ovss.graph.fp16 import HalfReport, convert_to_half
+from edge_ovss.graph.tensor_probe import Probe, open_session
+from edge_ovss.graph.view import GraphView
 from edge_ovss.runtime.selftest import read_reference
 
 _JUDGED = 50

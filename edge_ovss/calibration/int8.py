@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from edge_ovss._leftovers import scratch_folder
+from edge_ovss.calibration.accuracy import Judge, Judged
 from edge_ovss.calibration.blocks import Candidates, find_candidates
 from edge_ovss.calibration.budget import BlockCost, Step, keep_within, measure_blocks
-from edge_ovss.calibration.cpu_bias import widen_biases
-from edge_ovss.calibration.graph_view import GraphView
-from edge_ovss.calibration.half import HalfReport, convert_to_half
 from edge_ovss.calibration.histograms import Range
-from edge_ovss.calibration.judge import Judge, Judged
 from edge_ovss.calibration.options import CalibrateOptions
-from edge_ovss.calibration.quantise import (
+from edge_ovss.calibration.quantize import (
     find_target,
     quantise,
     range_tensors,
     zero_range_nodes,
 )
 from edge_ovss.calibration.ranges import find_ranges, float_tensors
-from edge_ovss.calibration.spread import keep_to
 from edge_ovss.errors import ArtifactError
+from edge_ovss.graph.fp16 import HalfReport, convert_to_half
+from edge_ovss.graph.ort_bias_fusion import widen_biases
+from edge_ovss.graph.qdq_scope import keep_to
+from edge_ovss.graph.view import GraphView
 
 Note = Callable[[str], None]
 Pictures = Any

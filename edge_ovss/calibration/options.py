@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_ovss.calibration.pictures import refuse_live
+from edge_ovss.calibration.images import refuse_live
 from edge_ovss.calibration.ranges import RangeMethod
 from edge_ovss.calibration.recipe import Recipe
 from edge_ovss.errors import UsageError
@@ -77,7 +77,7 @@ class CalibrateOptions:
     require_faster: bool = False
 
     def __post_init__(self) -> None:
-        from edge_ovss.calibration.quantise import find_target
+        from edge_ovss.calibration.quantize import find_target
 
         _check_choice("precision", self.precision, PRECISIONS)
         find_target(self.target)

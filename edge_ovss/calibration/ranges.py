@@ -11,10 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss._cache import cache_folder
-from edge_ovss._strict import read_json
-from edge_ovss.calibration.cautions import caution
-from edge_ovss.calibration.graph_view import GraphView
+from edge_ovss._files import cache_folder, make_folder, write_json
+from edge_ovss._strict_parsing import read_json
 from edge_ovss.calibration.histograms import (
     METHODS,
     Histogram,
@@ -23,9 +21,10 @@ from edge_ovss.calibration.histograms import (
     include_zero,
     percentile_range,
 )
-from edge_ovss.calibration.probe import Probe
+from edge_ovss.calibration.warnings import caution
 from edge_ovss.errors import ArtifactError, OutputError, UsageError
-from edge_ovss.runtime.writing import make_folder, write_json
+from edge_ovss.graph.tensor_probe import Probe
+from edge_ovss.graph.view import GraphView
 
 PERCENTILE = 99.99
 

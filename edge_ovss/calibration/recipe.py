@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edge_ovss._strict import read_json
+from edge_ovss._strict_parsing import read_json
 from edge_ovss.errors import InputError
 
 SCHEMA = 1

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from edge_ovss._files import write_bytes, write_json
 from edge_ovss.calibration.budget import BlockCost, Step
-from edge_ovss.runtime.writing import write_bytes, write_json
 
 TABLE_FILE = "reports/sensitivity.json"
 MARKDOWN_FILE = "reports/sensitivity.md"

@@ -14,9 +14,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edge_ovss._version import VERSION
-from edge_ovss.cli._console import Console, finish_stdout, give_up_stdout, prepare_streams, say
-from edge_ovss.cli._notes import shown_notes
-from edge_ovss.cli._signals import Terminated, signals_raise
+from edge_ovss.cli.shared.console import (
+    Console,
+    finish_stdout,
+    give_up_stdout,
+    prepare_streams,
+    say,
+)
+from edge_ovss.cli.shared.signals import Terminated, signals_raise
+from edge_ovss.cli.shared.source_notes import shown_notes
 from edge_ovss.errors import EdgeOvssError
 
 if TYPE_CHECKING:

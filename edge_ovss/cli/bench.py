@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console, next_step
+from edge_ovss.cli.shared.console import Console, next_step
 
 if TYPE_CHECKING:
     from edge_ovss.evaluation.benchmark import Benchmark, BenchmarkOptions
@@ -80,7 +80,7 @@ def _options(args: argparse.Namespace) -> BenchmarkOptions:
 
 
 def _write(args: argparse.Namespace, backend: str, document: dict[str, object]) -> Path:
-    from edge_ovss.runtime.writing import make_folder, write_json
+    from edge_ovss._files import make_folder, write_json
 
     default = Path(args.bundle) / "reports" / f"bench-{backend}.json"
     path = Path(args.out) if args.out else default

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console, next_step
+from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_ovss.runtime.bundle import Bundle
-    from edge_ovss.runtime.engines.build import BuildOptions, Built
-    from edge_ovss.runtime.engines.record import Proof
+    from edge_ovss.bundle.reader import Bundle
+    from edge_ovss.engines.build import BuildOptions, Built
+    from edge_ovss.runtime.trt.engine_record import Proof
 
 SUMMARY = "build an engine of a bundle for a GPU"
 
@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Build, and say where the engine is and whether its answer was proved."""
     refuse_unsupported(args)
-    from edge_ovss.runtime.bundle import Bundle
-    from edge_ovss.runtime.engines.build import build_engine
+    from edge_ovss.bundle.reader import Bundle
+    from edge_ovss.engines.build import build_engine
 
     bundle = Bundle.open(args.bundle)
     options = read_options(args, bundle)
@@ -83,11 +83,11 @@ def read_options(args: argparse.Namespace, bundle: Bundle) -> BuildOptions:
     Raises:
         UsageError: One is malformed or out of range, or two contradict each other.
     """
-    from edge_ovss.runtime.engines.build import BuildOptions
-    from edge_ovss.runtime.engines.frames import parse_range
-    from edge_ovss.runtime.engines.key import Flags
-    from edge_ovss.runtime.engines.machine import parse_capabilities
+    from edge_ovss.engines.build import BuildOptions
     from edge_ovss.runtime.selftest import read_reference
+    from edge_ovss.runtime.trt.engine_key import Flags
+    from edge_ovss.runtime.trt.frame_sizes import parse_range
+    from edge_ovss.runtime.trt.gpu import parse_capabilities
 
     level, workspace = args.optimization_level, args.workspace
     if level is not None and not 0 <= level <= 5:
@@ -116,7 +116,7 @@ def read_options(args: argparse.Namespace, bundle: Bundle) -> BuildOptions:
 
 def report(args: argparse.Namespace, console: Console, bundle: Bundle, built: Built) -> None:
     """Print what was built."""
-    from edge_ovss.runtime.engines.commands import rebuild_command
+    from edge_ovss.runtime.trt.commands import rebuild_command
 
     record = built.engine.record
     proof = record.proof

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ovss._leftovers import scratch_folder
-from edge_ovss.cli._console import Console, next_step
-from edge_ovss.cli._precision import add_precision_arguments, read_options, shown_cautions
-from edge_ovss.cli._ties import warn_of_ties
+from edge_ovss.cli.shared.console import Console, next_step
+from edge_ovss.cli.shared.precision_options import (
+    add_precision_arguments,
+    read_options,
+    shown_cautions,
+)
+from edge_ovss.cli.shared.ties import warn_of_ties
 
 if TYPE_CHECKING:
+    from edge_ovss.bundle.reader import Bundle
     from edge_ovss.calibration import Calibrated, CalibrateOptions
-    from edge_ovss.runtime.bundle import Bundle
 
 SUMMARY = "make an FP16 or INT8 bundle from a float32 one"
 
@@ -47,7 +51,7 @@ def export_with_precision(
     console: Console,
 ) -> int:
     """Export a float32 bundle to a temporary folder, calibrate it to `out`, and print."""
-    from edge_ovss.runtime.bundle_writer import BundleWriter
+    from edge_ovss.bundle.writer import BundleWriter
 
     BundleWriter(out, overwrite=overwrite)  # refuses a place that is taken, before the long work
     with scratch_folder() as folder:

@@ -6,11 +6,11 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console, next_step
+from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import InputError
 
 if TYPE_CHECKING:
-    from edge_ovss.evaluation.data_check import DataReport
+    from edge_ovss.datasets.check import DataReport
 
 SUMMARY = "list data set layouts, check a data set"
 
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _layouts(console: Console) -> int:
-    from edge_ovss.evaluation.layouts import LAYOUTS
+    from edge_ovss.datasets.layouts import LAYOUTS
 
     lines = []
     for layout in LAYOUTS.values():
@@ -53,7 +53,7 @@ def _layouts(console: Console) -> int:
 
 def _check(args: argparse.Namespace, console: Console) -> int:
     from edge_ovss.cli.eval import open_data
-    from edge_ovss.evaluation.data_check import check_data
+    from edge_ovss.datasets.check import check_data
 
     # Counts are a finding here, not a reason to stop.
     expected, args.expect = args.expect, None

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from edge_ovss._version import VERSION
-from edge_ovss.cli._console import Console
+from edge_ovss.cli.shared.console import Console
 
 if TYPE_CHECKING:
     from edge_ovss._import_faults import Problem
-    from edge_ovss.runtime.backends.survey import BackendFacts
-    from edge_ovss.runtime.engines.survey import EngineFacts
+    from edge_ovss.doctor.backends import BackendFacts
+    from edge_ovss.doctor.engines import EngineFacts
 
 SUMMARY = "say what is installed and what each verb needs"
 
@@ -68,13 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the facts."""
-    from edge_ovss.runtime.backends.survey import survey_backends
-    from edge_ovss.runtime.engines.survey import survey
-    from edge_ovss.runtime.environment import (
+    from edge_ovss._machine import (
         machine_facts,
         onnxruntime_providers,
         package_versions,
     )
+    from edge_ovss.doctor.backends import survey_backends
+    from edge_ovss.doctor.engines import survey
 
     del args
     machine, packages = machine_facts(), package_versions()
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def find_problems(packages: Mapping[str, str | None]) -> dict[str, Problem]:
     """Import what is installed and verbs need; return what is wrong with it by module."""
     from edge_ovss._import_faults import Problem, remedy
-    from edge_ovss.runtime.import_check import import_problems
+    from edge_ovss.doctor.import_check import import_problems
 
     needed = dict.fromkeys(module for need in NEEDS for module in need.modules)
     found = import_problems([module for module in needed if packages.get(module)])

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console, next_step
+from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_ovss.evaluation.coverage import Coverage
-    from edge_ovss.evaluation.dataset import Dataset
+    from edge_ovss.datasets.coverage import Coverage
+    from edge_ovss.datasets.dataset import Dataset
     from edge_ovss.evaluation.evaluate import Evaluation
     from edge_ovss.runtime.segmenter import Segmenter
 
@@ -111,7 +111,7 @@ def open_data(args: argparse.Namespace, *, counted: bool = True) -> Dataset:
         UsageError: An option is wrong.
         InputError: The data set cannot be used.
     """
-    from edge_ovss.evaluation.sources import open_dataset
+    from edge_ovss.datasets.opening import open_dataset
 
     ignore = read_ignore(args.ignore)
     if args.limit is not None and args.limit < 1:
@@ -221,7 +221,7 @@ def _earlier(evaluation: Evaluation) -> list[str]:
 
 
 def _left_out(coverage: Coverage) -> list[str]:
-    from edge_ovss.evaluation.coverage import some
+    from edge_ovss.datasets.coverage import some
 
     if not coverage.left_out:
         return []
@@ -233,7 +233,7 @@ def _left_out(coverage: Coverage) -> list[str]:
 
 def _labels(coverage: Coverage) -> list[str]:
     """Return lines on the pixels that are not labelled and the categories that never occur."""
-    from edge_ovss.evaluation.coverage import some
+    from edge_ovss.datasets.coverage import some
 
     ignored = ", ".join(
         f"{coverage.share(count):.1f} % ignored as {number}"
@@ -248,7 +248,7 @@ def _labels(coverage: Coverage) -> list[str]:
 
 def _other_answer(answer: str) -> list[str]:
     """Return a line for a bundle whose labels are made in another way than the published one."""
-    from edge_ovss.runtime.manifest import PUBLISHED_ANSWER
+    from edge_ovss.bundle.manifest import PUBLISHED_ANSWER
 
     if answer == PUBLISHED_ANSWER:
         return []

@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console, next_step, say
-from edge_ovss.cli._precision import add_precision_arguments, export_precision_options
-from edge_ovss.cli._ties import warn_of_ties
-from edge_ovss.cli._words import checked_vocabulary, file_part
 from edge_ovss.cli.calibrate import export_with_precision
+from edge_ovss.cli.shared.console import Console, next_step, say
+from edge_ovss.cli.shared.precision_options import add_precision_arguments, export_precision_options
+from edge_ovss.cli.shared.ties import warn_of_ties
+from edge_ovss.cli.shared.words import checked_vocabulary, file_part
 from edge_ovss.errors import UsageError
 
 if TYPE_CHECKING:
+    from edge_ovss.bundle.reader import Bundle
     from edge_ovss.export import Rejection
-    from edge_ovss.runtime.bundle import Bundle
 
 SUMMARY = "freeze a vocabulary into a model and write a bundle"
 EMBEDDED_MODEL = "sed-tiny"
@@ -206,7 +206,7 @@ def _slots(args: argparse.Namespace) -> tuple[int, int, int] | None:
 
 def _refuse_live(source: str) -> None:
     """Refuse what never ends: --slots auto would measure it for ever."""
-    from edge_ovss.calibration.pictures import refuse_live
+    from edge_ovss.calibration.images import refuse_live
 
     refuse_live(source)
 

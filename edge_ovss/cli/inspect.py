@@ -9,14 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ovss._strict import DocumentError, parse_json
-from edge_ovss.cli._console import Console, next_step
+from edge_ovss._strict_parsing import DocumentError, parse_json
+from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import InputError
 
 if TYPE_CHECKING:
-    from edge_ovss.runtime.bundle import Bundle
-    from edge_ovss.runtime.graph_file import GraphFile, TensorInfo
-    from edge_ovss.runtime.manifest import Manifest
+    from edge_ovss.bundle.manifest import Manifest
+    from edge_ovss.bundle.onnx_reader.file import GraphFile, TensorInfo
+    from edge_ovss.bundle.reader import Bundle
 
 SUMMARY = "say what is in a bundle or an ONNX file"
 
@@ -37,12 +37,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
         message = f"'{path}' is neither a bundle (a folder) nor an .onnx file."
         raise InputError(message, hint="Give the folder that edge-ovss export wrote.")
     if path.is_file():
-        from edge_ovss.runtime.graph_file import read_graph_file
+        from edge_ovss.bundle.onnx_reader.file import read_graph_file
 
         graph = read_graph_file(path)
         console.result(_lines(_graph_rows(graph, path)), _graph_document(graph, path))
         return 0
-    from edge_ovss.runtime.bundle import Bundle
+    from edge_ovss.bundle.reader import Bundle
 
     bundle = Bundle.open(path, verify=not args.no_verify)
     document = {

@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ovss.cli._console import Console, next_step
 from edge_ovss.cli.eval import add_data_arguments, open_data
+from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import InputError, ParityError, UsageError
 
 if TYPE_CHECKING:
-    from edge_ovss.evaluation.dataset import Dataset
-    from edge_ovss.evaluation.parity import BackendParity
-    from edge_ovss.evaluation.torch_side import TorchReference
-    from edge_ovss.runtime.bundle import Bundle
+    from edge_ovss.bundle.reader import Bundle
+    from edge_ovss.datasets.dataset import Dataset
+    from edge_ovss.parity.compare import BackendParity
+    from edge_ovss.parity.torch_reference import TorchReference
     from edge_ovss.runtime.segmenter import Segmenter
 
 SUMMARY = "compare bundles with the torch model they came from"
@@ -56,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Compare, trace failures, print, and hold the gates."""
     from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
-    from edge_ovss.evaluation.metrics import require_protocol
-    from edge_ovss.evaluation.parity import NUMBERS, numbers_of_all
+    from edge_ovss.metrics.miou import require_protocol
+    from edge_ovss.parity.compare import NUMBERS, numbers_of_all
 
     gates = parse_gates(args.gate)
     require_known(gates, NUMBERS)
@@ -85,7 +85,7 @@ def _data(args: argparse.Namespace, console: Console) -> Dataset:
         raise UsageError(message)
     if args.data is not None:
         return open_data(args)
-    from edge_ovss.evaluation.sources import open_pictures
+    from edge_ovss.datasets.opening import open_pictures
 
     if args.pictures is None:
         args.data = DEFAULT_DATA
@@ -103,8 +103,8 @@ def _data(args: argparse.Namespace, console: Console) -> Dataset:
 
 def _unknown_words(args: argparse.Namespace, dataset: Dataset) -> str:
     """Return why the labels of a data set are of no use to the bundles; "" where they are."""
-    from edge_ovss.evaluation.alignment import align
-    from edge_ovss.runtime.bundle import Bundle
+    from edge_ovss.bundle.reader import Bundle
+    from edge_ovss.datasets.alignment import align
 
     for path in args.bundles:
         words = Bundle.open(path, verify=False).vocabulary
@@ -118,8 +118,8 @@ def _unknown_words(args: argparse.Namespace, dataset: Dataset) -> str:
 def _compare_all(
     args: argparse.Namespace, console: Console, dataset: Dataset, stack: ExitStack
 ) -> list[BackendParity]:
-    from edge_ovss.evaluation.parity import compare_backends
-    from edge_ovss.runtime.bundle import Bundle
+    from edge_ovss.bundle.reader import Bundle
+    from edge_ovss.parity.compare import compare_backends
     from edge_ovss.runtime.segmenter import Segmenter
 
     found: list[BackendParity] = []
@@ -147,7 +147,7 @@ def _compare_all(
 
 
 def _reference(args: argparse.Namespace, bundle: Bundle) -> TorchReference:
-    from edge_ovss.evaluation.torch_side import TorchReference
+    from edge_ovss.parity.torch_reference import TorchReference
 
     return TorchReference.open(
         bundle, checkpoint=args.checkpoint, embeddings=args.embeddings, threads=args.threads
@@ -169,7 +169,7 @@ def _traced(
     """Add to a failure where the graph departs, on the frame that agrees least."""
     if parity or args.no_bisect or not parity.examples:
         return parity
-    from edge_ovss.evaluation.bisection import bisect
+    from edge_ovss.parity.bisection import bisect
 
     console.note(f"{parity.bundle} on {parity.backend} departs; searching where")
     frame, limit = parity.examples[0].frame, parity.tolerance.block_error
@@ -179,7 +179,7 @@ def _traced(
 def _document(
     args: argparse.Namespace, dataset: Dataset, parities: list[BackendParity]
 ) -> dict[str, Any]:
-    from edge_ovss.runtime.environment import machine_facts, package_versions
+    from edge_ovss._machine import machine_facts, package_versions
 
     return {
         "kind": "parity",
@@ -195,10 +195,10 @@ def _document(
 def _write(
     args: argparse.Namespace, parities: list[BackendParity], document: dict[str, Any]
 ) -> Path:
-    from edge_ovss.evaluation.examples import write_examples
-    from edge_ovss.evaluation.parity_table import render_table
-    from edge_ovss.runtime.bundle import Bundle
-    from edge_ovss.runtime.writing import make_folder, write_bytes, write_json
+    from edge_ovss._files import make_folder, write_bytes, write_json
+    from edge_ovss.bundle.reader import Bundle
+    from edge_ovss.parity.examples import write_examples
+    from edge_ovss.parity.table import render_table
 
     first = Bundle.open(args.bundles[0], verify=False)
     out = make_folder(Path(args.out) if args.out else first.path / "reports" / "parity")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edge_ovss.cli._console import Console
+from edge_ovss.cli.shared.console import Console
 from edge_ovss.errors import InputError
 
 SUMMARY = "put what was measured of a bundle on one page"
@@ -26,11 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Gather, render, write."""
-    from edge_ovss.evaluation.report_card import render_card
-    from edge_ovss.evaluation.report_data import gather
-    from edge_ovss.evaluation.report_html import render_html
-    from edge_ovss.runtime.bundle import Bundle
-    from edge_ovss.runtime.writing import make_folder, write_bytes, write_json
+    from edge_ovss._files import make_folder, write_bytes, write_json
+    from edge_ovss.bundle.reader import Bundle
+    from edge_ovss.report.card import render_card
+    from edge_ovss.report.data import gather
+    from edge_ovss.report.html import render_html
 
     data = gather(Bundle.open(args.bundle), args.include)
     for name in data.foreign:

@@ -10,15 +10,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console, next_step
-from edge_ovss.cli._run_output import Document, Table, Tally
-from edge_ovss.cli._stopping import stoppable
+from edge_ovss.cli.shared.console import Console, next_step
+from edge_ovss.cli.shared.run_output import Document, Table, Tally
+from edge_ovss.cli.shared.stopping import stoppable
 from edge_ovss.errors import GateError, InputError, PictureError, UsageError
 
 if TYPE_CHECKING:
-    from edge_ovss.runtime.answers import AnswerWriter
+    from edge_ovss.frames.sources import Frame
+    from edge_ovss.runtime.result_writer import AnswerWriter
     from edge_ovss.runtime.segmenter import Segmenter
-    from edge_ovss.runtime.sources import Frame
 
 SUMMARY = "segment pictures with a bundle"
 
@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Segment every frame; a picture that cannot be read is reported, and the others go on."""
+    from edge_ovss.frames.sources import open_source
     from edge_ovss.runtime.segmenter import KEEP, RERUN, Segmenter
-    from edge_ovss.runtime.sources import open_source
 
     _check(args)
     frames = islice(open_source(args.source), args.limit)
@@ -124,8 +124,8 @@ def _segment_all(
     answers: Document | Table,
 ) -> _Outcome:
     """Write and print every answer as it comes; what ends the loop is kept for later."""
-    from edge_ovss.runtime.answers import AnswerWriter
-    from edge_ovss.runtime.writing import make_folder
+    from edge_ovss._files import make_folder
+    from edge_ovss.runtime.result_writer import AnswerWriter
 
     writer = AnswerWriter(
         make_folder(Path(args.out)),

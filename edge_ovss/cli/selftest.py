@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli._console import Console, next_step
+from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import ParityError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_ovss._addresses import shown_address
 from edge_ovss._optional import require
-from edge_ovss.cli._console import Console, next_step, say
+from edge_ovss.cli.shared.console import Console, next_step, say
 from edge_ovss.errors import GateError, OutputError, UsageError, VocabularyError
 
 if TYPE_CHECKING:

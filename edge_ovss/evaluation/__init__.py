@@ -1,11 +1,11 @@
 """Proof: data sets, mIoU, parity with torch, latency, gates, reports."""
 
-from edge_ovss.evaluation.dataset import Dataset, LabelRule, Sample
+from edge_ovss.datasets.dataset import Dataset, LabelRule, Sample
+from edge_ovss.datasets.layouts import LAYOUTS, Layout
+from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from edge_ovss.evaluation.gates import Gate, Verdict, check_gates, parse_gates, require_passed
-from edge_ovss.evaluation.layouts import LAYOUTS, Layout
-from edge_ovss.evaluation.metrics import PROTOCOLS, Scores, score_confusion
-from edge_ovss.evaluation.sources import open_dataset
+from edge_ovss.metrics.miou import PROTOCOLS, Scores, score_confusion
 
 __all__ = [
     "LAYOUTS",

@@ -10,14 +10,14 @@ from itertools import islice
 from pathlib import Path
 
 from edge_ovss._addresses import shown_address
+from edge_ovss._machine import machine_facts, package_versions
+from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.errors import UsageError
 from edge_ovss.evaluation.cold_start import ColdStart, measure_cold_start, peak_memory_mib
 from edge_ovss.evaluation.latency import BenchOptions, Frame, Latency, Subject, measure_latency
-from edge_ovss.evaluation.provenance import graph_hash
 from edge_ovss.evaluation.tegrastats import Watch
-from edge_ovss.runtime.environment import machine_facts, package_versions
+from edge_ovss.frames.sources import open_source
 from edge_ovss.runtime.segmenter import Segmenter
-from edge_ovss.runtime.sources import open_source
 
 Repeat = Callable[[range], Iterable[int]]
 
@@ -160,7 +160,7 @@ def _rival(options: BenchmarkOptions, segmenter: Segmenter, stack: ExitStack) ->
         other = Segmenter.open(options.against, backend=options.backend, threads=options.threads)
         yield _subject(stack.enter_context(other))
         return
-    from edge_ovss.evaluation.torch_side import TorchReference  # torch is needed only here
+    from edge_ovss.parity.torch_reference import TorchReference  # torch is needed only here
 
     reference = TorchReference.open(
         segmenter.bundle,

@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edge_ovss._strict import parse_json
+from edge_ovss._strict_parsing import parse_json
 from edge_ovss.errors import ArtifactError
 
 _SECONDS = 600

@@ -11,27 +11,28 @@ from typing import Any
 
 import numpy as np
 
+from edge_ovss._files import make_folder, write_bytes, write_json
+from edge_ovss._machine import machine_facts, package_versions
 from edge_ovss._version import VERSION
+from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.datasets.alignment import Alignment, align
+from edge_ovss.datasets.coverage import Coverage, number_hints, shift_hint, some
+from edge_ovss.datasets.dataset import Dataset, Sample
+from edge_ovss.datasets.label_files import RawLabels
 from edge_ovss.errors import InputError
-from edge_ovss.evaluation.alignment import Alignment, align
-from edge_ovss.evaluation.confusion import Confusion, count_confusion
-from edge_ovss.evaluation.coverage import Coverage, number_hints, shift_hint, some
-from edge_ovss.evaluation.dataset import Dataset, Sample
-from edge_ovss.evaluation.journal import Entry, Journal
-from edge_ovss.evaluation.label_files import RawLabels
-from edge_ovss.evaluation.metrics import (
+from edge_ovss.evaluation.predicting import predict, require_preprocessing
+from edge_ovss.evaluation.resume_log import Entry, Journal
+from edge_ovss.metrics.confusion import Confusion, count_confusion
+from edge_ovss.metrics.miou import (
     DEFAULT_PROTOCOL,
     PROTOCOLS,
     Scores,
     require_protocol,
     score_confusion,
 )
-from edge_ovss.evaluation.percentiles import summarise
-from edge_ovss.evaluation.predicting import predict, require_preprocessing
-from edge_ovss.evaluation.provenance import engine_hashes, graph_hash
-from edge_ovss.runtime.environment import machine_facts, package_versions
+from edge_ovss.metrics.percentiles import summarise
 from edge_ovss.runtime.segmenter import Segmenter
-from edge_ovss.runtime.writing import make_folder, write_bytes, write_json
+from edge_ovss.runtime.trt.engine_store import engine_hashes
 
 Progress = Callable[[Iterable[Sample], str], Iterable[Sample]]
 

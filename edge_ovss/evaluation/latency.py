@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.errors import UsageError
-from edge_ovss.evaluation.percentiles import summarise
+from edge_ovss.metrics.percentiles import summarise
 
 Frame = NDArray[np.uint8]
 Times = Mapping[str, float]

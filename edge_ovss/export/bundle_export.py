@@ -16,21 +16,25 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge_ovss._addresses import shown_address
+from edge_ovss._files import write_json
 from edge_ovss._optional import require
 from edge_ovss._version import VERSION
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.errors import UsageError
-from edge_ovss.export.compare import (
+from edge_ovss.export.family import PUBLISHED, FrozenGraph, family_export
+from edge_ovss.export.graph_files import GraphPair, data_file, with_scores
+from edge_ovss.export.loaded_model import Note, Progress, Subject, load_subject
+from edge_ovss.export.manifest import describe, graph_metadata
+from edge_ovss.export.options import ALWAYS, ExportOptions
+from edge_ovss.export.overflow_graph import SPARE_FILE, check_spare, fit_spare, save_sharing
+from edge_ovss.export.parity_check import (
     FrameParity,
     compare_frame,
     published_scores,
     require_parity,
     run_graph,
 )
-from edge_ovss.export.family import PUBLISHED, FrozenGraph, family_export
-from edge_ovss.export.frozen_sed import FrozenSed
-from edge_ovss.export.graph_files import GraphPair, data_file, with_scores
-from edge_ovss.export.manifest import describe, graph_metadata
-from edge_ovss.export.options import ALWAYS, ExportOptions
 from edge_ovss.export.reference import (
     FILES,
     Answered,
@@ -41,20 +45,16 @@ from edge_ovss.export.reference import (
     write_reference,
 )
 from edge_ovss.export.rejection import Rejection
+from edge_ovss.export.sed.frozen import FrozenSed
+from edge_ovss.export.sed.template_rank import RankReport, apply_rank, check_rank
 from edge_ovss.export.slots import SlotChoice, choose_slots, measure_counts
-from edge_ovss.export.spare import SPARE_FILE, check_spare, fit_spare, save_sharing
-from edge_ovss.export.subject import Note, Progress, Subject, load_subject
-from edge_ovss.export.template_rank import RankReport, apply_rank, check_rank
 from edge_ovss.export.ties import ties_of
 from edge_ovss.export.trace import OPSET, trace
+from edge_ovss.frames.sources import open_source
 from edge_ovss.models.equal_tokens import refuse_equal_tokens
 from edge_ovss.models.registry import family_of
 from edge_ovss.models.text import imagenet_templates
-from edge_ovss.runtime.acceptance import MIN_LABEL_AGREEMENT
-from edge_ovss.runtime.bundle import Bundle
-from edge_ovss.runtime.bundle_writer import BundleWriter
-from edge_ovss.runtime.sources import open_source
-from edge_ovss.runtime.writing import write_json
+from edge_ovss.runtime.reference_check import MIN_LABEL_AGREEMENT
 from edge_ovss.vocabulary import Vocabulary
 
 Frame = NDArray[np.uint8]

@@ -130,5 +130,5 @@ class FamilyExport:
 
 def family_export(name: str) -> FamilyExport:
     """Return the record of a family by its name, such as "sed"."""
-    module = importlib.import_module(f"edge_ovss.export.family_{name}")
+    module = importlib.import_module(f"edge_ovss.export.{name}.family")
     return cast(FamilyExport, module.EXPORT)

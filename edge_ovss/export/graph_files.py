@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.runtime.bundle_writer import BundleWriter
+from edge_ovss.bundle.writer import BundleWriter
 
 SCORES = "scores"
 

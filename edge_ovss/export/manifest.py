@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_ovss._version import VERSION
+from edge_ovss.bundle.manifest import SCHEMA
+from edge_ovss.export.loaded_model import Subject
 from edge_ovss.export.rejection import Rejection
-from edge_ovss.export.subject import Subject
-from edge_ovss.runtime.manifest import SCHEMA
 from edge_ovss.vocabulary import Vocabulary
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.runtime.bundle_writer import BundleWriter
-from edge_ovss.runtime.decisive import FEW, LEAD_TOLERANCE, Lead, pack_lead
-from edge_ovss.runtime.street import render_street
+from edge_ovss.bundle.decisive import FEW, LEAD_TOLERANCE, Lead, pack_lead
+from edge_ovss.bundle.writer import BundleWriter
+from edge_ovss.synthetic import render_street
 
 Frame = NDArray[np.uint8]
 

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from edge_ovss.evaluation.label_comparison import (
+from edge_ovss.bundle.ranking import rank_outputs
+from edge_ovss.export.loaded_model import Progress, load_subject
+from edge_ovss.export.options import ALWAYS, ExportOptions
+from edge_ovss.export.parity_check import FrameParity
+from edge_ovss.export.reference import first_frames
+from edge_ovss.metrics.label_comparison import (
     Pair,
     compare_labels,
     join_pairs,
     ties_text,
 )
-from edge_ovss.export.compare import FrameParity
-from edge_ovss.export.options import ALWAYS, ExportOptions
-from edge_ovss.export.reference import first_frames
-from edge_ovss.export.subject import Progress, load_subject
-from edge_ovss.runtime.ranking import rank_outputs
 from edge_ovss.vocabulary import Finding, Vocabulary
 
 # Below this share of the pixels a tie is a border between two things, as there are in any picture.

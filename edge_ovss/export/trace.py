@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ovss._optional import require
-from edge_ovss.export.passes import apply_passes
+from edge_ovss.graph.passes import apply_passes
 
 # The newest opset that TensorRT 10.3 parses; it has Gelu as one operator.
 OPSET = 20

@@ -22,7 +22,7 @@ class Family:
     """One family (docs/adding-a-family.md).
 
     Attributes:
-        name: "sed" and so on; `edge_ovss.export.family_NAME` says how it is exported.
+        name: "sed" and so on; `edge_ovss.export.NAME.family` says how it is exported.
         models: Names of its models.
         build: From one of these names to the model with untrained weights, in eval mode.
         marks: Parts of parameter names that together occur in checkpoints of this family only.

@@ -6,19 +6,19 @@ import difflib
 from pathlib import Path
 
 from edge_ovss.errors import CheckpointError, UsageError
-from edge_ovss.models.checkpoint import (
+from edge_ovss.models.checkpoints.download import fetch_checkpoint
+from edge_ovss.models.checkpoints.loading import (
     Note,
     checkpoint_digest,
     load_into,
     read_checkpoint,
     warn_user,
 )
-from edge_ovss.models.download import fetch_checkpoint
+from edge_ovss.models.checkpoints.shards import sole_shard
+from edge_ovss.models.checkpoints.state_dict import without_wrapping
 from edge_ovss.models.families import FAMILIES, Family, Model
 from edge_ovss.models.random_weights import fill_randomly
-from edge_ovss.models.shards import sole_shard
 from edge_ovss.models.spec import WeightsOrigin
-from edge_ovss.models.state_dict import without_wrapping
 
 EMBEDDED = Path(__file__).parent / "weights"
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edge_ovss._cache import cache_folder
+from edge_ovss._files import cache_folder
 from edge_ovss.errors import EdgeOvssError
 from edge_ovss.models._open_clip import import_open_clip
 from edge_ovss.models.spec import Clip, ModelSpec

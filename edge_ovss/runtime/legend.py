@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
-from edge_ovss.runtime.lettering import Lettering
+from edge_ovss.runtime.draw_text import Lettering
 
 PAPER = 250
 _INK = (38, 38, 42)

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
-from edge_ovss._shown import shown
+from edge_ovss._safe_text import shown
 from edge_ovss.errors import UsageError
+from edge_ovss.frames.images import Labels, write_picture
+from edge_ovss.frames.source_notes import note
+from edge_ovss.runtime.draw_text import Lettering
 from edge_ovss.runtime.legend import PAPER, Entry, draw_legend
-from edge_ovss.runtime.lettering import Lettering
-from edge_ovss.runtime.pictures import write_picture
-from edge_ovss.runtime.result import Labels, Result
-from edge_ovss.runtime.source_notes import note
+from edge_ovss.runtime.result import Result
 
 ALPHA = 0.55
 ENTRIES = 16

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.errors import PictureError
-
-Labels = NDArray[np.uint8] | NDArray[np.uint16]
+from edge_ovss.frames.images import Labels
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def check_frame(frame: object) -> NDArray[np.uint8]:
         message = f"Frame is of type '{given}'; expected a numpy array, uint8 [H, W, 3]."
         raise PictureError(
             message,
-            hint="Use edge_ovss.runtime.pictures.read_picture, or numpy.asarray.",
+            hint="Use edge_ovss.frames.images.read_picture, or numpy.asarray.",
         )
     array: NDArray[Any] = frame
     if array.dtype != np.uint8:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.backends import create_backend
 from edge_ovss.runtime.backends.base import Arrays, Backend
-from edge_ovss.runtime.bundle import Bundle
 from edge_ovss.runtime.result import Result, check_frame
 
 KEEP, RERUN = "keep", "rerun"

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.decisive import unpack_lead
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import BundleError
-from edge_ovss.runtime.acceptance import Reference, Rule, Verdict, judge, rule_for
-from edge_ovss.runtime.bundle import Bundle
-from edge_ovss.runtime.decisive import unpack_lead
+from edge_ovss.runtime.reference_check import Reference, Rule, Verdict, judge, rule_for
 from edge_ovss.runtime.segmenter import Segmenter
 
 
@@ -22,7 +22,7 @@ class SelftestReport:
     Attributes:
         backend: What gave the answer.
         agreement: Share of equal labels among those that count, 0 to 1.
-        min_agreement: What is asked for (`edge_ovss.runtime.acceptance`).
+        min_agreement: What is asked for (`edge_ovss.runtime.reference_check`).
         same_alive: Whether the surviving categories are the same set.
         same_counts: Whether the counts are equal.
         survivors_count: Whether the two before must be true, as they must in FP32.

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edge_ovss._strict import read_json
+from edge_ovss._strict_parsing import read_json
 from edge_ovss.vocabulary.assembly import Entry, Output, assemble
 from edge_ovss.vocabulary.palette import CAMVID, CITYSCAPES, Color, voc_color
 from edge_ovss.vocabulary.vocabulary import Vocabulary

@@ -17,7 +17,7 @@ import numpy.lib.format as npy
 import numpy.typing
 
 from edge_ovss._leftovers import new_part, remove_parts
-from edge_ovss._strict import DocumentError, parse_json
+from edge_ovss._strict_parsing import DocumentError, parse_json
 from edge_ovss.errors import OutputError, VocabularyError
 from edge_ovss.vocabulary.words import located, short
 

@@ -7,7 +7,7 @@ import errno
 import os
 from pathlib import Path
 
-from edge_ovss._strict import DocumentError, parse_json
+from edge_ovss._strict_parsing import DocumentError, parse_json
 from edge_ovss._text_list import decode_text
 from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary.builtin import builtin_names, load_builtin

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from edge_ovss._strict import DocumentError, parse_toml_table
+from edge_ovss._strict_parsing import DocumentError, parse_toml_table
 from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary.assembly import Entry, Output, assemble
 from edge_ovss.vocabulary.palette import Color

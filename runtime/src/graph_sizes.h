@@ -3,7 +3,7 @@
 //
 // A runtime computes what depends on constants alone when it loads a graph, so a few bytes such as
 // `ConstantOfShape` of 2^40 elements could take all memory. What depends on the frame is not
-// judged. edge_ovss/runtime/graph_sizes.py has the same rules.
+// judged. edge_ovss/bundle/onnx_reader/sizes.py has the same rules.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Field numbers are those of onnx.proto3; the walk is the one of edge_ovss/runtime/graph_file.py
+// Field numbers are those of onnx.proto3; the walk is the one of edge_ovss/bundle/onnx_reader/file.py
 // and graph_nodes.py.
 #include "onnx_file.h"
 

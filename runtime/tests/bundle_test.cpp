@@ -68,7 +68,7 @@ void manifests_are_checked() {
     });
 }
 
-// What Python refuses is refused here: edge_ovss/_strict.py has the same rules.
+// What Python refuses is refused here: edge_ovss/_strict_parsing.py has the same rules.
 void documents_are_read_strictly() {
     const std::string deep(65, '[');
     for (const std::string& text :

@@ -161,7 +161,7 @@ int main(int argc, char** argv) {
     CHECK(argc == 2);
     const Scratch scratch(std::filesystem::path(argv[1]) / "things");
     const Bundle bundle = internal::open_bundle(scratch.path().string(), true);
-    // What edge_ovss.runtime.engines.key.graph_hash gives; tests/test_native_errors.py holds it too.
+    // What edge_ovss.runtime.trt.engine_key.graph_hash gives; tests/runtime/test_native_errors.py holds it too.
     CHECK(internal::graph_hash(bundle) ==
           "b1a03827fab82657af85133f38552337893e841e91dd0a841ba8ac344bfb32e1");
     every_difference_is_named(bundle, scratch);

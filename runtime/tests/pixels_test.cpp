@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conversion to RGB: known colours, odd sizes, strides, planes; the full comparison with an
-// independent implementation is in tests/test_native.py.
+// independent implementation is in tests/runtime/test_native.py.
 #include <array>
 #include <cstdint>
 #include <vector>

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import cast
 
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import MissingDependencyError, UsageError
 from edge_ovss.runtime.backends.base import Backend
-from edge_ovss.runtime.bundle import Bundle
 
 AUTO = "auto"
 
@@ -57,26 +57,26 @@ REGISTRY: dict[str, Entry] = {
     ),
     # An engine must have been built for this very machine first, so they are asked for as well.
     "tensorrt": Entry(
-        factory="edge_ovss.runtime.backends.trt:TensorRtBackend",
+        factory="edge_ovss.runtime.trt.backend:TensorRtBackend",
         requires=("tensorrt",),
         extra="tensorrt",
         automatic=False,
     ),
     "tensorrt-rtx": Entry(
-        factory="edge_ovss.runtime.backends.trt:TensorRtRtxBackend",
+        factory="edge_ovss.runtime.trt.backend:TensorRtRtxBackend",
         requires=("tensorrt_rtx_bindings",),
         extra="tensorrt-rtx",
         automatic=False,
     ),
     "openvino": Entry(
-        factory="edge_ovss.runtime.backends.ov:OpenVinoBackend",
+        factory="edge_ovss.runtime.backends.openvino_cpu:OpenVinoBackend",
         requires=("openvino",),
         extra="openvino",
         automatic=False,
     ),
     # Another answer than FP32, if a close one: nobody gets it without asking.
     "openvino-bf16": Entry(
-        factory="edge_ovss.runtime.backends.ov:OpenVinoBf16Backend",
+        factory="edge_ovss.runtime.backends.openvino_cpu:OpenVinoBf16Backend",
         requires=("openvino",),
         extra="openvino",
         automatic=False,

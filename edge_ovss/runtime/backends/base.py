@@ -10,8 +10,8 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError
-from edge_ovss.runtime.bundle import Bundle
 
 Arrays = Mapping[str, NDArray[Any]]
 

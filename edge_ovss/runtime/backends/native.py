@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import (
     ArtifactError,
     EdgeOvssError,
@@ -25,7 +26,6 @@ from edge_ovss.errors import (
     UsageError,
 )
 from edge_ovss.runtime.backends.base import Arrays, Backend
-from edge_ovss.runtime.bundle import Bundle
 
 ENVIRONMENT = "EDGE_OVSS_NATIVE_LIBRARY"
 FORMATS = ("RGB8", "BGR8", "RGBA8", "BGRA8", "GRAY8", "NV12", "YUYV")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -15,10 +14,11 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss._machine import available_cores
 from edge_ovss._optional import require
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError, EdgeOvssError, MissingDependencyError
 from edge_ovss.runtime.backends.base import Arrays, Backend
-from edge_ovss.runtime.bundle import Bundle
 
 _ERRORS_ONLY = 3
 # Would make all pieces of a tensor at once; the graph cuts it so that one is there at a time.
@@ -103,13 +103,6 @@ class CudaBackend(CpuBackend):
             # What it prints is for people, and the answer of a verb may be on stdout.
             with contextlib.redirect_stdout(sys.stderr):
                 preload()
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def open_session(

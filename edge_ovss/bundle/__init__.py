@@ -1,0 +1,1 @@
+"""The contract of a bundle: its manifest, its graph, its reference answer; read and written."""

@@ -1,0 +1,284 @@
+"""The nodes and constants of an ONNX file, as far as checking them before they run needs.
+
+Bodies of nodes are not followed: a graph of a bundle has none
+(`edge_ovss.bundle.onnx_reader.operators`).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_ovss.bundle.onnx_reader.file import DTYPES, open_graph
+from edge_ovss.bundle.onnx_reader.wire import (
+    Piece,
+    message_fields,
+    message_of,
+    packed_numbers,
+    text_of,
+    text_pair,
+)
+
+MOST_NODES = 20_000
+"""The largest graphs of ours have about 1,200."""
+
+MOST_VALUES = 64
+"""Of a tensor whose values are read: shapes, not weights."""
+
+_FOREIGN_PARTS = {
+    6: "graph in a node",
+    10: "list of tensors",
+    11: "graph in a node",
+    22: "sparse tensor",
+    23: "sparse tensor",
+}
+_TYPED_DATA = (4, 5, 6, 7, 10, 11)  # floats, int32, texts, int64, doubles, uint64
+_MOST_AXES = 16
+_ITEM_BYTES = {
+    "float32": 4,
+    "uint8": 1,
+    "int8": 1,
+    "uint16": 2,
+    "int16": 2,
+    "int32": 4,
+    "int64": 8,
+    "bool": 1,
+    "float16": 2,
+    "float64": 8,
+    "uint32": 4,
+    "uint64": 8,
+    "bfloat16": 2,
+}
+_UNPACK = {"int32": "<{}i", "int64": "<{}q", "float32": "<{}f"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor stands outside of the ONNX file; `length` is None where it is not said."""
+
+    location: str
+    offset: int
+    length: int | None
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A tensor that the ONNX file holds or names.
+
+    Attributes:
+        name: Of the tensor.
+        dtype: Such as "float32"; "type N" for one that is not known here.
+        shape: Sizes.
+        stored: Bytes of its values in the ONNX file.
+        raw: Whether those are the values as they are in memory.
+        place: Where its values are, if they are in another file.
+        values: Its values, if they are few and numbers of 32 or 64 bits.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    stored: int
+    raw: bool
+    place: Place | None
+    values: tuple[float, ...] | None
+
+    @property
+    def elements(self) -> int:
+        """The product of the shape."""
+        return math.prod(self.shape)
+
+    @property
+    def item_bytes(self) -> int | None:
+        """Bytes of one element; None for a type that is not known here."""
+        return _ITEM_BYTES.get(self.dtype)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node.
+
+    Attributes:
+        operator: Its name, "domain::Name" outside of the default domain.
+        inputs: Names; "" for one that is left out.
+        outputs: Names.
+        numbers: Integer attributes, one value or many.
+        constant: The value of a node `Constant`.
+        parts: Attributes that no graph of ours has, such as "graph in a node".
+    """
+
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    numbers: Mapping[str, tuple[int, ...]]
+    constant: Constant | None
+    parts: tuple[str, ...]
+
+
+@dataclass
+class GraphNodes:
+    """What a graph is made of.
+
+    Attributes:
+        nodes: In the order of the file.
+        constants: Initializers by name.
+        foreign: Parts of the model that no graph of ours has.
+    """
+
+    nodes: list[Node] = field(default_factory=list)
+    constants: dict[str, Constant] = field(default_factory=dict)
+    foreign: list[str] = field(default_factory=list)
+
+
+def read_graph_nodes(path: Path) -> GraphNodes:
+    """Read the nodes of an ONNX file.
+
+    Raises:
+        ArtifactError: It cannot be read, is no ONNX file, or has too many nodes.
+    """
+    found = GraphNodes()
+    with open_graph(path) as data:
+        for number, value in message_fields(data):
+            if number == 7:
+                _graph(message_of(value), found)
+            elif number == 20:
+                found.foreign.append("training")
+            elif number == 25:
+                found.foreign.append("function")
+    return found
+
+
+def _graph(data: Piece, found: GraphNodes) -> None:
+    for number, value in message_fields(data):
+        if number == 1:
+            found.nodes.append(_node(message_of(value)))
+            if len(found.nodes) > MOST_NODES:
+                message = f"it has more than {MOST_NODES} nodes"
+                raise ValueError(message)
+        elif number == 5:
+            tensor = _tensor(message_of(value))
+            if tensor.name in found.constants:
+                message = f"it holds the tensor '{tensor.name}' twice"
+                raise ValueError(message)
+            found.constants[tensor.name] = tensor
+        elif number == 15:
+            found.foreign.append("sparse tensor")
+
+
+def _node(data: Piece) -> Node:
+    texts: dict[int, list[str]] = {1: [], 2: [], 4: [], 7: []}
+    numbers: dict[str, tuple[int, ...]] = {}
+    constant, parts = None, []
+    for number, value in message_fields(data):
+        if number in texts:
+            texts[number].append(text_of(value))
+        elif number == 5:
+            name, given, tensor, part = _attribute(message_of(value))
+            numbers[name] = given
+            constant = tensor or constant
+            parts += part
+    name, domain = "".join(texts[4]), "".join(texts[7])
+    operator = name if domain in ("", "ai.onnx") else f"{domain}::{name}"
+    return Node(operator, tuple(texts[1]), tuple(texts[2]), numbers, constant, tuple(parts))
+
+
+def _attribute(data: Piece) -> tuple[str, tuple[int, ...], Constant | None, list[str]]:
+    """Return name, integers, tensor and foreign parts of an attribute."""
+    name, tensor = "", None
+    numbers: list[int] = []
+    parts: list[str] = []
+    for number, value in message_fields(data):
+        if number == 1:
+            name = text_of(value)
+        elif number in (3, 8):
+            numbers += packed_numbers(value)
+        elif number == 5:
+            tensor = _tensor(message_of(value))
+        elif number in _FOREIGN_PARTS:
+            parts.append(_FOREIGN_PARTS[number])
+    return name, tuple(numbers), tensor, parts
+
+
+def _tensor(data: Piece) -> Constant:
+    found = _Tensor()
+    for number, value in message_fields(data):
+        found.take(number, value)
+    return found.constant()
+
+
+@dataclass
+class _Tensor:
+    """A TensorProto as far as it has been read."""
+
+    name: str = ""
+    dtype: int = 0
+    shape: list[int] = field(default_factory=list)
+    raw: Piece | None = None
+    pieces: list[tuple[int, int | Piece]] = field(default_factory=list)
+    outside: dict[str, str] = field(default_factory=dict)
+
+    def take(self, number: int, value: int | Piece) -> None:
+        """Take in one field."""
+        if number == 1:
+            self.shape += packed_numbers(value)
+        elif number == 2 and isinstance(value, int):
+            self.dtype = value
+        elif number == 8:
+            self.name = text_of(value)
+        elif number == 9:
+            self.raw = message_of(value)
+        elif number in _TYPED_DATA:
+            self.pieces.append((number, value))
+        elif number == 13:
+            key, text = text_pair(message_of(value))
+            self.outside[key] = text
+
+    @property
+    def stored(self) -> int:
+        """Bytes of its values in the file."""
+        typed = sum(1 if isinstance(value, int) else len(value) for _, value in self.pieces)
+        return typed + (0 if self.raw is None else len(self.raw))
+
+    def constant(self) -> Constant:
+        """Return what was read."""
+        shape = tuple(self.shape)
+        if len(shape) > _MOST_AXES or any(size < 0 for size in shape):
+            message = f"the tensor '{self.name}' has the shape {list(shape[: _MOST_AXES + 1])}"
+            raise ValueError(message)
+        kind = DTYPES.get(self.dtype, f"type {self.dtype}")
+        few = math.prod(shape) <= MOST_VALUES and self.stored <= MOST_VALUES * 10
+        values = _values(kind, self.raw, self.pieces) if few and not self.outside else None
+        place = _place(self.name, self.outside) if self.outside else None
+        raw = self.raw is not None
+        return Constant(self.name, kind, shape, self.stored, raw, place, values)
+
+
+def _place(name: str, pairs: Mapping[str, str]) -> Place:
+    offset, length = (pairs.get(key, "") for key in ("offset", "length"))
+    if any(text and not (text.isdecimal() and text.isascii()) for text in (offset, length)):
+        message = f"the tensor '{name}' stands at '{offset}' with the length '{length}'"
+        raise ValueError(message)
+    if max(len(offset), len(length)) > 18:
+        message = f"the tensor '{name}' stands beyond every file"
+        raise ValueError(message)
+    return Place(pairs.get("location", ""), int(offset or 0), int(length) if length else None)
+
+
+def _values(
+    kind: str, raw: Piece | None, pieces: list[tuple[int, int | Piece]]
+) -> tuple[float, ...] | None:
+    if kind not in _UNPACK:
+        return None
+    if raw is not None:
+        size = len(raw) // _ITEM_BYTES[kind]
+        return struct.unpack(_UNPACK[kind].format(size), raw[: size * _ITEM_BYTES[kind]])
+    if kind == "float32":
+        floats = [value for number, value in pieces if number == 4 and not isinstance(value, int)]
+        data = b"".join(floats)
+        return struct.unpack(f"<{len(data) // 4}f", data[: len(data) // 4 * 4])
+    return tuple(
+        item for number, value in pieces if number in (5, 7) for item in packed_numbers(value)
+    )

@@ -1,0 +1,285 @@
+"""A bundle: a folder with a frozen graph, its words, and proof of what is in it (docs/bundle.md).
+
+A bundle may come from anywhere, so nothing in it is believed: names must stay inside the folder,
+only listed files are read, every listed file has the size and sha256 that the manifest says, and
+manifest, vocabulary, graph and reference answer must fit together.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from edge_ovss._files import sha256_of_file
+from edge_ovss._strict_parsing import DocumentError, read_json
+from edge_ovss.bundle.graph_contract import check_graph
+from edge_ovss.bundle.manifest import Manifest
+from edge_ovss.bundle.onnx_reader.file import GraphFile, read_graph_file
+from edge_ovss.bundle.onnx_reader.metadata import check_metadata
+from edge_ovss.bundle.reference_files import MOST_BYTES as REFERENCE_LIMIT
+from edge_ovss.bundle.reference_files import check_reference
+from edge_ovss.bundle.replacement import moved_aside
+from edge_ovss.errors import BundleError, VocabularyError
+from edge_ovss.vocabulary import Vocabulary
+
+MANIFEST = "manifest.json"
+MANIFEST_LIMIT = 16 << 20
+VOCABULARY_LIMIT = 16 << 20
+GRAPH_LIMIT = 16 << 20
+"""Of an ONNX file, whose large tensors stand in a file of their own."""
+
+BUNDLE_LIMIT = 6 << 30
+_LONGEST_NAME = 255  # bytes, of a file or folder: what common file systems hold
+_LONGEST_PATH = 1024
+UNLISTED_FOLDERS = ("engines", "reports")
+
+_COPY_AGAIN = "Copy or export the bundle again."
+_NOT_TRUSTED = "Do not use this bundle unless you know who wrote it; export it again."
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle.
+
+    Attributes:
+        path: The folder, absolute.
+        manifest: What the bundle says about itself.
+        vocabulary: Its words; `outputs` are the K names that labels index.
+        graph: What the ONNX file says about itself.
+    """
+
+    path: Path
+    manifest: Manifest
+    vocabulary: Vocabulary
+    graph: GraphFile
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
+        """Read and check a bundle.
+
+        Args:
+            path: The folder.
+            verify: Compare the sha256 of every listed file; False leaves only the sizes.
+
+        Raises:
+            BundleError: It is no bundle, is damaged, points outside, is too new, or its parts
+                contradict each other.
+            ArtifactError: Its graph is none that edge-ovss writes.
+        """
+        folder = Path(path).expanduser().absolute()
+        manifest = read_manifest(folder)
+        _check_names(manifest)
+        _check_limits(manifest)
+        _check_files(folder, manifest, verify=verify)
+        vocabulary = _read_vocabulary(folder, manifest)
+        bundle = cls(folder, manifest, vocabulary, _read_graph(folder, manifest))
+        check_reference(manifest, folder)
+        for each in (bundle, bundle.spare()):
+            if each is not None:
+                check_graph(each.manifest, each.graph, each.graph_path)
+                check_metadata(each.graph.metadata, each.manifest, vocabulary)
+        return bundle
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file or folder `name` (relative, POSIX) of this bundle.
+
+        Raises:
+            BundleError: The name, or the link it is, leaves the bundle.
+        """
+        return resolve_inside(self.path, name)
+
+    @property
+    def graph_path(self) -> Path:
+        """Where the ONNX file is."""
+        return self.file(self.manifest.graph.file)
+
+    def spare(self) -> Bundle | None:
+        """Return the same bundle with its spare graph, which has more slots, as its graph.
+
+        Raises:
+            BundleError: The spare graph is not what the manifest says.
+        """
+        info = self.manifest.graph.spare
+        if info is None:
+            return None
+        graph = replace(self.manifest.graph, file=info.file, spare=None)
+        rejection = replace(self.manifest.rejection, slots=info.slots)
+        manifest = replace(self.manifest, graph=graph, rejection=rejection)
+        return replace(self, manifest=manifest, graph=_read_graph(self.path, manifest))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read `manifest.json` of the bundle `folder`, and nothing else of it.
+
+    Raises:
+        BundleError: The folder or its manifest is not there, is no JSON, or is too large or new.
+    """
+    try:
+        _check_folder(folder)
+    except (OSError, ValueError) as err:  # a name that no file can have
+        message = f"There can be no bundle at '{folder}': {err}."
+        raise BundleError(message, hint="Check the path.") from err
+    return Manifest.from_json(_parse(resolve_inside(folder, MANIFEST)))
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.exists():
+        hint = "Check the path; edge-ovss export writes a bundle."
+        old = moved_aside(folder)
+        if old is not None:
+            hint = f"A run that was killed while it replaced it left the old one in '{old}'."
+        message = f"There is no bundle at '{folder}'."
+        raise BundleError(message, hint=hint)
+    if not folder.is_dir():
+        message = f"'{folder}' is a file; expected a bundle, which is a folder."
+        raise BundleError(message, hint="Give the folder that edge-ovss export wrote.")
+    if not (folder / MANIFEST).is_file():
+        message = f"'{folder}' is not a bundle: it has no {MANIFEST}."
+        raise BundleError(message, hint="Give the folder that edge-ovss export wrote.")
+
+
+def _parse(path: Path) -> object:
+    try:
+        size = path.stat().st_size
+        if size > MANIFEST_LIMIT:
+            message = f"{MANIFEST} has {size} bytes; expected at most {MANIFEST_LIMIT}."
+            raise BundleError(message, hint=_NOT_TRUSTED)
+        return read_json(path, limit=MANIFEST_LIMIT)
+    except OSError as err:
+        raise _unreadable(MANIFEST, err) from err
+    except DocumentError as err:
+        message = f"{MANIFEST} is not JSON: {err}."
+        raise BundleError(message, hint=_COPY_AGAIN) from err
+
+
+def _unreadable(name: str, err: OSError) -> BundleError:
+    message = f"'{name}' of the bundle cannot be read: {err.strerror or err}."
+    return BundleError(message, hint="Check the permissions of the bundle and the disk.")
+
+
+def resolve_inside(folder: Path, name: str) -> Path:
+    """Return `folder / name` after checking that it stays inside `folder`, links followed.
+
+    Raises:
+        BundleError: `name` is empty, absolute, has "..", a backslash, a drive letter or a zero
+            byte, is longer than file systems allow, or is a link that leaves the folder.
+    """
+    parts = name.split("/")
+    if {"", ".", ".."} & set(parts) or "\\" in name or ":" in name or "\0" in name:
+        shown = name if len(name) <= 100 else f"{name[:100]}…"
+        message = (
+            f"The bundle names the path {shown!r}; expected a relative path inside the bundle."
+        )
+        raise BundleError(message, hint=_NOT_TRUSTED)
+    if len(name) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts):
+        message = f"The bundle names a file '{name[:60]}…', whose name is too long."
+        raise BundleError(message, hint=_NOT_TRUSTED)
+    path = folder / PurePosixPath(name)
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError) as err:
+        message = f"'{name}' of the bundle cannot be followed: {err}."
+        raise BundleError(message, hint=_NOT_TRUSTED) from err
+    if not inside:
+        message = f"'{name}' is a link that leaves the bundle."
+        raise BundleError(message, hint=_NOT_TRUSTED)
+    return path
+
+
+def _check_names(manifest: Manifest) -> None:
+    """Every file that the manifest refers to must be in its list of files."""
+    graph = manifest.graph
+    used = [graph.file, *graph.external_data, manifest.vocabulary.file, *manifest.reference.files]
+    used += [] if graph.spare is None else [graph.spare.file]
+    for name in used:
+        if name not in manifest.files:
+            message = f"'{name}' is used by {MANIFEST} but is not in its 'files'."
+            raise BundleError(message, hint="The bundle is incomplete; export it again.")
+
+
+def _check_limits(manifest: Manifest) -> None:
+    """Refuse files that are larger than any of their kind before one is read."""
+    limits = {manifest.vocabulary.file: VOCABULARY_LIMIT, manifest.graph.file: GRAPH_LIMIT}
+    limits |= dict.fromkeys(manifest.reference.files, REFERENCE_LIMIT)
+    if manifest.graph.spare is not None:
+        limits[manifest.graph.spare.file] = GRAPH_LIMIT
+    sizes = {name: manifest.files[name].bytes for name in limits}
+    sizes["the bundle"] = sum(entry.bytes for entry in manifest.files.values())
+    limits["the bundle"] = BUNDLE_LIMIT
+    for name, size in sizes.items():
+        if size > limits[name]:
+            message = f"'{name}' has {size} bytes; expected at most {limits[name]}."
+            raise BundleError(message, hint=_NOT_TRUSTED)
+
+
+def _check_files(folder: Path, manifest: Manifest, *, verify: bool) -> None:
+    for name, entry in manifest.files.items():
+        path = resolve_inside(folder, name)
+        if not path.is_file():
+            message = f"'{name}' is missing from the bundle '{folder}'."
+            raise BundleError(message, hint=_COPY_AGAIN)
+        try:
+            _check_file(path, name, size=entry.bytes, sha256=entry.sha256 if verify else None)
+        except OSError as err:
+            raise _unreadable(name, err) from err
+
+
+def _check_file(path: Path, name: str, *, size: int, sha256: str | None) -> None:
+    given = path.stat().st_size
+    if given != size:
+        message = f"'{name}' of the bundle has {given} bytes; the manifest says {size}."
+        raise BundleError(message, hint=_COPY_AGAIN)
+    if sha256 is None:
+        return
+    digest = sha256_of_file(path)
+    if digest != sha256:
+        message = (
+            f"'{name}' of the bundle has been changed: its sha256 is {digest[:12]}…, "
+            f"the manifest says {sha256[:12]}…."
+        )
+        raise BundleError(message, hint=_COPY_AGAIN)
+
+
+def _read_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
+    info = manifest.vocabulary
+    try:
+        document = read_json(resolve_inside(folder, info.file), limit=VOCABULARY_LIMIT)
+        vocabulary = Vocabulary.from_json(document)
+    except OSError as err:
+        raise _unreadable(info.file, err) from err
+    except (VocabularyError, ValueError, KeyError, TypeError) as err:
+        message = f"'{info.file}' of the bundle is not a vocabulary: {err}"
+        raise BundleError(message, hint=_COPY_AGAIN) from err
+    if vocabulary.sha256 != info.sha256:
+        message = (
+            f"The vocabulary of the bundle has the hash {vocabulary.sha256[:12]}…; "
+            f"the manifest says {info.sha256[:12]}…."
+        )
+        raise BundleError(message, hint="These words are not the exported ones; export it again.")
+    if vocabulary.name != info.name:
+        message = f"The vocabulary is called '{vocabulary.name}'; the manifest says '{info.name}'."
+        raise BundleError(message, hint=_COPY_AGAIN)
+    _check_count("output names", len(vocabulary.outputs), info.outputs)
+    _check_count("categories", len(vocabulary.prompts), info.categories)
+    return vocabulary
+
+
+def _check_count(what: str, given: int, expected: int) -> None:
+    if given != expected:
+        message = f"The vocabulary has {given} {what}; the manifest says {expected}."
+        raise BundleError(message, hint=_COPY_AGAIN)
+
+
+def _read_graph(folder: Path, manifest: Manifest) -> GraphFile:
+    """Read the ONNX file's own words; the tensors that it keeps elsewhere must be listed."""
+    info = manifest.graph
+    graph = read_graph_file(resolve_inside(folder, info.file))
+    parent = PurePosixPath(info.file).parent
+    for location in graph.external_data:
+        resolve_inside(folder, location)
+        name = str(parent / location)
+        if name not in info.external_data:
+            message = f"'{info.file}' keeps tensors in '{name}', which the manifest does not list."
+            raise BundleError(message, hint=_NOT_TRUSTED)
+    return graph

@@ -1,0 +1,166 @@
+"""FP32 graph → Q/DQ graph, by ONNX Runtime's quantiser with the settings that a target takes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edge_ovss._optional import require
+from edge_ovss.calibration.blocks import Candidates
+from edge_ovss.calibration.histograms import Range
+from edge_ovss.errors import UsageError
+from edge_ovss.graph.view import GraphView
+
+_OPERATORS = ("Conv", "MatMul", "Gemm")
+# Output channel of a weight by operator; Gemm is written with transB = 1 by the exporter.
+_AXES = {"Conv": 0, "MatMul": 1, "Gemm": 0}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a runtime wants of Q/DQ.
+
+    Attributes:
+        name: What --target takes.
+        symmetric: Activations in int8 around 0; otherwise uint8 with a zero point.
+        quantised_outputs: Operators whose output is quantised as well.
+        integer_bias: Whether biases become int32.
+        about: One line for people.
+    """
+
+    name: str
+    symmetric: bool
+    quantised_outputs: tuple[str, ...]
+    integer_bias: bool
+    about: str
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target(
+            "tensorrt",
+            symmetric=True,
+            quantised_outputs=(),
+            integer_bias=False,
+            about="symmetric int8, per-channel weights, biases and outputs in float",
+        ),
+        Target(
+            "cpu",
+            symmetric=False,
+            quantised_outputs=("Conv",),
+            integer_bias=True,
+            about="uint8 activations, per-channel int8 weights (ONNX Runtime with VNNI or AMX)",
+        ),
+    )
+}
+
+
+def find_target(name: str) -> Target:
+    """Return a target by name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in TARGETS:
+        message = f"Target '{name}' is unknown; expected one of: {', '.join(TARGETS)}."
+        raise UsageError(message)
+    return TARGETS[name]
+
+
+def range_tensors(view: GraphView, candidates: Candidates) -> list[str]:
+    """Names of the tensors whose ranges the quantiser needs: inputs and outputs of candidates."""
+    wanted = set(candidates.nodes)
+    found: dict[str, None] = {}
+    for node in view.nodes:
+        if node.name in wanted:
+            found.update(dict.fromkeys((*view.activations(node), *view.float_outputs(node))))
+    return list(found)
+
+
+def zero_range_nodes(
+    view: GraphView, candidates: Candidates, ranges: Mapping[str, Range]
+) -> list[str]:
+    """Names of the candidates that read nothing but zeros: they have no scale."""
+    wanted = set(candidates.nodes)
+    return [
+        node.name
+        for node in view.nodes
+        if node.name in wanted
+        and any(ranges[name] == (0.0, 0.0) for name in view.activations(node))
+    ]
+
+
+def quantise(
+    model: Any,  # noqa: ANN401 (onnx.ModelProto)
+    nodes: Sequence[str],
+    ranges: Mapping[str, Range],
+    target: Target,
+) -> Any:  # noqa: ANN401
+    """Put Q/DQ around products.
+
+    Args:
+        model: An `onnx.ModelProto` in float32 with its weights; a copy is changed.
+        nodes: Names of the nodes to quantise.
+        ranges: (lowest, highest) by tensor.
+        target: What the runtime wants.
+
+    Returns:
+        The quantised `onnx.ModelProto`.
+    """
+    quantizer = require("onnxruntime.quantization.qdq_quantizer", extra="export")
+    kinds = require("onnxruntime.quantization", extra="export").QuantType
+    copy = type(model)()
+    copy.CopyFrom(model)
+    if not nodes:
+        return copy
+    with _quiet():
+        worker = quantizer.QDQQuantizer(
+            copy,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=kinds.QInt8,
+            activation_qType=kinds.QInt8 if target.symmetric else kinds.QUInt8,
+            tensors_range=_tensors_range(ranges),
+            nodes_to_quantize=list(nodes),
+            nodes_to_exclude=[],
+            op_types_to_quantize=list(_OPERATORS),
+            extra_options={
+                "ActivationSymmetric": target.symmetric,
+                "WeightSymmetric": True,
+                "QuantizeBias": target.integer_bias,
+                "AddQDQPairToWeight": False,
+                "DedicatedQDQPair": False,
+                "OpTypesToExcludeOutputQuantization": [
+                    kind for kind in _OPERATORS if kind not in target.quantised_outputs
+                ],
+                "QDQOpTypePerChannelSupportToAxis": dict(_AXES),
+            },
+        )
+        worker.quantize_model()
+    return worker.model.model
+
+
+def _tensors_range(ranges: Mapping[str, Range]) -> Any:  # noqa: ANN401 (a class of onnxruntime)
+    calibrate = require("onnxruntime.quantization.calibrate", extra="export")
+    data = {
+        name: calibrate.TensorData(lowest=np.float32(low), highest=np.float32(high))
+        for name, (low, high) in ranges.items()
+    }
+    return calibrate.TensorsData(calibrate.CalibrationMethod.MinMax, data)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    # It advises a preprocessing by the root logger that the exporter has already done.
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,1 @@
+"""What several verbs share: the console, interruptions, options, notes."""

@@ -1,0 +1,153 @@
+"""Say which output of a bundle each category of a data set is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss.datasets.class_names import plain
+from edge_ovss.datasets.dataset import Dataset
+from edge_ovss.errors import InputError
+from edge_ovss.metrics.confusion import IGNORED
+from edge_ovss.vocabulary import Vocabulary
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Two tables into the categories that are scored.
+
+    Attributes:
+        names: The K categories that are scored.
+        truth: int32 [C], by category of the data set; `IGNORED` where it is left out. None: as is.
+        prediction: int32, by output of the bundle. None: as is.
+        left_out: Categories of the data set that the vocabulary has no word for.
+        merged: Categories of the data set that are scored as one, being words of one output.
+    """
+
+    names: tuple[str, ...]
+    truth: NDArray[np.int32] | None = None
+    prediction: NDArray[np.int32] | None = None
+    left_out: tuple[str, ...] = ()
+    merged: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def scope(self) -> str:
+        """What stands beside every mean: " over 2 of 11 categories", or "" where all are scored."""
+        if not self.left_out or self.truth is None:
+            return ""
+        count = len(self.truth)
+        return f" over {count - len(self.left_out)} of {count} categories"
+
+    def map_truth(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Categories of the data set, int32 [H, W] → scored categories, or `IGNORED`."""
+        if self.truth is None:
+            return labels
+        # Index -1, ignored, is the entry that is appended here.
+        table = np.append(self.truth, np.int32(IGNORED))
+        mapped: NDArray[np.int32] = table[labels]
+        return mapped
+
+    def map_prediction(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Outputs of the bundle [H, W] → scored categories."""
+        return labels if self.prediction is None else self.prediction[labels]
+
+
+def align(dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = False) -> Alignment:
+    """Match the categories of a data set with the outputs of a vocabulary.
+
+    The same built-in vocabulary matches by index, anything else by name: output names, published
+    strings and synonyms, without regard to case and surrounding white space.
+
+    Args:
+        dataset: C named categories, or unnamed ones that are the outputs.
+        vocabulary: K outputs.
+        allow_missing: Ignore the pixels of categories without a word, instead of refusing.
+
+    Raises:
+        InputError: Categories have no word in the vocabulary.
+    """
+    classes = dataset.classes
+    if classes is None or classes == vocabulary.outputs:
+        return Alignment(vocabulary.outputs)
+    if dataset.fold_from is not None and len(vocabulary.outputs) > len(classes):
+        return _fold(classes, vocabulary, dataset.fold_from)
+    words = _words(vocabulary)
+    found = [words.get(plain(name)) for name in _spoken(dataset, vocabulary)]
+    missing = tuple(name for name, output in zip(classes, found, strict=True) if output is None)
+    if len(missing) == len(classes) or (missing and not allow_missing):
+        _refuse(missing, dataset, vocabulary)
+    table = [IGNORED if output is None else output for output in found]
+    return Alignment(
+        vocabulary.outputs,
+        np.asarray(table, np.int32),
+        left_out=missing,
+        merged=_merged(classes, found),
+    )
+
+
+def _merged(classes: Sequence[str], found: Sequence[int | None]) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of categories that are one output."""
+    groups: dict[int, list[str]] = {}
+    for name, output in zip(classes, found, strict=True):
+        if output is not None:
+            groups.setdefault(output, []).append(name)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def _fold(classes: Sequence[str], vocabulary: Vocabulary, fold_from: int) -> Alignment:
+    """Score the data set's categories; every output from `fold_from` on is the last of them."""
+    own = [plain(name) for name in vocabulary.outputs[:fold_from]]
+    wanted = [plain(name) for name in classes[:fold_from]]
+    if own != wanted:
+        differing = next(
+            i for i, pair in enumerate(zip(own, wanted, strict=True)) if len({*pair}) > 1
+        )
+        message = (
+            f"Output {differing} of '{vocabulary.name}' is {vocabulary.outputs[differing]!r}; "
+            f"the data set's category {differing} is {classes[differing]!r}."
+        )
+        raise InputError(message, hint="Export with --vocab voc20b for this layout.")
+    table = np.minimum(np.arange(len(vocabulary.outputs)), fold_from)
+    return Alignment(tuple(classes), prediction=table.astype(np.int32))
+
+
+def _spoken(dataset: Dataset, vocabulary: Vocabulary) -> Sequence[str]:
+    """Return the data set's names as the vocabulary would say them."""
+    if dataset.vocabulary != "street" or dataset.classes is None:
+        return dataset.classes or ()
+    from edge_ovss.synthetic import STREET_TO_ADE, STREET_TO_CAMVID
+
+    words = _words(vocabulary)
+    known = {len({plain(n) for n in s} - set(words)): s for s in (STREET_TO_CAMVID, STREET_TO_ADE)}
+    return known[min(known)] if min(known) == 0 else dataset.classes
+
+
+def _words(vocabulary: Vocabulary) -> Mapping[str, int]:
+    """Return the output by word; output names come first, then strings, then synonyms."""
+    words: dict[str, int] = {}
+    for output, name in enumerate(vocabulary.outputs):
+        words.setdefault(plain(name), output)
+    for category in vocabulary.categories:
+        words.setdefault(plain(category.text), category.output)
+    for category in vocabulary.categories:
+        for synonym in category.synonyms:
+            words.setdefault(plain(synonym), category.output)
+    return words
+
+
+def _refuse(missing: Sequence[str], dataset: Dataset, vocabulary: Vocabulary) -> None:
+    some = ", ".join(missing[:_SHOWN]) + (" …" if len(missing) > _SHOWN else "")
+    message = (
+        f"{len(missing)} categories of '{dataset.name}' have no word in the vocabulary "
+        f"'{vocabulary.name}': {some}."
+    )
+    hint = "Export with the data set's vocabulary, or name its categories with --classes"
+    if len(missing) < len(dataset.classes or ()):
+        hint += ", or ignore their pixels with --allow-missing"
+    raise InputError(message, hint=f"{hint}.")

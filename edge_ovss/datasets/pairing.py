@@ -1,0 +1,185 @@
+"""Pair the pictures of a data set with their label maps, by name."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_ovss._text_list import read_text_list
+from edge_ovss.datasets.layouts import Place
+from edge_ovss.errors import InputError
+from edge_ovss.frames.source_kinds import is_hidden, is_picture
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One picture with its label map; `name` is what their paths share."""
+
+    name: str
+    picture: Path
+    labels: Path
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What two folders hold.
+
+    Attributes:
+        pairs: In the order of their names, or of the list of names.
+        unpaired: Names of label maps without a picture.
+        unlabelled: Names of pictures without a label map.
+        notes: What else there is that is not read, for people.
+        pictures: How many pictures there are.
+        labels: How many label maps there are.
+    """
+
+    pairs: tuple[Pair, ...]
+    unpaired: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+    notes: tuple[str, ...]
+    pictures: int
+    labels: int
+
+
+@dataclass
+class _Index:
+    """The files of one folder by name, and what of it is not read."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    loops: list[str] = field(default_factory=list)
+
+
+def pair_files(folder: Path, place: Place) -> Pairs:
+    """Find the files of a place of a layout, through linked folders too, and pair them by name.
+
+    Names are compared in composed form (NFC): some systems take names apart. Hidden files are
+    none of the data set.
+
+    Raises:
+        InputError: Two files have one name, or a folder or the list of names cannot be read.
+    """
+    endings = (place.picture_ending,) if place.picture_ending else ()
+    pictures = _index(folder / place.pictures, endings, "pictures")
+    labels = _index(folder / place.labels, place.label_endings, "label maps")
+    names = sorted(labels.files)
+    if place.names is not None:
+        names = _listed(folder / place.names, labels.files)
+    # A list of names, or a folder that other sets use too, says that the rest is not meant.
+    own = place.names is None and not place.shared
+    return Pairs(
+        pairs=tuple(
+            Pair(name, pictures.files[name], labels.files[name])
+            for name in names
+            if name in pictures.files
+        ),
+        unpaired=tuple(name for name in names if name not in pictures.files),
+        unlabelled=tuple(sorted(set(pictures.files) - set(labels.files))) if own else (),
+        notes=(
+            *_notes(pictures, place.pictures, own=own),
+            *_notes(labels, place.labels, own=own),
+        ),
+        pictures=len(pictures.files),
+        labels=len(labels.files),
+    )
+
+
+def _index(folder: Path, endings: Sequence[str], what: str) -> _Index:
+    """Return the files below `folder` by relative path without their ending.
+
+    Args:
+        folder: Where they are.
+        endings: What their names end with; () for any picture.
+        what: They are, for the message.
+    """
+    index = _Index()
+    for path in _files(folder, ()):
+        shown = path.relative_to(folder).as_posix()
+        ending = _ending(path, endings)
+        if os.path.isdir(path):  # noqa: PTH112 (Path's may raise)
+            index.loops.append(shown)
+        elif ending is None:
+            index.others.append(shown)
+        else:
+            name = unicodedata.normalize("NFC", shown[: len(shown) - len(ending)])
+            if name in index.files:
+                _refuse_twins(index.files[name], path, folder, what)
+            index.files[name] = path
+    return index
+
+
+def _ending(path: Path, endings: Sequence[str]) -> str | None:
+    """Return the end of a file name that is no part of the sample's; None for another file."""
+    if not endings:
+        return path.suffix if is_picture(path) else None
+    for ending in endings:
+        if len(path.name) > len(ending) and path.name.lower().endswith(ending.lower()):
+            return path.name[-len(ending) :]
+    return None
+
+
+def _files(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+    """Yield all that is below a folder but folders and hidden files, in the order of names.
+
+    Linked folders are followed; a link to a folder that holds it is yielded itself.
+    """
+    real = os.path.realpath(folder)
+    if any(Path(one).is_relative_to(real) for one in above):
+        yield folder
+        return
+    try:
+        found = sorted(folder.iterdir(), key=lambda path: path.name)
+    except OSError as err:
+        message = f"Folder '{folder}' cannot be read: {err.strerror or err}."
+        raise InputError(message, hint="Check its permissions.") from err
+    for path in found:
+        if is_hidden(path):
+            continue
+        if os.path.isdir(path):  # noqa: PTH112
+            yield from _files(path, (*above, real))
+        else:
+            yield path
+
+
+def _refuse_twins(first: Path, second: Path, folder: Path, what: str) -> None:
+    shown = sorted(path.relative_to(folder).as_posix() for path in (first, second))
+    message = (
+        f"Two {what} of '{folder}' have one name: '{shown[0]}' and '{shown[1]}'. "
+        "A label map would belong to both."
+    )
+    raise InputError(message, hint="Remove one of them, or give it another name.")
+
+
+def _notes(index: _Index, folder: str, *, own: bool) -> Iterator[str]:
+    if index.loops:
+        some = ", ".join(index.loops[:_SHOWN])
+        yield f"{len(index.loops)} links in '{folder}' lead back, and are not followed: {some}"
+    if index.others and own:
+        kinds = Counter(Path(name).suffix or "no suffix" for name in index.others)
+        counts = ", ".join(f"{kind} ({count})" for kind, count in sorted(kinds.items()))
+        yield (
+            f"{len(index.others)} files in '{folder}' are not read, by their names: {counts}; "
+            f"such as {index.others[0]}"
+        )
+
+
+def _listed(path: Path, labels: Mapping[str, Path]) -> list[str]:
+    """Return the names in a list file; each must have a label map."""
+    lines = read_text_list(path, blank_lines=True)
+    names = [unicodedata.normalize("NFC", line.text.strip()) for line in lines]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        message = f"{len(twice)} names of '{path}' are in it twice: {', '.join(twice[:_SHOWN])}."
+        raise InputError(message, hint="Remove them; every picture counts once.")
+    missing = [name for name in names if name not in labels]
+    if missing:
+        some = ", ".join(missing[:_SHOWN])
+        message = f"{len(missing)} names of '{path}' have no label map: {some}."
+        raise InputError(message, hint="Complete the folder of labels.")
+    return names

@@ -1,0 +1,292 @@
+"""Build an engine of a bundle for this machine, or for GPUs that are named."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+
+from edge_ovss._files import make_folder, output_error, sha256_of_file
+from edge_ovss._leftovers import RANDOM, entries, new_folder, remove_abandoned
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.replacement import mend, move_into_place
+from edge_ovss.engines.build_process import run_child
+from edge_ovss.engines.build_request import BuildRequest, Outcome
+from edge_ovss.engines.workspace import default_workspace_mib, free_memory_mib
+from edge_ovss.errors import ArtifactError, ParityError, UsageError
+from edge_ovss.runtime.trt.engine_key import EngineKey, Flags, graph_hash, surroundings_here
+from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof
+from edge_ovss.runtime.trt.engine_store import ENGINES, Engine, check_plan, read_own_record
+from edge_ovss.runtime.trt.frame_sizes import FrameRange
+from edge_ovss.runtime.trt.gpu import Gpu, choose_capabilities, local_gpu
+from edge_ovss.runtime.trt.variants import (
+    Flavour,
+    flavour_of,
+    installed_module,
+    library_version,
+    load_library,
+)
+
+Note = Callable[[str], None]
+
+_UNFINISHED = re.compile(rf"\.build-{RANDOM}")
+_ASIDE = re.compile(rf"\..+\.old\.{RANDOM}")
+
+# Types of layers that a bundle of this precision must have, or it is not of this precision.
+_TYPES = {"fp16": "HALF", "int8": "INT8"}
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What to build.
+
+    Attributes:
+        frames: The frame sizes that the engine takes.
+        capabilities: Compute capabilities; None for what fits this machine.
+        flags: Knobs of the builder.
+        timing_cache: Keep measured timings in the bundle for the next build.
+        overwrite: Build even if the engine is there.
+    """
+
+    frames: FrameRange
+    capabilities: tuple[str, ...] | None = None
+    flags: Flags = field(default_factory=Flags)
+    timing_cache: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Built:
+    """An engine, and whether it was there already."""
+
+    engine: Engine
+    reused: bool
+
+
+def build_engine(
+    bundle: Bundle, backend: str, options: BuildOptions, *, note: Note | None = None
+) -> Built:
+    """Build an engine into `BUNDLE/engines/`; it appears whole, or not at all.
+
+    One that is there already is not built again, but its answer is compared if it was not yet.
+
+    Args:
+        bundle: The bundle, opened with its files verified.
+        backend: "tensorrt" or "tensorrt-rtx".
+        options: What to build.
+        note: Called with one line of text at every step.
+
+    Raises:
+        UsageError: The backend has no engines, or the options do not fit it.
+        MissingDependencyError: The TensorRT, or the GPU that it must measure on, is not there.
+        ArtifactError: The graph cannot be built; running out of memory is said as such.
+        ParityError: The engine does not give the bundle's answer; it is not kept.
+        OutputError: The bundle cannot be written to.
+    """
+    note = note or _silent
+    flavour = flavour_of(backend)
+    check_bundle(bundle, flavour, options)
+    library = load_library(flavour)
+    gpu = local_gpu()
+    key = make_key(bundle, flavour, library, options, gpu)
+    engines = make_folder(bundle.file(ENGINES))
+    _mend(engines)
+    place = engines / key.name
+    if place.is_dir() and not options.overwrite:
+        return Built(_existing(bundle, place, key, gpu, note), reused=True)
+    module = str(installed_module(flavour))
+    timings = place.parent / f"timing-{key.surroundings.library}.cache"
+    with _Workshop(place) as folder:
+        request = make_request(bundle, key, module, folder, options, timings)
+        request = replace(request, workspace_mib=_workspace(options.flags, gpu, note))
+        note(f"building for {', '.join(key.surroundings.capabilities)}, frames {key.frames}")
+        outcome = run_child(request, folder, note)
+        record = _record(bundle, key, folder, outcome)
+        _check_precision(record)
+        record = _prove(bundle, folder, record, gpu, note)
+        record.write(folder)
+    return Built(Engine(place, record), reused=False)
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> None:
+    """Refuse what no TensorRT of this flavour can build, before anything is started.
+
+    Raises:
+        UsageError: A timing cache is asked for where there is none.
+        ArtifactError: The graph is not ours, has parts whose size depends on the picture, or is
+            INT8 for CPUs.
+    """
+    precision = bundle.manifest.document.get("precision")
+    if isinstance(precision, dict) and precision.get("target") == "cpu":
+        message = f"The bundle is {bundle.manifest.precision} in the way of CPUs; engines cannot."
+        hint = "Calibrate again with --target tensorrt: symmetric, and biases stay float."
+        raise ArtifactError(message, hint=hint)
+    if options.timing_cache and not flavour.timing_cache:
+        message = f"{flavour.title} measures nothing while it builds: it has no timing cache."
+        raise UsageError(message, hint="Leave out --timing-cache; builds take seconds.")
+    dynamic = sorted({"NonZero", "Loop", "If"} & set(bundle.graph.operators))
+    if bundle.manifest.rejection.mode == "dynamic" or dynamic:
+        found = f" ({', '.join(dynamic)})" if dynamic else ""
+        message = f"The graph's sizes depend on the picture{found}; an engine needs fixed ones."
+        raise ArtifactError(message, hint="Export the bundle again with --reject slots.")
+
+
+def make_key(
+    bundle: Bundle,
+    flavour: Flavour,
+    library: ModuleType,
+    options: BuildOptions,
+    gpu: Gpu | None,
+) -> EngineKey:
+    """Return the key of the engine that would be built.
+
+    Raises:
+        UsageError: The TensorRT cannot build for a capability that is asked for.
+        ArtifactError: It needs a GPU, or does not run on the one at hand.
+    """
+    capabilities = choose_capabilities(flavour, options.capabilities, gpu)
+    if flavour.needs_gpu and gpu is None:
+        message = f"{flavour.title} measures on the GPU that the engine is for; there is none here."
+        hint = "Copy the bundle to the device and build there; --backend tensorrt-rtx needs no GPU."
+        raise ArtifactError(message, hint=hint)
+    version = library_version(library)
+    here = surroundings_here(flavour, version=version, capabilities=capabilities, gpu=gpu)
+    return EngineKey(graph_hash(bundle), here, options.frames, options.flags)
+
+
+def make_request(
+    bundle: Bundle, key: EngineKey, module: str, folder: Path, options: BuildOptions, timings: Path
+) -> BuildRequest:
+    """Return what the child is asked for."""
+    local_only = key.surroundings.device is not None
+    return BuildRequest(
+        module=module,
+        graph=str(bundle.graph_path),
+        plan=str(folder / PLAN),
+        input=bundle.manifest.picture.input,
+        frames=(key.frames.smallest, key.frames.best, key.frames.largest),
+        capabilities=() if local_only else key.surroundings.capabilities,
+        widen_labels=bundle.manifest.output.labels_dtype == "uint16",
+        optimization_level=key.flags.optimization_level,
+        workspace_mib=key.flags.workspace_mib,
+        tf32=key.flags.tf32,
+        timing_cache=str(timings) if options.timing_cache else None,
+    )
+
+
+def _workspace(flags: Flags, gpu: Gpu | None, note: Note) -> int | None:
+    """Return the limit in MiB; one chosen here is not in the key, for it changes by the hour."""
+    if flags.workspace_mib is not None:
+        return flags.workspace_mib
+    limit = default_workspace_mib(gpu, free_memory_mib())
+    if limit is not None:
+        note(f"workspace limited to {limit} MiB, half of what is free (--workspace changes it)")
+    return limit
+
+
+def _existing(bundle: Bundle, place: Path, key: EngineKey, gpu: Gpu | None, note: Note) -> Engine:
+    """Return an engine that is there; one that was built elsewhere is proved here, or removed."""
+    record = read_own_record(bundle, place, key)
+    check_plan(bundle, Engine(place, record))
+    if record.proof.state != "passed":
+        try:
+            record = _prove(bundle, place, record, gpu, note)
+        except ParityError:
+            shutil.rmtree(place)
+            raise
+        record.write(place)
+    return Engine(place, record)
+
+
+def _mend(engines: Path) -> None:
+    """Remove what builds that were killed left, and put back an engine that they moved aside."""
+    for path in entries(engines, _UNFINISHED):
+        remove_abandoned(path)
+    for path in entries(engines, _ASIDE):
+        mend(engines / path.name[1 : -len(".old.12345678")])
+
+
+class _Workshop:
+    """A folder beside `place` that takes its place when the block ends well, and vanishes else."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __enter__(self) -> Path:
+        try:
+            # It has mode 0700: a plan is native code, and nobody else may write it.
+            self.held = new_folder(self.place.parent, ".build-")
+        except OSError as err:
+            raise output_error(self.place, err) from err
+        return self.held.path
+
+    def __exit__(self, kind: object, err: object, trace: object) -> None:
+        try:
+            if err is None:
+                move_into_place(self.held.path, self.place, overwrite=True)
+        except OSError as fault:
+            raise output_error(self.place, fault) from fault
+        finally:
+            shutil.rmtree(self.held.path, ignore_errors=True)
+            self.held.release()
+
+
+def _record(bundle: Bundle, key: EngineKey, folder: Path, outcome: Outcome) -> BuildRecord:
+    plan = folder / PLAN
+    plan.chmod(0o600)
+    return BuildRecord(
+        key=key,
+        sha256=sha256_of_file(plan),
+        size=plan.stat().st_size,
+        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        labels=outcome.labels,
+        layers=outcome.layers,
+        seconds=outcome.seconds,
+        warnings=outcome.warnings,
+        proof=Proof("not run", reason="just built"),
+        precision=bundle.manifest.precision,
+    )
+
+
+def _check_precision(record: BuildRecord) -> None:
+    """An engine that was to be FP16 and is FP32 is an error, not a slow surprise."""
+    for name, kind in _TYPES.items():
+        if name in record.precision and kind not in record.layers:
+            found = ", ".join(f"{count} {layer}" for layer, count in record.layers.items())
+            message = f"The bundle is {record.precision}, but no layer of it is {kind}: {found}."
+            raise ArtifactError(message, hint="Export the bundle again with that --precision.")
+
+
+def _prove(
+    bundle: Bundle, folder: Path, record: BuildRecord, gpu: Gpu | None, note: Note
+) -> BuildRecord:
+    reason = why_not_run(record, gpu)
+    if reason is not None:
+        return _proved(record, Proof("not run", reason=reason))
+    from edge_ovss.engines.proof import prove
+    from edge_ovss.runtime.trt.backend import open_engine
+
+    note("comparing its answer with the bundle's")
+    with open_engine(bundle, Engine(folder, record)) as backend:
+        return _proved(record, prove(bundle, backend, record.key))
+
+
+def why_not_run(record: BuildRecord, gpu: Gpu | None) -> str | None:
+    """Return why an engine cannot be run where it was built, or None if it can."""
+    if gpu is None:
+        return "there is no NVIDIA GPU with a driver on this machine"
+    if gpu.capability not in record.key.surroundings.capabilities:
+        return f"this machine's GPU has compute capability {gpu.capability}"
+    return None
+
+
+def _proved(record: BuildRecord, proof: Proof) -> BuildRecord:
+    return replace(record, proof=proof)

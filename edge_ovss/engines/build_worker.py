@@ -1,0 +1,257 @@
+"""The process that builds an engine: `python -m edge_ovss.engines.build_worker REQUEST.json`.
+
+`--with-parent PID` behind it ends the process when that parent ends (`lifeline`).
+
+It is a process of its own because a builder can take all memory and be killed, and because it must
+not share that memory with torch, which it never imports. It prints JSON lines (`request`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edge_ovss._files import write_bytes
+from edge_ovss.engines.build_request import DONE, FAILED, LOG, PHASE, BuildRequest, Outcome
+from edge_ovss.engines.lifeline import FLAG, end_with_parent
+from edge_ovss.engines.widen_labels import widen_labels
+from edge_ovss.errors import EdgeOvssError, OutputError
+
+_MOST = 20
+STARTING, READING, BUILDING, WRITING = "starting", "reading", "building", "writing"
+
+
+class BuildFailed(Exception):
+    """The TensorRT refuses; its own words follow as lines."""
+
+    def __init__(self, step: str, lines: list[str]) -> None:
+        super().__init__(step)
+        self.step, self.lines = step, lines
+
+
+class Reporter:
+    """Prints events and remembers how far the build is and what went wrong."""
+
+    def __init__(self) -> None:
+        self.step = STARTING
+        self.errors: list[str] = []
+        self.warnings: list[str] = []
+        # The library holds on to objects that Python made (parser, monitor, timings) without
+        # counting as their owner: they live here until the build is over.
+        self.kept: list[object] = []
+
+    def tell(self, event: str, **facts: object) -> None:
+        """Print one event."""
+        print(json.dumps({"event": event, **facts}), flush=True)
+
+    def log(self, severity: str, text: str) -> None:
+        """Keep an error or warning of the library, and pass it on."""
+        kept = self.warnings if severity == "WARNING" else self.errors
+        if len(kept) < _MOST and text not in kept:
+            kept.append(text)
+        self.tell(LOG, severity=severity, text=text)
+
+
+def build(request: BuildRequest, reporter: Reporter) -> Outcome:
+    """Parse, build and write the plan.
+
+    Raises:
+        BuildFailed: The TensorRT refuses the graph or cannot build it.
+        OSError: A file cannot be read or written; `reporter.step` says which.
+    """
+    library = importlib.import_module(request.module)
+    logger = make_logger(library, reporter)
+    builder = library.Builder(logger)
+    # The value of the flag differs between versions, so it is computed.
+    flags = 1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(flags)
+    start = time.monotonic()
+    parse(library, network, logger, request, reporter)
+    parsed = time.monotonic()
+    config = configure(library, builder, request, reporter)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise BuildFailed(BUILDING, reporter.errors)
+    built = time.monotonic()
+    reporter.step = WRITING
+    Path(request.plan).write_bytes(plan)
+    _keep_timings(config, request, reporter)
+    seconds = {"parse": parsed - start, "build": built - parsed}
+    return Outcome(
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        layers=count_layers(network),
+        labels=_labels_type(network),
+        warnings=tuple(reporter.warnings),
+    )
+
+
+def make_logger(library: Any, reporter: Reporter) -> Any:  # noqa: ANN401 (classes of a module)
+    """Return a logger of the library that hands warnings and errors to `reporter`."""
+    quiet = {int(library.ILogger.INFO), int(library.ILogger.VERBOSE)}
+
+    def log(self: object, severity: Any, msg: str) -> None:  # noqa: ANN401
+        del self
+        if int(severity) not in quiet:
+            reporter.log(severity.name, msg)
+
+    return type("Log", (library.ILogger,), {"log": log})()
+
+
+def parse(
+    library: Any,  # noqa: ANN401
+    network: Any,  # noqa: ANN401
+    logger: Any,  # noqa: ANN401
+    request: BuildRequest,
+    reporter: Reporter,
+) -> None:
+    """Read the ONNX file into `network`.
+
+    Raises:
+        BuildFailed: The parser refuses it; its errors name the node.
+    """
+    reporter.step = READING
+    reporter.tell(PHASE, name="Reading the graph")
+    model = Path(request.graph).read_bytes()
+    if request.widen_labels:
+        model, _ = widen_labels(model)
+    parser = library.OnnxParser(network, logger)
+    reporter.kept += [parser, model]
+    # The path tells where the external data are.
+    if not parser.parse(model, request.graph):
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        raise BuildFailed(READING, [_describe(error) for error in errors] or reporter.errors)
+
+
+def _describe(error: Any) -> str:  # noqa: ANN401 (a ParserError)
+    node = f"{error.node_operator()} '{error.node_name()}': " if error.node_name() else ""
+    return f"{node}{' '.join(error.desc().split())}"
+
+
+def configure(
+    library: Any,  # noqa: ANN401
+    builder: Any,  # noqa: ANN401
+    request: BuildRequest,
+    reporter: Reporter,
+) -> Any:  # noqa: ANN401
+    """Return the builder's configuration."""
+    reporter.step = BUILDING
+    config = builder.create_builder_config()
+    if not request.tf32:  # allowed by default, and it changes what FP32 computes
+        config.clear_flag(library.BuilderFlag.TF32)
+    if request.optimization_level is not None:
+        config.builder_optimization_level = request.optimization_level
+    if request.workspace_mib is not None:
+        pool = library.MemoryPoolType.WORKSPACE
+        config.set_memory_pool_limit(pool, request.workspace_mib << 20)
+    if request.capabilities:
+        _set_capabilities(library, config, request.capabilities)
+    if request.timing_cache is not None:
+        reporter.kept.append(_load_timings(config, request.timing_cache, reporter))
+    if hasattr(library, "IProgressMonitor"):
+        monitor = make_monitor(library, reporter)
+        reporter.kept.append(monitor)
+        config.progress_monitor = monitor
+    profile = builder.create_optimization_profile()
+    profile.set_shape(request.input, *((1, *size, 3) for size in request.frames))
+    if config.add_optimization_profile(profile) < 0:
+        message = f"the frame sizes {request.frames} are refused"
+        raise BuildFailed(BUILDING, [message, *reporter.errors])
+    return config
+
+
+def _set_capabilities(library: Any, config: Any, capabilities: tuple[str, ...]) -> None:  # noqa: ANN401
+    names = [f"SM{capability.replace('.', '')}" for capability in capabilities]
+    unknown = [name for name in names if not hasattr(library.ComputeCapability, name)]
+    if unknown:
+        raise BuildFailed(BUILDING, [f"this version cannot build for {', '.join(unknown)}"])
+    config.num_compute_capabilities = len(names)
+    for index, name in enumerate(names):
+        config.set_compute_capability(getattr(library.ComputeCapability, name), index)
+
+
+def _load_timings(config: Any, path: str, reporter: Reporter) -> object:  # noqa: ANN401
+    try:
+        data = Path(path).read_bytes() if Path(path).is_file() else b""
+    except OSError as err:  # it only saves time
+        reporter.log("WARNING", f"the timing cache is not used: {err}")
+        data = b""
+    cache = config.create_timing_cache(data)
+    config.set_timing_cache(cache, False)  # timings of another GPU or version are not used
+    return cache
+
+
+def _keep_timings(config: Any, request: BuildRequest, reporter: Reporter) -> None:  # noqa: ANN401
+    if request.timing_cache is None:
+        return
+    try:
+        write_bytes(Path(request.timing_cache), bytes(config.get_timing_cache().serialize()))
+    except OutputError as err:  # the engine is there, and worth more than they are
+        reporter.log("WARNING", f"the timing cache is not kept: {err.message}")
+
+
+def make_monitor(library: Any, reporter: Reporter) -> Any:  # noqa: ANN401
+    """Return a progress monitor that reports phases of the first two levels."""
+    outer: set[str] = set()
+
+    def phase_start(self: object, phase: str, parent: str | None, steps: int) -> None:
+        del self
+        if parent is None:
+            outer.add(phase)
+        if parent is None or parent in outer:
+            reporter.tell(PHASE, name=phase, steps=steps)
+
+    def step_complete(self: object, phase: str, step: int) -> bool:
+        del self, phase, step
+        return True
+
+    def phase_finish(self: object, phase: str) -> None:
+        del self, phase
+
+    methods = {
+        "phase_start": phase_start,
+        "step_complete": step_complete,
+        "phase_finish": phase_finish,
+    }
+    return type("Monitor", (library.IProgressMonitor,), methods)()
+
+
+def count_layers(network: Any) -> dict[str, int]:  # noqa: ANN401
+    """Return the number of layers by the type of their first output, the most frequent first."""
+    layers = (network.get_layer(index) for index in range(network.num_layers))
+    kinds = (layer.get_output(0).dtype.name for layer in layers if layer.num_outputs)
+    return dict(Counter(kinds).most_common())
+
+
+def _labels_type(network: Any) -> str:  # noqa: ANN401
+    outputs = (network.get_output(index) for index in range(network.num_outputs))
+    types = {output.name: output.dtype.name.lower() for output in outputs}
+    return str(types.get("labels", "none"))
+
+
+def main(argv: list[str]) -> int:
+    """Build what the file `argv[1]` asks for; 0 if the plan is written."""
+    if argv[2:3] == [FLAG]:
+        end_with_parent(int(argv[3]))
+    reporter = Reporter()
+    try:
+        request = BuildRequest.from_json(Path(argv[1]).read_text(encoding="utf-8"))
+        reporter.tell(DONE, **asdict(build(request, reporter)))
+    except BuildFailed as err:
+        reporter.tell(FAILED, step=err.step, lines=err.lines)
+    except EdgeOvssError as err:
+        reporter.tell(FAILED, step=READING, lines=[err.message])
+    except (ImportError, OSError, MemoryError) as err:
+        reporter.tell(FAILED, step=reporter.step, lines=[f"{type(err).__name__}: {err}"])
+    else:
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

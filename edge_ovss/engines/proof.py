@@ -1,0 +1,151 @@
+"""Does an engine give the answer of its bundle? Some versions of TensorRT compile networks wrongly.
+
+The reference frame is given to the engine at a size that it takes. Where that is the frame's own
+size the answer is the bundle's; else the frame is cut or repeated to an allowed size, and the
+answer is that of ONNX Runtime on the CPU. Which of its labels are decided is known there only if
+the bundle answers with scores; else as many may differ as are undecided in the same part of the
+reference frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss.bundle.decisive import tolerance_of
+from edge_ovss.bundle.ranking import rank_outputs
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.errors import ParityError
+from edge_ovss.runtime.backends import create_backend
+from edge_ovss.runtime.backends.base import Backend
+from edge_ovss.runtime.reference_check import Reference, Rule, Verdict, judge, rule_for
+from edge_ovss.runtime.segmenter import Segmenter
+from edge_ovss.runtime.selftest import read_reference
+from edge_ovss.runtime.trt.commands import rebuild_command, selftest_command
+from edge_ovss.runtime.trt.engine_key import EngineKey
+from edge_ovss.runtime.trt.engine_record import Proof
+from edge_ovss.runtime.trt.frame_sizes import FrameRange, Size, text
+
+_DEFAULT_LEVEL = 3
+_OTHER_VERSION = {
+    "tensorrt": "use another version of TensorRT (10.3 and 10.4 compile some transformers wrongly; "
+    "on Orin, JetPack 7.2 has 10.16)",
+    "tensorrt-rtx": "use another version of TensorRT for RTX, or --backend tensorrt",
+}
+
+
+def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
+    """Compare an engine with the bundle's answer.
+
+    Args:
+        bundle: The bundle.
+        backend: Opened on the engine.
+        key: Of the engine.
+
+    Returns:
+        A proof that passed, or one that was not run and says why.
+
+    Raises:
+        ParityError: The answer is another; the hint is a ladder of what to try.
+        ArtifactError: The engine fails.
+    """
+    reference, against = expected_answer(bundle, key.frames)
+    if reference is None:
+        size = text(read_reference(bundle).labels.shape)
+        reason = (
+            f"the reference frame is {size}, the engine takes {key.frames}, and ONNX Runtime, "
+            "which could tell the answer, is not installed"
+        )
+        return Proof("not run", reason=reason)
+    result = Segmenter(bundle, backend).segment(reference.frame)
+    verdict = judge(result, reference, rule_at(bundle, reference, key.frames))
+    if not verdict:
+        raise ParityError(_message(verdict), hint=ladder(bundle, key))
+    return Proof(
+        "passed",
+        against=against,
+        agreement=verdict.agreement,
+        undecided=verdict.undecided,
+    )
+
+
+def expected_answer(bundle: Bundle, frames: FrameRange) -> tuple[Reference | None, str]:
+    """Return a frame that `frames` allows with its right answer, and who says so."""
+    reference = read_reference(bundle)
+    height, width = reference.labels.shape
+    if (height, width) in frames:
+        return reference, "reference"
+    if find_spec("onnxruntime") is None:
+        return None, "nothing"
+    frame = fit(reference.frame, frames.best)
+    with Segmenter(bundle, create_backend("onnxruntime", bundle).open()) as segmenter:
+        result = segmenter.segment(frame)
+    lead = None
+    if result.scores is not None:
+        output_map, size = bundle.vocabulary.output_map, (frame.shape[0], frame.shape[1])
+        lead = rank_outputs(result.scores, output_map, size, result.labels).lead
+    return Reference(frame, result.labels, result.alive, result.counts, lead), "onnxruntime"
+
+
+def rule_at(bundle: Bundle, expected: Reference, frames: FrameRange) -> Rule:
+    """Return what is asked of an engine that is compared with `expected`."""
+    rule, own = rule_for(bundle.manifest), read_reference(bundle).lead
+    if expected.lead is not None or own is None:
+        return rule
+    lead = fit(own, frames.best)
+    decided = float(np.mean(lead > tolerance_of(lead, rule.precision)))
+    return replace(rule, min_agreement=rule.min_agreement * decided)
+
+
+def fit(frame: NDArray[Any], size: Size) -> NDArray[Any]:
+    """Cut or repeat a frame, [H, W] or [H, W, 3], to `size`, without arithmetic on its pixels."""
+    height, width = size
+    rows, columns = np.arange(height) % frame.shape[0], np.arange(width) % frame.shape[1]
+    return np.ascontiguousarray(frame[rows][:, columns])
+
+
+def ladder(bundle: Bundle, key: EngineKey) -> str:
+    """Return what to try when an engine answers wrongly, the mildest first."""
+    steps = [
+        f"{what}: {rebuild_command(bundle, step, overwrite=False)}"
+        for what, step in milder_keys(key)
+    ]
+    if bundle.manifest.precision != "fp32":
+        steps.append("build the float32 bundle that this one was calibrated from")
+    if "int8" in bundle.manifest.precision:
+        steps.append("keep more in float: edge-ovss calibrate with --base fp32 or --max-miou-drop")
+    steps.append(_OTHER_VERSION[key.surroundings.backend])
+    right = selftest_command(bundle, "onnxruntime")
+    steps.append(f"use --backend onnxruntime to run, if its answer is right: {right}")
+    return "in this order, " + "; ".join(f"({i}) {step}" for i, step in enumerate(steps, 1))
+
+
+def milder_keys(key: EngineKey) -> list[tuple[str, EngineKey]]:
+    """Return what to do and the key of the engine that it gives; all of the key else stays."""
+    pinned = replace(key, frames=FrameRange.pinned(key.frames.best))
+    level = key.flags.optimization_level
+    lower = (_DEFAULT_LEVEL if level is None else level) - 1
+    steps = [] if key.frames.is_pinned else [("pin the frame size", pinned)]
+    if lower >= 0:
+        pinned = replace(pinned, flags=replace(pinned.flags, optimization_level=lower))
+        steps.append(("let the builder fuse less", pinned))
+    if key.flags.tf32:
+        pinned = replace(pinned, flags=replace(pinned.flags, tf32=False))
+        steps.append(("leave out --tf32", pinned))
+    return steps
+
+
+def _message(verdict: Verdict) -> str:
+    rule, same = verdict.rule, verdict.same_alive and verdict.same_counts
+    survivors = "the same categories survive" if same else "other categories survive"
+    if not verdict.survivors_count:
+        survivors += ", which counts in FP32 only"
+    return (
+        "The engine was built but answers wrongly, so it is not kept: "
+        f"{100 * verdict.agreement:.4f} % of the labels that count are equal, at least "
+        f"{100 * rule.min_agreement:.4f} % expected, and {survivors}."
+    )

@@ -1,0 +1,218 @@
+"""Hold an exported graph against torch before anything is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edge_ovss._optional import require
+from edge_ovss.bundle.decisive import SCORE_FLOOR
+from edge_ovss.bundle.ranking import Ranking, rank_outputs
+from edge_ovss.errors import ParityError
+from edge_ovss.export.loaded_model import Subject
+from edge_ovss.metrics.label_comparison import LabelComparison, Pair, compare_labels
+from edge_ovss.metrics.tensors import compare_tensors
+from edge_ovss.vocabulary import Vocabulary
+
+# Float32 graphs: what the published reference answers are held to as well.
+MAX_SCORE_ERROR = 1e-3
+MIN_LABEL_AGREEMENT = 0.999
+
+
+@dataclass(frozen=True)
+class FrameParity:
+    """One frame through the graph and through torch.
+
+    Attributes:
+        size: (height, width) of the frame.
+        traced: Whether this is the frame that the graph was traced with.
+        counted: Share of pixels whose label counts (`evaluation.label_comparison`).
+        label_agreement: Share of those with the same label as the same graph in torch.
+        score_error: Relative L2 of the scores, None where they were not compared.
+        survivors_equal: Whether the same categories are alive and the counts are equal.
+        published_agreement: Share of pixels, of those that count, with the same label as the
+            published order of operations in torch, None where slots overflowed or it was not
+            asked for.
+        exact: Whether the graph computes what was published, so that the last must be high too.
+        ties: Outputs between which torch is undecided, the most frequent pair first.
+        flips: (expected, given) where a label is wrong, the most frequent pair first.
+    """
+
+    size: tuple[int, int]
+    traced: bool
+    counted: float
+    label_agreement: float
+    score_error: float | None
+    survivors_equal: bool
+    published_agreement: float | None
+    exact: bool = True
+    ties: tuple[Pair, ...] = ()
+    flips: tuple[Pair, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything that was compared is close enough."""
+        return not self.failures()
+
+    def failures(self) -> tuple[str, ...]:
+        """Return what is not close enough, and what was expected, for people."""
+        found = []
+        if not self.label_agreement >= MIN_LABEL_AGREEMENT:
+            found.append(_too_few("torch", self.label_agreement))
+        if self.score_error is not None and not self.score_error <= MAX_SCORE_ERROR:
+            error = f"the relative error of the scores is {self.score_error:.3g}"
+            found.append(f"{error}, expected at most {MAX_SCORE_ERROR}")
+        if not self.survivors_equal:
+            found.append("other categories survive the rejection, expected the same")
+        published = self.published_agreement
+        if self.exact and published is not None and not published >= MIN_LABEL_AGREEMENT:
+            found.append(_too_few("the published model", published))
+        return tuple(found)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the frame as the manifest has it."""
+        ties = [pair.to_json() for pair in self.ties]
+        return {**asdict(self), "ties": ties, "flips": [pair.to_json() for pair in self.flips]}
+
+
+def _too_few(what: str, agreement: float) -> str:
+    return (
+        f"{100 * agreement:.4f} % of the labels that count are those of {what}, "
+        f"expected at least {100 * MIN_LABEL_AGREEMENT:g} %"
+    )
+
+
+def run_graph(path: Path, frames: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[Any]]]:
+    """Run an ONNX file on frames with ONNX Runtime on the CPU; outputs by name."""
+    ort = require("onnxruntime", extra="export")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    answers = [session.run(names, {"frame": frame[None]}) for frame in frames]
+    return [dict(zip(names, answer, strict=True)) for answer in answers]
+
+
+def published_scores(
+    subject: Subject, frame: NDArray[np.uint8], *, topk: int | None
+) -> NDArray[np.float32]:
+    """Score a frame by the published order of operations, in torch.
+
+    Args:
+        subject: Model, vocabulary, embeddings and size.
+        frame: uint8 [H, W, 3] RGB.
+        topk: k of the rejection; None for no rejection.
+
+    Returns:
+        float32 [T, H, W].
+    """
+    with torch.inference_mode():
+        scores = subject.family.published_scores(
+            subject.model,
+            subject.embeddings,
+            torch.from_numpy(np.array(frame)),
+            size=subject.size,
+            topk=topk,
+        )
+    answer: NDArray[np.float32] = scores.numpy()
+    return answer
+
+
+def compare_frame(
+    answer: Mapping[str, NDArray[Any]],
+    expected: Mapping[str, NDArray[Any]],
+    vocabulary: Vocabulary,
+    *,
+    traced: bool,
+    published: NDArray[np.float32] | None,
+    exact: bool = True,
+) -> tuple[FrameParity, Ranking]:
+    """Compare the outputs of a graph for one frame with those of torch.
+
+    Args:
+        answer: Outputs of the graph by name.
+        expected: Those of torch, with scores.
+        vocabulary: T categories, K outputs.
+        traced: Whether the graph was traced with this frame.
+        published: Published scores float32 [T, H, W], or None.
+        exact: Whether the graph computes what was published.
+
+    Returns:
+        The comparison, and the ranking of torch's scores.
+    """
+    labels = answer["labels"][0]
+    ranking = _ranked(expected["scores"][0], labels, vocabulary)
+    own = compare_labels(labels, expected["labels"][0], ranking, names=vocabulary.outputs)
+    survivors = all(np.array_equal(answer[key], expected[key]) for key in ("alive", "counts"))
+    error = relative_error(answer["scores"], expected["scores"], floor=SCORE_FLOOR)
+    other = None if published is None else _against_published(labels, published, vocabulary)
+    parity = FrameParity(
+        size=(labels.shape[0], labels.shape[1]),
+        traced=traced,
+        counted=own.counted,
+        label_agreement=own.agreement,
+        score_error=error,
+        survivors_equal=survivors,
+        published_agreement=None if other is None else other.agreement,
+        exact=exact,
+        ties=own.ties,
+        flips=own.flips or (other.flips if other is not None and exact else ()),
+    )
+    return parity, ranking
+
+
+def _ranked(scores: NDArray[Any], labels: NDArray[Any], vocabulary: Vocabulary) -> Ranking:
+    size = (labels.shape[0], labels.shape[1])
+    return rank_outputs(scores, vocabulary.output_map, size, labels)
+
+
+def _against_published(
+    labels: NDArray[Any], scores: NDArray[np.float32], vocabulary: Vocabulary
+) -> LabelComparison:
+    expected = np.asarray(vocabulary.output_map)[scores.argmax(0)]
+    ranking = _ranked(scores, labels, vocabulary)
+    return compare_labels(labels, expected, ranking, names=vocabulary.outputs)
+
+
+def relative_error(given: NDArray[Any], expected: NDArray[Any], *, floor: float = 0.0) -> float:
+    """‖given − expected‖ / ‖expected‖ in float64; see `compare_tensors`."""
+    return compare_tensors(given, expected, floor=floor).relative_l2
+
+
+def require_parity(frames: Sequence[FrameParity]) -> None:
+    """Refuse a graph that departs from torch, or one that was compared on nothing.
+
+    Raises:
+        ParityError: With what failed on the first frame that failed.
+    """
+    if not frames:
+        message = "The exported graph was compared with torch on no frame at all."
+        raise ParityError(message)
+    for number, frame in enumerate(frames, 1):
+        if not frame.passed:
+            height, width = frame.size
+            message = (
+                f"The exported graph departs from torch on frame {number} of {len(frames)} (a "
+                f"drawn street, {height}x{width}): {'; '.join(frame.failures())}."
+                f"{_most_often(frame)} Nothing was written."
+            )
+            raise ParityError(message, hint="Please report this with the model and the vocabulary.")
+
+
+def _most_often(frame: FrameParity) -> str:
+    """Say which categories are concerned most, where any are."""
+    said = ""
+    if frame.flips:
+        expected, given = frame.flips[0].outputs
+        share = 100 * frame.flips[0].share
+        said += f" Most often '{given}' is given for '{expected}' ({share:.3g} % of the pixels)."
+    if frame.ties:
+        first, second = frame.ties[0].outputs
+        said += f" Undecided, and not counted, is most often '{first}' or '{second}'."
+    return said

@@ -1,0 +1,1 @@
+"""SAN frozen for export."""

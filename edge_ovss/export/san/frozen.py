@@ -1,0 +1,269 @@
+"""SAN with its vocabulary frozen in: camera bytes in, labels out.
+
+Rewritten against the published order of operations, without changing the answer:
+
+* the frame is fitted and padded by matrix products (`sampling.py`), so that its size stays free;
+* position embeddings are resized once, here, and are constants of the graph;
+* masks are resized to the padded picture, cropped and resized to the frame in one product;
+* the attention bias is (queries · weights) · features instead of queries · (weights · features):
+  the vectors for every head and position, 3072 to 4096 channels, are never made;
+* what recognition cannot see is left out instead of masked: queries read the patches and
+  themselves, and in the last block nothing but the queries is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_ovss.export.rejection import STAGES, Rejection
+from edge_ovss.export.sampling import bilinear_matrix, fit_matrix, fitted_size
+from edge_ovss.export.san.answer import AnswerBands, SanAnswer
+from edge_ovss.export.san.clip import FrozenExtractor, FrozenRecognition
+from edge_ovss.models.san.model import San
+from edge_ovss.models.san.resizing import clip_positions, shrunk_side
+from edge_ovss.models.san.side_adapter import MaskDecoder
+from edge_ovss.models.san.towers import ClipFeatures
+from edge_ovss.models.spec import PictureSpec
+from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
+
+
+class FrozenSan(nn.Module):
+    """The graph that is exported. Not meant to be called for anything but tracing and comparing.
+
+    Args:
+        model: SAN, filled, in eval mode. It is not changed.
+        embeddings: Text embeddings of `vocabulary`.
+        vocabulary: T categories, K outputs.
+        rejection: Mode "none", the only one there is.
+        size: (height, width) inside the network, multiples of 32.
+        outputs: Names of the outputs, in the order in which they are returned.
+        fast: See `AnswerBands`.
+    """
+
+    class_weights: Tensor
+    clip_grid_positions: Tensor
+    side_grid_positions: Tensor
+    output_map: Tensor
+
+    def __init__(
+        self,
+        model: San,
+        *,
+        embeddings: TextEmbeddings,
+        vocabulary: Vocabulary,
+        rejection: Rejection,
+        size: tuple[int, int],
+        outputs: tuple[str, ...],
+        fast: bool = False,
+    ) -> None:
+        super().__init__()
+        self.rejection = rejection
+        self.size = size
+        self.outputs = outputs
+        self.labels_dtype = torch.uint8 if len(vocabulary.outputs) <= 256 else torch.uint16
+        self.categories = len(vocabulary)
+        self.fit = FitFrame(model.spec.picture, size=size)
+        self.shrink = Shrink(size=size, factor=model.clip_scale)
+        self.extractor = FrozenExtractor(model.clip_visual_extractor)
+        self.side = model.side_adapter_network
+        self.decoder = FrozenMaskDecoder(model.side_adapter_network.mask_decoder)
+        self.head = FrozenRecognition(model.clip_rec_head)
+        self.answer = AnswerBands(size=size, fast=fast, scores="scores" in outputs)
+        with torch.no_grad():
+            classifier = model.classifier(embeddings)
+            self.register_buffer("class_weights", classifier.t().contiguous())
+            self._fold_positions(model)
+        output_map = torch.tensor(vocabulary.output_map, dtype=torch.float32)
+        self.register_buffer("output_map", output_map)
+
+    def _fold_positions(self, model: San) -> None:
+        patch = model.clip_visual_extractor.conv1.kernel_size[0]
+        height, width = (shrunk_side(side, model.clip_scale) // patch for side in self.size)
+        table = model.clip_visual_extractor.positional_embedding
+        positions = clip_positions(table, height=height, width=width)
+        self.register_buffer("clip_grid_positions", positions.contiguous())
+        step = self.side.numbers.patch
+        positions = self.side.vit_model.positions(
+            height=self.size[0] // step, width=self.size[1] // step
+        )
+        self.register_buffer("side_grid_positions", positions.contiguous())
+
+    def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
+        """Segment one frame.
+
+        Args:
+            frame: uint8 [1, H, W, 3] RGB.
+
+        Returns:
+            The outputs by name, in the order of `outputs`: labels uint8 or uint16 [1, H, W];
+            alive int32 [T]; counts int32 [3]; scores float32 [1, T, H, W]; confidence float32
+            [1, H, W], the best score, at most 1.
+        """
+        masks, classes = self.propose(self.fit(frame))
+        answer = self.answer(masks, classes, height=frame.shape[1], width=frame.shape[2])
+        answers: dict[str, Callable[[], Tensor]] = {
+            "labels": lambda: self.label(answer),
+            "alive": lambda: torch.arange(self.categories, dtype=torch.int32),
+            "counts": lambda: torch.full((STAGES,), self.categories, dtype=torch.int32),
+            "scores": lambda: answer.scores.unsqueeze(0),
+            "confidence": lambda: answer.best.clamp(max=1).unsqueeze(0),
+        }
+        return tuple(answers[name]() for name in self.outputs)
+
+    def propose(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Run both networks.
+
+        Args:
+            image: float32 [1, 3, height, width], normalised and padded.
+
+        Returns:
+            Mask logits float32 [Q, h, w], and class probabilities without the background,
+            float32 [T, Q].
+        """
+        features = self.extractor(self.shrink(image), self.clip_grid_positions)
+        patches = self.side.vit_model.patch_embed(image)
+        queries, maps = self.side.run_blocks(patches, self.side_grid_positions, features)
+        masks, bias = self.decoder(queries, maps, features)
+        recognised = self.head(features.tokens[-1], bias)
+        classes = (recognised @ self.class_weights).softmax(-1)
+        return masks, classes[:, :-1].t()
+
+    def label(self, answer: SanAnswer) -> Tensor:
+        """Category index → output index, uint8 or uint16 [1, H, W]."""
+        picked = self.output_map.index_select(0, answer.index.flatten())
+        # TensorRT takes uint8 as an output only where the cast is the very last operation.
+        return picked.view(1, *answer.index.shape).to(self.labels_dtype)
+
+
+class FitFrame(nn.Module):
+    """Normalise, resize with the aspect kept, and pad with zeros at the right and the bottom.
+
+    Args:
+        picture: The picture specification.
+        size: (height, width) inside the network.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, picture: PictureSpec, *, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("mean", torch.tensor(picture.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(picture.std).view(1, 3, 1, 1))
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """Map uint8 [1, H, W, 3] to float32 [1, 3, height, width]."""
+        height, width = frame.shape[1], frame.shape[2]
+        fitted_height, fitted_width = fitted_size(height, width, size=self.size)
+        rows = fit_matrix(self.size[0], source=height, fitted=fitted_height)
+        columns = fit_matrix(self.size[1], source=width, fitted=fitted_width)
+        # Zero is the mean colour: padding by zero rows of the matrices pads after normalisation.
+        x = (frame.to(torch.float32).permute(0, 3, 1, 2) - self.mean) / self.std
+        return rows @ x @ columns.t()
+
+
+class Shrink(nn.Module):
+    """The picture that CLIP sees (see `models.san.resizing.shrink`), at a fixed size.
+
+    Args:
+        size: (height, width) of the picture.
+        factor: Below 1.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, *, size: tuple[int, int], factor: float) -> None:
+        super().__init__()
+        # Half the size samples between four pixels: their mean.
+        self.halves = factor == 0.5
+        for name, side in zip(("rows", "columns"), size, strict=True):
+            count = shrunk_side(side, factor)
+            matrix = bilinear_matrix(count, source=side, step=1 / factor)
+            self.register_buffer(name, torch.empty(0) if self.halves else matrix)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map float32 [1, 3, height, width] to a smaller picture."""
+        if self.halves:
+            return F.avg_pool2d(image, 2)
+        return self.rows @ image @ self.columns.t()
+
+
+class FrozenMaskDecoder(nn.Module):
+    """Masks and pooled attention bias for one picture.
+
+    Args:
+        decoder: Its parameters are shared, except for those of the last bias layer.
+    """
+
+    weight: Tensor
+    offset: Tensor
+
+    def __init__(self, decoder: MaskDecoder) -> None:
+        super().__init__()
+        self.query_mlp, self.pix_mlp = decoder.query_mlp, decoder.pix_mlp
+        self.hidden = nn.ModuleList(list(decoder.attn_mlp.layers)[:-1])
+        last, scale = decoder.attn_mlp.layers[-1], decoder.bias_scaling.weight.detach()
+        weight, offset = _last_parameters(last)
+        self.register_buffer("weight", weight.unflatten(0, (decoder.heads, -1)) * scale)
+        self.register_buffer("offset", offset.unflatten(0, (decoder.heads, -1)).t() * scale)
+        self.shift = float(decoder.bias_scaling.bias.detach())
+
+    def forward(
+        self, queries: Tensor, patches: Tensor, features: ClipFeatures
+    ) -> tuple[Tensor, Tensor]:
+        """Decode.
+
+        Args:
+            queries: float [1, Q, C].
+            patches: float [1, C, h, w].
+            features: For the size of CLIP's grid.
+
+        Returns:
+            Mask logits float [Q, h, w], and attention bias float [heads, Q, patches of CLIP].
+        """
+        vectors = self.query_mlp(queries)[0]
+        height, width = patches.shape[-2:]
+        pixels = self.pix_mlp(patches)[0].flatten(1)
+        masks = (vectors @ pixels).view(-1, height, width)
+        for layer in self.hidden:
+            patches = F.relu(layer(patches))
+        bias = (vectors @ self.weight) @ patches[0].flatten(1)
+        bias = bias + (vectors @ self.offset).t().unsqueeze(-1)
+        bias = bias.view(*bias.shape[:2], height, width)
+        pooled = pool_windows(bias, height=features.height, width=features.width)
+        return masks, pooled.flatten(2) + self.shift
+
+
+def _last_parameters(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight float [outputs, inputs] and bias float [outputs] of a 1×1 convolution."""
+    weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
+    return weight.detach().flatten(1), bias.detach()
+
+
+def pool_windows(maps: Tensor, *, height: int, width: int) -> Tensor:
+    """Adaptive max pooling of float [A, B, h, w] to [A, B, height, width], fit for export."""
+    h, w = maps.shape[-2:]
+    if h % height == 0 and w % width == 0:
+        return F.max_pool2d(maps, (h // height, w // width))
+    maps = _pool_axis(maps, 2, height)
+    return _pool_axis(maps, 3, width)
+
+
+def _pool_axis(maps: Tensor, axis: int, count: int) -> Tensor:
+    """Windows floor(i·n/count) … ceil((i + 1)·n/count); short ones repeat their last place."""
+    n = maps.shape[axis]
+    starts = [i * n // count for i in range(count)]
+    ends = [-(-(i + 1) * n // count) for i in range(count)]
+    longest = max(end - start for start, end in zip(starts, ends, strict=True))
+    pooled: Tensor | None = None
+    for offset in range(longest):
+        places = [min(s + offset, e - 1) for s, e in zip(starts, ends, strict=True)]
+        picked = maps.index_select(axis, torch.tensor(places))
+        pooled = picked if pooled is None else torch.maximum(pooled, picked)
+    return maps if pooled is None else pooled

@@ -1,0 +1,1 @@
+"""SED frozen for export."""

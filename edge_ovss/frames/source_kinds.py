@@ -1,0 +1,218 @@
+"""The one place that decides what a source or a file is: picture, video, camera, list, folder.
+
+A known suffix decides, unless the first bytes are those of a picture where it says video, or the
+other way round; what has no known suffix is looked at. Nothing is decoded here.
+"""
+
+from __future__ import annotations
+
+import stat
+from enum import Enum
+from pathlib import Path
+
+from edge_ovss._addresses import shown_address
+from edge_ovss._safe_text import shown
+from edge_ovss.errors import UsageError
+
+STREET = "synthetic"
+STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
+# What is nothing that can be opened, but surely no recording either.
+_LIVE = frozenset({*STREAMS, "camera", "rtp", "tcp", "srt"})
+
+_PICTURES = (
+    "png apng jpg jpeg jpe jfif jfi jif pjpeg pjp mpo bmp dib tif tiff webp gif avif avifs "
+    "jp2 jpx j2k j2c ppm pgm pbm pnm pam sr ras"
+)
+_UNREAD = (
+    "heic heif hif jxl jxr wdp psd psb xcf svg svgz eps ico cur icns tga dds qoi pcx fits dcm exr "
+    "hdr pic pfm raw dng cr2 cr3 crw nef nrw arw srf sr2 orf raf rw2 pef srw x3f 3fr iiq"
+)
+_VIDEOS = (
+    "mp4 m4v mov qt avi mkv webm mpg mpeg mpe m1v m2v ts mts m2ts m2t vob wmv asf flv f4v 3gp 3g2 "
+    "ogv mxf divx mjpeg mjpg h264 h265 hevc 264 265 ivf y4m dav amv rm rmvb insv lrv"
+)
+
+
+def _suffixes(kinds: str) -> frozenset[str]:
+    return frozenset(f".{kind}" for kind in kinds.split())
+
+
+PICTURE_SUFFIXES = _suffixes(_PICTURES)
+"""What a picture that OpenCV may read ends in."""
+UNREAD_SUFFIXES = _suffixes(_UNREAD)
+"""What a picture ends in that is never read: other formats, and values without a known white."""
+VIDEO_SUFFIXES = _suffixes(_VIDEOS)
+LIST_SUFFIXES = frozenset({".txt", ".lst"})
+
+# Bare JPEG pictures one after the other: their first bytes are those of one picture.
+_PICTURES_IN_A_ROW = frozenset({".mjpeg", ".mjpg"})
+
+_HEAD = 32
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"\0\0\0\x0cjP  \r\n", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\x59\xa6\x6a\x95", "Sun raster"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL \r\n", "JPEG XL"),
+    (b"8BPS", "PSD"),
+    (b"#?RADIANCE", "HDR"),
+    (b"#?RGBE", "HDR"),
+    (b"\x76\x2f\x31\x01", "OpenEXR"),
+)
+_BRANDS = {
+    b"avif": "AVIF",
+    b"avis": "AVIF",
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"), "HEIC"),
+}
+NEVER_READ = frozenset({"HEIC", "JPEG XL", "PSD", "HDR", "OpenEXR"})
+"""Formats by `picture_format` that are never read."""
+
+
+class SourceKind(Enum):
+    """What a source is, as `source_kind` and `file_kind` tell it."""
+
+    STREET = "drawn streets"
+    STREAM = "stream"
+    CAMERA = "camera"
+    FOLDER = "folder"
+    LIST = "list of pictures"
+    PICTURE = "picture"
+    VIDEO = "video"
+    UNREAD = "picture of a format that is not read"
+    OTHER = "file of a kind that neither its suffix nor its first bytes tell"
+    MISSING = "nothing that is there"
+    UNKNOWN_SCHEME = "address of an unknown kind"
+
+
+def source_kind(spec: str) -> SourceKind:
+    """Say what `SOURCE` on the command line, or the argument of `open_source`, is.
+
+    Args:
+        spec: A path (with ~ for the home folder), or an address with "://".
+    """
+    scheme, separator, _ = spec.partition("://")
+    scheme = scheme.lower()
+    if separator:
+        if scheme == STREET:
+            return SourceKind.STREET
+        return SourceKind.STREAM if scheme in STREAMS else SourceKind.UNKNOWN_SCHEME
+    if spec.startswith("/dev/video"):
+        return SourceKind.CAMERA
+    return file_kind(Path(spec).expanduser())
+
+
+def refuse_live(spec: str, wanted: str) -> None:
+    """Check that a source ends and can be read twice.
+
+    Args:
+        spec: What the user gave.
+        wanted: What it is to give, for the message, such as "Pictures".
+
+    Raises:
+        UsageError: It is a camera or a stream.
+    """
+    scheme, colon, _ = spec.partition(":")
+    live = bool(colon) and scheme.lower() in _LIVE
+    if live or source_kind(spec) is SourceKind.CAMERA:
+        source = shown(shown_address(spec))
+        message = f"{wanted} are asked of '{source}', which is live and never ends."
+        hint = "Record a video or a folder of pictures first, and give its path."
+        raise UsageError(message, hint=hint)
+
+
+def file_kind(path: Path) -> SourceKind:
+    """Say what is at `path`; links are followed, and a character device is a camera."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # not there, a name that is too long, a NUL in it
+        return SourceKind.MISSING
+    if stat.S_ISDIR(mode):
+        return SourceKind.FOLDER
+    if stat.S_ISCHR(mode):
+        return SourceKind.CAMERA
+    suffix = path.suffix.lower()
+    for suffixes, kind in (
+        (PICTURE_SUFFIXES, SourceKind.PICTURE),
+        (VIDEO_SUFFIXES, SourceKind.VIDEO),
+        (LIST_SUFFIXES, SourceKind.LIST),
+        (UNREAD_SUFFIXES, SourceKind.UNREAD),
+    ):
+        if suffix in suffixes:
+            return _corrected(kind, path) if stat.S_ISREG(mode) else kind
+    # A pipe must not be read: what is taken from it is gone.
+    return _kind_by_content(path) if stat.S_ISREG(mode) else SourceKind.OTHER
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a name begins with a dot, as macOS's `._x.jpg`, which is no picture, does."""
+    return path.name.startswith(".")
+
+
+def is_picture(path: Path) -> bool:
+    """Whether an entry of a folder is one of its pictures.
+
+    A link that leads nowhere is one if its name says so: that it cannot be read must be told.
+    """
+    if is_hidden(path):
+        return False
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        return not path.is_dir()
+    return file_kind(path) is SourceKind.PICTURE
+
+
+def picture_format(head: bytes) -> str | None:
+    """Return the format of a picture by its first bytes (32 suffice), such as "PNG", or None."""
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:12])
+    # Two letters may begin any text, so more is asked for: reserved zeros, or a number.
+    if head[:2] == b"BM" and head[6:10] == bytes(4) and len(head) >= 26:
+        return "BMP"
+    if head[:1] == b"P" and head[1:2] in b"1234567Ff" and head[2:3].isspace():
+        return "PNM" if head[3:4].isdigit() or head[3:4] == b"#" or head[1:2] == b"7" else None
+    return None
+
+
+def looks_like_video(head: bytes) -> bool:
+    """Whether the first bytes (32 suffice) are those of a usual video container."""
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
+        return picture_format(head) is None
+    if head[:4] == b"RIFF":
+        return head[8:12] == b"AVI "
+    return head.startswith(
+        (b"\x1a\x45\xdf\xa3", b"FLV\x01", b"OggS", b"\x30\x26\xb2\x75", b"\0\0\x01\xba", b"DKIF")
+    )
+
+
+def _corrected(kind: SourceKind, path: Path) -> SourceKind:
+    """Return what a file is where its first bytes say that its suffix is wrong."""
+    if kind not in (SourceKind.PICTURE, SourceKind.VIDEO):
+        return kind
+    if path.suffix.lower() in _PICTURES_IN_A_ROW:
+        return kind
+    seen = _kind_by_content(path)
+    return seen if seen in (SourceKind.PICTURE, SourceKind.VIDEO) else kind
+
+
+def _kind_by_content(path: Path) -> SourceKind:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return SourceKind.OTHER
+    name = picture_format(head)
+    if name is not None:
+        return SourceKind.UNREAD if name in NEVER_READ else SourceKind.PICTURE
+    return SourceKind.VIDEO if looks_like_video(head) else SourceKind.OTHER

@@ -1,0 +1,275 @@
+"""Where frames come from: a picture, a folder, a video, a camera, or the street generator."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss._addresses import shown_address
+from edge_ovss._optional import require
+from edge_ovss._safe_text import file_stem, shown
+from edge_ovss.errors import InputError, UsageError
+from edge_ovss.frames.image_lists import read_list
+from edge_ovss.frames.images import read_picture
+from edge_ovss.frames.source_kinds import (
+    PICTURE_SUFFIXES,
+    SourceKind,
+    file_kind,
+    is_hidden,
+    is_picture,
+    source_kind,
+)
+from edge_ovss.frames.source_notes import note
+from edge_ovss.frames.video.captures import open_capture
+from edge_ovss.frames.video.reader import Clock, VideoReader
+
+_SKIPPED = {
+    SourceKind.UNREAD: "pictures of this kind are not read",
+    SourceKind.VIDEO: "videos are given one by one",
+}
+_STREET = {"count": "1", "seed": "0", "size": "360x480"}
+_EXPECTED = (
+    "Expected a picture, a folder, a list of pictures (.txt), a video, /dev/videoN, rtsp://…, or "
+    "synthetic://street?count=4&seed=0&size=360x480."
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a source; a picture is read when `image` is first asked for.
+
+    Attributes:
+        name: A name for output files, unique in its source.
+        origin: Where it comes from, for people.
+        read: Gives the frame, uint8 [H, W, 3] RGB.
+        time_s: When a video shows it, in seconds from its first frame; None where not known.
+    """
+
+    name: str
+    origin: str
+    read: Callable[[], NDArray[np.uint8]]
+    time_s: float | None = None
+
+    @cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """The frame, uint8 [H, W, 3], RGB.
+
+        Raises:
+            PictureError: It cannot be read; the frames after it can.
+        """
+        return self.read()
+
+
+def open_source(spec: str) -> Iterator[Frame]:
+    """Return the frames of `spec`, in order: by name in a folder, by time in a video.
+
+    Args:
+        spec: A picture, a folder (its pictures by suffix, not those of folders in it), a list of
+            pictures (.txt or .lst, one path per line, relative to the list), a video file, a
+            camera (`/dev/video0`), a stream (`rtsp://…`), or
+            `synthetic://street?count=4&seed=0&size=360x480` (size is height x width).
+
+    Raises:
+        InputError: It is not there, cannot be opened, or has no pictures.
+        VideoError: A video is cut off or damaged; raised behind its last frame, or, where nothing
+            of it can be read, at once.
+        PictureError: A picture of a list is not there.
+        UsageError: The scheme or its options are unknown.
+    """
+    kind = source_kind(spec)
+    path = Path(spec).expanduser()
+    if kind is SourceKind.STREET:
+        return _street(spec)
+    if kind is SourceKind.STREAM:
+        return _live(open_capture(spec), spec, spec.partition("://")[0].lower())
+    if kind is SourceKind.CAMERA:
+        return _live(open_capture(spec), spec, file_stem(path.name))
+    if kind is SourceKind.FOLDER:
+        return _folder(path)
+    if is_video(path, kind):
+        return _video(path)
+    if kind is SourceKind.LIST:
+        return _pictures([file for _, file in read_list(path)])
+    if kind is SourceKind.UNKNOWN_SCHEME:
+        message = f"There is no source of kind '{shown_address(spec.partition('://')[0] + '://')}'."
+        raise UsageError(message, hint=_EXPECTED)
+    if kind is SourceKind.MISSING:
+        message = f"Source '{shown(shown_address(spec))}' does not exist."
+        raise InputError(message, hint=_EXPECTED)
+    return iter([picture_frame(path, file_stem(path.stem))])
+
+
+def is_video(path: Path, kind: SourceKind) -> bool:
+    """Whether a file is a video: by its kind, or, where that does not tell, because it plays."""
+    if kind is not SourceKind.OTHER or not path.is_file():
+        return kind is SourceKind.VIDEO
+    try:
+        video = VideoReader(path)
+    except InputError:
+        return False
+    try:
+        return video.grab()
+    finally:
+        video.release()
+
+
+def _folder(folder: Path) -> Iterator[Frame]:
+    try:
+        found = sorted(folder.iterdir(), key=lambda path: path.name)
+    except OSError as err:
+        message = f"Folder '{shown(folder)}' cannot be read: {err.strerror or err}."
+        raise InputError(message, hint="Check its permissions.") from err
+    pictures = [path for path in found if is_picture(path)]
+    taken = set(pictures)
+    _note_skipped(folder, [path for path in found if path not in taken])
+    if not pictures:
+        kinds = " ".join(sorted(PICTURE_SUFFIXES))
+        message = f"Folder '{shown(folder)}' has no pictures (of {len(found)} entries)."
+        raise InputError(message, hint=f"Pictures end in {kinds}; folders in it are not searched.")
+    return _pictures(pictures)
+
+
+def _note_skipped(folder: Path, found: list[Path]) -> None:
+    """Tell of pictures in formats that are not read, and of videos, which a folder may hold."""
+    for kind, why in _SKIPPED.items():
+        suffixes = Counter(
+            path.suffix.lower() or "without a suffix"
+            for path in found
+            if not is_hidden(path) and file_kind(path) is kind
+        )
+        if suffixes:
+            counts = ", ".join(f"{shown(name)} ({count})" for name, count in suffixes.items())
+            note(f"left out of '{shown(folder)}', as {why}: {counts}")
+
+
+def _pictures(paths: list[Path]) -> Iterator[Frame]:
+    names = _names(paths)
+    # One at a time: a frame keeps its picture for as long as it is kept.
+    return (picture_frame(path, name) for path, name in zip(paths, names, strict=True))
+
+
+def picture_frame(path: Path, name: str) -> Frame:
+    """Return a picture as a frame; it is read when it is asked for."""
+    return Frame(name, shown(path), lambda: read_picture(path))
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Return the stems; where two would be one file, or differ by case only, the whole names.
+
+    Where those are the same too, as from two folders, they are numbered.
+    """
+    names = [file_stem(path.stem) for path in paths]
+    # Twice: `a.jpg` and `a.png` become whole names, and may then meet the stem of `a.jpg.png`.
+    for _ in range(2):
+        counts = Counter(name.casefold() for name in names)
+        names = [
+            file_stem(path.name) if counts[name.casefold()] > 1 else name
+            for path, name in zip(paths, names, strict=True)
+        ]
+    counts = Counter(name.casefold() for name in names)
+    return [
+        f"{place:04d}-{name}" if counts[name.casefold()] > 1 else name
+        for place, name in enumerate(names)
+    ]
+
+
+def _video(path: Path) -> Iterator[Frame]:
+    return _recorded(VideoReader(path), path)
+
+
+def _recorded(video: VideoReader, path: Path) -> Iterator[Frame]:
+    """Yield the frames of a file; where some are missing, that is an error behind the last."""
+    name = file_stem(path.stem)
+    try:
+        while video.grab():
+            if (image := video.retrieve()) is not None:
+                yield _captured(image, name, shown(path), video.read - 1, video.time_s)
+    finally:
+        video.release()
+    if shortfall := video.shortfall():
+        raise shortfall.error(path)
+    if not video.read:
+        message = f"Video '{shown(path)}' gave no frame."
+        raise InputError(message, hint="Try another player; if none shows it, record it again.")
+
+
+def _live(capture: Any, address: str, name: str) -> Iterator[Frame]:  # noqa: ANN401 (VideoCapture)
+    """Yield frames until the source ends; the device is given back when the reader stops."""
+    cv2 = require("cv2", extra="onnxruntime")
+    index, source, clock = 0, shown(shown_address(address)), Clock()
+    # A camera counts from when the computer was started.
+    timed = "://" in address
+    try:
+        while True:
+            done, image = capture.read()
+            if not done:
+                break
+            now = clock.tick(capture.get(cv2.CAP_PROP_POS_MSEC)) if timed else None
+            yield _captured(np.ascontiguousarray(image[:, :, ::-1]), name, source, index, now)
+            index += 1
+    finally:
+        capture.release()
+    if index == 0:
+        message = f"Video source '{source}' gave no frame."
+        raise InputError(message, hint="Try another player.")
+
+
+def _captured(
+    image: NDArray[np.uint8], name: str, source: str, index: int, time_s: float | None = None
+) -> Frame:
+    return Frame(f"{name}-{index:06d}", f"{source} #{index}", lambda: image, time_s)
+
+
+def _street(spec: str) -> Iterator[Frame]:
+    parts = urlsplit(spec)
+    if parts.netloc != "street" or parts.path not in ("", "/"):
+        message = f"There is no synthetic source '{parts.netloc}{parts.path}'."
+        raise UsageError(message, hint="Expected synthetic://street.")
+    options = dict(_STREET)
+    for key, value in parse_qsl(parts.query, keep_blank_values=True):
+        if key not in options:
+            close = difflib.get_close_matches(key, options, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"Options: {', '.join(options)}."
+            message = f"synthetic://street has no option '{key}'."
+            raise UsageError(message, hint=hint)
+        options[key] = value
+    count = _whole("count", options["count"], minimum=1)
+    seed = _whole("seed", options["seed"], minimum=0)
+    return _scenes(count, seed, _size(options["size"]))
+
+
+def _whole(key: str, text: str, *, minimum: int) -> int:
+    if not text.isdecimal() or int(text) < minimum:
+        message = f"Option '{key}' of synthetic://street is '{text}'"
+        message = f"{message}; expected a whole number of at least {minimum}."
+        raise UsageError(message)
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not height.isdecimal() or not width.isdecimal() or not int(height) or not int(width):
+        message = f"Option 'size' of synthetic://street is '{text}'"
+        message = f"{message}; expected height x width, such as 360x480."
+        raise UsageError(message)
+    return int(height), int(width)
+
+
+def _scenes(count: int, seed: int, size: tuple[int, int]) -> Iterator[Frame]:
+    def draw(number: int) -> NDArray[np.uint8]:
+        from edge_ovss.synthetic import render_street
+
+        return render_street(seed=number, height=size[0], width=size[1]).image
+
+    for number in range(seed, seed + count):
+        origin = f"synthetic://street?seed={number}&size={size[0]}x{size[1]}"
+        yield Frame(f"street-{number:04d}", origin, lambda number=number: draw(number))  # type: ignore[misc]

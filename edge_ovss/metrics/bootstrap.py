@@ -1,0 +1,97 @@
+"""How sure a change of mIoU is: a bootstrap interval over pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss.errors import InputError
+from edge_ovss.metrics.confusion import Confusion
+from edge_ovss.metrics.miou import DEFAULT_PROTOCOL, require_protocol
+
+ROUNDS = 1000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of mIoU in points (percent of one), with its interval.
+
+    Attributes:
+        points: The change over all pictures; negative is a loss.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        level: Share of resampled data sets whose change is inside.
+        rounds: How often the pictures were drawn again.
+        pictures: How many pictures there are.
+    """
+
+    points: float
+    low: float
+    high: float
+    level: float
+    rounds: int
+    pictures: int
+
+    def to_json(self) -> dict[str, object]:
+        """Return the change as a JSON object."""
+        return asdict(self)
+
+
+def miou_change(
+    before: Sequence[Confusion],
+    after: Sequence[Confusion],
+    *,
+    protocol: str = DEFAULT_PROTOCOL,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> Change:
+    """Compare two runs over the same pictures; both see the same draw in every round.
+
+    Args:
+        before: Confusion matrices by picture, int64 [K, K].
+        after: Of the same pictures in the same order.
+        protocol: Of the mean.
+        rounds: Resamplings; at least 1.
+        seed: Of the draws.
+
+    Raises:
+        InputError: No pictures, or not as many in both.
+        UsageError: There is no such protocol.
+    """
+    require_protocol(protocol)
+    if not before or len(before) != len(after):
+        message = f"{len(before)} pictures are compared with {len(after)}; expected the same ones."
+        raise InputError(message)
+    first, second = _counts(before), _counts(after)
+    count = len(before)
+    draws = np.random.default_rng(seed).multinomial(count, [1 / count] * count, size=rounds)
+    everything = np.ones((1, count), np.int64)
+    points = _mious(second, everything, protocol) - _mious(first, everything, protocol)
+    changes = _mious(second, draws, protocol) - _mious(first, draws, protocol)
+    low, high = np.quantile(changes, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    return Change(float(points[0]), low, high, LEVEL, rounds, count)
+
+
+def _counts(matrices: Sequence[Confusion]) -> NDArray[np.int64]:
+    """True, predicted and right pixels by picture and category, int64 [3, pictures, K]."""
+    rows = [(m.sum(1), m.sum(0), np.diagonal(m)) for m in matrices]
+    counts: NDArray[np.int64] = np.asarray(rows, np.int64).transpose(1, 0, 2)
+    return counts
+
+
+def _mious(
+    counts: NDArray[np.int64], draws: NDArray[np.int64], protocol: str
+) -> NDArray[np.float64]:
+    """MIoU in percent of every draw; float64 [rounds]. `draws` says how often a picture counts."""
+    truth, predicted, right = (draws @ part for part in counts)
+    union = truth + predicted - right
+    iou = np.divide(right, union, out=np.zeros(union.shape), where=union > 0)
+    present = truth > 0
+    counted = present if protocol == "d2-main" else union > 0
+    # A draw may hold no labelled pixel at all: its mean is 0 in both runs, and its change too.
+    means: NDArray[np.float64] = (iou * present).sum(1) / np.maximum(counted.sum(1), 1)
+    return 100 * means

@@ -1,0 +1,123 @@
+"""Labels against a reference whose scores are known: what is wrong, and what is undecided.
+
+A pixel counts for neither where the given output and the reference's own are both within the
+tolerance of the best score: either is right there. Everywhere else a label that differs is wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss.bundle.decisive import tolerance_of
+from edge_ovss.bundle.ranking import Ranking
+
+MOST_PAIRS = 5
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two outputs and the share of all pixels that is about them, 0 to 1."""
+
+    outputs: tuple[str, str]
+    share: float
+
+    def to_json(self) -> dict[str, object]:
+        """Return the pair as a JSON object."""
+        return {"outputs": list(self.outputs), "share": self.share}
+
+
+@dataclass(frozen=True)
+class LabelComparison:
+    """Labels of one frame against those of a reference.
+
+    Attributes:
+        agreement: Share of equal labels among the pixels that count; 1 where none does.
+        counted: Share of pixels that count.
+        ties: Outputs between which the reference is undecided, the most frequent pair first.
+        flips: (expected, given) where a label that counts is wrong, the most frequent first.
+    """
+
+    agreement: float
+    counted: float
+    ties: tuple[Pair, ...] = ()
+    flips: tuple[Pair, ...] = ()
+
+
+def compare_labels(
+    given: NDArray[Any],
+    expected: NDArray[Any],
+    ranking: Ranking,
+    *,
+    precision: str = "fp32",
+    names: Sequence[str],
+) -> LabelComparison:
+    """Compare labels [H, W] of a backend with those of a reference.
+
+    Args:
+        given: Labels of the backend.
+        expected: Labels of the reference.
+        ranking: Of the reference's scores, with `given`.
+        precision: In which the backend computes.
+        names: Of the K outputs.
+    """
+    tolerance = tolerance_of(ranking.lead, precision)
+    undecided = ranking.lead <= tolerance
+    neutral = undecided & (ranking.behind <= tolerance)
+    counts, differs = ~neutral, given != expected
+    wrong = differs & counts
+    number = int(counts.sum())
+    tied = neutral & (ranking.second >= 0)
+    return LabelComparison(
+        agreement=1.0 - float(wrong.sum()) / number if number else 1.0,
+        counted=number / given.size,
+        ties=count_pairs(
+            np.minimum(ranking.first, ranking.second)[tied],
+            np.maximum(ranking.first, ranking.second)[tied],
+            names,
+            pixels=given.size,
+        ),
+        flips=count_pairs(expected[wrong], given[wrong], names, pixels=given.size),
+    )
+
+
+def count_pairs(
+    first: NDArray[Any], second: NDArray[Any], names: Sequence[str], *, pixels: int
+) -> tuple[Pair, ...]:
+    """Count pairs of outputs, [n] each; return the most frequent as shares of `pixels`."""
+    both = np.stack([first.astype(np.int64), second.astype(np.int64)], 1)
+    pairs, counts = np.unique(both, axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
+    return tuple(
+        Pair((names[int(pairs[i, 0])], names[int(pairs[i, 1])]), float(counts[i]) / pixels)
+        for i in order
+    )
+
+
+def join_pairs(frames: Iterable[tuple[int, Sequence[Pair]]]) -> tuple[Pair, ...]:
+    """Join the pairs of frames, each with its number of pixels; the most frequent first."""
+    counts: Counter[tuple[str, str]] = Counter()
+    total = 0
+    for pixels, pairs in frames:
+        total += pixels
+        for pair in pairs:
+            counts[pair.outputs] += round(pair.share * pixels)
+    return tuple(Pair(names, count / total) for names, count in counts.most_common())
+
+
+def ties_text(ties: Sequence[Mapping[str, Any]]) -> str:
+    """Return what there is to say, for people, about pairs in the form of `Pair.to_json`."""
+    pairs = ", ".join(
+        f"{tie['outputs'][0]!r} and {tie['outputs'][1]!r} ({100 * tie['share']:.3g} %)"
+        for tie in ties
+    )
+    return (
+        f"The model cannot tell apart, on the share of the pixels given: {pairs}. Their scores are "
+        "equal there but for rounding, and which of the two is answered is chance. Where neither "
+        "is to be seen, a word for what is helps; where both mean the same, make them one category."
+    )

@@ -1,0 +1,164 @@
+"""Reading checkpoints: safely, by their published names, and refusing what does not fit."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edge_ovss._files import sha256_of_file
+from edge_ovss.errors import CheckpointError
+from edge_ovss.models.checkpoints.kind import checkpoint_kind
+from edge_ovss.models.checkpoints.plain_tensors import plain, refuse_unusual
+from edge_ovss.models.checkpoints.safetensors_file import read_safetensors
+from edge_ovss.models.checkpoints.shards import read_shards, shard_files
+from edge_ovss.models.checkpoints.state_dict import some, state_dict_of
+from edge_ovss.models.checkpoints.torch_file import read_torch_file
+from edge_ovss.models.families import FAMILIES
+
+Note = Callable[[str], None]
+
+
+def warn_user(text: str) -> None:
+    """Say something about a checkpoint where nobody gave a place to say it."""
+    warnings.warn(text, UserWarning, stacklevel=3)
+
+
+def read_checkpoint(path: Path, *, note: Note = warn_user) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint.
+
+    Accepted: a torch file that is a state dict, or that holds one under "model", "state_dict" or
+    another usual name; a safetensors file; and the index of a checkpoint in shards. Torch files
+    are read with `weights_only=True`: nothing in them is executed.
+
+    Args:
+        path: The file.
+        note: Called with what the user should know; without it a warning of Python is given.
+
+    Raises:
+        CheckpointError: No such file, truncated, damaged, not a checkpoint, or no tensors in it.
+    """
+    if checkpoint_kind(path) == "index":
+        return read_shards(path, lambda shard: _read_one(shard, note))
+    return _read_one(path, note)
+
+
+def _read_one(path: Path, note: Note) -> dict[str, Tensor]:
+    kind = checkpoint_kind(path)
+    if kind == "safetensors":
+        return state_dict_of(read_safetensors(path), path, note)
+    if kind == "index":
+        message = f"Checkpoint index '{path}' is named as a shard of a checkpoint."
+        raise CheckpointError(message, hint="Expected files that hold tensors.")
+    document = read_torch_file(path, legacy=kind == "legacy torch", note=note)
+    return state_dict_of(document, path, note)
+
+
+def checkpoint_digest(path: Path) -> str:
+    """Return the sha256 of a checkpoint's file; of one in shards, that of all their sha256."""
+    if checkpoint_kind(path) != "index":
+        return sha256_of_file(path)
+    shards = sorted(set(shard_files(path).values()))
+    digests = [sha256_of_file(file) for file in (path, *shards)]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def recognise_family(names: Iterable[str]) -> str | None:
+    """Tell by parameter names which family a checkpoint belongs to, or None."""
+    listed = list(names)
+    for family in FAMILIES:
+        if all(any(mark in name for name in listed) for mark in family.marks):
+            return family.name
+    return None
+
+
+def load_into(
+    model: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    name: str,
+    family: str,
+    prefix: str,
+    ignored: Sequence[str] = (),
+) -> None:
+    """Fill `model` with a checkpoint's tensors, all of them or none.
+
+    Args:
+        model: The model; its own names plus `prefix` are the published names.
+        tensors: The checkpoint. Names with and without `prefix` are accepted.
+        name: The model's name, for messages.
+        family: The model's family.
+        prefix: What published names begin with.
+        ignored: Beginnings of names (behind the prefix) that a checkpoint may hold in addition.
+
+    Raises:
+        CheckpointError: It belongs to another family, or parameters are missing, unexpected,
+            mis-shaped, not finite or no plain numbers; the message names them.
+    """
+    found = recognise_family(tensors)
+    if found is not None and found != family:
+        message = f"The checkpoint is a {found.upper()} checkpoint; '{name}' is {family.upper()}."
+        raise CheckpointError(message, hint=f"Choose --model {found}-base or {found}-large.")
+    expected = model.state_dict()
+    values = _strip(tensors, prefix, ignored)
+    _compare(expected, values, name)
+    # Only what fits is converted: a tensor may claim any size, and cost nothing until it is read.
+    ready = {key: plain(key, values[key], like) for key, like in expected.items()}
+    _require_finite(ready)
+    model.load_state_dict(ready, strict=True)
+
+
+def _strip(tensors: Mapping[str, Tensor], prefix: str, ignored: Sequence[str]) -> dict[str, Tensor]:
+    # Some published files carry evaluation buffers beside the predictor: outside the prefix
+    # nothing is a parameter of this model.
+    prefixed = any(name.startswith(prefix) for name in tensors)
+    values: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        if prefixed and not name.startswith(prefix):
+            short = name
+        else:
+            short = name[len(prefix) :] if prefixed else name
+        if not short.startswith(tuple(ignored)):
+            values[short] = value
+    return values
+
+
+def _compare(expected: Mapping[str, Tensor], values: Mapping[str, Tensor], name: str) -> None:
+    missing = [key for key in expected if key not in values]
+    unexpected = [key for key in values if key not in expected]
+    for key, like in expected.items():
+        if key in values:
+            refuse_unusual(key, values[key], like)
+    shapes = [
+        f"{key} {tuple(values[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in expected
+        if key in values and values[key].shape != expected[key].shape
+    ]
+    problems = (
+        ("missing", missing),
+        ("unexpected", unexpected),
+        ("of another shape", shapes),
+    )
+    parts = [f"{len(keys)} {what}: {some(keys)}" for what, keys in problems if keys]
+    if parts:
+        message = f"The checkpoint does not fit '{name}': {'; '.join(parts)}."
+        hint = "Check --model: base and large differ in shapes."
+        if len(missing) == len(expected):
+            fronts = some(dict.fromkeys(key.split(".")[0] for key in values))
+            hint = f"Not one name fits; they begin with: {fronts}. Give the state dict of '{name}'."
+        raise CheckpointError(message, hint=hint)
+
+
+def _require_finite(values: Mapping[str, Tensor]) -> None:
+    bad = [key for key, value in values.items() if not torch.isfinite(value).all()]
+    if bad:
+        message = (
+            f"Of the checkpoint's {len(values)} tensors {len(bad)} hold NaN or infinity and are "
+            f"not finite: {some(bad)}."
+        )
+        hint = "The file is damaged, or its training diverged: use another one."
+        raise CheckpointError(message, hint=hint)

@@ -1,0 +1,211 @@
+"""Where does a graph leave torch? The first block whose output departs.
+
+Nodes are named "module.path/Op_N" at export, so the end of every torch module can be found in
+the graph. A copy of the graph answers with those tensors too, some at a time, in the order in
+which they are computed, until one departs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss._leftovers import scratch_folder
+from edge_ovss._optional import require
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.errors import ArtifactError
+from edge_ovss.metrics.tensors import TensorComparison, compare_layouts
+
+if TYPE_CHECKING:
+    from edge_ovss.parity.torch_reference import TorchReference
+
+Array = NDArray[Any]
+
+PREPARE = "prepare"
+ANSWER = "answer"
+# Blocks in one run: their outputs are in memory together, in the graph and in torch.
+_AT_A_TIME = 32
+
+
+@dataclass(frozen=True)
+class BlockParity:
+    """One block, compared.
+
+    Attributes:
+        path: Of the torch module; "prepare" is the picture before the first module.
+        comparison: Of its output.
+    """
+
+    path: str
+    comparison: TensorComparison
+
+    def to_json(self) -> dict[str, object]:
+        """Return the block as a JSON object."""
+        return {"path": self.path, **self.comparison.to_json()}
+
+
+@dataclass(frozen=True)
+class Bisection:
+    """Where a graph departs.
+
+    Attributes:
+        first: Path of the first block that departs; "answer" where every block agrees.
+        blocks: What was compared, in the order of computation, up to the one that departs.
+        limit: The relative L2 error above which a block departs.
+    """
+
+    first: str
+    blocks: tuple[BlockParity, ...]
+    limit: float
+
+    @property
+    def text(self) -> str:
+        """One sentence for people."""
+        agreeing = sum(b.comparison.relative_l2 <= self.limit for b in self.blocks)
+        if self.first == ANSWER:
+            return (
+                f"on ONNX Runtime all {agreeing} blocks agree with torch; what departs is the "
+                "answer behind them (upsampling, argmax of near ties, output map), or the backend"
+            )
+        last = self.blocks[-1].comparison
+        how = f"relative L2 {last.relative_l2:.3g}" if last.finite else "values are not finite"
+        what = f"block '{self.first}'"
+        if self.first == PREPARE:
+            what = "the picture before the first layer (colour order, resize)"
+        return f"the first to depart is {what}: {how}; {agreeing} blocks before it agree"
+
+    def to_json(self) -> dict[str, object]:
+        """Return where it departs, and every block, as a JSON object."""
+        return {
+            "first": self.first,
+            "limit": self.limit,
+            "text": self.text,
+            "blocks": [block.to_json() for block in self.blocks],
+        }
+
+
+def bisect(
+    bundle: Bundle, reference: TorchReference, frame: NDArray[np.uint8], *, limit: float
+) -> Bisection:
+    """Find the first block of a bundle's graph that departs from torch.
+
+    Args:
+        bundle: The bundle; its graph is run on ONNX Runtime, on the CPU.
+        reference: The same model in torch.
+        frame: uint8 [H, W, 3] RGB.
+        limit: Relative L2 error above which a block departs.
+
+    Raises:
+        ArtifactError: No node of the graph is named after a module, so nothing can be compared.
+        MissingDependencyError: onnx, onnxruntime or torch is not installed.
+    """
+    onnx = require("onnx", extra="export")
+    model = onnx.load(str(bundle.graph_path), load_external_data=False)
+    ends = _ends(model, reference.block_paths())
+    if not any(path != PREPARE for path in ends):
+        message = "No node of the graph is named after a torch module; nothing can be compared."
+        raise ArtifactError(message, hint="Export the bundle with this version of edge-ovss.")
+    seen: list[BlockParity] = []
+    with scratch_folder() as folder:
+        probe = _Probe(onnx, model, bundle, folder)
+        left = list(ends)
+        while left:
+            paths, left = left[:_AT_A_TIME], left[_AT_A_TIME:]
+            given = probe.run(frame, {path: ends[path] for path in paths})
+            seen += _compare(paths, given, _expected(reference, frame, paths))
+            first = _first_departure(seen, limit)
+            if first is not None and not any(_is_inside(first.path, path) for path in left):
+                return Bisection(first.path, tuple(seen[: seen.index(first) + 1]), limit)
+    return Bisection(ANSWER, tuple(seen), limit)
+
+
+def _first_departure(blocks: Sequence[BlockParity], limit: float) -> BlockParity | None:
+    """Return the first block that departs for good.
+
+    A rewrite of the graph (a scale that is folded into a matrix) moves the inside of a block and
+    not its end: where an enclosing block agrees, what departs in it is no fault.
+    """
+    agreeing = [block.path for block in blocks if block.comparison.relative_l2 <= limit]
+    for block in blocks:
+        departs = not block.comparison.relative_l2 <= limit
+        if departs and not any(_is_inside(block.path, path) for path in agreeing):
+            return block
+    return None
+
+
+def _is_inside(path: str, other: str) -> bool:
+    return path.startswith(f"{other}.")
+
+
+def _ends(model: Any, paths: Sequence[str]) -> dict[str, str]:  # noqa: ANN401 (a ModelProto)
+    """Return the last tensor of every module, or of what is in it, by path, in graph order."""
+    known, ends = set(paths), dict[str, tuple[int, int, str]]()
+    for position, node in enumerate(model.graph.node):
+        if node.op_type == "Resize" and PREPARE not in ends:
+            ends[PREPARE] = (position, 0, node.output[0])
+        parts = node.name.rpartition("/")[0].split(".")
+        for depth in range(1, len(parts) + 1):
+            path = ".".join(parts[:depth])
+            if path in known:
+                # A module ends where its last child does: the child is named before it.
+                ends[path] = (position, -depth, node.output[0])
+    return {path: end[2] for path, end in sorted(ends.items(), key=lambda item: item[1])}
+
+
+def _expected(
+    reference: TorchReference, frame: NDArray[np.uint8], paths: Sequence[str]
+) -> dict[str, Array]:
+    found = reference.blocks(frame, [path for path in paths if path != PREPARE])
+    prepared = reference.prepared(frame) if PREPARE in paths else None
+    return found if prepared is None else {PREPARE: prepared, **found}
+
+
+def _compare(
+    paths: Sequence[str], given: Mapping[str, Array], expected: Mapping[str, Array]
+) -> Iterator[BlockParity]:
+    for path in paths:
+        comparison = compare_layouts(given[path], expected[path]) if path in expected else None
+        # Where the graph has no tensor of that shape, the exporter has merged the block's end.
+        if comparison is not None:
+            yield BlockParity(path, comparison)
+
+
+class _Probe:
+    """Runs copies of a graph that answer with some of their inner tensors."""
+
+    def __init__(self, onnx: Any, model: Any, bundle: Bundle, folder: Path) -> None:  # noqa: ANN401
+        self._onnx, self._model, self._folder = onnx, model, folder
+        self._input = bundle.manifest.picture.input
+        for name in bundle.manifest.graph.external_data:
+            _link(bundle.file(name), folder / Path(name).name)
+
+    def run(self, frame: NDArray[np.uint8], tensors: Mapping[str, str]) -> dict[str, Array]:
+        """Return the tensors for a frame, by path."""
+        ort = require("onnxruntime", extra="onnxruntime")
+        copy = self._onnx.ModelProto()
+        copy.CopyFrom(self._model)
+        del copy.graph.output[:]
+        copy.graph.output.extend(self._onnx.ValueInfoProto(name=n) for n in {*tensors.values()})
+        path = self._folder / "probe.onnx"
+        path.write_bytes(copy.SerializeToString())
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        names = list(tensors.values())
+        values = session.run(names, {self._input: np.ascontiguousarray(frame)[None]})
+        return dict(zip(tensors, values, strict=True))
+
+
+def _link(source: Path, target: Path) -> None:
+    """Put a file there without a copy where the file system allows it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

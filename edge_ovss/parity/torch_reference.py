@@ -1,0 +1,199 @@
+"""The torch model behind a bundle, rebuilt from what its manifest says.
+
+The one file of this package that reaches `models` and `export`, and only inside functions: what
+compares with torch needs torch, everything else here does not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss._optional import require
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from edge_ovss.export.rejection import Rejection
+
+_OUTPUTS = ("labels", "alive", "counts", "scores")
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TorchAnswer:
+    """What torch says about one frame.
+
+    Attributes:
+        labels: uint8 or uint16 [H, W].
+        alive: int32 [n], ids of the categories left, without empty slots.
+        counts: int32 [3].
+        scores: float32 [T, h, w].
+        timings: Milliseconds of "infer" and "total".
+    """
+
+    labels: Array
+    alive: Array
+    counts: Array
+    scores: Array
+    timings: Mapping[str, float]
+
+
+class TorchReference:
+    """The graph of a bundle in torch, in FP32, whatever the precision of the bundle.
+
+    Args:
+        graph: A frozen module of `edge_ovss.export`, with the outputs of `_OUTPUTS`.
+    """
+
+    name = "torch"
+
+    def __init__(self, graph: Any) -> None:  # noqa: ANN401 (a torch module)
+        self.graph = graph
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        *,
+        checkpoint: str | Path | None = None,
+        embeddings: str | Path | None = None,
+        threads: int | None = None,
+    ) -> TorchReference:
+        """Rebuild the model with the weights, words, size and rejection of a bundle.
+
+        Args:
+            bundle: The bundle.
+            checkpoint: The checkpoint it was exported from; not needed for random or embedded
+                weights.
+            embeddings: The embedding pack it was exported with, instead of the text tower.
+            threads: CPU threads of torch; None leaves them.
+
+        Raises:
+            UsageError: A checkpoint is needed, or given where none was used.
+            CheckpointError: The weights are not those of the bundle.
+            MissingDependencyError: torch is not installed.
+        """
+        torch = require("torch", extra="export")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        from edge_ovss.export.loaded_model import load_subject
+        from edge_ovss.export.options import ExportOptions
+
+        manifest = bundle.manifest
+        options = ExportOptions(
+            model=manifest.model.name,
+            **_weights(bundle, checkpoint),
+            embeddings=None if embeddings is None else str(embeddings),
+            size=(manifest.picture.height, manifest.picture.width),
+            answer=bundle.manifest.output.answer,
+        )
+        subject = load_subject(bundle.vocabulary, options, note=lambda _: None, progress=None)
+        _check_weights(bundle, subject.model.origin.sha256)
+        return cls(subject.freeze(_rejection(bundle), _OUTPUTS))
+
+    def segment(self, frame: NDArray[np.uint8]) -> TorchAnswer:
+        """Segment one frame, uint8 [H, W, 3] RGB."""
+        torch = require("torch", extra="export")
+        start = time.perf_counter()
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(frame))[None]
+            answers = self.graph(batch)
+        found = {k: v.numpy() for k, v in zip(_OUTPUTS, answers, strict=True)}
+        total = 1e3 * (time.perf_counter() - start)
+        alive = found["alive"]
+        return TorchAnswer(
+            labels=found["labels"][0],
+            alive=alive[alive >= 0],
+            counts=found["counts"],
+            scores=found["scores"][0],
+            timings={"infer": total, "total": total},
+        )
+
+    def block_paths(self) -> tuple[str, ...]:
+        """Return the paths of the modules whose outputs `blocks` gives."""
+        return tuple(path for path in self._modules() if path)
+
+    def _modules(self) -> dict[str, Any]:
+        # A module that is reached by two paths is listed under both: the graph knows only one.
+        return dict(self.graph.named_modules(remove_duplicate=False))
+
+    def prepared(self, frame: NDArray[np.uint8]) -> Array | None:
+        """Return the resized picture before the first module, or None where it has no name."""
+        if not hasattr(self.graph, "prepare"):
+            return None
+        torch = require("torch", extra="export")
+        with torch.inference_mode():
+            found = self.graph.prepare(torch.from_numpy(np.ascontiguousarray(frame))[None])
+            picture: Array = found.numpy()
+        return picture
+
+    def blocks(self, frame: NDArray[np.uint8], paths: Sequence[str]) -> dict[str, Array]:
+        """Return the outputs of modules for one frame; one that gives no one tensor is left out.
+
+        A module that runs several times keeps its last output.
+        """
+        torch = require("torch", extra="export")
+        seen: dict[str, Array] = {}
+
+        def keep(path: str) -> Callable[[object, object, object], None]:
+            def hook(_module: object, _inputs: object, output: object) -> None:
+                if isinstance(output, torch.Tensor):
+                    seen[path] = output.detach().numpy().copy()
+
+            return hook
+
+        modules = self._modules()
+        hooks = [modules[path].register_forward_hook(keep(path)) for path in paths]
+        try:
+            self.segment(frame)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return seen
+
+
+def _weights(bundle: Bundle, checkpoint: str | Path | None) -> dict[str, Any]:
+    """Return the export options that give the weights of a bundle."""
+    weights = bundle.manifest.model.weights
+    if weights.source == "checkpoint":
+        if checkpoint is None:
+            message = f"The bundle was exported from the checkpoint '{weights.file}'."
+            raise UsageError(message, hint="Give that file with --checkpoint.")
+        return {"checkpoint": str(checkpoint)}
+    if checkpoint is not None:
+        message = f"A checkpoint is given, but the bundle has {weights.source} weights."
+        raise UsageError(message, hint="Drop --checkpoint.")
+    if weights.source == "random":
+        return {"weights": "random", "seed": weights.seed or 0}
+    return {"weights": "embedded"}
+
+
+def _check_weights(bundle: Bundle, sha256: str | None) -> None:
+    expected = bundle.manifest.model.weights.sha256
+    if expected is not None and sha256 != expected:
+        message = (
+            f"The weights have the sha256 {(sha256 or 'none')[:12]}…; "
+            f"the bundle was exported from {expected[:12]}…."
+        )
+        raise CheckpointError(message, hint="Give the checkpoint that the manifest names.")
+
+
+def _rejection(bundle: Bundle) -> Rejection:
+    from edge_ovss.export.rejection import DEFAULT_TOPK
+    from edge_ovss.export.rejection import Rejection as Fitted
+
+    info = bundle.manifest.rejection
+    topk = info.topk or DEFAULT_TOPK
+    if info.mode != "slots" or info.slots is None:
+        # Without rejection the published k stands there, and is not used.
+        return Fitted(info.mode, topk=topk).fit(bundle.manifest.vocabulary.categories)
+    first, second, third = info.slots
+    return Fitted("slots", topk=topk, slots=(first, second, third))

@@ -1,0 +1,1 @@
+"""Everything measured of a bundle on one page: HTML, JSON and a Markdown model card."""

@@ -1,0 +1,113 @@
+"""A report as a Markdown model card."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.report.data import ReportData, other_answer
+from edge_ovss.report.scope import remarks_of, scope_of, title_of
+
+_BARS = str.maketrans({"|": "\\|", "\n": " "})
+
+
+def render_card(data: ReportData) -> str:
+    """Return a model card: front matter that hubs read, and the numbers as tables."""
+    parts = [_front_matter(data), _about(data), _accuracy(data), _parity(data), _latency(data)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _front_matter(data: ReportData) -> str:
+    manifest = data.bundle.manifest
+    # Strings of a bundle may hold anything: JSON is YAML, and is escaped.
+    lines = [
+        "---",
+        "library_name: edge-ovss",
+        "pipeline_tag: image-segmentation",
+        f"license: {json.dumps(str(manifest.licenses.get('weights', 'unknown')))}",
+        f"base_model: {json.dumps(manifest.model.name)}",
+        f"datasets: {json.dumps(sorted({str(one['dataset']) for one in data.evaluations}))}",
+        "metrics: [mean_iou]",
+        "---",
+    ]
+    return "\n".join(lines)
+
+
+def _about(data: ReportData) -> str:
+    manifest = data.bundle.manifest
+    words, picture, weights = manifest.vocabulary, manifest.picture, manifest.model.weights
+    lines = [
+        f"# {data.bundle.path.name}",
+        "",
+        f"{manifest.model.name} with {words.categories} frozen categories of {words.name}, "
+        f"{manifest.precision}, rejection {manifest.rejection.mode}, "
+        f"{picture.height} x {picture.width} inside the network, {weights.source} weights"
+        f"{other_answer(manifest)}.",
+        "",
+        f"Graph sha256 `{graph_hash(data.bundle)}`; measured {data.created}.",
+        "",
+        *(f"- licence of {part}: {text}" for part, text in manifest.licenses.items()),
+    ]
+    return "\n".join(lines)
+
+
+def _table(headers: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+    lines = [headers, tuple("---" for _ in headers), *rows]
+    return "\n".join(
+        "| " + " | ".join(str(cell).translate(_BARS) for cell in line) + " |" for line in lines
+    )
+
+
+def _line(text: str) -> str:
+    """Return text as one line in which nothing is markup."""
+    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", " ".join(text.split()))
+
+
+def _accuracy(data: ReportData) -> str:
+    if not data.evaluations:
+        return ""
+    shown = ("mIoU", "mIoU d2-main", "mIoU d2-0.6+mmseg", "pixel accuracy")
+    where = ("backend", "preprocessing", "protocol")
+    headers = ("data set", "pictures", *where, "scored", *shown)
+    rows: list[tuple[object, ...]] = []
+    remarks = []
+    for one in data.evaluations:
+        scores, title = one["scores"], title_of(one)
+        numbers = ("miou", "miou_d2_main", "miou_d2_06_mmseg", "pixel_accuracy")
+        row = tuple(f"{scores[key]:.2f}" for key in numbers)
+        scope = scope_of(one) or "all categories"
+        rows.append((title, one["pictures"], *(one[key] for key in where), scope, *row))
+        remarks += [f"- {_line(f'{title}: {remark}')}" for remark in remarks_of(one)]
+    return "\n\n".join(["## Accuracy", _table(headers, rows), *filter(None, ["\n".join(remarks)])])
+
+
+def _parity(data: ReportData) -> str:
+    if not data.comparisons:
+        return ""
+    headers = ("bundle", "precision", "backend", "agrees", "labels equal", "mIoU change, points")
+    rows: list[tuple[object, ...]] = []
+    for result in data.comparisons:
+        change = result["miou_change"]
+        interval = f"{change['points']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
+        scope = result.get("scope")
+        interval += f" {scope}" if scope else ""
+        agreement = f"{100 * result['numbers']['label_agreement']:.4f} %"
+        passed = "yes" if result["passed"] else "no"
+        where = (result["bundle"], result["precision"], result["backend"])
+        rows.append((*where, passed, agreement, interval))
+    return "## Parity with torch\n\n" + _table(headers, rows)
+
+
+def _latency(data: ReportData) -> str:
+    if not data.benches:
+        return ""
+    headers = ("subject", "frame", "p50 ms", "p90 ms", "p99 ms", "max ms", "frames/s")
+    rows: list[tuple[object, ...]] = []
+    for bench in data.benches:
+        frame = f"{bench['frame']['height']} x {bench['frame']['width']}"
+        for subject in bench["subjects"]:
+            total = subject["stages_ms"]["total"]
+            times = tuple(f"{total[key]:.1f}" for key in ("p50", "p90", "p99", "max"))
+            rows.append((subject["name"], frame, *times, f"{subject['throughput_fps']:.2f}"))
+    return "## Latency\n\n" + _table(headers, rows)

@@ -1,0 +1,167 @@
+"""Gather what was measured of a bundle: every eval, parity and bench in its reports folder."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_ovss._strict_parsing import DocumentError, read_json
+from edge_ovss._version import VERSION
+from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.manifest import PUBLISHED_ANSWER, Manifest
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.errors import InputError
+
+Document = dict[str, Any]
+
+_KINDS = ("eval", "parity", "bench")
+_LARGEST = 64 << 20
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A row of pictures of a comparison: files by kind, and what they show."""
+
+    title: str
+    files: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that a report shows.
+
+    Attributes:
+        bundle: What was measured.
+        created: When the report was made, ISO 8601.
+        evaluations: `eval.json` documents.
+        comparisons: Results of `parity.json` documents, with the data set and environment.
+        benches: `bench-*.json` documents.
+        pictures: Examples of the comparisons.
+        foreign: Files that were left out because they belong to another graph.
+    """
+
+    bundle: Bundle
+    created: str
+    evaluations: tuple[Document, ...] = ()
+    comparisons: tuple[Document, ...] = ()
+    benches: tuple[Document, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    foreign: tuple[str, ...] = field(default=())
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was measured yet."""
+        return not (self.evaluations or self.comparisons or self.benches)
+
+    def environment(self) -> Document:
+        """Return the environment of the first measurement; {} where there is none."""
+        for document in (*self.benches, *self.evaluations, *self.comparisons):
+            if document.get("environment"):
+                found: Document = document["environment"]
+                return found
+        return {}
+
+    def to_json(self) -> Document:
+        """Return everything but the pictures as a JSON object."""
+        return {
+            "tool": f"edge-ovss {VERSION}",
+            "created": self.created,
+            "bundle": self.bundle.path.name,
+            "graph_sha256": graph_hash(self.bundle),
+            "manifest": dict(self.bundle.manifest.document),
+            "evaluations": list(self.evaluations),
+            "comparisons": list(self.comparisons),
+            "benches": list(self.benches),
+            "left_out": list(self.foreign),
+        }
+
+
+def other_answer(manifest: Manifest) -> str:
+    """Return ", answer 'fast', not the published one", or "" where it is the published one."""
+    answer = manifest.output.answer
+    return "" if answer == PUBLISHED_ANSWER else f", answer '{answer}', not the published one"
+
+
+def gather(bundle: Bundle, extra: Sequence[str | Path] = ()) -> ReportData:
+    """Read what was measured of a bundle.
+
+    Args:
+        bundle: Its folder `reports` is searched.
+        extra: More files or folders, for measurements that were written elsewhere.
+
+    Raises:
+        InputError: A place of `extra` is not there, or a file is no measurement.
+    """
+    own = graph_hash(bundle)
+    found: dict[str, list[Document]] = {kind: [] for kind in _KINDS}
+    pictures: list[Picture] = []
+    foreign: list[str] = []
+    for path in _files(bundle, extra):
+        document = _read(path)
+        if document.get("kind") not in _KINDS:
+            continue
+        kept = _own_parts(document, own)
+        if not kept:
+            foreign.append(path.name)
+            continue
+        found[document["kind"]] += kept
+        pictures += _pictures(document, path.parent, {part.get("bundle") for part in kept})
+    return ReportData(
+        bundle=bundle,
+        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        evaluations=tuple(found["eval"]),
+        comparisons=tuple(found["parity"]),
+        benches=tuple(found["bench"]),
+        pictures=tuple(pictures),
+        foreign=tuple(foreign),
+    )
+
+
+def _files(bundle: Bundle, extra: Sequence[str | Path]) -> Iterator[Path]:
+    seen: set[Path] = set()
+    for place in (bundle.path / "reports", *map(Path, extra)):
+        if not place.exists():
+            if place == bundle.path / "reports":
+                continue
+            message = f"There are no measurements at '{place}'."
+            raise InputError(
+                message, hint="Give a file or folder that eval, parity or bench wrote."
+            )
+        for path in sorted(place.rglob("*.json")) if place.is_dir() else [place]:
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                yield path
+
+
+def _read(path: Path) -> Document:
+    try:
+        document = read_json(path, limit=_LARGEST)
+    except (OSError, DocumentError) as err:
+        message = f"Measurement '{path}' cannot be read: {err}."
+        raise InputError(message, hint="Measure again, or remove it.") from err
+    return document if isinstance(document, dict) else {}
+
+
+def _own_parts(document: Document, own: str) -> list[Document]:
+    """Return the parts of a document that were measured on this graph."""
+    if document["kind"] != "parity":
+        return [document] if document.get("graph_sha256") == own else []
+    shared = {key: document[key] for key in ("dataset", "subset", "environment") if key in document}
+    results = document.get("results", [])
+    # The precisions of one model are compared in one run: the others stay, as rows beside it.
+    if not any(result.get("graph_sha256") == own for result in results):
+        return []
+    return [shared | result | {"own": result.get("graph_sha256") == own} for result in results]
+
+
+def _pictures(document: Document, folder: Path, bundles: set[Any]) -> Iterator[Picture]:
+    for example in document.get("examples", []):
+        files = {kind: folder / str(name) for kind, name in example.get("files", {}).items()}
+        inside = all(path.resolve().is_relative_to(folder.resolve()) for path in files.values())
+        if example.get("bundle") in bundles and inside and all(p.is_file() for p in files.values()):
+            share = 100 * float(example["label_agreement"])
+            title = f"{example['name']}: {example['bundle']} on {example['backend']}, "
+            yield Picture(f"{title}{share:.3f} % of the labels equal", files)

@@ -1,0 +1,400 @@
+"""A report as one HTML page: no network, no script, light and dark."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from edge_ovss._optional import require
+from edge_ovss._version import VERSION
+from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.report.data import Document, ReportData, other_answer
+from edge_ovss.report.scope import remarks_of, scope_of, title_of
+from edge_ovss.report.style import STYLE
+from edge_ovss.report.svg import Bar, Series, bar_plot, percentile_plot
+
+_WIDEST = 480
+# More facts than this in one place are folded away.
+_MOST_FACTS = 12
+_KINDS = {"frame": "frame", "torch": "torch", "backend": "bundle", "difference": "difference"}
+
+
+def render_html(data: ReportData) -> str:
+    """Return the page."""
+    title = escape(data.bundle.path.name)
+    sections = [
+        _head(data),
+        _what(data),
+        _parity(data),
+        _accuracy(data),
+        _latency(data),
+        _rejection(data),
+        _calibration(data),
+        _environment(data),
+    ]
+    foot = f"<footer>edge-ovss {VERSION}, {escape(data.created)}</footer>"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{title}: report</title><style>{STYLE}</style></head>"
+        f"<body><main>{''.join(sections)}{foot}</main></body></html>\n"
+    )
+
+
+def _table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in headers)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide">{table}</div>'
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return f'<b class="{"good" if value else "bad"}">{"yes" if value else "NO"}</b>'
+    return escape(
+        f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    )
+
+
+def _facts(pairs: Iterable[tuple[str, object]]) -> str:
+    rows = "".join(f"<dt>{escape(k)}</dt><dd>{_cell(v)}</dd>" for k, v in pairs)
+    return f"<dl>{rows}</dl>"
+
+
+def _section(title: str, *parts: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
+
+
+def _missing(what: str, command: str) -> str:
+    return f"<p class='dim'>{escape(what)} <code>{escape(command)}</code></p>"
+
+
+def _head(data: ReportData) -> str:
+    manifest = data.bundle.manifest
+    words = manifest.vocabulary
+    tiles = "".join(
+        f'<div class="tile"><b>{escape(value)}</b><span>{escape(name)}</span></div>'
+        for name, value in _tiles(data)
+    )
+    about = (
+        f"{manifest.model.name}, {manifest.precision}, rejection {manifest.rejection.mode}, "
+        f"{words.categories} categories of {words.name}, "
+        f"{manifest.picture.height} x {manifest.picture.width} inside the network"
+        f"{other_answer(manifest)}"
+    )
+    name = escape(data.bundle.path.name)
+    return f'<header><h1>{name}</h1><p>{escape(about)}</p><div class="tiles">{tiles}</div></header>'
+
+
+def _tiles(data: ReportData) -> list[tuple[str, str]]:
+    tiles = []
+    own = [result for result in data.comparisons if result.get("own")]
+    if own:
+        worst = min(result["numbers"]["label_agreement"] for result in own)
+        tiles.append(("labels equal to torch", f"{100 * worst:.3f} %"))
+        drop = max(result["numbers"]["miou_drop"] for result in own)
+        scopes = {result["scope"] for result in own if result.get("scope")}
+        name = ", ".join(["mIoU lost against torch", *sorted(scopes)])
+        # The sum drops the sign of a zero.
+        tiles.append((name, f"{round(drop, 2) + 0.0:.2f} points"))
+    for one in data.evaluations[:2]:
+        subset = " (subset)" if one["subset"] else ""
+        scope = f", {scope_of(one)}" if scope_of(one) else ""
+        name = f"mIoU, {_short_name(one['dataset'])}{subset}{scope}"
+        tiles.append((name, f"{one['scores']['miou']:.2f}"))
+    for bench in data.benches[:1]:
+        numbers = bench["numbers"]
+        tiles.append((f"p50 on {bench['backend']}", f"{numbers['p50_ms']:.1f} ms"))
+        tiles.append(("p99", f"{numbers['p99_ms']:.1f} ms"))
+        if numbers.get("peak_mib"):
+            tiles.append(("peak memory", f"{numbers['peak_mib']:.0f} MiB"))
+    return tiles
+
+
+def _short_name(dataset: object) -> str:
+    text = str(dataset)
+    return "street" if text.startswith("synthetic:") else text
+
+
+def _what(data: ReportData) -> str:
+    manifest = data.bundle.manifest
+    weights = manifest.model.weights
+    slots = manifest.rejection.slots
+    origin = weights.file or ("" if weights.seed is None else f"seed {weights.seed}")
+    pairs: list[tuple[str, object]] = [
+        ("model", f"{manifest.model.name} ({manifest.model.family})"),
+        ("weights", f"{weights.source} {origin}".strip()),
+        ("weights sha256", weights.sha256),
+        ("vocabulary", f"{manifest.vocabulary.name}, sha256 {manifest.vocabulary.sha256[:16]}…"),
+        ("templates", f"{manifest.templates.name} ({manifest.templates.count})"),
+        ("rejection", f"{manifest.rejection.mode}" + (f", slots {list(slots)}" if slots else "")),
+        ("precision", manifest.precision),
+        ("outputs", ", ".join(manifest.output.outputs)),
+        ("answer", manifest.output.answer),
+        ("graph sha256", graph_hash(data.bundle)),
+        ("written by", f"{manifest.tool}, {manifest.created}"),
+    ]
+    pairs += [(f"licence of {part}", text) for part, text in manifest.licenses.items()]
+    left = ""
+    if data.foreign:
+        names = escape(", ".join(data.foreign))
+        left = f"<p class='bad'>Left out, measured on another graph: {names}.</p>"
+    return _section("What it is", _facts(pairs), left)
+
+
+def _parity(data: ReportData) -> str:
+    if not data.comparisons:
+        return _section("Parity with torch", _missing("Not measured:", "edge-ovss parity BUNDLE"))
+    what = ("agrees", "frames", "labels equal %", "scores, relative L2")
+    miou = ("mIoU torch", "mIoU", "change", "95 % interval")
+    headers = ("bundle", "precision", "backend", *what, *miou)
+    rows = []
+    for result in data.comparisons:
+        numbers, change = result["numbers"], result["miou_change"]
+        rows.append(
+            (
+                result["bundle"],
+                result["precision"],
+                result["backend"],
+                result["passed"],
+                int(numbers["frames"]),
+                f"{100 * numbers['label_agreement']:.4f}",
+                None if numbers["score_error"] is None else f"{numbers['score_error']:.2e}",
+                _scoped(numbers["miou_torch"], result),
+                _scoped(numbers["miou"], result),
+                f"{change['points']:+.3f}",
+                f"{change['low']:+.3f} … {change['high']:+.3f}",
+            )
+        )
+    return _section("Parity with torch", _table(headers, rows), _departures(data), _gallery(data))
+
+
+def _scoped(miou: float, result: Document) -> str:
+    scope = result.get("scope")
+    return f"{miou:.2f}" + (f" {scope}" if scope else "")
+
+
+def _departures(data: ReportData) -> str:
+    parts = []
+    for result in data.comparisons:
+        for failure in result["failures"]:
+            parts.append(f"<li class='bad'>{escape(result['bundle'])}: {escape(failure)}</li>")
+        if result.get("bisection"):
+            parts.append(f"<li>{escape(result['bisection']['text'])}</li>")
+    return f"<ul>{''.join(parts)}</ul>" if parts else ""
+
+
+def _gallery(data: ReportData) -> str:
+    rows = []
+    for picture in data.pictures:
+        figures = "".join(
+            f"<figure><img alt='{_KINDS[kind]}' src='{_inline(path)}'>"
+            f"<figcaption>{_KINDS[kind]}</figcaption></figure>"
+            for kind, path in picture.files.items()
+            if kind in _KINDS
+        )
+        rows.append(f"<h3>{escape(picture.title)}</h3><div class='row'>{figures}</div>")
+    return "".join([*rows, _colours(data)]) if rows else ""
+
+
+def _colours(data: ReportData) -> str:
+    """Say which colour is which output."""
+    words = data.bundle.vocabulary
+    chips = "".join(
+        f"<span><i style='background:rgb({red},{green},{blue})'></i>{escape(name)}</span>"
+        for name, (red, green, blue) in zip(
+            words.display_names, words.palette.tolist(), strict=True
+        )
+    )
+    return f"<details open><summary>Colours</summary><p class='chips'>{chips}</p></details>"
+
+
+def _inline(path: Path) -> str:
+    """Return a picture as a data address, made smaller: a page should open at once."""
+    cv2 = require("cv2", extra="onnxruntime")
+    image = cv2.imread(str(path))
+    if image is None:
+        return "data:,"
+    height, width = image.shape[:2]
+    if width > _WIDEST:
+        size = (_WIDEST, max(1, round(height * _WIDEST / width)))
+        # Label maps must keep their colours: no mixing at edges.
+        image = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
+    _, data = cv2.imencode(".png", image)
+    return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def _accuracy(data: ReportData) -> str:
+    if not data.evaluations:
+        command = "edge-ovss eval BUNDLE DATA --layout NAME"
+        return _section("Accuracy", _missing("Not measured:", command), _compared(data))
+    where = ("backend", "preprocessing", "protocol")
+    keys = ("miou", "miou_d2_main", "miou_d2_06_mmseg", "pixel_accuracy", "mean_accuracy", "fw_iou")
+    shown = ("mIoU", "d2-main", "d2-0.6+mmseg", "pixel acc.", "mean acc.", "fw IoU")
+    headers = ("data set", "pictures", *where, "scored", *shown)
+    rows, plots = [], []
+    for one in data.evaluations:
+        scores, title = one["scores"], title_of(one)
+        scope = scope_of(one)
+        named = (*(one[key] for key in where), scope or "all categories")
+        rows.append((title, one["pictures"], *named, *(scores[key] for key in keys)))
+        about = f"IoU by category, {title}" + (f", {scope}" if scope else "")
+        plots.append(_by_category(about, scores["by_category"]) + _remarks(one))
+    return _section("Accuracy", _table(headers, rows), *plots, _compared(data))
+
+
+def _remarks(evaluation: Document) -> str:
+    """Return what was ignored, left out, or never occurs, below the numbers it limits."""
+    items = "".join(f"<li>{escape(remark)}</li>" for remark in remarks_of(evaluation))
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _by_category(title: str, categories: Sequence[Document]) -> str:
+    bars = [Bar(str(c["name"]), c["iou"], c.get("iou_torch")) for c in categories]
+    bars.sort(key=lambda bar: -1.0 if bar.value is None else bar.value)
+    headers = ("category", "IoU", "accuracy", "pixels")
+    rows = [
+        (str(c["name"]).strip(), c["iou"], c.get("accuracy"), c.get("truth_pixels"))
+        for c in categories
+    ]
+    table = _table(headers, rows)
+    return (
+        f"<h3>{escape(title)}</h3>{bar_plot(bars, title=title)}"
+        f"<details><summary>Table</summary>{table}</details>"
+    )
+
+
+def _compared(data: ReportData) -> str:
+    """IoU by category of the bundle with torch's beside it."""
+    parts = []
+    for result in data.comparisons:
+        title = f"{result['bundle']} on {result['backend']}, against {result['truth']}"
+        title += f", {result['scope']}" if result.get("scope") else ""
+        bars = [Bar(str(c["name"]), c["iou"], c["iou_torch"]) for c in result["by_category"]]
+        bars.sort(key=lambda bar: -1.0 if bar.value is None else bar.value)
+        legend = _legend("bundle", "torch (mark), change in points behind")
+        parts.append(f"<h3>{escape(title)}</h3>{legend}{bar_plot(bars, title=title)}")
+    return "".join(parts)
+
+
+def _legend(first: str, second: str) -> str:
+    marks = ((f"<i class='{kind}'></i>", name) for kind, name in (("one", first), ("two", second)))
+    return f"<p class='legend'>{''.join(mark + escape(name) for mark, name in marks)}</p>"
+
+
+def _latency(data: ReportData) -> str:
+    if not data.benches:
+        return _section("Latency", _missing("Not measured:", "edge-ovss bench BUNDLE"))
+    parts = []
+    for bench in data.benches:
+        frame = bench["frame"]
+        parts.append(
+            f"<h3>{escape(bench['backend'])}, frames of {frame['height']} x {frame['width']}, "
+            f"threads: {bench['threads'] or 'default'}</h3>"
+        )
+        parts.append(_stages(bench))
+        subjects = bench["subjects"]
+        if len(subjects) > 1:
+            parts.append(_legend(subjects[0]["name"], subjects[1]["name"]))
+        series = [Series(s["name"], s["total_ms"]) for s in subjects]
+        parts.append(percentile_plot(series, title="milliseconds per frame by percentile"))
+        parts.append(_facts(_other_numbers(bench)))
+    return _section("Latency", *parts)
+
+
+def _stages(bench: Mapping[str, Any]) -> str:
+    headers = ("milliseconds", "stage", "mean", "p50", "p90", "p99", "max", "frames/s")
+    rows: list[tuple[object, ...]] = []
+    for subject in bench["subjects"]:
+        for stage, times in subject["stages_ms"].items():
+            speed = subject["throughput_fps"] if stage == "total" else None
+            row = tuple(float(times[key]) for key in ("mean", "p50", "p90", "p99", "max"))
+            rows.append((subject["name"], stage, *row, speed))
+    return _table(headers, rows)
+
+
+def _other_numbers(bench: Mapping[str, Any]) -> list[tuple[str, object]]:
+    numbers = bench["numbers"]
+    pairs: list[tuple[str, object]] = [
+        ("cold start, seconds to the first label", numbers.get("cold_start_s")),
+        ("peak memory, MiB", numbers.get("peak_mib")),
+        ("ratio to the second (p50)", numbers.get("speedup_p50")),
+    ]
+    board = bench.get("tegrastats") or {}
+    pairs += [(f"board: {key}", str(value)) for key, value in board.items()]
+    return [(name, value) for name, value in pairs if value is not None]
+
+
+def _rejection(data: ReportData) -> str:
+    rejection = data.bundle.manifest.rejection
+    rows = []
+    for one in data.evaluations:
+        found = one["rejection"]
+        share = 100 * found["overflow_pictures"] / one["pictures"]
+        rows.append(
+            (title_of(one), str(found["counts_p50"]), str(found["counts_max"]), f"{share:.1f}")
+        )
+    slots = list(rejection.slots) if rejection.slots else "no limit"
+    text = f"Mode {rejection.mode}, k {rejection.topk}, slots {slots}."
+    headers = ("data set", "median of wanted", "most wanted", "pictures without room, %")
+    return _section("Rejection", f"<p>{escape(text)}</p>", _table(headers, rows) if rows else "")
+
+
+def _calibration(data: ReportData) -> str:
+    facts = data.bundle.manifest.document.get("precision")
+    known = facts if isinstance(facts, dict) else {}
+    pairs, lists = _flatten("", known)
+    if "calibration" not in known:
+        pairs.append(("calibration", "none: no value in the graph was chosen from pictures"))
+    details = "".join(
+        f"<details><summary>{escape(name)} ({len(rows)})</summary>{_facts(rows)}</details>"
+        for name, rows in lists
+    )
+    return _section("Precision and calibration", _facts(pairs), details)
+
+
+_Pairs = list[tuple[str, object]]
+
+
+def _flatten(prefix: str, facts: Mapping[str, Any]) -> tuple[_Pairs, list[tuple[str, _Pairs]]]:
+    """Return plain facts by dotted name, and apart what is too long to be read at a glance."""
+    pairs: _Pairs = []
+    lists: list[tuple[str, _Pairs]] = []
+    for key, value in facts.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and len(value) <= _MOST_FACTS:
+            inner, long = _flatten(f"{name}: ", value)
+            pairs += inner
+            lists += long
+        elif isinstance(value, dict):
+            lists.append((name, [(str(k), _brief(v)) for k, v in value.items()]))
+        elif isinstance(value, list) and len(value) > _MOST_FACTS:
+            lists.append((name, [(str(k), _brief(v)) for k, v in enumerate(value)]))
+        else:
+            pairs.append((name, _brief(value)))
+    return pairs, lists
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = ", ".join(map(_brief, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 300 else f"{text[:300]}… ({len(text)} characters)"
+
+
+def _environment(data: ReportData) -> str:
+    environment = data.environment()
+    machine = environment.get("machine", {})
+    packages = {name: v for name, v in environment.get("packages", {}).items() if v}
+    # Where things lie on the measuring machine is nobody's business.
+    shown = [(k, str(v)) for k, v in machine.items() if v and k not in ("executable", "cache")]
+    made = [(f"export: {k}", str(v)) for k, v in data.bundle.manifest.versions.items()]
+    return _section("Environment", _facts([*shown, *packages.items(), *made]))

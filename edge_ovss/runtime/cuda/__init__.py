@@ -1,0 +1,1 @@
+"""CUDA from Python: the driver, the binding packages, and device memory."""

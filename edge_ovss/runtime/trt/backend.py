@@ -1,0 +1,145 @@
+"""TensorRT and TensorRT for RTX: engines of the bundle, chosen by the frame's size."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.errors import ArtifactError
+from edge_ovss.runtime.backends.base import Arrays, Backend
+from edge_ovss.runtime.cuda.driver import require_driver
+from edge_ovss.runtime.cuda.memory import DeviceMemory, open_memory
+from edge_ovss.runtime.trt.commands import rebuild_command
+from edge_ovss.runtime.trt.engine_key import surroundings_here
+from edge_ovss.runtime.trt.engine_store import Engine, choose_engine, fitting_engines
+from edge_ovss.runtime.trt.engine_warnings import say_unproved
+from edge_ovss.runtime.trt.gpu import local_gpu
+from edge_ovss.runtime.trt.loading import LoadedEngine, load_engine
+from edge_ovss.runtime.trt.session import TrtSession, memory_choice
+from edge_ovss.runtime.trt.variants import FLAVOURS, library_version, load_library
+
+Size = tuple[int, int]
+
+
+class TensorRtBackend(Backend):
+    """Runs engines that `edge-ovss build` made here; one backend per thread.
+
+    Engines are read when a frame of their size comes; a frame that none takes is an error that
+    names the command which builds one.
+
+    Args:
+        bundle: What to run.
+        threads: Not used: the GPU does the work.
+        engine: The engine to use instead of those of the bundle.
+    """
+
+    name: ClassVar[str] = "tensorrt"
+
+    def __init__(
+        self, bundle: Bundle, *, threads: int | None = None, engine: Engine | None = None
+    ) -> None:
+        super().__init__(bundle, threads=threads)
+        self._given = engine
+        self._engines: list[Engine] = []
+        self._library: Any = None
+        self._memory: DeviceMemory | None = None
+        self._sessions: dict[str, tuple[LoadedEngine, TrtSession]] = {}
+
+    def _open_impl(self) -> None:
+        flavour = FLAVOURS[self.name]
+        self._library = load_library(flavour)
+        # Without a driver some versions of the library crash instead of refusing.
+        require_driver(f"Backend '{self.name}'")
+        gpu = local_gpu()
+        if self._given is None:
+            version = library_version(self._library)
+            here = surroundings_here(flavour, version=version, capabilities=(), gpu=gpu)
+            self._engines = fitting_engines(self.bundle, here, gpu)
+        else:
+            self._engines = [self._given]
+        self._memory = open_memory(memory_choice())
+
+    def _infer_impl(self, frame: NDArray[np.uint8]) -> Arrays:
+        memory = self._memory
+        assert memory is not None  # _open_impl has set it
+        with memory.current():
+            session = self._session((frame.shape[1], frame.shape[2]), memory)
+            fresh = session.graph_refused is None and not session.captured
+            answer = session.run(self.bundle.manifest.picture.input, frame)
+            self.device_ms = session.device_ms
+            if fresh:
+                self._keep_kernels()
+        return self._as_the_contract(answer)
+
+    def _close_impl(self) -> None:
+        sessions, self._sessions = self._sessions, {}
+        if self._memory is not None and sessions:
+            with self._memory.current():
+                for _, session in sessions.values():
+                    session.close()
+        self._memory = None
+
+    def _session(self, size: Size, memory: DeviceMemory) -> TrtSession:
+        engine = choose_engine(self.bundle, self._engines, size)
+        name = engine.folder.name
+        if name not in self._sessions:
+            loaded = load_engine(self.bundle, engine, self._library)
+            session = TrtSession(loaded, memory)
+            self._sessions[name] = (loaded, session)
+            self._check_ends(engine, session)
+            if self._given is None:  # one that is given is being compared just now
+                say_unproved(self.bundle, engine)
+        return self._sessions[name][1]
+
+    def _keep_kernels(self) -> None:
+        for loaded, _ in self._sessions.values():
+            loaded.save_runtime_cache()
+
+    def _check_ends(self, engine: Engine, session: TrtSession) -> None:
+        """Compare the engine's inputs and outputs with the manifest."""
+        inputs, outputs = session.io()
+        expected = self.bundle.manifest.output.outputs
+        named = inputs == {self.bundle.manifest.picture.input: "UINT8"}
+        if named and set(outputs) == set(expected):
+            return
+        message = (
+            f"Engine '{engine.folder.name}' has the inputs {inputs} and the outputs "
+            f"{sorted(outputs)}; the manifest says frame (uint8) and {sorted(expected)}."
+        )
+        command = rebuild_command(self.bundle, engine.record.key)
+        raise ArtifactError(message, hint=f"Build it again: {command}")
+
+    def _as_the_contract(self, answer: dict[str, NDArray[Any]]) -> Arrays:
+        """Cast what TensorRT has no type for (uint16), and halves that are to be floats."""
+        wanted = {
+            "labels": self.bundle.manifest.output.labels_dtype,
+            "confidence": "float32",
+            "scores": "float32",
+        }
+        return {
+            name: array.astype(wanted.get(name, array.dtype), copy=False)
+            for name, array in answer.items()
+        }
+
+
+class TensorRtRtxBackend(TensorRtBackend):
+    """TensorRT for RTX, on desktop GPUs."""
+
+    name: ClassVar[str] = "tensorrt-rtx"
+
+
+BACKENDS: dict[str, type[TensorRtBackend]] = {
+    kind.name: kind for kind in (TensorRtBackend, TensorRtRtxBackend)
+}
+
+
+def open_engine(bundle: Bundle, engine: Engine) -> Backend:
+    """Open one engine, whatever others the bundle has; for proving it.
+
+    Raises:
+        MissingDependencyError: The library or the GPU is not there.
+    """
+    return BACKENDS[engine.record.key.surroundings.backend](bundle, engine=engine).open()

@@ -1,0 +1,232 @@
+"""What decides whether an engine may be loaded, compared before a byte of it is deserialised."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from edge_ovss.bundle.json_fields import Fields
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.errors import BundleError
+from edge_ovss.runtime.trt.frame_sizes import FrameRange
+from edge_ovss.runtime.trt.gpu import Gpu, platform_name
+from edge_ovss.runtime.trt.variants import Flavour
+
+# Raised when the way in which a graph becomes an engine changes.
+RECIPE = 1
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What a user may turn; None leaves the choice to the builder."""
+
+    optimization_level: int | None = None
+    workspace_mib: int | None = None
+    tf32: bool = False
+
+    def options(self) -> list[str]:
+        """Return what is turned as words of `edge-ovss build`."""
+        words = ["--tf32"] if self.tf32 else []
+        if self.optimization_level is not None:
+            words += ["--optimization-level", str(self.optimization_level)]
+        if self.workspace_mib is not None:
+            words += ["--workspace", str(self.workspace_mib)]
+        return words
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an engine is bound to besides its graph.
+
+    Attributes:
+        backend: "tensorrt" or "tensorrt-rtx".
+        library: Whole version of the TensorRT.
+        platform: Such as "linux-aarch64"; of TensorRT for RTX, the processor alone.
+        capabilities: Compute capabilities that it is built for.
+        device: Name of the GPU; None where an engine fits every GPU of its capabilities.
+        system: L4T release or driver; None as before.
+        recipe: `RECIPE`.
+    """
+
+    backend: str
+    library: str
+    platform: str
+    capabilities: tuple[str, ...]
+    device: str | None
+    system: str | None
+    recipe: int = RECIPE
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """All of it; `graph` is the hash of the ONNX file and its external data."""
+
+    graph: str
+    surroundings: Surroundings
+    frames: FrameRange
+    flags: Flags
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the key in canonical JSON."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The name of the engine's folder."""
+        return f"{self.surroundings.backend}-{self.digest[:16]}"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the key as a JSON object."""
+        sizes = (self.frames.smallest, self.frames.best, self.frames.largest)
+        frames = {name: list(size) for name, size in zip(("min", "opt", "max"), sizes, strict=True)}
+        surroundings = asdict(self.surroundings)
+        surroundings["capabilities"] = list(self.surroundings.capabilities)
+        return {
+            "graph": self.graph,
+            **surroundings,
+            "frames": frames,
+            "flags": asdict(self.flags),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> EngineKey:
+        """Read what `to_json` wrote.
+
+        Raises:
+            BundleError: A field is missing or of another type.
+        """
+        flags, frames = fields.section("flags"), fields.section("frames")
+        return cls(
+            graph=fields.text("graph"),
+            surroundings=Surroundings(
+                backend=fields.text("backend"),
+                library=fields.text("library"),
+                platform=fields.text("platform"),
+                capabilities=fields.texts("capabilities"),
+                device=fields.optional_text("device"),
+                system=fields.optional_text("system"),
+                recipe=fields.integer("recipe"),
+            ),
+            frames=FrameRange(*(_size(frames, name) for name in ("min", "opt", "max"))),
+            flags=Flags(
+                optimization_level=flags.optional_integer("optimization_level"),
+                workspace_mib=flags.optional_integer("workspace_mib"),
+                tf32=flags.flag("tf32"),
+            ),
+        )
+
+
+def _size(fields: Fields, key: str) -> tuple[int, int]:
+    values = fields.integers(key)
+    if len(values) != 2:
+        fields.refuse(key, "height and width")
+    return values[0], values[1]
+
+
+def graph_hash(bundle: Bundle) -> str:
+    """Return the hash of the ONNX file and its external data, from the bundle's checked list."""
+    info = bundle.manifest.graph
+    names = (info.file, *info.external_data)
+    lines = [f"{name}:{bundle.manifest.files[name].sha256}" for name in names]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def surroundings_here(
+    flavour: Flavour, *, version: str, capabilities: tuple[str, ...], gpu: Gpu | None
+) -> Surroundings:
+    """Return what an engine that is built here is bound to."""
+    bound = flavour.needs_gpu and gpu is not None
+    return Surroundings(
+        backend=flavour.backend,
+        library=version,
+        platform=platform_name() if flavour.needs_gpu else platform_name().split("-")[1],
+        capabilities=capabilities,
+        device=gpu.name if bound and gpu is not None else None,
+        system=gpu.system if bound and gpu is not None else None,
+    )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing in which an engine and this machine differ."""
+
+    what: str
+    engine: str
+    here: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: the engine is for {self.engine}, here is {self.here}"
+
+
+def differences(
+    key: EngineKey, *, graph: str, here: Surroundings, gpu: Gpu | None
+) -> list[Difference]:
+    """Return in what an engine does not fit; [] if it may be loaded.
+
+    Args:
+        key: Of the engine.
+        graph: `graph_hash` of the bundle at hand.
+        here: What an engine that is built here would be bound to.
+        gpu: The GPU at hand.
+    """
+    theirs = key.surroundings
+    found = _unequal({"graph": (key.graph, graph), **_bound(theirs, here)})
+    capability = None if gpu is None else gpu.capability
+    if capability not in theirs.capabilities:
+        built = ", ".join(theirs.capabilities) or "none"
+        found.append(Difference("compute capability", built, capability or "no GPU"))
+    return found
+
+
+def key_differences(theirs: EngineKey, wanted: EngineKey) -> list[Difference]:
+    """Return in what the key of an engine is not the one that is wanted; [] if they are equal."""
+    one, other = theirs.surroundings, wanted.surroundings
+    return _unequal(
+        {
+            "graph": (theirs.graph, wanted.graph),
+            **_bound(one, other),
+            "compute capability": (", ".join(one.capabilities), ", ".join(other.capabilities)),
+            "frames": (str(theirs.frames), str(wanted.frames)),
+            "flags": (_flags_text(theirs.flags), _flags_text(wanted.flags)),
+        }
+    )
+
+
+def _bound(theirs: Surroundings, here: Surroundings) -> dict[str, tuple[object, object]]:
+    return {
+        "backend": (theirs.backend, here.backend),
+        "TensorRT version": (theirs.library, here.library),
+        "platform": (theirs.platform, here.platform),
+        "GPU": (theirs.device, here.device),
+        "driver or L4T": (theirs.system, here.system),
+        "build recipe": (theirs.recipe, here.recipe),
+    }
+
+
+def _unequal(pairs: Mapping[str, tuple[object, object]]) -> list[Difference]:
+    cut = 12  # of a sha256; the other values are shown whole
+    return [
+        Difference(what, *(str(value)[:cut] if what == "graph" else str(value) for value in pair))
+        for what, pair in pairs.items()
+        if pair[0] != pair[1]
+    ]
+
+
+def _flags_text(flags: Flags) -> str:
+    return " ".join(flags.options()) or "none"
+
+
+def read_key(document: object) -> EngineKey:
+    """Read the key in a parsed `build.json`.
+
+    Raises:
+        BundleError: It has none, or it is not one.
+    """
+    if not isinstance(document, dict):
+        message = "The engine's record is not a JSON object."
+        raise BundleError(message)
+    return EngineKey.from_json(Fields(document, "build.json").section("key"))

@@ -1,0 +1,144 @@
+"""`build.json`, which stands beside every plan: what it is, how it was made, what was proved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from edge_ovss._files import write_json
+from edge_ovss._strict_parsing import read_json
+from edge_ovss._version import VERSION
+from edge_ovss.bundle.json_fields import Fields
+from edge_ovss.errors import ArtifactError, BundleError
+from edge_ovss.runtime.trt.engine_key import EngineKey
+
+SCHEMA = 1
+PLAN = "model.plan"
+RECORD = "build.json"
+_LARGEST = 4 << 20
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether an engine gives the right answer.
+
+    Attributes:
+        state: "passed", or "not run" with the reason.
+        against: What its answer was compared with: "reference" or "onnxruntime".
+        agreement: Share of equal labels among those that count, 0 to 1; None if not run.
+        reason: Why it was not run.
+        undecided: Share of labels that do not count; None where that is not known.
+    """
+
+    state: str
+    against: str | None = None
+    agreement: float | None = None
+    reason: str | None = None
+    undecided: float | None = None
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """What `build.json` says.
+
+    Attributes:
+        key: What the engine is bound to.
+        sha256: Of the plan.
+        size: Of the plan, in bytes.
+        created: Time in ISO 8601, UTC.
+        labels: dtype of the labels in the engine; "int32" where the graph has uint16.
+        layers: Number of layers by the type of their first output, before fusion.
+        seconds: "parse" and "build".
+        warnings: What the builder warned of; the first few.
+        proof: Whether it gives the right answer.
+        precision: Of the bundle, such as "fp16".
+    """
+
+    key: EngineKey
+    sha256: str
+    size: int
+    created: str
+    labels: str
+    layers: Mapping[str, object]
+    seconds: Mapping[str, object]
+    warnings: tuple[str, ...]
+    proof: Proof
+    precision: str
+    document: Mapping[str, object] = field(default_factory=dict, compare=False)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the record as a JSON object."""
+        return {
+            "schema": SCHEMA,
+            "tool": {"name": "edge-ovss", "version": VERSION},
+            "created": self.created,
+            "digest": self.key.digest,
+            "key": self.key.to_json(),
+            "plan": {"file": PLAN, "sha256": self.sha256, "bytes": self.size},
+            "precision": self.precision,
+            "labels": self.labels,
+            "layers": dict(self.layers),
+            "seconds": dict(self.seconds),
+            "warnings": list(self.warnings),
+            "proof": asdict(self.proof),
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write `build.json` into `folder`, whole or not at all."""
+        write_json(folder / RECORD, self.to_json())
+
+
+def read_record(folder: Path) -> BuildRecord:
+    """Read `build.json` of an engine's folder.
+
+    Raises:
+        ArtifactError: It is not there, is damaged, or was written by a later version.
+    """
+    path = folder / RECORD
+    try:
+        return _from_json(read_json(path, limit=_LARGEST))
+    except OSError as err:
+        raise _damaged(folder, err.strerror or str(err)) from err
+    except (BundleError, ValueError) as err:
+        text = err.message if isinstance(err, BundleError) else str(err)
+        raise _damaged(folder, text.replace("manifest.json", RECORD)) from err
+
+
+def _from_json(document: object) -> BuildRecord:
+    if not isinstance(document, dict):
+        message = "it is not a JSON object"
+        raise ValueError(message)  # noqa: TRY004 (format)
+    fields = Fields(document)
+    if (schema := fields.integer("schema")) != SCHEMA:
+        message = f"it has schema {schema}, this version reads {SCHEMA}"
+        raise ValueError(message)
+    plan, proof = fields.section("plan"), fields.section("proof")
+    return BuildRecord(
+        key=EngineKey.from_json(fields.section("key")),
+        sha256=plan.text("sha256"),
+        size=plan.integer("bytes"),
+        created=fields.text("created"),
+        labels=fields.choice("labels", ("uint8", "uint16", "int32")),
+        layers=fields.mapping("layers"),
+        seconds=fields.mapping("seconds"),
+        warnings=fields.texts("warnings"),
+        proof=Proof(
+            state=proof.choice("state", ("passed", "not run")),
+            against=proof.optional_text("against"),
+            agreement=_optional_number(proof, "agreement"),
+            reason=proof.optional_text("reason"),
+            undecided=_optional_number(proof, "undecided"),
+        ),
+        precision=fields.text("precision"),
+        document=document,
+    )
+
+
+def _optional_number(fields: Fields, key: str) -> float | None:
+    return None if fields.values.get(key) is None else fields.number(key)
+
+
+def _damaged(folder: Path, why: str) -> ArtifactError:
+    message = f"Engine '{folder.name}' has no usable {RECORD}: {why.rstrip('.')}."
+    return ArtifactError(message, hint="Remove its folder and build it again.")

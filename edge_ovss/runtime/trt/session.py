@@ -1,0 +1,209 @@
+"""One execution context with its buffers: frames in, arrays out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss._optional import env_flag
+from edge_ovss.errors import ArtifactError, EdgeOvssError
+from edge_ovss.runtime.cuda.memory import Bytes, DeviceMemory
+from edge_ovss.runtime.trt.loading import LoadedEngine
+
+# By the name that the library's DataType has.
+DTYPES = {
+    "UINT8": np.uint8,
+    "INT8": np.int8,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FLOAT": np.float32,
+    "HALF": np.float16,
+    "BOOL": np.bool_,
+}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output: its buffer on the device, and the pinned one that mirrors it."""
+
+    name: str
+    is_input: bool
+    pointer: int
+    host: Bytes
+    array: NDArray[Any]
+
+
+class TrtSession:
+    """Runs one engine in one thread.
+
+    Buffers are kept from frame to frame, and made anew when the frame's size changes. The whole of
+    copy, run and copy is captured in a CUDA graph where that is possible.
+
+    Args:
+        engine: What to run.
+        memory: Where buffers come from; every call is made in its context.
+
+    Attributes:
+        graph_refused: Why frames do not run as a CUDA graph; None if they do.
+        device_ms: How long the GPU took for the last frame, copies included; None before it.
+    """
+
+    def __init__(self, engine: LoadedEngine, memory: DeviceMemory) -> None:
+        self.memory = memory
+        self.graph_refused: str | None = None
+        self.device_ms: float | None = None
+        self._engine = engine
+        self._context = engine.create_context()
+        self._stream = memory.create_stream()
+        self._events = (memory.driver.create_event(), memory.driver.create_event())
+        self._tensors: dict[str, Tensor] = {}
+        self._shape: tuple[int, ...] | None = None
+        self._graph: int | None = None
+
+    @property
+    def captured(self) -> bool:
+        """Whether frames run as a CUDA graph."""
+        return self._graph is not None
+
+    def io(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the types of the inputs and of the outputs, by name."""
+        handle, inputs = self._engine.handle, self._engine.library.TensorIOMode.INPUT
+        names = [handle.get_tensor_name(index) for index in range(handle.num_io_tensors)]
+        kinds = {name: str(handle.get_tensor_dtype(name).name) for name in names}
+        given = {name for name in names if handle.get_tensor_mode(name) == inputs}
+        return (
+            {name: kind for name, kind in kinds.items() if name in given},
+            {name: kind for name, kind in kinds.items() if name not in given},
+        )
+
+    def run(self, name: str, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """Run one frame.
+
+        Args:
+            name: Of the input.
+            frame: uint8, C-contiguous.
+
+        Returns:
+            The outputs by name; the arrays are the caller's.
+
+        Raises:
+            ArtifactError: The engine does not take that shape, or fails.
+        """
+        if frame.shape != self._shape:
+            self._prepare(name, frame)
+        np.copyto(self._tensors[name].array, frame)
+        driver, (start, end) = self.memory.driver, self._events
+        driver.record(start, self._stream)
+        if self._graph is None:
+            self._enqueue()
+        else:
+            driver.launch(self._graph, self._stream)
+        driver.record(end, self._stream)
+        self.memory.synchronize(self._stream)
+        self.device_ms = driver.elapsed_ms(start, end)
+        outputs = (tensor for tensor in self._tensors.values() if not tensor.is_input)
+        return {tensor.name: tensor.array.copy() for tensor in outputs}
+
+    def close(self) -> None:
+        """Free everything but the engine."""
+        self._free_buffers()
+        for event in self._events:
+            self.memory.driver.free_event(event)
+        self.memory.free_stream(self._stream)
+        self._context = None
+
+    def _prepare(self, name: str, frame: NDArray[np.uint8]) -> None:
+        """Set the input's shape, allocate, run once, and try to capture."""
+        self._free_buffers()
+        if not self._context.set_input_shape(name, tuple(frame.shape)):
+            message = f"The engine does not take an input of shape {frame.shape}."
+            raise ArtifactError(message, hint="Build an engine for this frame size.")
+        missing = self._context.infer_shapes()
+        if missing:
+            message = f"The engine needs the shapes of {', '.join(missing)} as well."
+            raise ArtifactError(message, hint="The engine was not built by edge-ovss.")
+        inputs, outputs = self.io()
+        for tensor, kind in {**inputs, **outputs}.items():
+            self._allocate(tensor, kind, is_input=tensor in inputs)
+        self._shape = frame.shape
+        np.copyto(self._tensors[name].array, frame)
+        # A change of shape is worked out by the first run after it, which cannot be captured.
+        self._enqueue()
+        self.memory.synchronize(self._stream)
+        self._capture()
+
+    def _allocate(self, name: str, kind: str, *, is_input: bool) -> None:
+        shape = tuple(self._context.get_tensor_shape(name))
+        if min(shape, default=1) < 0 or kind not in DTYPES:
+            message = f"Output '{name}' of the engine is {kind} of shape {shape}."
+            raise ArtifactError(message, hint="Export with --reject slots and build again.")
+        dtype = np.dtype(DTYPES[kind])
+        size = max(1, int(np.prod(shape)) * dtype.itemsize)
+        host = self.memory.allocate_pinned(size)
+        try:
+            pointer = self.memory.allocate(size)
+        except BaseException:
+            self.memory.free_pinned(host)
+            raise
+        array = host[: int(np.prod(shape)) * dtype.itemsize].view(dtype).reshape(shape)
+        self._tensors[name] = Tensor(name, is_input, pointer, host, array)
+        if not self._context.set_tensor_address(name, pointer):
+            message = f"The engine refuses the buffer of '{name}'."
+            raise ArtifactError(message, hint="Build the engine again.")
+
+    def _enqueue(self) -> None:
+        tensors = self._tensors.values()
+        for tensor in tensors:
+            if tensor.is_input:
+                self.memory.upload(tensor.pointer, tensor.host, self._stream)
+        if not self._context.execute_async_v3(self._stream):
+            message = "The engine failed on a frame."
+            raise ArtifactError(message, hint="Run edge-ovss selftest with this --backend.")
+        for tensor in tensors:
+            if not tensor.is_input:
+                self.memory.download(tensor.host, tensor.pointer, self._stream)
+
+    def _capture(self) -> None:
+        """Record copy, run and copy; where that fails, frames go on one by one."""
+        self.graph_refused = self._why_not_captured()
+        if self.graph_refused is not None:
+            return
+        driver = self.memory.driver
+        try:
+            driver.begin_capture(self._stream)
+            try:
+                self._enqueue()
+            finally:  # or the stream stays in capture and can do nothing else
+                self._graph = driver.end_capture(self._stream)
+        except EdgeOvssError as err:
+            self.graph_refused = err.message
+            self._free_graph()
+
+    def _why_not_captured(self) -> str | None:
+        if not env_flag("EDGE_OVSS_CUDA_GRAPHS", default=True):
+            return "switched off by EDGE_OVSS_CUDA_GRAPHS"
+        capturable = getattr(self._context, "is_stream_capturable", None)
+        if capturable is not None and not capturable(self._stream):
+            return "the library says that this engine cannot be captured"
+        return None
+
+    def _free_buffers(self) -> None:
+        self._free_graph()
+        for tensor in self._tensors.values():
+            self.memory.free(tensor.pointer)
+            self.memory.free_pinned(tensor.host)
+        self._tensors, self._shape = {}, None
+
+    def _free_graph(self) -> None:
+        if self._graph is not None:
+            self.memory.driver.free_graph(self._graph)
+            self._graph = None
+
+
+def memory_choice() -> str | None:
+    """Return what EDGE_OVSS_DEVICE_MEMORY names: pycuda, cuda-python, ctypes, or None."""
+    return os.environ.get("EDGE_OVSS_DEVICE_MEMORY") or None

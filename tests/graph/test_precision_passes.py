@@ -1,0 +1,519 @@
+"""FP16 islands and Q/DQ placement, on small graphs and on sed-tiny."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+
+from edge_ovss.calibration.blocks import find_candidates  # noqa: E402
+from edge_ovss.calibration.quantize import find_target, quantise, range_tensors  # noqa: E402
+from edge_ovss.calibration.ranges import find_ranges  # noqa: E402
+from edge_ovss.errors import ArtifactError, UsageError  # noqa: E402
+from edge_ovss.graph.emulate_fp16 import emulate_half  # noqa: E402
+from edge_ovss.graph.fp16 import HalfReport, convert_to_half  # noqa: E402
+from edge_ovss.graph.ort_bias_fusion import widen_biases  # noqa: E402
+from edge_ovss.graph.view import FLOAT, HALF, GraphView  # noqa: E402
+
+FRAMES = [np.random.default_rng(seed).integers(0, 256, (16, 16, 3), np.uint8) for seed in range(3)]
+
+# A network in miniature: stem, depthwise, norm, MLP, linear attention, head, answer.
+NETWORK = """
+<ir_version: 10, opset_import: ["" : 20]>
+tiny (uint8[1, H, W, 3] frame) => (uint8[1, 16, 16] labels, float[1, 16, 16, 16] scores)
+<float[32, 3, 3, 3] stem_w, float[32, 1, 3, 3] deep_w, float[32] scale, float[32] shift,
+ float[32, 64] up_w, float[64] up_b, float[64, 32] down_w, float[32, 32] q_w, float[32, 32] k_w,
+ float[32, 32] out_w,
+ float[16, 32, 3, 3] head_w, float one, float eps, int64[4] size, int64[3] rows, int64[4] picture,
+ int64[1] axis>
+{
+  [frame/Cast] whole = Cast <to: int = 1> (frame)
+  [frame/Transpose] planes = Transpose <perm: ints = [0, 3, 1, 2]> (whole)
+  [frame/Resize] small = Resize <mode: string = "linear"> (planes, , , size)
+  [stem/Conv] a = Conv <pads: ints = [1, 1, 1, 1]> (small, stem_w)
+  [blocks.0.deep/Conv] b = Conv <pads: ints = [1, 1, 1, 1], group: int = 32> (a, deep_w)
+  [blocks.0/Transpose] c = Transpose <perm: ints = [0, 2, 3, 1]> (b)
+  [blocks.0/Reshape] d = Reshape (c, rows)
+  [blocks.0.norm/LayerNormalization] e = LayerNormalization <axis: int = -1> (d, scale, shift)
+  [blocks.0.up/MatMul] f = MatMul (e, up_w)
+  [blocks.0.up/Add] g = Add (f, up_b)
+  [blocks.0/Relu] h = Relu (g)
+  [blocks.0.down/MatMul] i = MatMul (h, down_w)
+  [blocks.1.q/MatMul] q0 = MatMul (i, q_w)
+  [blocks.1/Elu] q1 = Elu (q0)
+  [blocks.1/Add] q = Add (q1, one)
+  [blocks.1.k/MatMul] k0 = MatMul (i, k_w)
+  [blocks.1/Elu_2] k1 = Elu (k0)
+  [blocks.1/Add_2] k = Add (k1, one)
+  [blocks.1/Transpose] kt = Transpose <perm: ints = [0, 2, 1]> (k)
+  [blocks.1/MatMul] kv = MatMul (kt, i)
+  [blocks.1/MatMul_2] weighted = MatMul (q, kv)
+  [blocks.1/ReduceSum] total = ReduceSum (q, axis)
+  [blocks.1/Add_3] safe = Add (total, eps)
+  [blocks.1/Div] mixed = Div (weighted, safe)
+  [blocks.1.out/MatMul] out = MatMul (mixed, out_w)
+  [blocks.1/Add_4] j = Add (i, out)
+  [up/Reshape] square = Reshape (j, picture)
+  [up/Transpose] features = Transpose <perm: ints = [0, 3, 1, 2]> (square)
+  [head/Conv] scores = Conv <pads: ints = [1, 1, 1, 1]> (features, head_w)
+  [answer/Sigmoid] sure = Sigmoid (scores)
+  [answer/ArgMax] best = ArgMax <axis: int = 1, keepdims: int = 0> (sure)
+  [answer/Cast] labels = Cast <to: int = 2> (best)
+}
+"""
+ISLANDS = {
+    "blocks.0.norm/LayerNormalization": "norm",
+    "blocks.1/MatMul": "linear attention",
+    "blocks.1/MatMul_2": "linear attention",
+    "blocks.1/ReduceSum": "linear attention",
+    "blocks.1/Div": "linear attention",
+    "head/Conv": "answer",
+    "answer/Sigmoid": "answer",
+    "frame/Resize": "frame",
+}
+HALF_NODES = {
+    "stem/Conv",
+    "blocks.0.deep/Conv",
+    "blocks.0.up/MatMul",
+    "blocks.0.up/Add",
+    "blocks.0/Relu",
+    "blocks.0.down/MatMul",
+    "blocks.1.q/MatMul",
+    "blocks.1.k/MatMul",
+}
+
+
+def network(**changes: float) -> Any:  # noqa: ANN401
+    """The network with weights; `up` scales the first matrix."""
+    random = np.random.default_rng(0)
+    # The parser takes identifiers for names; ours are paths.
+    model = onnx.parser.parse_model(re.sub(r"  \[\S+\]", "", NETWORK))
+    for node, name in zip(model.graph.node, re.findall(r"  \[(\S+)\]", NETWORK), strict=True):
+        node.name = name
+    shapes = {
+        "stem_w": (32, 3, 3, 3),
+        "deep_w": (32, 1, 3, 3),
+        "up_w": (32, 64),
+        "up_b": (64,),
+        "down_w": (64, 32),
+        "q_w": (32, 32),
+        "k_w": (32, 32),
+        "out_w": (32, 32),
+        "head_w": (16, 32, 3, 3),
+    }
+    values: dict[str, Any] = {
+        name: (random.normal(size=shape) / np.sqrt(np.prod(shape[1:]) + 1)).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+    values["stem_w"] /= 100
+    values["up_w"] *= np.float32(changes.get("up", 1.0))
+    values["scale"], values["shift"] = np.ones(32, np.float32), np.zeros(32, np.float32)
+    values["one"], values["eps"] = np.float32(1.0), np.float32(1e-6)
+    integers = {"size": [1, 3, 16, 16], "rows": [1, 256, 32], "picture": [1, 16, 16, 32]}
+    values |= {name: np.array(v, np.int64) for name, v in {**integers, "axis": [2]}.items()}
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()
+    )
+    return model
+
+
+def save(view: GraphView, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    view.save(path, data="model.onnx.data")
+    onnx.checker.check_model(str(path), full_check=True)
+    return path
+
+
+def run(path: Path, frame: Any = FRAMES[0]) -> list[Any]:  # noqa: ANN401
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    answers: list[Any] = session.run(None, {"frame": frame[None]})
+    return answers
+
+
+def halve(**changes: float) -> tuple[GraphView, HalfReport]:
+    view = GraphView.of(network(**changes))
+    return view, convert_to_half(view)
+
+
+def types(view: GraphView) -> dict[str, int]:
+    return GraphView.of(view.model).types
+
+
+def test_norms_attention_and_answer_stay_in_fp32_and_the_rest_does_not() -> None:
+    _, report = halve()
+    found = {name: report.islands[name].reason for name in ISLANDS}
+    assert found == ISLANDS
+    assert set(report.half_nodes) >= HALF_NODES
+    assert not set(report.half_nodes) & set(ISLANDS)
+
+
+def test_no_node_meets_two_float_types(tmp_path: Path) -> None:
+    view, _ = halve()
+    kinds = types(view)
+    for node in view.nodes:
+        if node.op_type in {"Cast", "Resize", "QuantizeLinear", "DequantizeLinear"}:
+            continue
+        met = {kinds[name] for name in (*node.input, *node.output) if name} & {FLOAT, HALF}
+        assert len(met) <= 1, node.name
+    save(view, tmp_path / "model.onnx")
+
+
+def test_inputs_and_outputs_keep_their_types() -> None:
+    view, _ = halve()
+    ends = {
+        item.name: item.type.tensor_type.elem_type
+        for item in (*view.model.graph.input, *view.model.graph.output)
+    }
+    assert ends == {"frame": 2, "labels": 2, "scores": FLOAT}
+
+
+def test_casts_have_names_of_their_own_and_none_undoes_another() -> None:
+    view, report = halve()
+    names = [node.name for node in view.nodes]
+    assert len(set(names)) == len(names)
+    makers = {node.output[0]: node for node in view.nodes}
+    casts = [node for node in view.nodes if node.name.startswith("precision/")]
+    assert len(casts) == report.casts > 0
+    for cast in casts:
+        before = makers.get(cast.input[0])
+        assert before is None or not before.name.startswith("precision/")
+
+
+def test_half_answers_nearly_as_float_does(tmp_path: Path) -> None:
+    whole = run(save(GraphView.of(network()), tmp_path / "whole" / "model.onnx"))
+    half = run(save(halve()[0], tmp_path / "half" / "model.onnx"))
+    error = np.linalg.norm(half[1] - whole[1]) / np.linalg.norm(whole[1])
+    assert 0 < error < 5e-3
+    assert (half[0] == whole[0]).mean() > 0.98
+
+
+def test_weights_of_half_nodes_are_stored_in_half() -> None:
+    view, report = halve()
+    for node in view.nodes:
+        kinds = {view.weights[name].data_type for name in node.input if name in view.weights}
+        wanted = HALF if node.name in report.half_nodes else FLOAT
+        assert kinds & {HALF, FLOAT} <= {wanted}, node.name
+
+
+def test_tensors_near_overflow_become_islands(tmp_path: Path) -> None:
+    path = save(GraphView.of(network(up=3e4)), tmp_path / "model.onnx")
+    view = GraphView.load(path)
+    ranges = find_ranges(path, view, FRAMES, ["e", "f", "h"])
+    largest = {name: max(-low, high) for name, (low, high) in ranges.items()}
+    assert largest["f"] > 32768 > largest["e"]
+    report = convert_to_half(view, largest)
+    reasons = {name: island.reason for name, island in report.islands.items()}
+    for name in ("blocks.0.up/MatMul", "blocks.0.up/Add"):
+        assert reasons[name] == "range"
+    assert "stem/Conv" in report.half_nodes
+
+
+@pytest.mark.parametrize(
+    ("largest", "island"),
+    [(32768.0, None), (np.nextafter(np.float64(32768.0), np.inf), "range"), (65504.0, "range")],
+)
+def test_half_of_what_overflows_is_the_most_that_is_stored_in_half(
+    largest: float, island: str | None
+) -> None:
+    report = convert_to_half(GraphView.of(network()), {"f": float(largest), "none_such": 1e9})
+    for name in ("blocks.0.up/MatMul", "blocks.0.up/Add"):  # who makes it, and who reads it
+        found = report.islands.get(name)
+        assert (found.reason if found else None) == island
+    assert "blocks.0.deep/Conv" in report.half_nodes
+
+
+def with_addend(value: Any, *, operator: str = "Add") -> GraphView:  # noqa: ANN401
+    """The network with another constant, added behind its first matrix."""
+    model = network()
+    tensor = onnx.numpy_helper.from_array(np.asarray(value, np.float32), "addend")
+    model.graph.initializer.append(tensor)
+    node = next(n for n in model.graph.node if n.name == "blocks.0.up/Add")
+    node.op_type, node.input[1] = operator, "addend"
+    return GraphView.of(model)
+
+
+@pytest.mark.parametrize(
+    ("value", "operator", "island"),
+    [
+        (32768.0, "Add", None),
+        (-32768.0, "Add", None),
+        (32800.0, "Add", "constant"),
+        (-32800.0, "Mul", "constant"),
+        (6.2e-5, "Add", None),
+        (6.0e-5, "Add", "constant"),
+        (-6.0e-5, "Add", "constant"),
+        (6.0e-5, "Max", "constant"),
+        (6.0e-5, "Mul", None),
+        (0.0, "Add", None),
+        ([6.0e-5] * 64, "Add", None),
+        ([0.0] * 63 + [32800.0], "Add", "constant"),
+    ],
+)
+def test_constants_that_half_cannot_hold_keep_their_node_in_fp32(
+    value: Any,  # noqa: ANN401
+    operator: str,
+    island: str | None,
+) -> None:
+    report = convert_to_half(with_addend(value, operator=operator))
+    found = report.islands.get("blocks.0.up/Add")
+    assert (found.reason if found else None) == island
+    assert ("blocks.0.up/Add" in report.half_nodes) is (island is None)
+
+
+def test_what_follows_an_island_is_half_again_unless_the_island_is_sticky() -> None:
+    # Behind values that are only read in FP32 the next node computes in FP16 ...
+    near_overflow = convert_to_half(GraphView.of(network()), {"f": 4e4})
+    assert near_overflow.islands["blocks.0.up/Add"].reason == "range"
+    assert "blocks.0/Relu" in near_overflow.half_nodes
+    # ... and behind what may be anything only the next product does.
+    view = with_addend(np.zeros(64), operator="Mean")
+    unknown = convert_to_half(view)
+    assert unknown.islands["blocks.0.up/Add"].reason == "unknown"
+    assert "blocks.0/Relu" not in unknown.half_nodes
+    assert "blocks.0.down/MatMul" in unknown.half_nodes
+
+
+def test_emulation_overflows_as_a_device_would(tmp_path: Path) -> None:
+    view = GraphView.of(network(up=3e4))
+    report = convert_to_half(GraphView.of(network(up=3e4)))
+    emulate_half(view, report)
+    path = save(view, tmp_path / "model.onnx")
+    view = GraphView.load(path)
+    with pytest.raises(ArtifactError, match="not finite"):
+        find_ranges(path, view, FRAMES, ["f/rounded"])
+
+
+def test_an_epsilon_that_half_cannot_hold_stays_in_fp32() -> None:
+    for eps, expected in ((1e-8, "constant"), (1e-2, None)):
+        model = network()
+        tensor = onnx.numpy_helper.from_array(np.float32(eps), "tiny_addend")
+        model.graph.initializer.append(tensor)
+        node = next(n for n in model.graph.node if n.name == "blocks.0.up/Add")
+        node.input[1] = "tiny_addend"
+        report = convert_to_half(GraphView.of(model))
+        island = report.islands.get("blocks.0.up/Add")
+        assert (island.reason if island else None) == expected
+
+
+def test_weights_that_are_not_finite_are_refused() -> None:
+    model = network()
+    broken = next(item for item in model.graph.initializer if item.name == "q_w")
+    values = onnx.numpy_helper.to_array(broken).copy()
+    values[0, 0] = np.nan
+    broken.CopyFrom(onnx.numpy_helper.from_array(values, "q_w"))
+    with pytest.raises(ArtifactError, match="'q_w'"):
+        convert_to_half(GraphView.of(model))
+
+
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"not a model")
+    with pytest.raises(ArtifactError, match="ONNX"):
+        GraphView.load(path)
+
+
+def test_a_graph_with_branches_is_refused() -> None:
+    text = """
+    <ir_version: 10, opset_import: ["" : 20]>
+    g (bool c, float[2] x) => (float[2] y) {
+      y = If (c) <then_branch = t () => (float[2] a) { a = Identity(x) },
+                  else_branch = e () => (float[2] b) { b = Neg(x) }>
+    }"""
+    with pytest.raises(ArtifactError, match="graph of its own"):
+        GraphView.of(onnx.parser.parse_model(text))
+
+
+def test_candidates_leave_out_what_int8_harms() -> None:
+    found = find_candidates(GraphView.of(network()))
+    assert found.blocks == {
+        "blocks.0": ("blocks.0.up/MatMul", "blocks.0.down/MatMul"),
+        "blocks.1": ("blocks.1.q/MatMul", "blocks.1.k/MatMul", "blocks.1.out/MatMul"),
+    }
+    assert found.excluded == {
+        "stem/Conv": "stem",
+        "blocks.0.deep/Conv": "depthwise",
+        "blocks.1/MatMul": "attention",
+        "blocks.1/MatMul_2": "attention",
+        "head/Conv": "head",
+    }
+
+
+@pytest.fixture
+def quantised(tmp_path: Path) -> Callable[[str], GraphView]:
+    path = save(GraphView.of(network()), tmp_path / "whole" / "model.onnx")
+    view = GraphView.load(path)
+    candidates = find_candidates(view)
+    ranges = find_ranges(path, view, FRAMES, range_tensors(view, candidates))
+
+    def make(target: str) -> GraphView:
+        return GraphView.of(quantise(view.model, candidates.nodes, ranges, find_target(target)))
+
+    return make
+
+
+def test_tensorrt_gets_symmetric_int8_without_quantised_bias(
+    quantised: Callable[[str], GraphView], tmp_path: Path
+) -> None:
+    view = quantised("tensorrt")
+    dequantisers = [node for node in view.nodes if node.op_type == "DequantizeLinear"]
+    assert dequantisers
+    for node in dequantisers:
+        zero = view.array(node.input[2])
+        assert zero.dtype == np.int8
+        assert not zero.any()
+        assert (view.array(node.input[1]) > 0).all()
+    per_channel = [view.array(n.input[1]).size for n in dequantisers if n.input[0] in view.weights]
+    assert sorted(per_channel) == [32, 32, 32, 32, 64]
+    save(view, tmp_path / "q" / "model.onnx")
+
+
+def test_no_score_head_reads_or_writes_int8(quantised: Callable[[str], GraphView]) -> None:
+    for target in ("tensorrt", "cpu"):
+        view = quantised(target)
+        head = next(node for node in view.nodes if node.name == "head/Conv")
+        near = [view.maker[head.input[0]], *view.readers[head.output[0]]]
+        near += view.readers[view.readers[head.output[0]][0].output[0]]
+        assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in near}
+
+
+def test_int8_on_half_has_one_float_type_per_node_and_answers_alike(
+    quantised: Callable[[str], GraphView], tmp_path: Path
+) -> None:
+    view = quantised("tensorrt")
+    whole = run(save(view, tmp_path / "q" / "model.onnx"))
+    mixed = quantised("tensorrt")
+    report = convert_to_half(mixed)
+    half = run(save(mixed, tmp_path / "qh" / "model.onnx"))
+    assert "blocks.0.up/MatMul" in report.half_nodes
+    kinds = types(mixed)
+    for node in mixed.nodes:
+        if node.op_type == "DequantizeLinear":
+            assert kinds[node.input[1]] == kinds[node.output[0]]
+        if node.op_type == "QuantizeLinear":
+            assert kinds[node.input[0]] == kinds[node.input[1]]
+    assert (half[0] == whole[0]).mean() > 0.97
+
+
+def test_a_scale_that_half_would_round_to_zero_is_the_least_that_it_has(
+    quantised: Callable[[str], GraphView],
+) -> None:
+    view = quantised("tensorrt")
+    scales = {node.input[1] for node in view.nodes if node.op_type == "DequantizeLinear"}
+    for item in view.model.graph.initializer:
+        if item.name in scales:
+            values = onnx.numpy_helper.to_array(item)
+            item.CopyFrom(onnx.numpy_helper.from_array(np.full_like(values, 1e-9), item.name))
+        elif item.name == "up_b":  # no scale: what vanishes here is no division by zero
+            tiny = np.full(64, -1e-9, np.float32)
+            item.CopyFrom(onnx.numpy_helper.from_array(tiny, item.name))
+    mixed = GraphView.of(view.model)
+    convert_to_half(mixed)
+    least = np.float16(2.0**-24)
+    found = [
+        mixed.array(node.input[1])
+        for node in mixed.nodes
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"}
+    ]
+    halves = [scale for scale in found if scale.dtype == np.float16]
+    assert halves
+    assert all((scale == least).all() for scale in halves)
+    add = next(node for node in mixed.nodes if node.name == "blocks.0.up/Add")
+    assert not mixed.array(add.input[1]).any()
+
+
+@pytest.mark.parametrize("target", ["tensorrt", "cpu"])
+def test_every_output_channel_has_the_scale_of_its_own_weights(
+    quantised: Callable[[str], GraphView], target: str
+) -> None:
+    whole = GraphView.of(network())
+    view = quantised(target)
+    checked = 0
+    for node in view.nodes:
+        before = next((n for n in whole.nodes if n.name == node.name), None)
+        maker = view.maker.get(node.input[-1])
+        if before is None or maker is None or before.input[-1] not in whole.weights:
+            continue
+        if maker.op_type != "DequantizeLinear":
+            continue
+        weights = whole.array(before.input[-1])
+        axes = (1, 2, 3) if node.op_type == "Conv" else (0,)
+        scale = view.array(maker.input[1])
+        assert scale == pytest.approx(np.abs(weights).max(axis=axes) / 127, rel=0.01)
+        checked += 1
+    assert checked == 5
+
+
+def test_the_cpu_file_differs_and_answers_alike(
+    quantised: Callable[[str], GraphView], tmp_path: Path
+) -> None:
+    view = quantised("cpu")
+    zeros = [view.array(n.input[2]) for n in view.nodes if n.op_type == "QuantizeLinear"]
+    assert {zero.dtype for zero in zeros} == {np.dtype(np.uint8)}
+    answers = run(save(view, tmp_path / "q" / "model.onnx"))
+    whole = run(tmp_path / "whole" / "model.onnx")
+    assert np.linalg.norm(answers[1] - whole[1]) / np.linalg.norm(whole[1]) < 0.2
+
+
+def test_onnx_runtime_runs_the_cpu_file_in_integers(
+    quantised: Callable[[str], GraphView], tmp_path: Path
+) -> None:
+    used = {}
+    for name, widened in (("plain", False), ("widened", True)):
+        view = quantised("cpu")
+        if widened:
+            assert widen_biases(view, ["blocks.0.up/MatMul", "blocks.0.down/MatMul"]) == 1
+        options = ort.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / f"{name}.onnx")
+        options.log_severity_level = 3
+        path = save(view, tmp_path / name / "model.onnx")
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        graph = onnx.load(str(tmp_path / f"{name}.onnx"), load_external_data=False).graph
+        used[name] = [node.op_type for node in graph.node]
+    assert "Gemm" in used["plain"]
+    assert "Gemm" not in used["widened"]
+    integers = [names.count("MatMulIntegerToFloat") for names in used.values()]
+    assert integers[1] == integers[0] + 1
+
+
+def test_an_unknown_target_is_refused() -> None:
+    with pytest.raises(UsageError, match="'npu'"):
+        find_target("npu")
+
+
+def test_ranges_are_read_from_the_cache_and_not_for_other_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGE_OVSS_CACHE", str(tmp_path / "cache"))
+    path = save(GraphView.of(network()), tmp_path / "model.onnx")
+    view = GraphView.load(path)
+    first = find_ranges(path, view, FRAMES, ["e", "h"], key="a")
+    black = [np.zeros_like(FRAMES[0])]
+    assert find_ranges(path, view, black, ["e", "h"], key="a") == first
+    assert find_ranges(path, view, black, ["e", "h"], key="b") != first
+    for file in (tmp_path / "cache" / "ranges").iterdir():
+        file.write_text("{}")
+    assert find_ranges(path, view, FRAMES, ["e", "h"], key="a") == first
+
+
+@pytest.mark.parametrize(("folder", "key"), [("cache", None), ("", "k" * 64)])
+def test_ranges_are_kept_nowhere_without_a_key_or_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, key: str | None
+) -> None:
+    monkeypatch.setenv("EDGE_OVSS_CACHE", str(tmp_path / folder) if folder else "")
+    monkeypatch.chdir(tmp_path)
+    path = save(GraphView.of(network()), tmp_path / "model.onnx")
+    before = sorted(tmp_path.rglob("*"))
+    view = GraphView.load(path)
+    first, second = (
+        find_ranges(path, view, frames, ["a"], key=key) for frames in (FRAMES[:1], FRAMES[1:])
+    )
+    assert first != second
+    assert sorted(tmp_path.rglob("*")) == before

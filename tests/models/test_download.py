@@ -1,0 +1,207 @@
+"""Checkpoints from addresses: whole, over https, and really checkpoints."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edge_ovss.errors import CheckpointError
+
+torch = pytest.importorskip("torch")
+
+from edge_ovss.models.checkpoints import download  # noqa: E402
+from edge_ovss.models.checkpoints.download import fetch_checkpoint  # noqa: E402
+
+ADDRESS = "https://models.example/weights/sed.pth?token=s3cret"
+
+
+class _Answer(io.BytesIO):
+    """An answer of a server; `seen` gets the inode of the file that is written meanwhile."""
+
+    def __init__(self, content: bytes, length: str | None, folder: Path, seen: list[int]) -> None:
+        super().__init__(content)
+        self.headers = {} if length is None else {"Content-Length": length}
+        self.folder, self.seen = folder, seen
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.seen += [path.stat().st_ino for path in self.folder.rglob("*.part")]
+        return super().read(size)
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Return a function that lets every address answer with some bytes."""
+    monkeypatch.setenv("EDGE_OVSS_CACHE", str(tmp_path / "cache"))
+
+    def start(content: bytes, length: str | None = "right") -> list[int]:
+        seen: list[int] = []
+        said = str(len(content)) if length == "right" else length
+        monkeypatch.setattr(
+            download, "_open", lambda _: _Answer(content, said, tmp_path / "cache", seen)
+        )
+        return seen
+
+    return start
+
+
+def _checkpoint() -> bytes:
+    content = io.BytesIO()
+    torch.save({"weight": torch.ones(3)}, content)
+    return content.getvalue()
+
+
+def _files(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file()]
+
+
+def _refused(spec: str) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        fetch_checkpoint(spec)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("length", ["right", None])
+def test_a_checkpoint_is_fetched_once_and_whole(
+    tmp_path: Path, serve: Callable[..., list[int]], length: str | None
+) -> None:
+    seen = serve(_checkpoint(), length)
+    path = fetch_checkpoint(ADDRESS)
+    assert path.name == "sed.pth"
+    assert path.read_bytes() == _checkpoint()
+    assert _files(tmp_path) == ["sed.pth"]
+    # It was renamed, so that nobody can see a half of it.
+    assert set(seen) == {path.stat().st_ino}
+    serve(b"another answer")
+    assert fetch_checkpoint(ADDRESS) == path
+
+
+def test_different_addresses_have_different_files(serve: Callable[..., list[int]]) -> None:
+    serve(_checkpoint())
+    assert fetch_checkpoint(ADDRESS) != fetch_checkpoint(ADDRESS + "2")
+
+
+@pytest.mark.parametrize(
+    ("content", "length", "message"),
+    [
+        (_checkpoint()[:500], str(len(_checkpoint())), "ended after 500 of"),
+        (_checkpoint(), "7", "of 7 bytes"),
+        (_checkpoint()[:500], None, "truncated or damaged"),
+        (b"<!DOCTYPE html><html>Sign in</html>", "right", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "right", "is a Git LFS pointer"),
+        (b'{"error": "gated"}', "right", "is JSON text"),
+        (b'{"weight_map": {"a": "b"}}', "right", "the index of a checkpoint in several files"),
+        (b"", "0", "is empty"),
+    ],
+)
+def test_what_is_no_whole_checkpoint_is_refused_and_not_kept(
+    tmp_path: Path, serve: Callable[..., list[int]], content: bytes, length: str, message: str
+) -> None:
+    serve(content, length)
+    refused = _refused(ADDRESS)
+    assert message in refused
+    assert "models.example/weights/sed.pth" in refused
+    assert "s3cret" not in refused
+    assert _files(tmp_path) == []
+    serve(_checkpoint())
+    assert fetch_checkpoint(ADDRESS).read_bytes() == _checkpoint()
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("http://models.example/sed.pth", "is at an http address; expected https"),
+        ("HTTP://user:s3cret@models.example/sed.pth", "is at an http address; expected https"),
+        ("ftp://models.example/sed.pth", "unknown scheme"),
+        ("file:///etc/passwd", "unknown scheme"),
+        ("s3://bucket/sed.pth", "unknown scheme"),
+        ("hf://owner/name", "malformed"),
+        ("hf://owner//file", "malformed"),
+    ],
+)
+def test_other_addresses_are_refused(
+    serve: Callable[..., list[int]], spec: str, message: str
+) -> None:
+    serve(_checkpoint())
+    refused = _refused(spec)
+    assert message in refused
+    assert "s3cret" not in refused
+
+
+def test_the_scheme_may_be_in_capitals(serve: Callable[..., list[int]]) -> None:
+    serve(_checkpoint())
+    assert fetch_checkpoint("HTTPS://models.example/sed.pth").name == "sed.pth"
+
+
+def test_a_path_stays_a_path(tmp_path: Path) -> None:
+    assert fetch_checkpoint(tmp_path / "x.pth") == tmp_path / "x.pth"
+    assert fetch_checkpoint("x.pth") == Path("x.pth")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        urllib.error.URLError("no route to https://me:s3cret@models.example/x"),
+        ConnectionResetError(104, "Connection reset by peer"),
+        TimeoutError("timed out"),
+        http.client.IncompleteRead(b""),
+        http.client.BadStatusLine("x"),
+    ],
+)
+def test_a_broken_connection_is_said_and_nothing_is_kept(
+    tmp_path: Path,
+    serve: Callable[..., list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    serve(b"")
+
+    def fail(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(download, "_open", fail)
+    refused = _refused(ADDRESS)
+    assert "cannot be fetched" in refused
+    assert "--weights random" in refused
+    assert "s3cret" not in refused
+    assert _files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "followed"),
+    [("https://other.example/x", True), ("http://other.example/x", False), ("ftp://x/y", False)],
+)
+def test_a_redirection_stays_on_https(address: str, followed: bool) -> None:
+    request = urllib.request.Request("https://models.example/x")
+    arguments: tuple[Any, ...] = (request, io.BytesIO(), 302, "Found", {}, address)
+    redirect = download._HttpsOnly().redirect_request
+    if followed:
+        found = redirect(*arguments)
+        assert found is not None
+        assert found.full_url == address
+    else:
+        with pytest.raises(urllib.error.URLError, match="not https"):
+            redirect(*arguments)
+
+
+def test_the_hub_is_asked_for_owner_file_and_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def fetch(name: str, file: str, *, revision: str | None) -> str:
+        asked.append((name, file, revision))
+        return str(tmp_path / "x.pth")
+
+    hub = SimpleNamespace(hf_hub_download=fetch)
+    monkeypatch.setattr(download, "require", lambda *_, **__: hub)
+    for spec in ("hf://owner/name/file.pth", "hf://owner/name/sub/file.pth@v2"):
+        assert fetch_checkpoint(spec) == tmp_path / "x.pth"
+    assert asked == [("owner/name", "file.pth", None), ("owner/name", "sub/file.pth", "v2")]

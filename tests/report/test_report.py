@@ -1,0 +1,231 @@
+"""A report: one page, whole in itself, with what was measured on this graph and nothing else."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from edge_ovss.cli import main
+from edge_ovss.errors import InputError
+from edge_ovss.report.data import gather
+from edge_ovss.report.svg import Bar, Series, bar_plot, percentile_plot
+from edge_ovss.runtime import Bundle
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("cv2")
+
+MakeBundle = Callable[..., Path]
+SOURCE = "synthetic://street?count=2&size=48x64"
+VOID = {"meta", "img", "br", "line", "rect", "polyline"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are closed in order, and collects addresses."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def measured(make_bundle: MakeBundle, tmp_path: Path) -> Path:
+    """A bundle with an evaluation and a bench."""
+    import cv2
+
+    bundle = make_bundle(outputs=4)
+    for folder, array in (("images", np.zeros((4, 4, 3))), ("labels", np.zeros((4, 4)))):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "data" / folder / "a.png"), array.astype(np.uint8))
+    assert main(["eval", str(bundle), str(tmp_path / "data"), "--layout", "folder"]) == 0
+    options = ["--count", "3", "--cold-starts", "0", "--source", SOURCE]
+    assert main(["bench", str(bundle), *options]) == 0
+    return bundle
+
+
+def test_a_report_is_one_page_that_needs_no_network(measured: Path) -> None:
+    assert main(["report", str(measured)]) == 0
+    text = (measured / "reports" / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert "script" not in page.tags
+    assert not re.findall(r"https?://|@import|url\(", text)
+    assert "prefers-color-scheme:dark" in text
+    assert text.count("<svg") == 2
+    for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        ElementTree.fromstring(svg)
+
+
+@pytest.mark.parametrize("answer", ["published", "fast"])
+def test_a_report_says_when_the_answer_is_not_the_published_one(
+    measured: Path, answer: str
+) -> None:
+    path = measured / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["output"]["answer"] = answer
+    path.write_text(json.dumps(manifest))
+    assert main(["report", str(measured)]) == 0
+    for name in ("report.html", "report.md"):
+        text = html.unescape((measured / "reports" / name).read_text(encoding="utf-8"))
+        said = "answer 'fast', not the published one" in text
+        assert said == (answer == "fast"), name
+
+
+def test_json_and_card_hold_the_same_numbers(measured: Path) -> None:
+    assert main(["report", str(measured)]) == 0
+    document = json.loads((measured / "reports" / "report.json").read_text())
+    miou = document["evaluations"][0]["scores"]["miou"]
+    card = (measured / "reports" / "report.md").read_text()
+    assert card.startswith("---\nlibrary_name: edge-ovss\n")
+    assert f"| {miou:.2f} |" in card
+    assert document["manifest"]["model"]["name"] == "sed-tiny"
+    assert main(["report", str(measured)]) == 0  # its own files are no measurements
+
+
+def test_a_report_shows_pictures_of_a_comparison(tiny_bundle: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "parity", tmp_path / "page" / "report.html"
+    assert main(["parity", str(tiny_bundle), "--data", SOURCE, "--out", str(out)]) == 0
+    assert main(["report", str(tiny_bundle), "--include", str(out), "--out", str(page)]) == 0
+    found = Page(page.read_text(encoding="utf-8"))
+    assert found.tags.count("img") == 2 * 4
+    assert all(address.startswith("data:image/png;base64,") for address in found.addresses)
+    table = (out / "parity.md").read_text().splitlines()
+    assert len(table) == 3
+    assert "fp32" in table[2]
+
+
+def test_what_was_measured_on_another_graph_is_left_out(
+    measured: Path, make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_bundle("other.ovss", outputs=4, counts=(1, 1, 1))
+    shutil.copytree(measured / "reports", other / "reports")
+    assert main(["report", str(other)]) == 4
+    captured = capsys.readouterr()
+    assert "eval.json was measured on another graph" in captured.err
+    assert "Nothing was measured" in captured.err
+
+
+def test_names_in_a_bundle_cannot_write_into_the_page(measured: Path) -> None:
+    path = next((measured / "reports").rglob("eval.json"))
+    document = json.loads(path.read_text())
+    document["dataset"] = "<script>alert(1)</script>"
+    document["scores"]["by_category"][0]["name"] = "</svg><b onclick='x'>"
+    path.write_text(json.dumps(document))
+    assert main(["report", str(measured)]) == 0
+    text = (measured / "reports" / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "onclick='x'" not in text
+    Page(text)
+
+
+@pytest.mark.parametrize("labels", [None, [], {}, {"categories": "x"}, {"ignored": 1}])
+def test_an_older_evaluation_still_says_what_was_left_out(measured: Path, labels: object) -> None:
+    path = next((measured / "reports").rglob("eval.json"))
+    document = json.loads(path.read_text())
+    document["categories_left_out"] = ["unicorn", "dragon"]
+    document["labels"] = labels
+    del document["warnings"], document["source"]
+    path.write_text(json.dumps(document))
+    assert main(["report", str(measured)]) == 0
+    for name in ("report.html", "report.md"):
+        text = (measured / "reports" / name).read_text(encoding="utf-8")
+        assert "2 categories left out" in text
+        assert "no word in the vocabulary: unicorn, dragon" in text
+
+
+def test_pictures_outside_the_folder_are_not_shown(measured: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    bundle = Bundle.open(measured)
+    from edge_ovss.bundle.identity import graph_hash
+
+    result = {"bundle": "a", "graph_sha256": graph_hash(bundle)}
+    files = {"frame": "../../../../secret.png"}
+    example = {"name": "a", "bundle": "a", "label_agreement": 1.0, "files": files}
+    document = {"kind": "parity", "results": [result], "examples": [example]}
+    (measured / "reports" / "parity.json").write_text(json.dumps(document))
+    assert gather(bundle).pictures == ()
+
+
+def test_long_lists_of_a_calibration_are_folded_away(measured: Path) -> None:
+    path = measured / "manifest.json"
+    manifest = json.loads(path.read_text())
+    ranges = {f"tensor {number}": [-1.0, 1.0 / 3] for number in range(40)}
+    manifest["precision"] |= {"calibration": {"count": 300}, "ranges": ranges}
+    path.write_text(json.dumps(manifest))
+    assert main(["report", str(measured)]) == 0
+    text = (measured / "reports" / "report.html").read_text(encoding="utf-8")
+    assert "<summary>ranges (40)</summary>" in text
+    assert "<dt>tensor 7</dt><dd>-1, 0.333333</dd>" in text
+    assert "<dt>calibration: count</dt><dd>300</dd>" in text
+
+
+def test_nothing_measured_is_bad_input(
+    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(make_bundle())]) == 4
+    assert "edge-ovss parity" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["{", "\xff", ""])
+def test_a_damaged_measurement_is_named(measured: Path, content: str) -> None:
+    (measured / "reports" / "bad.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError, match=r"bad\.json"):
+        gather(Bundle.open(measured))
+
+
+def test_a_missing_place_is_named(measured: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        gather(Bundle.open(measured), [tmp_path / "nowhere"])
+
+
+def test_a_page_that_cannot_be_written_is_bad_input(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["report", str(measured), "--out", str(tmp_path / "file" / "a.html")]) == 4
+    assert "Cannot write" in capsys.readouterr().err
+
+
+def test_bars_show_a_change_and_a_missing_value() -> None:
+    svg = bar_plot([Bar("a & b", 50.0, 75.0), Bar("gone", None)], title="x < y")
+    ElementTree.fromstring(svg)
+    assert "50.0 (-25.00)" in svg
+    assert "no pixels" in svg
+
+
+@pytest.mark.parametrize("times", [[5.0], [1.0, 9.0, 4.0]])
+def test_times_are_drawn_in_order(times: list[float]) -> None:
+    svg = percentile_plot([Series("a", times)], title="ms")
+    points = re.findall(r'points="([^"]+)"', svg)[0].split()
+    heights = [float(point.split(",")[1]) for point in points]
+    assert heights == sorted(heights, reverse=True)
+
+
+def test_seconds_are_drawn_without_exponents() -> None:
+    svg = percentile_plot([Series("a", [120.0, 2656.9])], title="ms")
+    labels = re.findall(r"text-anchor=\"end\">([^<]+)<", svg)
+    assert labels == ["0", "697", "1395", "2092", "2790"]
