@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edge_ovss.synthetic import STREET_CLASSES, STREET_TO_CAMVID
+from edge_ovss.synthetic import STREET_CLASSES
 from edge_ovss.vocabulary import Vocabulary
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -108,14 +108,3 @@ def distractors() -> tuple[str, ...]:
         for category in Vocabulary.load(listed).categories:
             words.setdefault(category.synonyms[0].strip())
     return tuple(word for word in words if word not in own)
-
-
-def street_index(name: str) -> int:
-    """Label of a street category."""
-    return STREET_CLASSES.index(name)
-
-
-def camvid_members(name: str) -> tuple[int, ...]:
-    """Street labels that a CamVid class covers, the most frequent first."""
-    members = [i for i, other in enumerate(STREET_TO_CAMVID) if other == name]
-    return tuple(members)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+from edge_ovss._progress import Note
 from edge_ovss.calibration.accuracy import Judged
 from edge_ovss.errors import GateError
 
-Note = Callable[[str], None]
 Try = Callable[[Sequence[str]], Judged]
 """Judges the graph in which exactly these blocks are quantised."""
 

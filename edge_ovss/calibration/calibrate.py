@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._leftovers import scratch_folder
+from edge_ovss._progress import Note, Progress, silent
 from edge_ovss.bundle.decisive import pack_lead
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.writer import BundleWriter
@@ -22,7 +22,6 @@ from edge_ovss.calibration.accuracy import Judge, Judged, Labelled
 from edge_ovss.calibration.images import (
     RECOMMENDED,
     CalibrationPictures,
-    Progress,
     collect_pictures,
     refuse_overlap,
 )
@@ -52,8 +51,6 @@ from edge_ovss.runtime.selftest import read_reference
 _JUDGED = 50
 _PROBED = 8
 _RACED = 3
-
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,7 @@ def calibrate_bundle(
         OutputError: `out` cannot be written.
         UsageError: `out` is the given bundle, or in it.
     """
-    note = note or (lambda _: None)
+    note = note or silent
     source = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     _require_float32(source)
     require_other_place(source.path, out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._addresses import shown_address
+from edge_ovss._progress import Progress
 from edge_ovss.calibration.warnings import caution
 from edge_ovss.errors import InputError
 from edge_ovss.frames import source_kinds
@@ -24,8 +25,6 @@ RECOMMENDED = 300
 """Fewer pictures than this are warned about."""
 
 _SHOWN = 5
-
-Progress = Callable[[Iterable[Frame], str], Iterable[Frame]]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_ovss._leftovers import scratch_folder
+from edge_ovss._progress import Note
 from edge_ovss.calibration.accuracy import Judge, Judged
 from edge_ovss.calibration.blocks import Candidates, find_candidates
 from edge_ovss.calibration.budget import BlockCost, Step, keep_within, measure_blocks
@@ -26,7 +27,6 @@ from edge_ovss.graph.ort_bias_fusion import widen_biases
 from edge_ovss.graph.qdq_scope import keep_to
 from edge_ovss.graph.view import GraphView
 
-Note = Callable[[str], None]
 Pictures = Any
 
 

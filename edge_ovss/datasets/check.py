@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss._progress import Progress
 from edge_ovss.datasets.coverage import LABELS_START, number_hints
 from edge_ovss.datasets.dataset import Dataset, LabelRule, Sample
 from edge_ovss.datasets.label_files import RawLabels
 from edge_ovss.errors import PictureError
 from edge_ovss.metrics.confusion import IGNORED
-
-Progress = Callable[[Iterable[Sample], str], Iterable[Sample]]
 
 _SHOWN = 5
 _LONGEST_SHORT_SIDE = 512

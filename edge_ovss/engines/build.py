@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import re
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
 from edge_ovss._files import make_folder, output_error, sha256_of_file
 from edge_ovss._leftovers import RANDOM, entries, new_folder, remove_abandoned
+from edge_ovss._progress import Note, silent
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.replacement import mend, move_into_place
 from edge_ovss.engines.build_process import run_child
@@ -30,8 +30,6 @@ from edge_ovss.runtime.trt.variants import (
     library_version,
     load_library,
 )
-
-Note = Callable[[str], None]
 
 _UNFINISHED = re.compile(rf"\.build-{RANDOM}")
 _ASIDE = re.compile(rf"\..+\.old\.{RANDOM}")
@@ -87,7 +85,7 @@ def build_engine(
         ParityError: The engine does not give the bundle's answer; it is not kept.
         OutputError: The bundle cannot be written to.
     """
-    note = note or _silent
+    note = note or silent
     flavour = flavour_of(backend)
     check_bundle(bundle, flavour, options)
     library = load_library(flavour)
@@ -110,10 +108,6 @@ def build_engine(
         record = _prove(bundle, folder, record, gpu, note)
         record.write(folder)
     return Built(Engine(place, record), reused=False)
-
-
-def _silent(_: str) -> None:
-    return None
 
 
 def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> None:

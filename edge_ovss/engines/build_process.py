@@ -7,17 +7,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 from edge_ovss._files import output_error
+from edge_ovss._progress import Note
 from edge_ovss._strict_parsing import parse_json
 from edge_ovss.engines.build_request import DONE, FAILED, PHASE, BuildRequest, Outcome
 from edge_ovss.engines.lifeline import FLAG
 from edge_ovss.errors import ArtifactError, EdgeOvssError, OutputError
-
-Note = Callable[[str], None]
 
 CHILD = "edge_ovss.engines.build_worker"
 MEMORY_ADVICE = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from edge_ovss._files import make_folder, write_bytes, write_json
 from edge_ovss._machine import machine_facts, package_versions
+from edge_ovss._progress import Progress
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.datasets.alignment import Alignment, align
@@ -33,8 +34,6 @@ from edge_ovss.metrics.miou import (
 from edge_ovss.metrics.percentiles import summarise
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.runtime.trt.engine_store import engine_hashes
-
-Progress = Callable[[Iterable[Sample], str], Iterable[Sample]]
 
 EVALUATION_FILE = "eval.json"
 CONFUSION_FILE = "confusion.npz"

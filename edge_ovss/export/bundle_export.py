@@ -18,13 +18,14 @@ from torch import nn
 from edge_ovss._addresses import shown_address
 from edge_ovss._files import write_json
 from edge_ovss._optional import require
+from edge_ovss._progress import CountProgress, Note, silent
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.errors import UsageError
 from edge_ovss.export.family import PUBLISHED, FrozenGraph, family_export
 from edge_ovss.export.graph_files import GraphPair, data_file, with_scores
-from edge_ovss.export.loaded_model import Note, Progress, Subject, load_subject
+from edge_ovss.export.loaded_model import Subject, load_subject
 from edge_ovss.export.manifest import describe, graph_metadata
 from edge_ovss.export.options import ALWAYS, ExportOptions
 from edge_ovss.export.overflow_graph import SPARE_FILE, check_spare, fit_spare, save_sharing
@@ -72,7 +73,7 @@ def export_bundle(
     *,
     overwrite: bool = False,
     note: Note | None = None,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
 ) -> Bundle:
     """Export a model with a frozen vocabulary, compare it with torch, and write a bundle.
 
@@ -93,7 +94,7 @@ def export_bundle(
         ParityError: The exported graph departs from torch; nothing is written.
     """
     options = options or ExportOptions()
-    note = note or _silent
+    note = note or silent
     if not isinstance(vocabulary, Vocabulary):
         vocabulary = Vocabulary.load(vocabulary)
     rejection = _checked_rejection(options, len(vocabulary))
@@ -114,10 +115,6 @@ def export_bundle(
         facts["graph"] = _write_spare(writer, subject, facts, rejection, options, note)
         write_json(writer.path("vocabulary.json"), vocabulary.to_json())
         return Bundle.open(writer.finish(_complete(facts, parity, choice, rank)))
-
-
-def _silent(_: str) -> None:
-    return None
 
 
 def _checked_rejection(options: ExportOptions, categories: int) -> Rejection:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_ovss._progress import CountProgress, Note
 from edge_ovss.errors import VocabularyError
 from edge_ovss.export.family import PUBLISHED, FamilyExport, family_export
 from edge_ovss.export.options import ExportOptions
@@ -14,9 +14,6 @@ from edge_ovss.export.rejection import Rejection
 from edge_ovss.models import load_model
 from edge_ovss.models.families import Model
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
-
-Note = Callable[[str], None]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class Subject:
 
 
 def load_subject(
-    vocabulary: Vocabulary, options: ExportOptions, *, note: Note, progress: Progress | None
+    vocabulary: Vocabulary, options: ExportOptions, *, note: Note, progress: CountProgress | None
 ) -> Subject:
     """Load the model, and encode the words or read their embedding pack."""
     note(f"loading {options.model}")

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from edge_ovss._progress import CountProgress, silent
 from edge_ovss.bundle.ranking import rank_outputs
-from edge_ovss.export.loaded_model import Progress, load_subject
+from edge_ovss.export.loaded_model import load_subject
 from edge_ovss.export.options import ALWAYS, ExportOptions
 from edge_ovss.export.parity_check import FrameParity
 from edge_ovss.export.reference import first_frames
@@ -29,7 +30,7 @@ def ties_of(frames: Sequence[FrameParity]) -> tuple[Pair, ...]:
 
 
 def find_ties(
-    vocabulary: Vocabulary, options: ExportOptions, *, progress: Progress | None = None
+    vocabulary: Vocabulary, options: ExportOptions, *, progress: CountProgress | None = None
 ) -> tuple[Pair, ...]:
     """Run a model in torch on the frames that exports are compared on, and look for ties.
 
@@ -41,7 +42,7 @@ def find_ties(
     Raises:
         CheckpointError, UsageError: As for an export.
     """
-    subject = load_subject(vocabulary, options, note=lambda _: None, progress=progress)
+    subject = load_subject(vocabulary, options, note=silent, progress=progress)
     rejection = subject.family.fit_rejection(None, name=options.model, categories=len(vocabulary))
     graph = subject.freeze(rejection, (*ALWAYS, "scores"))
     found = []

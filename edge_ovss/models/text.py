@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edge_ovss._files import cache_folder
+from edge_ovss._progress import CountProgress
 from edge_ovss.errors import EdgeOvssError
 from edge_ovss.models._open_clip import import_open_clip
 from edge_ovss.models.spec import Clip, ModelSpec
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
-
-Progress = Callable[[int, int], None]
 
 # Token slots per batch: enough rows to keep the matrix products busy, small enough for the cache.
 _BATCH_TOKENS = 1536
@@ -43,7 +42,7 @@ def encode_vocabulary(
     vocabulary: Vocabulary,
     *,
     spec: ModelSpec,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
 ) -> TextEmbeddings:
     """Encode a vocabulary, or find the answer in the cache.
 
@@ -91,7 +90,7 @@ def _average_synonyms(features: Tensor, counts: Sequence[int]) -> Tensor:
 
 @torch.inference_mode()
 def encode_prompts(
-    clip: Clip, prompts: Sequence[str], *, progress: Progress | None = None
+    clip: Clip, prompts: Sequence[str], *, progress: CountProgress | None = None
 ) -> Tensor:
     """Encode prompts by the CLIP text tower.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss._progress import Progress
 from edge_ovss.bundle.decisive import SCORE_FLOOR
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.ranking import rank_outputs
@@ -33,7 +34,6 @@ from edge_ovss.runtime.segmenter import Segmenter
 if TYPE_CHECKING:
     from edge_ovss.parity.torch_reference import TorchAnswer, TorchReference
 
-Progress = Callable[[Iterable[Sample], str], Iterable[Sample]]
 Labels = NDArray[Any]
 
 NUMBERS = (

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
+from edge_ovss._progress import silent
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import CheckpointError, UsageError
 
@@ -95,7 +96,7 @@ class TorchReference:
             size=(manifest.picture.height, manifest.picture.width),
             answer=bundle.manifest.output.answer,
         )
-        subject = load_subject(bundle.vocabulary, options, note=lambda _: None, progress=None)
+        subject = load_subject(bundle.vocabulary, options, note=silent, progress=None)
         _check_weights(bundle, subject.model.origin.sha256)
         return cls(subject.freeze(_rejection(bundle), _OUTPUTS))
 

@@ -24,7 +24,6 @@ STREET_CLASSES: tuple[str, ...] = (
 
 SKY, BUILDING, ROAD, SIDEWALK, GRASS, TREE, FENCE, POLE = range(8)
 STREETLIGHT, TRAFFIC_LIGHT, SIGNBOARD, CAR, BUS, TRUCK, PERSON, BICYCLIST = range(8, 16)
-NOTHING = 255
 
 STREET_TO_ADE: tuple[str, ...] = (*STREET_CLASSES[:15], "bicycle")
 """Name of each street category in ade150 (a cyclist with the bicycle is "bicycle" there)."""

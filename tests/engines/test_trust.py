@@ -13,9 +13,9 @@ import pytest
 
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.engines.workspace import default_workspace_mib, free_memory_mib
-from edge_ovss.errors import ArtifactError, BundleError, UsageError
-from edge_ovss.runtime.trt.engine_key import EngineKey, Flags, Surroundings, graph_hash, read_key
-from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof
+from edge_ovss.errors import ArtifactError, UsageError
+from edge_ovss.runtime.trt.engine_key import EngineKey, Flags, Surroundings, graph_hash
+from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof, read_record
 from edge_ovss.runtime.trt.engine_store import (
     Engine,
     check_plan,
@@ -244,9 +244,12 @@ def test_frame_sizes_are_one_or_a_range_and_never_half_of_one(
 
 
 @pytest.mark.parametrize("document", [None, [], "key", 1, {}, {"key": None}, {"key": []}])
-def test_a_record_without_a_key_is_none(document: object) -> None:
-    with pytest.raises(BundleError):
-        read_key(document)
+def test_a_record_without_a_key_is_refused(document: object, tmp_path: Path) -> None:
+    if isinstance(document, dict):
+        document = {"schema": 1, "plan": {}, "proof": {}, **document}
+    (tmp_path / "build.json").write_text(json.dumps(document))
+    with pytest.raises(ArtifactError, match=r"'key'|not a JSON object"):
+        read_record(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ GROUND = {
     "_leftovers",
     "_machine",
     "_optional",
+    "_progress",
     "_safe_text",
     "_strict_parsing",
     "_text_list",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from edge_ovss._files import sha256_of_file
+from edge_ovss._progress import Note
 from edge_ovss.errors import CheckpointError
 from edge_ovss.models.checkpoints.kind import checkpoint_kind
 from edge_ovss.models.checkpoints.plain_tensors import plain, refuse_unusual
@@ -19,8 +20,6 @@ from edge_ovss.models.checkpoints.shards import read_shards, shard_files
 from edge_ovss.models.checkpoints.state_dict import some, state_dict_of
 from edge_ovss.models.checkpoints.torch_file import read_torch_file
 from edge_ovss.models.families import FAMILIES
-
-Note = Callable[[str], None]
 
 
 def warn_user(text: str) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from torch import Tensor
 
+from edge_ovss._progress import Note
 from edge_ovss._safe_text import shown
 from edge_ovss.errors import CheckpointError
 from edge_ovss.models.checkpoints.numpy_stand_ins import tensor_of
-
-Note = Callable[[str], None]
 
 # What training programs call the weights, the usual ones first; and weights averaged over steps.
 _WEIGHTS = (

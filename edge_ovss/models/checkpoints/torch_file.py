@@ -6,15 +6,13 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from edge_ovss._progress import Note
 from edge_ovss.errors import CheckpointError
 from edge_ovss.models.checkpoints.numpy_stand_ins import safe_globals
-
-Note = Callable[[str], None]
 
 # The description of the tensors: names, shapes, and whatever was saved beside them.
 MOST_PICKLE_BYTES = 32 * 2**20

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 
 from edge_ovss.bundle.json_fields import Fields
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.errors import BundleError
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
 from edge_ovss.runtime.trt.gpu import Gpu, platform_name
 from edge_ovss.runtime.trt.variants import Flavour
@@ -218,15 +217,3 @@ def _unequal(pairs: Mapping[str, tuple[object, object]]) -> list[Difference]:
 
 def _flags_text(flags: Flags) -> str:
     return " ".join(flags.options()) or "none"
-
-
-def read_key(document: object) -> EngineKey:
-    """Read the key in a parsed `build.json`.
-
-    Raises:
-        BundleError: It has none, or it is not one.
-    """
-    if not isinstance(document, dict):
-        message = "The engine's record is not a JSON object."
-        raise BundleError(message)
-    return EngineKey.from_json(Fields(document, "build.json").section("key"))
