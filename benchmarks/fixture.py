@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edge_ovss.export import ExportOptions, export_bundle
-from edge_ovss.models.families import Model
 from edge_ovss.models.sed import Sed
+from edge_ovss.models.spec import Model
 from edge_ovss.synthetic import render_street
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 

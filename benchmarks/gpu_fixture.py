@@ -13,7 +13,7 @@ from sed_contestants import TOPK
 from edge_ovss.calibration import CalibrateOptions, calibrate_bundle
 from edge_ovss.export import ExportOptions, Rejection
 from edge_ovss.models import load_model
-from edge_ovss.models.families import Model
+from edge_ovss.models.spec import Model
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ovss.export.family import family_export
-from edge_ovss.models.families import Model
+from edge_ovss.models.spec import Model
 
 HALF = {"cuda": torch.float16, "cpu": torch.bfloat16}
 

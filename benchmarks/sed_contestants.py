@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_ovss.models import load_model
-from edge_ovss.models.families import Model
 from edge_ovss.models.sed import published_rejection
+from edge_ovss.models.spec import Model
 from edge_ovss.vocabulary import TextEmbeddings
 
 TOPK = 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,13 @@ from edge_ovss.cli.shared.precision_options import add_precision_arguments, expo
 from edge_ovss.cli.shared.ties import warn_of_ties
 from edge_ovss.cli.shared.words import checked_vocabulary, file_part
 from edge_ovss.errors import UsageError
+from edge_ovss.models.catalogue import CATALOGUE, DEFAULT_MODEL, PUBLISHED, list_models
 
 if TYPE_CHECKING:
     from edge_ovss.bundle.reader import Bundle
     from edge_ovss.export import Rejection
 
 SUMMARY = "freeze a vocabulary into a model and write a bundle"
-EMBEDDED_MODEL = "sed-tiny"
-# Listed here because asking edge_ovss.models would import torch; a test compares the two.
-MODELS = ("sed-base", "sed-large", "sed-tiny", "san-base", "san-large", "san-tiny")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "'road, car'",
     )
     words.add_argument(
-        "--model", metavar="NAME", help=f"{', '.join(MODELS)} (default {EMBEDDED_MODEL})"
+        "--model", metavar="NAME", help=f"{', '.join(list_models())} (default {DEFAULT_MODEL})"
     )
     words.add_argument("--checkpoint", metavar="FILE|URL", help="published checkpoint of the model")
     words.add_argument(
@@ -56,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     graph.add_argument(
         "--reject",
         choices=("slots", "dynamic", "none"),
-        help="how categories that are not in the picture are dropped "
-        "(default slots; models without rejection: none)",
+        help="how classes that are not in the image are dropped (default slots; only none for "
+        f"{_names(model for entry in CATALOGUE if not entry.rejects for model in entry.models)})",
     )
     graph.add_argument("--topk", type=int, help="k of the rejection (default 8, as published)")
     graph.add_argument(
@@ -85,13 +84,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     graph.add_argument(
         "--template-rank",
         metavar="N|auto",
-        help="SED: compress the templates to N channels (lossy; measured on --calibration)",
+        help="compress the prompt templates to N channels (lossy, measured on --calibration); for "
+        f"{_names(model for entry in CATALOGUE if entry.compresses for model in entry.models)}",
     )
     graph.add_argument(
         "--answer",
-        choices=("published", "fast"),
-        default="published",
-        help="SAN: resize masks, then sum (published, default), or sum, then resize (fast)",
+        choices=tuple(dict.fromkeys(answer for entry in CATALOGUE for answer in entry.answers)),
+        default=PUBLISHED,
+        help=f"how labels are made from masks (default {PUBLISHED}); {_answers()}",
     )
     parser.add_argument(
         "--precision",
@@ -105,6 +105,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     target.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
 
 
+def _names(models: Iterable[str]) -> str:
+    return ", ".join(models)
+
+
+def _answers() -> str:
+    """List the ways to make labels of the families that have more than one."""
+    texts = []
+    for entry in CATALOGUE:
+        for answer, about in list(entry.answers.items())[1:]:
+            texts.append(f"{answer}: {about} ({_names(entry.models)})")
+    return "; ".join(texts)
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
     """Export, and print what came out and what to do next."""
     slots = _slots(args)
@@ -116,7 +129,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     require("torch", extra="export")
     from edge_ovss.export import ExportOptions, export_bundle
 
-    model = args.model or EMBEDDED_MODEL
+    model = args.model or DEFAULT_MODEL
     options = ExportOptions(
         model=model,
         checkpoint=args.checkpoint,

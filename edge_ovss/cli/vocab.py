@@ -13,6 +13,7 @@ from edge_ovss._addresses import shown_address
 from edge_ovss._optional import require
 from edge_ovss.cli.shared.console import Console, next_step, say
 from edge_ovss.errors import GateError, OutputError, UsageError, VocabularyError
+from edge_ovss.models.catalogue import DEFAULT_MODEL, list_models
 
 if TYPE_CHECKING:
     from edge_ovss.vocabulary import Category, Finding, Vocabulary
@@ -117,7 +118,7 @@ def _lint(args: argparse.Namespace, console: Console) -> int:
 
     if args.checkpoint is not None and args.model is None:
         message = "--checkpoint is given without --model."
-        raise UsageError(message, hint="For example --model sed-base.")
+        raise UsageError(message, hint=f"Add --model, one of: {', '.join(list_models())}.")
     vocabulary = _load(args)
     findings = (*lint(vocabulary), *_ties(args, console, vocabulary))
     lines = [_lint_line(finding) for finding in findings]
@@ -131,7 +132,9 @@ def _lint(args: argparse.Namespace, console: Console) -> int:
     }
     console.result("\n".join(lines), document)
     if args.model is None:
-        console.note("Words that a model cannot tell apart: add --model NAME, such as sed-tiny")
+        console.note(
+            f"To find class names that a model cannot tell apart, add --model {DEFAULT_MODEL}"
+        )
     if any(finding.level == "error" for finding in findings):
         return VocabularyError.status
     return GateError.status if args.strict and findings else 0

@@ -1,10 +1,9 @@
-"""The model families: what must be known of one to build it, fill it and recognise it."""
+"""The registry of model families: how each is built, filled and recognized."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 from torch import Tensor
 
@@ -12,9 +11,7 @@ from edge_ovss.models.san import build as san
 from edge_ovss.models.san.text_tower import add_text_tower
 from edge_ovss.models.sed import build as sed
 from edge_ovss.models.sed.clip_weights import fetch_clip
-
-# A torch.nn.Module with `spec`, `origin`, `encode_text` and `forward`; one class per family.
-Model: TypeAlias = Any
+from edge_ovss.models.spec import Model
 
 
 @dataclass(frozen=True)
@@ -22,23 +19,20 @@ class Family:
     """One family (docs/adding-a-family.md).
 
     Attributes:
-        name: "sed" and so on; `edge_ovss.export.NAME.family` says how it is exported.
-        models: Names of its models.
-        build: From one of these names to the model with untrained weights, in eval mode.
-        marks: Parts of parameter names that together occur in checkpoints of this family only.
-        prefix: What its published parameter names begin with.
-        ignored: Beginnings of names (behind the prefix) that a checkpoint may hold in addition.
-        embedded: File in `models/weights` by model, where this package carries weights.
-        tempered: Factor by parameter name, for random weights only: what keeps them lively
-            elsewhere saturates there.
-        complete: From a model's name and a checkpoint's tensors to these and what a checkpoint
-            may lack.
-        fetch_clip: From a model's name and the model to where its towers' CLIP weights, which it
-            downloads into it, came from; None where the family has no such route.
+        name: Its name in `catalogue.CATALOGUE`, which lists its models.
+        build: Builds a model by name, with untrained weights, in eval mode.
+        marks: Parts of parameter names that together occur only in checkpoints of this family.
+        prefix: Prefix of its published parameter names.
+        ignored: Beginnings of names (after the prefix) that a checkpoint may hold in addition.
+        embedded: Files in `models/weights`, by model, for weights that this package includes.
+        tempered: Factors for random weights, by parameter name or pattern (`fill_randomly`).
+        complete: Adds what a checkpoint may lack; called with a model's name and the checkpoint's
+            tensors, returns all tensors.
+        fetch_clip: Downloads published CLIP weights into a model; called with its name and the
+            model, returns where they came from. None if the family has no such weights.
     """
 
     name: str
-    models: tuple[str, ...]
     build: Callable[[str], Model]
     marks: tuple[str, ...]
     prefix: str = ""
@@ -52,7 +46,6 @@ class Family:
 FAMILIES: tuple[Family, ...] = (
     Family(
         name="sed",
-        models=tuple(sed.VARIANTS),
         build=sed.build_sed,
         marks=("decoder_corr_guidance_projection.", "decoder1.cnext."),
         prefix=sed.PREFIX,
@@ -61,7 +54,6 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         name="san",
-        models=tuple(san.VARIANTS),
         build=san.build_san,
         marks=("side_adapter_network.", "clip_rec_head."),
         ignored=san.IGNORED,

@@ -1,27 +1,36 @@
-"""Weights for latency work without a checkpoint: lively, finite, the same for the same seed."""
+"""Random weights for latency work without a checkpoint: finite, and the same for each seed."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
 
 
-def fill_randomly(model: nn.Module, *, seed: int) -> None:
+def fill_randomly(
+    model: nn.Module, *, seed: int, tempered: Mapping[str, float] | None = None
+) -> None:
     """Fill every parameter from one generator, in the order of their names.
 
-    A fresh network is no stand-in for a trained one: layer scales of 1e-6 switch its blocks off.
-    Here every block contributes, so that a comparison of two programs compares something.
+    A fresh network cannot replace a trained one in tests: layer scales of 1e-6 switch its blocks
+    off. Here every block contributes, so that comparing two programs means something. Buffers, such
+    as the statistics of a frozen batch norm, keep their defaults.
 
     Args:
         model: The model to fill, in place.
         seed: Any integer; the same seed gives the same weights.
+        tempered: Factor by parameter name or pattern (`fnmatch`), for layers that would saturate.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             parameter.copy_(_values(name, parameter, generator))
+            for pattern, factor in (tempered or {}).items():
+                if fnmatchcase(name, pattern):
+                    parameter.mul_(factor)
 
 
 def _values(name: str, parameter: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,11 +1,11 @@
-"""Models by name."""
+"""Load a model by its name."""
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from edge_ovss.errors import CheckpointError, UsageError
+from edge_ovss.models.catalogue import entry_of
 from edge_ovss.models.checkpoints.download import fetch_checkpoint
 from edge_ovss.models.checkpoints.loading import (
     Note,
@@ -16,30 +16,21 @@ from edge_ovss.models.checkpoints.loading import (
 )
 from edge_ovss.models.checkpoints.shards import sole_shard
 from edge_ovss.models.checkpoints.state_dict import without_wrapping
-from edge_ovss.models.families import FAMILIES, Family, Model
+from edge_ovss.models.families import FAMILIES, Family
 from edge_ovss.models.random_weights import fill_randomly
-from edge_ovss.models.spec import WeightsOrigin
+from edge_ovss.models.spec import Model, WeightsOrigin
 
 EMBEDDED = Path(__file__).parent / "weights"
-
-
-def list_models() -> tuple[str, ...]:
-    """Names of all models."""
-    return tuple(name for family in FAMILIES for name in family.models)
 
 
 def family_of(name: str) -> Family:
     """Return the family of a model.
 
     Raises:
-        UsageError: There is no such model; the message names those that there are.
+        UsageError: There is no such model; the message lists those that exist.
     """
-    for family in FAMILIES:
-        if name in family.models:
-            return family
-    close = difflib.get_close_matches(name, list_models(), n=3) or list_models()
-    message = f"Model '{name}' is unknown; expected one of: {', '.join(list_models())}."
-    raise UsageError(message, hint=f"Did you mean: {', '.join(close)}?")
+    entry = entry_of(name)
+    return next(family for family in FAMILIES if family.name == entry.name)
 
 
 def load_model(
@@ -53,29 +44,29 @@ def load_model(
     """Build a model and fill it with weights.
 
     Args:
-        name: One of `list_models()`.
+        name: One of `catalogue.list_models()`.
         checkpoint: Path of a published checkpoint (of one in shards: of its index), an https
             address, or "hf://owner/name/file".
         weights: "random" for seeded random weights, "embedded" for those of this package, "clip"
-            for downloaded CLIP towers under a random decoder, None for the checkpoint (or,
-            without one, the embedded weights).
-        seed: Of random weights.
-        note: Called with what was chosen or left out in reading a checkpoint; without it, a
-            warning of Python says it.
+            for downloaded CLIP towers with a random decoder, None for the checkpoint (or the
+            embedded weights, if there is no checkpoint).
+        seed: Seed of random weights.
+        note: Called with what was chosen or left out while reading a checkpoint; without it, a
+            Python warning is issued.
 
     Returns:
         A `torch.nn.Module` in eval mode with `spec`, `origin`, `encode_text` and `forward`.
 
     Raises:
-        UsageError: Unknown model, or options that contradict each other, or no weights at all.
+        UsageError: Unknown model, contradicting options, or no weights at all.
         CheckpointError: The checkpoint cannot be read or does not fit.
     """
     family = family_of(name)
     if checkpoint is not None and weights is not None:
-        message = "Both a checkpoint and other weights were asked for; expected one of them."
+        message = f"--checkpoint and --weights {weights} are both given; expected one of them."
         raise UsageError(message, hint="Drop --weights or --checkpoint.")
     if weights not in (None, "random", "embedded", "clip"):
-        message = f"Weights '{weights}' are unknown; expected 'random', 'embedded' or 'clip'."
+        message = f"--weights is '{weights}'; expected 'random', 'embedded' or 'clip'."
         raise UsageError(message, hint="A file is given with --checkpoint.")
     if weights == "random":
         return _random(family, name, seed)
@@ -89,9 +80,7 @@ def load_model(
 
 def _random(family: Family, name: str, seed: int) -> Model:
     model = family.build(name)
-    fill_randomly(model, seed=seed)
-    for parameter, factor in family.tempered.items():
-        model.get_parameter(parameter).data.mul_(factor)
+    fill_randomly(model, seed=seed, tempered=family.tempered)
     model.origin = WeightsOrigin("random", seed=seed)
     return model
 
@@ -108,7 +97,7 @@ def _clip(family: Family, name: str, seed: int) -> Model:
 
 def _embedded(family: Family, name: str, note: Note) -> Model:
     if name not in family.embedded:
-        message = f"Model '{name}' needs weights; this package carries none for it."
+        message = f"Model '{name}' needs weights; this package includes none for it."
         hint = "Give --checkpoint FILE, or --weights random --seed 0 for latency work."
         raise UsageError(message, hint=hint)
     path = EMBEDDED / family.embedded[name]

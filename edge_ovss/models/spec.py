@@ -1,24 +1,29 @@
-"""What every model says about itself: its name, its picture, its templates."""
+"""Facts about a model: its name, image size, prompt templates and weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 # An open_clip.CLIP: open_clip ships no types, and older versions name their towers alike.
 Clip: TypeAlias = Any
 
+Synonyms: TypeAlias = Literal["average", "first", "whole"]
+
+# A torch.nn.Module with `spec`, `origin`, `encode_text` and `forward`; one class for each family.
+Model: TypeAlias = Any
+
 
 @dataclass(frozen=True)
 class PictureSpec:
-    """How a picture becomes the input of the network.
+    """How an image becomes the input of the network.
 
     Attributes:
         height: Default height in pixels, a multiple of `multiple`.
         width: Default width in pixels, a multiple of `multiple`.
         mean: Mean per channel (R, G, B), in 0…255.
         std: Standard deviation per channel (R, G, B), in 0…255.
-        multiple: Every picture size is a multiple of this.
+        multiple: Height and width are multiples of this.
         keep_aspect: Fit the frame and pad, instead of stretching it.
     """
 
@@ -32,16 +37,17 @@ class PictureSpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model by name.
+    """Facts about a model that do not depend on its weights.
 
     Attributes:
-        name: "sed-base" and so on.
-        family: "sed" or another family.
-        picture: The picture specification.
-        templates: Prompt templates with "{}" where the category goes, in order.
-        templates_name: What this list of templates is called.
+        name: One of `catalogue.list_models()`.
+        family: Name of its family.
+        picture: How an image becomes its input.
+        templates: Prompt templates with "{}" where the class name goes, in order.
+        templates_name: Name of this list of templates.
         licenses: Licence of code, weights, text encoder and training data, in words.
-        synonyms: "average" of all synonyms of a category, or only the "first".
+        synonyms: What is encoded of a class: the "average" of all its synonyms, only the "first",
+            or its text as it was written, commas included ("whole").
     """
 
     name: str
@@ -50,18 +56,18 @@ class ModelSpec:
     templates: tuple[str, ...]
     templates_name: str
     licenses: dict[str, str]
-    synonyms: str = "average"
+    synonyms: Synonyms = "average"
 
 
 @dataclass(frozen=True)
 class WeightsOrigin:
-    """Where a model's weights came from; goes into the manifest.
+    """Where the weights of a model came from; goes into the manifest.
 
     Attributes:
         source: "checkpoint", "random", "embedded" or "clip".
         file: Name of the file, without its folder.
-        sha256: Of the file.
-        seed: Of random weights.
+        sha256: SHA-256 of the file.
+        seed: Seed of random weights.
     """
 
     source: str

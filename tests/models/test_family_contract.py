@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -18,12 +19,13 @@ pytest.importorskip("onnxruntime")
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("open_clip is not installed", allow_module_level=True)
 
-from edge_ovss.cli.export import MODELS  # noqa: E402
+from edge_ovss.cli import main  # noqa: E402
 from edge_ovss.errors import VocabularyError  # noqa: E402
 from edge_ovss.export import ExportOptions, export_bundle  # noqa: E402
 from edge_ovss.export.family import PUBLISHED, family_export  # noqa: E402
 from edge_ovss.export.parity_check import relative_error  # noqa: E402
-from edge_ovss.models import list_models, load_model  # noqa: E402
+from edge_ovss.models import load_model  # noqa: E402
+from edge_ovss.models.catalogue import CATALOGUE, family_entry, list_models  # noqa: E402
 from edge_ovss.models.checkpoints.loading import recognise_family  # noqa: E402
 from edge_ovss.models.families import FAMILIES, Family  # noqa: E402
 from edge_ovss.runtime import Bundle, Segmenter  # noqa: E402
@@ -87,14 +89,24 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
 
 
 def test_every_family_has_a_tiny_model_and_a_record(family: str) -> None:
-    assert _tiny(family) in _family(family).models
+    assert _tiny(family) in family_entry(family).models
     record = family_export(family)
     assert record.answers[0] == PUBLISHED
     assert record.rejects or record.default_rejection.mode == "none"
 
 
-def test_help_lists_every_model() -> None:
-    assert set(MODELS) == set(list_models())
+def test_the_catalogue_lists_the_registered_families_and_what_they_build() -> None:
+    assert [entry.name for entry in CATALOGUE] == [each.name for each in FAMILIES]
+    for entry in CATALOGUE:
+        build = importlib.import_module(f"edge_ovss.models.{entry.name}.build")
+        assert set(build.VARIANTS) == set(entry.models)
+
+
+def test_help_lists_every_model(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    shown = "".join(capsys.readouterr().out.split())
+    assert all(model in shown for model in list_models())
 
 
 def test_marks_recognise_only_their_own_family(family: str) -> None:

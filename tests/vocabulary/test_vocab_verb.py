@@ -117,9 +117,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
         asked.append(SimpleNamespace(name=name, **named))
         return _Model()
 
-    models = ModuleType("edge_ovss.models")
-    models.load_model = load_model  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "edge_ovss.models", models)
+    monkeypatch.setattr("edge_ovss.models.load_model", load_model, raising=False)
     monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
     return asked
 

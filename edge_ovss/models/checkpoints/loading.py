@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edge_ovss._files import sha256_of_file
 from edge_ovss._progress import Note
 from edge_ovss.errors import CheckpointError
+from edge_ovss.models.catalogue import family_entry
 from edge_ovss.models.checkpoints.kind import checkpoint_kind
 from edge_ovss.models.checkpoints.plain_tensors import plain, refuse_unusual
 from edge_ovss.models.checkpoints.safetensors_file import read_safetensors
@@ -100,8 +101,9 @@ def load_into(
     """
     found = recognise_family(tensors)
     if found is not None and found != family:
-        message = f"The checkpoint is a {found.upper()} checkpoint; '{name}' is {family.upper()}."
-        raise CheckpointError(message, hint=f"Choose --model {found}-base or {found}-large.")
+        entry, wanted = family_entry(found), family_entry(family)
+        message = f"The checkpoint is a {entry.title} checkpoint; '{name}' is {wanted.title}."
+        raise CheckpointError(message, hint=f"Choose --model {' or '.join(entry.published)}.")
     expected = model.state_dict()
     values = _strip(tensors, prefix, ignored)
     _compare(expected, values, name)
@@ -145,7 +147,7 @@ def _compare(expected: Mapping[str, Tensor], values: Mapping[str, Tensor], name:
     parts = [f"{len(keys)} {what}: {some(keys)}" for what, keys in problems if keys]
     if parts:
         message = f"The checkpoint does not fit '{name}': {'; '.join(parts)}."
-        hint = "Check --model: base and large differ in shapes."
+        hint = "Check --model: the models of a family differ in shapes."
         if len(missing) == len(expected):
             fronts = some(dict.fromkeys(key.split(".")[0] for key in values))
             hint = f"Not one name fits; they begin with: {fronts}. Give the state dict of '{name}'."

@@ -1,0 +1,94 @@
+"""The one list of all models and of what each family can do; it needs no torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edge_ovss.errors import UsageError
+
+DEFAULT_MODEL = "sed-tiny"
+PUBLISHED = "published"
+
+_RESIZE_FIRST = "as the authors do: resize the masks, then add them up"
+_ADD_FIRST = "add up the masks, then resize: faster, and a few labels differ"
+
+
+@dataclass(frozen=True)
+class FamilyEntry:
+    """One family of models.
+
+    Attributes:
+        name: Its name in paths, manifests and messages of programs, such as "sed".
+        title: Its name as people write it.
+        models: Names of its models.
+        rejects: Whether it can drop classes early (`--reject slots` and `dynamic`).
+        compresses: Whether its prompt templates can be compressed (`--template-rank`).
+        answers: Ways to make labels from its masks (`--answer`), each with an explanation; the
+            published one comes first.
+    """
+
+    name: str
+    title: str
+    models: tuple[str, ...]
+    rejects: bool = False
+    compresses: bool = False
+    answers: Mapping[str, str] = field(default_factory=lambda: {PUBLISHED: "as the authors do"})
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The models that have published checkpoints: all but the tiny one."""
+        return tuple(model for model in self.models if not model.endswith("-tiny"))
+
+    def check_answer(self, answer: str, *, model: str) -> None:
+        """Check that the family knows a way to make labels.
+
+        Raises:
+            UsageError: It does not.
+        """
+        if answer not in self.answers:
+            known = ", ".join(f"'{each}'" for each in self.answers)
+            message = f"--answer is '{answer}'; expected {known} for '{model}'."
+            raise UsageError(message, hint="Drop --answer.")
+
+
+CATALOGUE: tuple[FamilyEntry, ...] = (
+    FamilyEntry(
+        name="sed",
+        title="SED",
+        models=("sed-base", "sed-large", "sed-tiny"),
+        rejects=True,
+        compresses=True,
+    ),
+    FamilyEntry(
+        name="san",
+        title="SAN",
+        models=("san-base", "san-large", "san-tiny"),
+        answers={PUBLISHED: _RESIZE_FIRST, "fast": _ADD_FIRST},
+    ),
+)
+
+
+def list_models() -> tuple[str, ...]:
+    """Names of all models."""
+    return tuple(model for entry in CATALOGUE for model in entry.models)
+
+
+def entry_of(model: str) -> FamilyEntry:
+    """Return the family of a model.
+
+    Raises:
+        UsageError: There is no such model; the message lists those that exist.
+    """
+    for entry in CATALOGUE:
+        if model in entry.models:
+            return entry
+    close = difflib.get_close_matches(model, list_models(), n=3) or list_models()
+    message = f"Model '{model}' is unknown; expected one of: {', '.join(list_models())}."
+    raise UsageError(message, hint=f"Did you mean: {', '.join(close)}?")
+
+
+def family_entry(name: str) -> FamilyEntry:
+    """Return a family by its name, such as "sed"."""
+    return next(entry for entry in CATALOGUE if entry.name == name)
