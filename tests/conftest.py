@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from edge_ovss._files import sha256_of_file, write_json
+from edge_ovss.bundle.contract import labels_dtype
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.vocabulary import Vocabulary
 
@@ -35,7 +36,7 @@ def _graph(
     """Write the ONNX file and return the names of its external data."""
     onnx = pytest.importorskip("onnx")
     helper, kinds = onnx.helper, onnx.TensorProto
-    dtype = kinds.UINT8 if outputs <= 255 else kinds.UINT16
+    dtype = {"uint8": kinds.UINT8, "uint16": kinds.UINT16}[labels_dtype(outputs)]
     constants: dict[str, tuple[int, Any]] = {
         "channel_axis": (kinds.INT64, np.array([3])),
         "modulus": (kinds.INT32, np.array([outputs])),
@@ -137,7 +138,7 @@ def _manifest(
             "in_graph": True,
         },
         "output": {
-            "labels_dtype": "uint8" if outputs <= 255 else "uint16",
+            "labels_dtype": labels_dtype(outputs),
             "outputs": ["labels", "alive", "counts", *extras],
             "scores": scores,
             "answer": "published",
@@ -193,7 +194,7 @@ def _make_bundle(
     room = slots if slots is not None or mode != "slots" else [4, 4, 4]
     alive = _places(alive, mode, room, len(vocabulary))
     frame = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-    labels = (frame.sum(-1, dtype=np.int32) % outputs).astype("u1" if outputs <= 255 else "u2")
+    labels = (frame.sum(-1, dtype=np.int32) % outputs).astype(labels_dtype(outputs))
     with BundleWriter(out, overwrite=overwrite) as writer:
         graph = writer.path("model.onnx")
         facts: dict[str, Any] = {

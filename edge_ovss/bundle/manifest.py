@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edge_ovss.bundle.contract import MOST_OUTPUTS, labels_dtype
 from edge_ovss.bundle.json_fields import Fields
 from edge_ovss.errors import BundleError
 from edge_ovss.vocabulary.words import MOST_CATEGORIES
@@ -20,12 +21,8 @@ PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 STAGES = 3
 """How many rejections there are, and so how many `counts` and slots."""
 
-MOST_OUTPUTS = 65535
-"""The most outputs and slots: what labels of uint16 can tell apart."""
-
 MOST_FILES = 4096
 _MOST_PIXELS = 65535  # of one side of the network's picture
-_NARROW = 255  # outputs up to which labels are uint8
 
 
 PUBLISHED_ANSWER = "published"
@@ -332,7 +329,7 @@ def _slots(fields: Fields) -> tuple[int, ...]:
 def _check_labels(manifest: Manifest, fields: Fields) -> None:
     """Labels of eight bits cannot name more outputs than they have values."""
     outputs, dtype = manifest.vocabulary.outputs, manifest.output.labels_dtype
-    if outputs > _NARROW and dtype == "uint8":
+    if dtype == "uint8" != labels_dtype(outputs):
         output = fields.section("output")
         output.refuse("labels_dtype", f"'uint16' for the {outputs} outputs of the vocabulary")
 

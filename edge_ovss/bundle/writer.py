@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -80,11 +80,15 @@ class BundleWriter:
         make_folder(path.parent)
         return path
 
-    def finish(self, manifest: Mapping[str, object]) -> Path:
+    def finish(
+        self, manifest: Mapping[str, object], *, check: Callable[[Path], object] | None = None
+    ) -> Path:
         """Write `manifest` with the size and sha256 of every file, and move the bundle in place.
 
         Args:
             manifest: The manifest of docs/bundle.md without "files".
+            check: Called with the folder, which is whole then but not yet in its place. An error
+                that it raises leaves nothing there.
 
         Returns:
             The folder of the bundle.
@@ -96,6 +100,8 @@ class BundleWriter:
         try:
             files = {name: _entry(self.folder / name) for name in sorted(_names(self.folder))}
             write_json(self.folder / MANIFEST, {**manifest, "files": files})
+            if check is not None:
+                check(self.folder)
             _sync(self.folder)
             move_into_place(self.folder, self.out, overwrite=self.overwrite)
             _sync_folder(self.out.parent)

@@ -46,7 +46,7 @@ from edge_ovss.graph.emulate_fp16 import emulate_half
 from edge_ovss.graph.fp16 import HalfReport, convert_to_half
 from edge_ovss.graph.tensor_probe import Probe, open_session
 from edge_ovss.graph.view import GraphView
-from edge_ovss.runtime.selftest import read_reference
+from edge_ovss.runtime.selftest import read_reference, require_selftest
 
 _JUDGED = 50
 _PROBED = 8
@@ -122,6 +122,7 @@ def calibrate_bundle(
         InputError: Pictures or labels cannot be used, or the two sets overlap.
         GateError: The accuracy budget cannot be kept, or INT8 is not faster where it must be.
         OutputError: `out` cannot be written.
+        ParityError: The new bundle fails its own selftest.
         UsageError: `out` is the given bundle, or in it.
     """
     note = note or silent
@@ -143,7 +144,8 @@ def calibrate_bundle(
         _write_rest(writer, work, graph)
         write_reports(writer, made, outcome, options, model=source.manifest.model.name)
         facts = precision_facts(made, outcome, options, work.pictures)
-        finished = Bundle.open(writer.finish(calibrated_manifest(source, facts, options)))
+        manifest = calibrated_manifest(source, facts, options)
+        finished = Bundle.open(writer.finish(manifest, check=require_selftest), verify=False)
     raced = outcome.race
     return Calibrated(finished, judged, work.judge.base, raced, _warnings(work, raced))
 

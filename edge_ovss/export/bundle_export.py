@@ -56,6 +56,7 @@ from edge_ovss.models.equal_tokens import refuse_equal_tokens
 from edge_ovss.models.registry import family_of
 from edge_ovss.models.text import imagenet_templates
 from edge_ovss.runtime.reference_check import MIN_LABEL_AGREEMENT
+from edge_ovss.runtime.selftest import require_selftest
 from edge_ovss.vocabulary import Vocabulary
 
 Frame = NDArray[np.uint8]
@@ -91,7 +92,8 @@ def export_bundle(
     Raises:
         VocabularyError, CheckpointError, UsageError: About the options, before anything is made.
         OutputError: `out` cannot be written.
-        ParityError: The exported graph departs from torch; nothing is written.
+        ParityError: The exported graph departs from torch, or the bundle fails its own selftest;
+            nothing is written.
     """
     options = options or ExportOptions()
     note = note or silent
@@ -114,7 +116,10 @@ def export_bundle(
         parity = _compare(writer, pair, graph, subject, note, lossy=rank is not None)
         facts["graph"] = _write_spare(writer, subject, facts, rejection, options, note)
         write_json(writer.path("vocabulary.json"), vocabulary.to_json())
-        return Bundle.open(writer.finish(_complete(facts, parity, choice, rank)))
+        note("running the selftest of the new bundle")
+        manifest = _complete(facts, parity, choice, rank)
+        finished = writer.finish(manifest, check=require_selftest)
+    return Bundle.open(finished, verify=False)  # every hash was compared just now
 
 
 def _checked_rejection(options: ExportOptions, categories: int) -> Rejection:

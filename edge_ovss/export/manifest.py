@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_ovss._version import VERSION
+from edge_ovss.bundle.contract import labels_dtype
 from edge_ovss.bundle.manifest import SCHEMA
 from edge_ovss.export.loaded_model import Subject
 from edge_ovss.export.rejection import Rejection
@@ -17,7 +18,6 @@ def describe(subject: Subject, *, rejection: Rejection, outputs: tuple[str, ...]
     """Facts of the manifest that do not depend on the files (docs/bundle.md)."""
     spec, vocabulary, embeddings = subject.model.spec, subject.vocabulary, subject.embeddings
     height, width = subject.size
-    few = len(vocabulary.outputs) <= 255
     return {
         "schema": SCHEMA,
         "tool": {"name": "edge-ovss", "version": VERSION},
@@ -57,7 +57,7 @@ def describe(subject: Subject, *, rejection: Rejection, outputs: tuple[str, ...]
             **subject.family.picture(spec),
         },
         "output": {
-            "labels_dtype": "uint8" if few else "uint16",
+            "labels_dtype": labels_dtype(len(vocabulary.outputs)),
             "outputs": list(outputs),
             "scores": _scores_size(subject) if "scores" in outputs else None,
             "answer": subject.answer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_ovss.bundle.decisive import unpack_lead
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.errors import BundleError
+from edge_ovss.errors import BundleError, ParityError
 from edge_ovss.runtime.reference_check import Reference, Rule, Verdict, judge, rule_for
 from edge_ovss.runtime.segmenter import Segmenter
 
@@ -92,6 +93,25 @@ def run_selftest(segmenter: Segmenter) -> SelftestReport:
         infer_ms=round(result.timings["infer"], 3),
         undecided=verdict.undecided,
     )
+
+
+def require_selftest(folder: Path, *, backend: str = "onnxruntime") -> None:
+    """Open a new bundle with every check and run its selftest, before anybody uses it.
+
+    Raises:
+        ArtifactError: It cannot be opened, or its graph fails.
+        ParityError: Its graph does not give the reference answer.
+    """
+    with Segmenter.open(folder, backend=backend) as segmenter:
+        report = run_selftest(segmenter)
+    if not report:
+        message = (
+            f"The new bundle fails its own selftest on {backend}: {100 * report.agreement:.4f} % "
+            f"of the labels that count are equal, at least {100 * report.min_agreement:.4f} % "
+            f"expected; categories {'equal' if report.same_alive else 'different'}, counts "
+            f"{'equal' if report.same_counts else 'different'}. Nothing was written."
+        )
+        raise ParityError(message, hint="Please report this with the model and the vocabulary.")
 
 
 def _read_lead(bundle: Bundle, shape: tuple[int, ...]) -> NDArray[np.float64] | None:

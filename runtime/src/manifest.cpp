@@ -18,7 +18,6 @@ constexpr std::int64_t kSchema = 1;
 constexpr std::int64_t kMostOutputs = 65535;
 constexpr std::int64_t kMostCategories = std::int64_t{1} << 17;
 constexpr std::int64_t kMostPixels = 65535;
-constexpr std::int64_t kNarrow = 255;  // outputs up to which labels are uint8
 constexpr std::size_t kMostFiles = 4096;
 
 void check_schema(const Fields& fields) {
@@ -161,9 +160,9 @@ void read_files(const Fields& fields, Manifest& manifest) {
     }
 }
 
-// Labels of eight bits cannot name more outputs than they have values.
+// Labels of eight bits cannot name more outputs than they have values; 255 is reserved.
 void check_labels(const Fields& fields, const Manifest& manifest) {
-    if (manifest.outputs > kNarrow && manifest.labels_dtype == "uint8") {
+    if (manifest.labels_dtype == "uint8" && manifest.outputs > kNarrowOutputs) {
         fields.section("output").refuse(
             "labels_dtype",
             text("'uint16' for the ", manifest.outputs, " outputs of the vocabulary"));

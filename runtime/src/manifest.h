@@ -14,6 +14,10 @@ namespace edge_ovss::internal {
 
 constexpr std::int64_t kStages = 3;  // rejections, and so `counts` and slots
 
+// Up to so many outputs, labels may be uint8. 255, like 65535 in uint16, numbers none of them: it
+// is reserved for "unknown" or "ignore". The same rule as edge_ovss/bundle/contract.py.
+constexpr std::int64_t kNarrowOutputs = 255;
+
 struct FileEntry {
     std::string sha256;
     std::uint64_t bytes = 0;

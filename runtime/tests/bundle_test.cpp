@@ -8,6 +8,7 @@
 #include "acceptance.h"
 #include "error.h"
 #include "graph_sizes.h"
+#include "manifest.h"
 #include "scratch.h"
 #include "sha256.h"
 
@@ -66,6 +67,24 @@ void manifests_are_checked() {
     refused("expected at most", [](auto& s) {
         s.write("manifest.json", std::string((std::size_t{16} << 20) + 1, ' '));
     });
+}
+
+// Eight bits number 255 outputs: 0 to 254. 255 is reserved for "unknown".
+void labels_are_wide_enough_for_the_outputs() {
+    const std::pair<int, bool> cases[] = {{254, true}, {255, true}, {256, false}, {257, false}};
+    for (const auto& [outputs, fits] : cases) {
+        const Scratch scratch(data + "/things");
+        edit(scratch, [outputs = outputs](json& d) { d["vocabulary"]["outputs"] = outputs; });
+        const std::string bytes = scratch.read("manifest.json");
+        std::string refusal;
+        try {
+            CHECK(edge_ovss::internal::read_manifest(bytes).outputs == outputs);
+        } catch (const edge_ovss::internal::Error& err) {
+            refusal = err.what();
+        }
+        CHECK(refusal.empty() == fits);
+        CHECK(fits || refusal.find("expected 'uint16' for the") != std::string::npos);
+    }
 }
 
 // What Python refuses is refused here: edge_ovss/_strict_parsing.py has the same rules.
@@ -469,6 +488,7 @@ int main(int argc, char** argv) {
     CHECK(argc == 2);
     data = argv[1];
     manifests_are_checked();
+    labels_are_wide_enough_for_the_outputs();
     documents_are_read_strictly();
     limits_come_before_the_work();
     contradictions_are_refused();

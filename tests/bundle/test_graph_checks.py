@@ -213,7 +213,10 @@ def test_the_precision_is_the_one_that_the_graph_shows(
         Bundle.open(bundle)
 
 
-@pytest.mark.parametrize(("outputs", "dtype"), [(255, "uint8"), (256, "uint16"), (300, "uint16")])
+@pytest.mark.parametrize(
+    ("outputs", "dtype"),
+    [(254, "uint8"), (255, "uint8"), (256, "uint16"), (257, "uint16"), (300, "uint16")],
+)
 def test_labels_are_wide_enough_for_the_outputs(
     make_bundle: MakeBundle, outputs: int, dtype: str
 ) -> None:

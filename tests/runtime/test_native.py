@@ -182,14 +182,14 @@ def test_every_format_is_segmented_as_its_rgb_is(
     "options",
     [
         {},
-        {"outputs": 300},
+        *({"outputs": outputs} for outputs in (254, 255, 256, 257, 300)),
         {"counts": (9, 5, 1)},
         {"counts": (9, 5, 1), "spare": (9, 9, 9)},
         {"extras": ["confidence", "scores"]},
         {"mode": "dynamic"},
         {"alive": (-1, -1)},
     ],
-    ids=lambda options: ",".join(options) or "plain",
+    ids=lambda options: ",".join(f"{k}={v}" for k, v in options.items()) or "plain",
 )
 def test_backend_gives_what_the_python_backend_gives(
     library: NativeLibrary, make_bundle: MakeBundle, options: dict[str, Any]

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edge_ovss.bundle.contract import labels_dtype
 from edge_ovss.export.rejection import STAGES, Rejection
 from edge_ovss.export.sampling import bilinear_matrix, fit_matrix, fitted_size
 from edge_ovss.export.san.answer import AnswerBands, SanAnswer
@@ -64,7 +65,7 @@ class FrozenSan(nn.Module):
         self.rejection = rejection
         self.size = size
         self.outputs = outputs
-        self.labels_dtype = torch.uint8 if len(vocabulary.outputs) <= 256 else torch.uint16
+        self.labels_dtype = getattr(torch, labels_dtype(len(vocabulary.outputs)))
         self.categories = len(vocabulary)
         self.fit = FitFrame(model.spec.picture, size=size)
         self.shrink = Shrink(size=size, factor=model.clip_scale)

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edge_ovss.bundle.contract import labels_dtype
 from edge_ovss.export.rejection import (
     STAGES,
     Rejection,
@@ -99,7 +100,7 @@ class FrozenSed(nn.Module):
         self.rejection = rejection
         self.size = size
         self.outputs = outputs
-        self.labels_dtype = torch.uint8 if len(vocabulary.outputs) <= 255 else torch.uint16
+        self.labels_dtype = getattr(torch, labels_dtype(len(vocabulary.outputs)))
         text = F.normalize(torch.from_numpy(embeddings.array), dim=-1)
         self.categories, self.templates, _ = text.shape
         self.register_buffer("text", text.flatten(0, 1).contiguous())

@@ -15,7 +15,7 @@
  *     int main(void) {
  *         enum { HEIGHT = 480, WIDTH = 640 };
  *         static uint8_t rgb[HEIGHT * WIDTH * 3];               // filled by the camera
- *         static uint8_t labels[HEIGHT * WIDTH];                // up to 256 outputs: one byte each
+ *         static uint8_t labels[HEIGHT * WIDTH];                // up to 255 outputs: one byte each
  *         edge_ovss_session *session = NULL;
  *         edge_ovss_frame frame = edge_ovss_frame_default();
  *         edge_ovss_result result = edge_ovss_result_default();
@@ -263,7 +263,8 @@ typedef struct edge_ovss_result {
     size_t struct_size;
 
     /* You fill these in. Memory that is NULL is not wanted, but for `labels`. */
-    void *labels;             /* pixel (y, x) is element x of the row at labels + y * stride */
+    void *labels;             /* pixel (y, x) is element x of the row at labels + y * stride;
+                                 255 (65535 in uint16) is no output: it is reserved for "unknown" */
     size_t labels_size;       /* room in bytes */
     size_t labels_stride;     /* bytes; 0: rows without a gap; a multiple of label_bytes */
     float *confidence;        /* confidence[y * width + x] in [0, 1]: score of the label */
