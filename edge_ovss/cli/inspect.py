@@ -81,7 +81,7 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         ("precision", _precision(manifest)),
         ("files", f"{len(manifest.files)}, {total / 2**20:.1f} MiB, " + _verified(verified)),
         ("compared", "manifest, words, graph, its metadata and the reference answer: they agree"),
-        ("not compared", "what the exporter says of its tool, time, weights and parity"),
+        ("not compared", "what the exporter says of its tool, time, versions and parity"),
     ]
     rows += [(f"licence {part}", str(name)) for part, name in manifest.licenses.items()]
     rows += [

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from edge_ovss._strict_parsing import DocumentError, parse_json
+
 # open_clip is imported in the one way that works here (models/_open_clip.py).
 _CODE = """
 import importlib, json, sys
@@ -97,8 +99,8 @@ def _events(text: str) -> list[list[Any]]:
     events = []
     for line in text.splitlines():
         try:
-            event = json.loads(line)
-        except ValueError:
+            event = parse_json(line)
+        except DocumentError:
             continue
         if isinstance(event, list) and event and event[0] in ("import", "fault", "end"):
             events.append(event)

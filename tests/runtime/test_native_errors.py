@@ -147,7 +147,7 @@ def _refusal(action: Callable[[Path], Any], bundle: Path) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("name", ["things", "many"])
+@pytest.mark.parametrize("name", ["things", "things-fp16", "things-int8", "many"])
 def test_bundles_of_the_c_tests_are_bundles(name: str) -> None:
     bundle = Bundle.open(RUNTIME / "tests" / "data" / name)
     assert bundle.vocabulary.outputs[0] == "thing0"
