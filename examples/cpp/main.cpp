@@ -9,7 +9,7 @@ int main(int argc, char** argv) {
         const std::vector<unsigned char> grey(12 * 16, 100);
         const auto result = segmenter.segment(
             edge_ovss::Frame(EDGE_OVSS_FORMAT_GRAY8, grey.data(), 12, 16));
-        std::cout << "centre: " << segmenter.name(result.label(6, 8)) << '\n';
+        std::cout << "center: " << segmenter.name(result.label(6, 8)) << '\n';
         return 0;
     } catch (const edge_ovss::Error& err) {
         std::cerr << err.what() << '\n' << err.hint() << '\n';
