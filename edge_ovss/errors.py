@@ -53,7 +53,7 @@ class CheckpointError(InputError):
 
 
 class PictureError(InputError):
-    """A picture or frame cannot be read or has the wrong form."""
+    """An image or frame cannot be read or has the wrong form."""
 
 
 class VideoError(InputError):

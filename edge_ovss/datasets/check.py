@@ -90,7 +90,7 @@ class _Tally:
         height, width = frame.shape[:2]
         self.sizes[f"{height}x{width}"] += 1
         if raw.shape != (height, width):
-            given = f"picture {height}x{width}, labels {raw.shape[0]}x{raw.shape[1]}"
+            given = f"image {height}x{width}, labels {raw.shape[0]}x{raw.shape[1]}"
             self.fault("sizes differ", sample, given)
         if min(height, width) > _LONGEST_SHORT_SIDE:
             self.large_pictures.append(sample.name)
@@ -114,15 +114,15 @@ class _Tally:
 def check_data(
     dataset: Dataset, *, expected: int | None = None, progress: Progress | None = None
 ) -> DataReport:
-    """Read every picture and label map, and look for what is known to go wrong.
+    """Read every image and label map, and look for what is known to go wrong.
 
     Args:
         dataset: What to look at.
-        expected: How many pictures the user states; None for the published count.
+        expected: How many images the user states; None for the published count.
         progress: Wraps the samples, with a label.
     """
     tally = _Tally(dataset)
-    for sample in progress(dataset.samples, "picture") if progress else dataset.samples:
+    for sample in progress(dataset.samples, "image") if progress else dataset.samples:
         tally.look(sample)
     findings = [*_count_findings(dataset, expected), *_fault_findings(tally)]
     findings += [*_bit_findings(tally), *_shift_findings(tally), *_coverage_findings(tally)]
@@ -156,12 +156,12 @@ def _count_findings(dataset: Dataset, expected: int | None) -> Iterable[Finding]
     stated = dataset.published if expected is None else (expected,)
     if stated and dataset.total not in stated:
         wanted = " or ".join(map(str, stated))
-        yield Finding("count", "error", f"{dataset.total} pictures; expected {wanted}")
+        yield Finding("count", "error", f"{dataset.total} images; expected {wanted}")
     if dataset.unpaired:
-        message = f"{len(dataset.unpaired)} label maps have no picture"
+        message = f"{len(dataset.unpaired)} label maps have no image"
         yield Finding("unpaired", "error", message, dataset.unpaired[:_SHOWN])
     if dataset.unlabelled:
-        message = f"{len(dataset.unlabelled)} pictures have no label map"
+        message = f"{len(dataset.unlabelled)} images have no label map"
         yield Finding("no label map", "error", message, dataset.unlabelled[:_SHOWN])
 
 
@@ -173,7 +173,7 @@ def _fault_findings(tally: _Tally) -> Iterable[Finding]:
     large = tally.large_pictures
     if tally.dataset.name == _RESIZED and large:
         message = (
-            f"{len(large)} pictures have a short side above {_LONGEST_SHORT_SIDE}: "
+            f"{len(large)} images have a short side above {_LONGEST_SHORT_SIDE}: "
             "these are not the resized copies that the published numbers are measured on"
         )
         yield Finding("not resized", "error", message, tuple(large[:_SHOWN]))

@@ -1,4 +1,4 @@
-"""A labelled data set: pictures, label maps, and what the numbers in them mean."""
+"""A labelled data set: images, label maps, and what the numbers in them mean."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ class LabelRule:
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture with its truth, read when they are asked for.
+    """One image with its truth, read when they are asked for.
 
     Attributes:
         name: Unique in its data set.
         frame: Gives uint8 [H, W, 3] RGB.
         raw_labels: Gives the numbers of the label file, uint8 or uint16 [H, W].
-        picture: Where the picture is; None for a drawn one.
+        picture: Where the image is; None for a drawn one.
         labels: Where the label file is; None for a drawn one.
     """
 
@@ -106,7 +106,7 @@ class Sample:
         )
 
     def sha256(self) -> str:
-        """Return a hash of the picture and the labels: of the files, or of what is drawn.
+        """Return a hash of the image and the labels: of the files, or of what is drawn.
 
         Raises:
             PictureError: A file cannot be read.
@@ -144,8 +144,8 @@ class Dataset:
         total: How many samples the whole set has.
         published: The counts that were stated for it; () for any.
         subset: "" for the whole set, or what of it this is, such as "subset(100, seed 0)".
-        unpaired: Names of label maps without a picture, which were left out.
-        unlabelled: Names of pictures without a label map, which were left out.
+        unpaired: Names of label maps without an image, which were left out.
+        unlabelled: Names of images without a label map, which were left out.
         source: Name of its folder, without the folders it is in.
         notes: What else there was that is not read, for people.
     """
@@ -174,12 +174,10 @@ class Dataset:
         """What there is beside the samples that is not scored, for people."""
         lonely = []
         if self.unpaired:
-            lonely.append(
-                f"{len(self.unpaired)} label maps have no picture: {_some(self.unpaired)}"
-            )
+            lonely.append(f"{len(self.unpaired)} label maps have no image: {_some(self.unpaired)}")
         if self.unlabelled:
             count = len(self.unlabelled)
-            lonely.append(f"{count} pictures have no label map: {_some(self.unlabelled)}")
+            lonely.append(f"{count} images have no label map: {_some(self.unlabelled)}")
         return (*lonely, *self.notes)
 
     def take(self, limit: int | None, *, seed: int = 0) -> Dataset:
@@ -191,7 +189,7 @@ class Dataset:
         if limit is None or limit >= len(self.samples):
             return self
         if limit < 1:
-            message = f"The limit is {limit} pictures; expected at least 1."
+            message = f"The limit is {limit} images; expected at least 1."
             raise InputError(message)
         chosen = sorted(random.Random(seed).sample(range(len(self.samples)), limit))
         return replace(
@@ -201,7 +199,7 @@ class Dataset:
         )
 
     def require_count(self, expected: int | None) -> Dataset:
-        """Check how many pictures there are.
+        """Check how many images there are.
 
         Args:
             expected: What the user states; None for what is published of this data set.
@@ -221,7 +219,7 @@ class Dataset:
         stated = self.published if expected is None else (expected,)
         if stated and self.total not in stated:
             message = (
-                f"Data set '{self.name}' has {self.total} pictures here; "
+                f"Data set '{self.name}' has {self.total} images here; "
                 f"expected {' or '.join(map(str, stated))}."
             )
             hint = f"Complete it; or state --expect {self.total} to measure what is there."

@@ -1,4 +1,4 @@
-"""Read label maps raw: the numbers in the file, never the colours that a palette gives them."""
+"""Read label maps raw: the numbers in the file, never the colors that a palette gives them."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def read_label_file(path: Path) -> RawLabels:
 
 
 def _png_header(data: bytes) -> tuple[int, int] | None:
-    """Return (bits, colour type) of a PNG, or None."""
+    """Return (bits, color type) of a PNG, or None."""
     if not data.startswith(_SIGNATURE) or len(data) < 33:
         return None
     return data[24], data[25]
 
 
 def _as_grey(data: bytes) -> bytes:
-    """Return a palette PNG as a grey one of the same numbers: decoders would look colours up."""
+    """Return a palette PNG as a grey one of the same numbers: decoders would look colors up."""
     parts, position = [_SIGNATURE], len(_SIGNATURE)
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
@@ -76,7 +76,7 @@ def _decode(path: Path, data: bytes) -> RawLabels:
         raise PictureError(message, hint="Expected PNG or TIFF with one channel.")
     if labels.ndim != 2:
         message = f"Label map '{path}' has {labels.shape[2]} channels; expected one, of numbers."
-        raise PictureError(message, hint="Coloured maps must be turned into category numbers.")
+        raise PictureError(message, hint="Colored maps must be turned into category numbers.")
     if labels.dtype not in (np.uint8, np.uint16):
         message = f"Label map '{path}' has values of type {labels.dtype}; expected 8 or 16 bits."
         raise PictureError(message)

@@ -1,4 +1,4 @@
-"""Where data sets keep their pictures and labels on disk (docs/evaluation.md, "Layouts")."""
+"""Where data sets keep their images and labels on disk (docs/evaluation.md, "Layouts")."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Place:
     """A pair of folders below the root; a name is what is left of a path without its ending.
 
     Attributes:
-        pictures: Folder of pictures.
+        pictures: Folder of images.
         labels: Folder of label maps.
-        picture_ending: What a picture's file name ends with; "" for any picture suffix.
+        picture_ending: What an image's file name ends with; "" for any image suffix.
         label_ending: What a label map's file name ends with.
         names: A text file with one name per line; None takes every label map in the folder.
-        shared: Whether the folder of pictures holds others too, which are not of this set.
+        shared: Whether the folder of images holds others too, which are not of this set.
         more_label_endings: What a label map's file name may end with besides.
     """
 
@@ -44,7 +44,7 @@ class Layout:
         name: What --layout takes.
         places: Where it may be, the usual place first.
         vocabulary: Built-in vocabulary whose outputs are its categories; None: see `Dataset`.
-        pictures: Published counts of pictures; () for any.
+        pictures: Published counts of images; () for any.
         ignore: Numbers in the files that mean "not labelled".
         bits: Of a label, 8 or 16.
         zero: "category": 0 is the first category; "ignore": 0 is not labelled and the categories
@@ -108,7 +108,7 @@ LAYOUTS: dict[str, Layout] = {
             ignore=(65535,),
             bits=16,
             about="made from the full ADE20K (registration needed) by prepare_ade20k_full.py; "
-            "pictures are the copies with a short side of at most 512",
+            "images are the copies with a short side of at most 512",
         ),
         Layout(
             "pc59",

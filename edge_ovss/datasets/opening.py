@@ -135,7 +135,7 @@ def _class_names(folder: Path, plan: Layout, given: str | Path | None) -> tuple[
 
 def _no_pairs(folder: Path, plan: Layout, place: Place, found: Pairs) -> InputError:
     message = (
-        f"Data set '{plan.name}' has no pairs: {found.pictures} pictures in "
+        f"Data set '{plan.name}' has no pairs: {found.pictures} images in "
         f"'{folder / place.pictures}', {found.labels} label maps ending in "
         f"'{' or '.join(place.label_endings)}' in '{folder / place.labels}'."
     )
@@ -145,25 +145,25 @@ def _no_pairs(folder: Path, plan: Layout, place: Place, found: Pairs) -> InputEr
 
 
 def open_pictures(source: str) -> Dataset:
-    """Open pictures without labels, as `open_source` takes them; asking for labels is an error.
+    """Open images without labels, as `open_source` takes them; asking for labels is an error.
 
     Raises:
         InputError: There are none.
         UsageError: The source is a camera or a stream.
     """
-    refuse_live(source, "Pictures")
+    refuse_live(source, "Images")
     samples = tuple(
         Sample(frame.name, lambda frame=frame: frame.image, _unlabelled)  # type: ignore[misc]
         for frame in open_source(source)
     )
     if not samples:
-        message = f"Source '{shown_address(source)}' has no pictures."
+        message = f"Source '{shown_address(source)}' has no images."
         raise InputError(message)
     return Dataset(shown_address(source), samples, LabelRule(None), None, total=len(samples))
 
 
 def _unlabelled() -> RawLabels:
-    message = "These pictures have no labels."
+    message = "These images have no labels."
     raise InputError(message, hint="Give a labelled data set.")
 
 

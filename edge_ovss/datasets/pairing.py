@@ -1,4 +1,4 @@
-"""Pair the pictures of a data set with their label maps, by name."""
+"""Pair the images of a data set with their label maps, by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Pair:
-    """One picture with its label map; `name` is what their paths share."""
+    """One image with its label map; `name` is what their paths share."""
 
     name: str
     picture: Path
@@ -32,10 +32,10 @@ class Pairs:
 
     Attributes:
         pairs: In the order of their names, or of the list of names.
-        unpaired: Names of label maps without a picture.
-        unlabelled: Names of pictures without a label map.
+        unpaired: Names of label maps without an image.
+        unlabelled: Names of images without a label map.
         notes: What else there is that is not read, for people.
-        pictures: How many pictures there are.
+        pictures: How many images there are.
         labels: How many label maps there are.
     """
 
@@ -66,7 +66,7 @@ def pair_files(folder: Path, place: Place) -> Pairs:
         InputError: Two files have one name, or a folder or the list of names cannot be read.
     """
     endings = (place.picture_ending,) if place.picture_ending else ()
-    pictures = _index(folder / place.pictures, endings, "pictures")
+    pictures = _index(folder / place.pictures, endings, "images")
     labels = _index(folder / place.labels, place.label_endings, "label maps")
     names = sorted(labels.files)
     if place.names is not None:
@@ -95,7 +95,7 @@ def _index(folder: Path, endings: Sequence[str], what: str) -> _Index:
 
     Args:
         folder: Where they are.
-        endings: What their names end with; () for any picture.
+        endings: What their names end with; () for any image.
         what: They are, for the message.
     """
     index = _Index()
@@ -176,7 +176,7 @@ def _listed(path: Path, labels: Mapping[str, Path]) -> list[str]:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         message = f"{len(twice)} names of '{path}' are in it twice: {', '.join(twice[:_SHOWN])}."
-        raise InputError(message, hint="Remove them; every picture counts once.")
+        raise InputError(message, hint="Remove them; every image counts once.")
     missing = [name for name in names if name not in labels]
     if missing:
         some = ", ".join(missing[:_SHOWN])

@@ -115,7 +115,7 @@ def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> Non
 
     Raises:
         UsageError: A timing cache is asked for where there is none.
-        ArtifactError: The graph is not ours, has parts whose size depends on the picture, or is
+        ArtifactError: The graph is not ours, has parts whose size depends on the image, or is
             INT8 for CPUs.
     """
     precision = bundle.manifest.document.get("precision")
@@ -129,7 +129,7 @@ def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> Non
     dynamic = sorted({"NonZero", "Loop", "If"} & set(bundle.graph.operators))
     if bundle.manifest.rejection.mode == "dynamic" or dynamic:
         found = f" ({', '.join(dynamic)})" if dynamic else ""
-        message = f"The graph's sizes depend on the picture{found}; an engine needs fixed ones."
+        message = f"The graph's sizes depend on the image{found}; an engine needs fixed ones."
         raise ArtifactError(message, hint="Export the bundle again with --reject slots.")
 
 

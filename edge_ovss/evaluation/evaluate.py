@@ -87,7 +87,7 @@ class Evaluation:
     Attributes:
         scores: mIoU and its relatives.
         confusion: int64 [K, K], rows are true.
-        entries: One by picture, in the order of the data set.
+        entries: One by image, in the order of the data set.
         options: How it was scored.
         coverage: What part of the data set the scores are about.
         facts: What was scored, on what.
@@ -165,7 +165,7 @@ def evaluate(
         progress: Wraps the samples, with a label, to show how far it got.
 
     Raises:
-        InputError: A picture or label map cannot be read or used, or categories do not match.
+        InputError: An image or label map cannot be read or used, or categories do not match.
         UsageError: The bundle has no scores, which the published preprocessing needs.
         OutputError: A file cannot be written.
     """
@@ -182,7 +182,7 @@ def evaluate(
     known = _known(journal, dataset)
     with journal:
         todo = [sample for sample in dataset.samples if sample.name not in known]
-        for sample in progress(todo, "picture") if progress else todo:
+        for sample in progress(todo, "image") if progress else todo:
             entry = measure(segmenter, sample, dataset, alignment, options.preprocessing)
             journal.add(entry)
             known[sample.name] = entry
@@ -199,7 +199,7 @@ def evaluate(
 
 
 def _known(journal: Journal, dataset: Dataset) -> dict[str, Entry]:
-    """Return, by name, the entries whose picture and labels are the very same bytes as now."""
+    """Return, by name, the entries whose image and labels are the very same bytes as now."""
     if not journal.entries:
         return {}
     found = ((sample, journal.entries.get(sample.sha256())) for sample in dataset.samples)
@@ -299,7 +299,7 @@ def _write(folder: Path, evaluation: Evaluation) -> None:
 def _key(
     segmenter: Segmenter, dataset: Dataset, options: EvaluationOptions, alignment: Alignment
 ) -> dict[str, object]:
-    """Everything that decides what is measured of a picture, but for the picture and its labels."""
+    """Everything that decides what is measured of an image, but for the image and its labels."""
     rule = dataset.rule
     tables = (alignment.truth, alignment.prediction)
     return {

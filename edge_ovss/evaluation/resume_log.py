@@ -1,6 +1,6 @@
-"""What was measured of each picture, one line of JSON each, so that a run can be taken up again.
+"""What was measured of each image, one line of JSON each, so that a run can be taken up again.
 
-A line is used again only for the very picture and labels that it was measured on (the hash of
+A line is used again only for the very image and labels that it was measured on (the hash of
 their bytes is in it), and only under the same key: everything else that decides a result.
 """
 
@@ -25,7 +25,7 @@ _OF_ANOTHER_RUN = ("graph",)
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture of a run.
+    """One image of a run.
 
     Attributes:
         name: Of the sample.
@@ -33,7 +33,7 @@ class Entry:
         timings_ms: Milliseconds by stage.
         counts: How many categories wanted to stay at each rejection.
         overflow: Whether there was too little room for them.
-        sha256: Of the picture and its labels, see `Sample.sha256`.
+        sha256: Of the image and its labels, see `Sample.sha256`.
         numbers: Pixels by number in the label file.
     """
 
@@ -82,7 +82,7 @@ class Journal:
 
     Args:
         path: The file; its folder must be there.
-        key: Everything that decides a result, but for the picture and its labels.
+        key: Everything that decides a result, but for the image and its labels.
         classes: K.
         fresh: Begin anew, whatever is there.
 

@@ -1,4 +1,4 @@
-"""Read pictures as frames, and write label maps; through OpenCV."""
+"""Read images as frames, and write label maps, with OpenCV."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ Labels = NDArray[np.uint8] | NDArray[np.uint16]
 MAX_PIXELS = 1 << 28
 MAX_BYTES = 1 << 30
 MAX_DECODED = 1 << 30
-"""How many bytes a picture may take while it is decoded."""
+"""The most bytes that decoding an image may take."""
 
 _LARGE = 1 << 24
 _BAND = 256
 _NARROW = (8, 10, 12, 14)
-_FORMATS = "Expected a picture such as PNG, JPEG, BMP, TIFF or WebP."
+_FORMATS = "Expected an image such as PNG, JPEG, BMP, TIFF or WebP."
 
 
 def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Read a picture as a frame.
+    """Read an image as a frame.
 
     Grey is repeated to three channels, a palette is looked up, alpha is dropped (not blended), 16
-    bits per channel become 8 by v / 257 rounded, and the EXIF orientation is applied, with every
-    version of OpenCV alike.
+    bits per channel become 8 by rounding v / 257, and the EXIF orientation is applied. The result
+    does not depend on the version of OpenCV.
 
     Args:
-        path: A file; the format is found by content, not by suffix.
+        path: A file; its format is detected by content, not by suffix.
 
     Returns:
         uint8 [H, W, 3], RGB, C-contiguous.
 
     Raises:
-        PictureError: The file is not there, is empty, no picture, damaged, too large, or holds
-            more than one picture.
+        PictureError: The file does not exist, is empty, not an image, damaged, too large, or
+            holds more than one image.
         MissingDependencyError: OpenCV is not installed.
 
     Warns:
-        PictureWarning: Its values use a small part of 16 bits, so that it is nearly black.
+        PictureWarning: Its values use so little of the 16 bits that it is nearly black.
     """
     file = Path(path)
     data = _read_file(file)
@@ -72,7 +72,7 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         frame = turn_upright(_to_frame(file, image), picture_orientation(data, kind))
         return np.ascontiguousarray(frame)
     except MemoryError as err:
-        message = f"Picture '{shown(file)}' does not fit in memory."
+        message = f"Image '{shown(file)}' does not fit in memory."
         raise PictureError(message, hint="Scale it down, or cut it into tiles.") from err
 
 
@@ -101,67 +101,67 @@ def write_picture(path: str | os.PathLike[str], frame: NDArray[np.uint8]) -> Non
 def _read_file(file: Path) -> bytes:
     try:
         if not file.exists():
-            message = f"Picture '{shown(file)}' does not exist."
+            message = f"Image '{shown(file)}' does not exist."
             raise PictureError(message, hint="Check the path.")
         if not file.is_file():
-            message = f"'{shown(file)}' is not a file; expected a picture."
-            raise PictureError(message, hint="Give one picture of the folder.")
+            message = f"'{shown(file)}' is not a file; expected an image."
+            raise PictureError(message, hint="Give one image of the folder.")
         size = file.stat().st_size
         if size > MAX_BYTES:
-            message = f"Picture '{shown(file)}' has {size} bytes; expected at most {MAX_BYTES}."
-            raise PictureError(message, hint="Give a smaller picture.")
+            message = f"Image '{shown(file)}' has {size} bytes; expected at most {MAX_BYTES}."
+            raise PictureError(message, hint="Give a smaller image.")
         data = file.read_bytes()
     except (OSError, ValueError) as err:  # ValueError: a NUL in the name
         reason = (err.strerror if isinstance(err, OSError) else None) or str(err)
-        message = f"Picture '{shown(file)}' cannot be read: {reason}."
+        message = f"Image '{shown(file)}' cannot be read: {reason}."
         raise PictureError(message, hint="Check its permissions and the disk.") from err
     if not data:
-        message = f"Picture '{shown(file)}' is empty (0 bytes)."
+        message = f"Image '{shown(file)}' is empty (0 bytes)."
         raise PictureError(message, hint="Copy it again.")
     return data
 
 
 def _unreadable(file: Path, why: str) -> PictureError:
-    return PictureError(f"Picture '{shown(file)}' cannot be read: {why}.", hint="Copy it again.")
+    return PictureError(f"Image '{shown(file)}' cannot be read: {why}.", hint="Copy it again.")
 
 
 def _check_header(file: Path, header: PictureHeader) -> None:
-    """Check what the head of a file says, before anything is made of it."""
+    """Check the header of a file before decoding it."""
     _check_size(file, header.height, header.width)
     if header.decoded_bytes > MAX_DECODED:
         message = (
-            f"Picture '{shown(file)}' is {header.height} x {header.width} with {header.bits} bits, "
+            f"Image '{shown(file)}' is {header.height} x {header.width} with {header.bits} bits, "
             f"which takes {header.decoded_bytes / 2**30:.1f} GiB to decode; expected at most "
             f"{MAX_DECODED / 2**30:.1f}."
         )
         raise PictureError(message, hint="Scale it down, or cut it into tiles.")
     if header.frames > 1:
-        message = f"'{shown(file)}' holds {header.frames} pictures or pages; expected one."
+        message = f"'{shown(file)}' holds {header.frames} images or pages; expected one."
         name = shlex.quote(shown(file.name))
-        hint = f"Split it into files of one picture, such as with: magick {name} picture-%04d.png"
+        hint = f"Split it into files of one image, such as with: magick {name} image-%04d.png"
         raise PictureError(message, hint=hint)
 
 
 def _check_size(file: Path, height: int, width: int) -> None:
     if height * width > MAX_PIXELS:
         message = (
-            f"Picture '{shown(file)}' is {height} x {width}, {height * width} pixels; "
+            f"Image '{shown(file)}' is {height} x {width}, {height * width} pixels; "
             f"expected at most {MAX_PIXELS}."
         )
         raise PictureError(message, hint="Scale it down, or cut it into tiles.")
 
 
 def _decode_jpeg(file: Path, data: bytes) -> NDArray[Any]:
-    """Decode a JPEG as `_decode` does, and refuse one whose coded data end too early."""
+    """Decode a JPEG as `_decode` does, and reject one whose coded data end too early."""
     cv2 = require("cv2", extra="onnxruntime")
     jpeg = read_jpeg(data)
     whole, probe = with_end(data, jpeg), jpeg_probe(data, jpeg)
-    # A large one is compared at half the size, so that it is not in memory twice.
+    # A large image is compared at half size, so that it is not held in memory twice.
     large = jpeg.height * jpeg.width > _LARGE
     flags = cv2.IMREAD_REDUCED_COLOR_2 if large else cv2.IMREAD_COLOR
     image = _decode(file, whole, flags)
     if probe is not None:
-        # Before an end marker, libjpeg complains of what follows a scan, even if that is whole.
+        # libjpeg complains about data between a scan and the end marker, even if the scan is whole.
         with nullcontext() if jpeg.at_once else quiet_decoders():
             other = _imdecode(probe, flags)
         if other is None or not np.array_equal(image, other):
@@ -170,14 +170,14 @@ def _decode_jpeg(file: Path, data: bytes) -> NDArray[Any]:
 
 
 def _decode(file: Path, data: bytes, flags: int | None = None) -> NDArray[Any]:
-    """Return BGR [H, W, 3] in the file's own depth, not turned."""
+    """Return BGR [H, W, 3] in the file's own bit depth, not rotated."""
     cv2 = require("cv2", extra="onnxruntime")
     try:
         image = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if flags is None else flags)
     except cv2.error as err:
         lines = str(err).strip().splitlines()
         reason = lines[0] if lines else "no reason given"
-        message = f"Picture '{shown(file)}' cannot be decoded: {reason}"
+        message = f"Image '{shown(file)}' cannot be decoded: {reason}"
         raise PictureError(message, hint=_FORMATS) from err
     if image is None or image.size == 0:
         raise _not_decoded(file, picture_format(data[:32]), cv2.__version__)
@@ -193,13 +193,11 @@ def _imdecode(data: bytes, flags: int) -> NDArray[Any] | None:
 
 def _not_decoded(file: Path, kind: str | None, version: str) -> PictureError:
     if kind is None:
-        return PictureError(f"'{shown(file)}' is not a picture, or is damaged.", hint=_FORMATS)
+        return PictureError(f"'{shown(file)}' is not an image, or is damaged.", hint=_FORMATS)
     if kind in NEVER_READ:
-        message = f"'{shown(file)}' is a picture of the format {kind}, which is not read."
+        message = f"'{shown(file)}' is an image of the format {kind}, which is not read."
     else:
-        message = (
-            f"'{shown(file)}' is a damaged {kind} picture, or OpenCV {version} cannot read it."
-        )
+        message = f"'{shown(file)}' is a damaged {kind} image, or OpenCV {version} cannot read it."
     return PictureError(message, hint="Convert it to PNG or JPEG, or copy it again.")
 
 
@@ -209,10 +207,8 @@ def _to_frame(file: Path, image: NDArray[Any]) -> NDArray[np.uint8]:
         _warn_if_dark(file, int(image.max()))
         image = _to_eight_bits(image)
     if image.dtype != np.uint8:
-        message = (
-            f"Picture '{shown(file)}' has values of type {image.dtype}; expected 8 or 16 bits."
-        )
-        raise PictureError(message, hint="Convert it to 8 bits; how bright is white is unknown.")
+        message = f"Image '{shown(file)}' has values of type {image.dtype}; expected 8 or 16 bits."
+        raise PictureError(message, hint="Convert it to 8 bits; its white level is unknown.")
     cv2 = require("cv2", extra="onnxruntime")
     frame: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return frame
@@ -222,19 +218,19 @@ def _to_eight_bits(image: NDArray[np.uint16]) -> NDArray[np.uint8]:
     narrow = np.empty(image.shape, np.uint8)
     for top in range(0, len(image), _BAND):
         band = image[top : top + _BAND].astype(np.uint32)
-        # 65535 / 257 = 255 exactly; 128 is half of 257, rounded down: this rounds to nearest.
+        # 65535 / 257 is exactly 255, and 128 is half of 257 rounded down: this rounds to nearest.
         narrow[top : top + _BAND] = (band + 128) // 257
     return narrow
 
 
 def _warn_if_dark(file: Path, highest: int) -> None:
-    """Warn of 8, 10, 12 or 14 bits in a file of 16: they would be read as nearly black."""
+    """Warn of 8-, 10-, 12- or 14-bit values in a 16-bit file, which would be nearly black."""
     bits = next((bits for bits in _NARROW if 0 < highest < 1 << bits), None)
     if bits is not None:
         warn_of_picture(
-            f"picture '{shown(file)}' has 16 bits, but no value above {highest}, so it is read "
+            f"image '{shown(file)}' has 16 bits, but no value above {highest}, so it is read "
             f"as nearly black. If they are values of {bits} bits, multiply them by "
-            f"{1 << 16 - bits} first, or save the picture with 8 bits"
+            f"{1 << 16 - bits} first, or save the image with 8 bits"
         )
 
 
@@ -242,6 +238,6 @@ def _write_png(path: Path, array: NDArray[Any]) -> None:
     cv2 = require("cv2", extra="onnxruntime")
     done, data = cv2.imencode(".png", array)
     if not done:
-        message = f"A picture of shape {array.shape} cannot be encoded as PNG."
+        message = f"An image of shape {array.shape} cannot be encoded as PNG."
         raise PictureError(message)
     write_bytes(path, data.tobytes())

@@ -1,7 +1,7 @@
-"""The one place that decides what a source or a file is: picture, video, camera, list, folder.
+"""Decide what a source or a file is: image, video, camera, list or folder. Only this module does.
 
-A known suffix decides, unless the first bytes are those of a picture where it says video, or the
-other way round; what has no known suffix is looked at. Nothing is decoded here.
+A known suffix decides, unless it says video and the first bytes are those of an image, or the other
+way round. Files without a known suffix are identified by their first bytes. Nothing is decoded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edge_ovss.errors import UsageError
 
 STREET = "synthetic"
 STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
-# What is nothing that can be opened, but surely no recording either.
+# Live sources; not all of these can be opened, but none is a recording.
 _LIVE = frozenset({*STREAMS, "camera", "rtp", "tcp", "srt"})
 
 _PICTURES = (
@@ -38,13 +38,13 @@ def _suffixes(kinds: str) -> frozenset[str]:
 
 
 PICTURE_SUFFIXES = _suffixes(_PICTURES)
-"""What a picture that OpenCV may read ends in."""
+"""Suffixes of images that OpenCV may be able to read."""
 UNREAD_SUFFIXES = _suffixes(_UNREAD)
-"""What a picture ends in that is never read: other formats, and values without a known white."""
+"""Suffixes of images that are never read: other formats, and values without a known white level."""
 VIDEO_SUFFIXES = _suffixes(_VIDEOS)
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
 
-# Bare JPEG pictures one after the other: their first bytes are those of one picture.
+# JPEG images in a row, without a container: the first bytes are those of one image.
 _PICTURES_IN_A_ROW = frozenset({".mjpeg", ".mjpg"})
 
 _HEAD = 32
@@ -73,27 +73,27 @@ _BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"), "HEIC"),
 }
 NEVER_READ = frozenset({"HEIC", "JPEG XL", "PSD", "HDR", "OpenEXR"})
-"""Formats by `picture_format` that are never read."""
+"""Formats, as named by `picture_format`, that are never read."""
 
 
 class SourceKind(Enum):
-    """What a source is, as `source_kind` and `file_kind` tell it."""
+    """The kinds of source that `source_kind` and `file_kind` tell apart."""
 
     STREET = "drawn streets"
     STREAM = "stream"
     CAMERA = "camera"
     FOLDER = "folder"
-    LIST = "list of pictures"
-    PICTURE = "picture"
+    LIST = "list of images"
+    PICTURE = "image"
     VIDEO = "video"
-    UNREAD = "picture of a format that is not read"
+    UNREAD = "image of a format that is not read"
     OTHER = "file of a kind that neither its suffix nor its first bytes tell"
     MISSING = "nothing that is there"
     UNKNOWN_SCHEME = "address of an unknown kind"
 
 
 def source_kind(spec: str) -> SourceKind:
-    """Say what `SOURCE` on the command line, or the argument of `open_source`, is.
+    """Return the kind of `SOURCE` on the command line, or of the argument of `open_source`.
 
     Args:
         spec: A path (with ~ for the home folder), or an address with "://".
@@ -113,8 +113,8 @@ def refuse_live(spec: str, wanted: str) -> None:
     """Check that a source ends and can be read twice.
 
     Args:
-        spec: What the user gave.
-        wanted: What it is to give, for the message, such as "Pictures".
+        spec: The source as the user gave it.
+        wanted: What is to be read from it, for the message, such as "Images".
 
     Raises:
         UsageError: It is a camera or a stream.
@@ -123,16 +123,16 @@ def refuse_live(spec: str, wanted: str) -> None:
     live = bool(colon) and scheme.lower() in _LIVE
     if live or source_kind(spec) is SourceKind.CAMERA:
         source = shown(shown_address(spec))
-        message = f"{wanted} are asked of '{source}', which is live and never ends."
-        hint = "Record a video or a folder of pictures first, and give its path."
+        message = f"{wanted} cannot be read from '{source}', which is live and never ends."
+        hint = "Record a video or a folder of images first, and give its path."
         raise UsageError(message, hint=hint)
 
 
 def file_kind(path: Path) -> SourceKind:
-    """Say what is at `path`; links are followed, and a character device is a camera."""
+    """Return the kind of what is at `path`; links are followed, a character device is a camera."""
     try:
         mode = path.stat().st_mode
-    except (OSError, ValueError):  # not there, a name that is too long, a NUL in it
+    except (OSError, ValueError):  # missing, name too long, or a NUL in the name
         return SourceKind.MISSING
     if stat.S_ISDIR(mode):
         return SourceKind.FOLDER
@@ -147,19 +147,19 @@ def file_kind(path: Path) -> SourceKind:
     ):
         if suffix in suffixes:
             return _corrected(kind, path) if stat.S_ISREG(mode) else kind
-    # A pipe must not be read: what is taken from it is gone.
+    # A pipe must not be read: its data could not be read again.
     return _kind_by_content(path) if stat.S_ISREG(mode) else SourceKind.OTHER
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether a name begins with a dot, as macOS's `._x.jpg`, which is no picture, does."""
+    """Whether a name begins with a dot, such as the `._x.jpg` of macOS, which is not an image."""
     return path.name.startswith(".")
 
 
 def is_picture(path: Path) -> bool:
-    """Whether an entry of a folder is one of its pictures.
+    """Whether an entry of a folder is one of its images.
 
-    A link that leads nowhere is one if its name says so: that it cannot be read must be told.
+    A broken link counts if its name says so, so that the failure to read it is reported.
     """
     if is_hidden(path):
         return False
@@ -169,7 +169,7 @@ def is_picture(path: Path) -> bool:
 
 
 def picture_format(head: bytes) -> str | None:
-    """Return the format of a picture by its first bytes (32 suffice), such as "PNG", or None."""
+    """Return the format of an image by its first bytes (32 suffice), such as "PNG", or None."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
@@ -177,7 +177,7 @@ def picture_format(head: bytes) -> str | None:
         return "WebP"
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12])
-    # Two letters may begin any text, so more is asked for: reserved zeros, or a number.
+    # Two letters may begin any text, so require more: reserved zeros, or a number.
     if head[:2] == b"BM" and head[6:10] == bytes(4) and len(head) >= 26:
         return "BMP"
     if head[:1] == b"P" and head[1:2] in b"1234567Ff" and head[2:3].isspace():
@@ -186,7 +186,7 @@ def picture_format(head: bytes) -> str | None:
 
 
 def looks_like_video(head: bytes) -> bool:
-    """Whether the first bytes (32 suffice) are those of a usual video container."""
+    """Whether the first bytes (32 suffice) are those of a common video container."""
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
         return picture_format(head) is None
     if head[:4] == b"RIFF":
@@ -197,7 +197,7 @@ def looks_like_video(head: bytes) -> bool:
 
 
 def _corrected(kind: SourceKind, path: Path) -> SourceKind:
-    """Return what a file is where its first bytes say that its suffix is wrong."""
+    """Return the kind of a file, corrected where its first bytes contradict its suffix."""
     if kind not in (SourceKind.PICTURE, SourceKind.VIDEO):
         return kind
     if path.suffix.lower() in _PICTURES_IN_A_ROW:

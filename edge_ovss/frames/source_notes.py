@@ -1,4 +1,4 @@
-"""What is worth knowing of pictures and is no error, told through Python's own warnings."""
+"""Notes and warnings about sources and images, issued as Python warnings."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import warnings
 
 
 class SourceNote(UserWarning):
-    """Something that was left out or is shown otherwise, as may be just what a user means."""
+    """Something was skipped or is shown differently, which may be what the user wants."""
 
 
 class PictureWarning(UserWarning):
-    """A picture that can be read, but probably not as it was meant."""
+    """An image can be read, but probably not as intended."""
 
 
 def note(text: str) -> None:
-    """Tell something that is no reason to worry."""
+    """Report something harmless."""
     warnings.warn(text, SourceNote, stacklevel=3)
 
 
 def warn_of_picture(text: str) -> None:
-    """Warn of a picture."""
+    """Warn about an image."""
     warnings.warn(text, PictureWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Where frames come from: a picture, a folder, a video, a camera, or the street generator."""
+"""Open sources of frames: an image, a folder, a video, a camera, or the street generator."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ from edge_ovss.frames.video.captures import open_capture
 from edge_ovss.frames.video.reader import Clock, VideoReader
 
 _SKIPPED = {
-    SourceKind.UNREAD: "pictures of this kind are not read",
-    SourceKind.VIDEO: "videos are given one by one",
+    SourceKind.UNREAD: "images of this kind are not read",
+    SourceKind.VIDEO: "videos must be given one by one",
 }
 _STREET = {"count": "1", "seed": "0", "size": "360x480"}
 _EXPECTED = (
-    "Expected a picture, a folder, a list of pictures (.txt), a video, /dev/videoN, rtsp://…, or "
+    "Expected an image, a folder, a list of images (.txt), a video, /dev/videoN, rtsp://…, or "
     "synthetic://street?count=4&seed=0&size=360x480."
 )
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame of a source; a picture is read when `image` is first asked for.
+    """One frame of a source; an image is read when `image` is first accessed.
 
     Attributes:
-        name: A name for output files, unique in its source.
-        origin: Where it comes from, for people.
-        read: Gives the frame, uint8 [H, W, 3] RGB.
-        time_s: When a video shows it, in seconds from its first frame; None where not known.
+        name: Name for output files, unique in its source.
+        origin: Human-readable description of where it comes from.
+        read: Returns the frame, uint8 [H, W, 3] RGB.
+        time_s: Its time in the video, in seconds from the first frame; None if unknown.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Frame:
         """The frame, uint8 [H, W, 3], RGB.
 
         Raises:
-            PictureError: It cannot be read; the frames after it can.
+            PictureError: It cannot be read; later frames still can.
         """
         return self.read()
 
@@ -73,16 +73,16 @@ def open_source(spec: str) -> Iterator[Frame]:
     """Return the frames of `spec`, in order: by name in a folder, by time in a video.
 
     Args:
-        spec: A picture, a folder (its pictures by suffix, not those of folders in it), a list of
-            pictures (.txt or .lst, one path per line, relative to the list), a video file, a
-            camera (`/dev/video0`), a stream (`rtsp://…`), or
+        spec: An image, a folder (its images by suffix, without subfolders), a list of images
+            (.txt or .lst, one path per line, relative to the list), a video file, a camera
+            (`/dev/video0`), a stream (`rtsp://…`), or
             `synthetic://street?count=4&seed=0&size=360x480` (size is height x width).
 
     Raises:
-        InputError: It is not there, cannot be opened, or has no pictures.
-        VideoError: A video is cut off or damaged; raised behind its last frame, or, where nothing
-            of it can be read, at once.
-        PictureError: A picture of a list is not there.
+        InputError: It does not exist, cannot be opened, or has no images.
+        VideoError: A video is cut off or damaged; raised after its last frame, or at once where
+            nothing can be read.
+        PictureError: An image of a list does not exist.
         UsageError: The scheme or its options are unknown.
     """
     kind = source_kind(spec)
@@ -109,7 +109,7 @@ def open_source(spec: str) -> Iterator[Frame]:
 
 
 def is_video(path: Path, kind: SourceKind) -> bool:
-    """Whether a file is a video: by its kind, or, where that does not tell, because it plays."""
+    """Whether a file is a video: by its kind or, if that is unclear, because it plays."""
     if kind is not SourceKind.OTHER or not path.is_file():
         return kind is SourceKind.VIDEO
     try:
@@ -133,13 +133,13 @@ def _folder(folder: Path) -> Iterator[Frame]:
     _note_skipped(folder, [path for path in found if path not in taken])
     if not pictures:
         kinds = " ".join(sorted(PICTURE_SUFFIXES))
-        message = f"Folder '{shown(folder)}' has no pictures (of {len(found)} entries)."
-        raise InputError(message, hint=f"Pictures end in {kinds}; folders in it are not searched.")
+        message = f"Folder '{shown(folder)}' has no images (of {len(found)} entries)."
+        raise InputError(message, hint=f"Images end in {kinds}; subfolders are not searched.")
     return _pictures(pictures)
 
 
 def _note_skipped(folder: Path, found: list[Path]) -> None:
-    """Tell of pictures in formats that are not read, and of videos, which a folder may hold."""
+    """Report skipped videos and images of unsupported formats in a folder."""
     for kind, why in _SKIPPED.items():
         suffixes = Counter(
             path.suffix.lower() or "without a suffix"
@@ -148,27 +148,27 @@ def _note_skipped(folder: Path, found: list[Path]) -> None:
         )
         if suffixes:
             counts = ", ".join(f"{shown(name)} ({count})" for name, count in suffixes.items())
-            note(f"left out of '{shown(folder)}', as {why}: {counts}")
+            note(f"skipped in '{shown(folder)}', because {why}: {counts}")
 
 
 def _pictures(paths: list[Path]) -> Iterator[Frame]:
     names = _names(paths)
-    # One at a time: a frame keeps its picture for as long as it is kept.
+    # Created one at a time: a frame holds on to its image.
     return (picture_frame(path, name) for path, name in zip(paths, names, strict=True))
 
 
 def picture_frame(path: Path, name: str) -> Frame:
-    """Return a picture as a frame; it is read when it is asked for."""
+    """Return an image as a frame; it is read on first access."""
     return Frame(name, shown(path), lambda: read_picture(path))
 
 
 def _names(paths: list[Path]) -> list[str]:
-    """Return the stems; where two would be one file, or differ by case only, the whole names.
+    """Return the stems; the whole names where two stems are equal or differ by case only.
 
-    Where those are the same too, as from two folders, they are numbered.
+    Where the whole names are equal too, as from two folders, they are numbered.
     """
     names = [file_stem(path.stem) for path in paths]
-    # Twice: `a.jpg` and `a.png` become whole names, and may then meet the stem of `a.jpg.png`.
+    # Twice: `a.jpg` and `a.png` become whole names, which may equal the stem of `a.jpg.png`.
     for _ in range(2):
         counts = Counter(name.casefold() for name in names)
         names = [
@@ -187,7 +187,7 @@ def _video(path: Path) -> Iterator[Frame]:
 
 
 def _recorded(video: VideoReader, path: Path) -> Iterator[Frame]:
-    """Yield the frames of a file; where some are missing, that is an error behind the last."""
+    """Yield the frames of a file; raise an error after the last if some are missing."""
     name = file_stem(path.stem)
     try:
         while video.grab():
@@ -198,15 +198,15 @@ def _recorded(video: VideoReader, path: Path) -> Iterator[Frame]:
     if shortfall := video.shortfall():
         raise shortfall.error(path)
     if not video.read:
-        message = f"Video '{shown(path)}' gave no frame."
-        raise InputError(message, hint="Try another player; if none shows it, record it again.")
+        message = f"Video '{shown(path)}' has no frames."
+        raise InputError(message, hint="Try it in a player; if that fails too, record it again.")
 
 
 def _live(capture: Any, address: str, name: str) -> Iterator[Frame]:  # noqa: ANN401 (VideoCapture)
-    """Yield frames until the source ends; the device is given back when the reader stops."""
+    """Yield frames until the source ends; release the device when the reader stops."""
     cv2 = require("cv2", extra="onnxruntime")
     index, source, clock = 0, shown(shown_address(address)), Clock()
-    # A camera counts from when the computer was started.
+    # The clock of a camera starts with the computer.
     timed = "://" in address
     try:
         while True:
@@ -219,8 +219,8 @@ def _live(capture: Any, address: str, name: str) -> Iterator[Frame]:  # noqa: AN
     finally:
         capture.release()
     if index == 0:
-        message = f"Video source '{source}' gave no frame."
-        raise InputError(message, hint="Try another player.")
+        message = f"Video source '{source}' gave no frames."
+        raise InputError(message, hint="Try it in a player.")
 
 
 def _captured(

@@ -1,4 +1,4 @@
-"""How sure a change of mIoU is: a bootstrap interval over pictures."""
+"""How sure a change of mIoU is: a bootstrap interval over images."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Change:
     """A change of mIoU in points (percent of one), with its interval.
 
     Attributes:
-        points: The change over all pictures; negative is a loss.
+        points: The change over all images; negative is a loss.
         low: Lower end of the interval.
         high: Upper end of the interval.
         level: Share of resampled data sets whose change is inside.
-        rounds: How often the pictures were drawn again.
-        pictures: How many pictures there are.
+        rounds: How often the images were drawn again.
+        pictures: How many images there are.
     """
 
     points: float
@@ -49,22 +49,22 @@ def miou_change(
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Change:
-    """Compare two runs over the same pictures; both see the same draw in every round.
+    """Compare two runs over the same images; both see the same draw in every round.
 
     Args:
-        before: Confusion matrices by picture, int64 [K, K].
-        after: Of the same pictures in the same order.
+        before: Confusion matrices by image, int64 [K, K].
+        after: Of the same images in the same order.
         protocol: Of the mean.
         rounds: Resamplings; at least 1.
         seed: Of the draws.
 
     Raises:
-        InputError: No pictures, or not as many in both.
+        InputError: No images, or not as many in both.
         UsageError: There is no such protocol.
     """
     require_protocol(protocol)
     if not before or len(before) != len(after):
-        message = f"{len(before)} pictures are compared with {len(after)}; expected the same ones."
+        message = f"{len(before)} images are compared with {len(after)}; expected the same ones."
         raise InputError(message)
     first, second = _counts(before), _counts(after)
     count = len(before)
@@ -77,7 +77,7 @@ def miou_change(
 
 
 def _counts(matrices: Sequence[Confusion]) -> NDArray[np.int64]:
-    """True, predicted and right pixels by picture and category, int64 [3, pictures, K]."""
+    """True, predicted and right pixels by image and category, int64 [3, images, K]."""
     rows = [(m.sum(1), m.sum(0), np.diagonal(m)) for m in matrices]
     counts: NDArray[np.int64] = np.asarray(rows, np.int64).transpose(1, 0, 2)
     return counts
@@ -86,7 +86,7 @@ def _counts(matrices: Sequence[Confusion]) -> NDArray[np.int64]:
 def _mious(
     counts: NDArray[np.int64], draws: NDArray[np.int64], protocol: str
 ) -> NDArray[np.float64]:
-    """MIoU in percent of every draw; float64 [rounds]. `draws` says how often a picture counts."""
+    """MIoU in percent of every draw; float64 [rounds]. `draws` says how often an image counts."""
     truth, predicted, right = (draws @ part for part in counts)
     union = truth + predicted - right
     iou = np.divide(right, union, out=np.zeros(union.shape), where=union > 0)

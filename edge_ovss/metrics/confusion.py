@@ -16,7 +16,7 @@ Confusion = NDArray[np.int64]
 
 
 def count_confusion(truth: NDArray[Any], prediction: NDArray[Any], *, classes: int) -> Confusion:
-    """Count the pixels of one picture by (true category, predicted category).
+    """Count the pixels of one image by (true category, predicted category).
 
     Args:
         truth: Integers [H, W], category ids in [0, classes), or `IGNORED`.
@@ -34,9 +34,7 @@ def count_confusion(truth: NDArray[Any], prediction: NDArray[Any], *, classes: i
             f"The label map is {_size(truth)} and the prediction {_size(prediction)} "
             "(height x width); expected equal sizes."
         )
-        raise InputError(
-            message, hint="edge-ovss data check finds pictures and labels that differ."
-        )
+        raise InputError(message, hint="edge-ovss data check finds images and labels that differ.")
     counted = truth != IGNORED
     true_ids = truth[counted].astype(np.int64)
     predicted_ids = prediction[counted].astype(np.int64)

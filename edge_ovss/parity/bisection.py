@@ -39,7 +39,7 @@ class BlockParity:
     """One block, compared.
 
     Attributes:
-        path: Of the torch module; "prepare" is the picture before the first module.
+        path: Of the torch module; "prepare" is the image before the first module.
         comparison: Of its output.
     """
 
@@ -78,7 +78,7 @@ class Bisection:
         how = f"relative L2 {last.relative_l2:.3g}" if last.finite else "values are not finite"
         what = f"block '{self.first}'"
         if self.first == PREPARE:
-            what = "the picture before the first layer (colour order, resize)"
+            what = "the image before the first layer (color order, resize)"
         return f"the first to depart is {what}: {how}; {agreeing} blocks before it agree"
 
     def to_json(self) -> dict[str, object]:

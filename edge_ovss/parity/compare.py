@@ -222,7 +222,7 @@ class BackendParity:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but pictures as a JSON object."""
+        """Return everything but images as a JSON object."""
         before, after = self.scores()
         numbers = {k: v if v is None or np.isfinite(v) else None for k, v in self.numbers().items()}
         return {
@@ -296,7 +296,7 @@ def compare_backends(
 
     Raises:
         ParityError: There is nothing to compare.
-        InputError: A picture or label map cannot be used.
+        InputError: An image or label map cannot be used.
     """
     if not dataset.samples or not segmenters:
         message = "There are no frames or no backends: nothing was compared."
@@ -305,7 +305,7 @@ def compare_backends(
     truthful = align(dataset, vocabulary, allow_missing=allow_missing) if labelled else None
     frames: list[list[FrameParity]] = [[] for _ in segmenters]
     examples: list[list[Example]] = [[] for _ in segmenters]
-    for sample in progress(dataset.samples, "picture") if progress else dataset.samples:
+    for sample in progress(dataset.samples, "image") if progress else dataset.samples:
         frame = sample.frame()
         answer = reference.segment(frame)
         truth = _truth(sample, dataset, truthful)

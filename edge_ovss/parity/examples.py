@@ -1,4 +1,4 @@
-"""Pictures of a comparison: the frame, torch's labels, the backend's, and where they differ."""
+"""Images of a comparison: the frame, torch's labels, the backend's, and where they differ."""
 
 from __future__ import annotations
 

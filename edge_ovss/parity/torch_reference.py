@@ -127,7 +127,7 @@ class TorchReference:
         return dict(self.graph.named_modules(remove_duplicate=False))
 
     def prepared(self, frame: NDArray[np.uint8]) -> Array | None:
-        """Return the resized picture before the first module, or None where it has no name."""
+        """Return the resized image before the first module, or None where it has no name."""
         if not hasattr(self.graph, "prepare"):
             return None
         torch = require("torch", extra="export")

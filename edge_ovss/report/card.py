@@ -69,7 +69,7 @@ def _accuracy(data: ReportData) -> str:
         return ""
     shown = ("mIoU", "mIoU d2-main", "mIoU d2-0.6+mmseg", "pixel accuracy")
     where = ("backend", "preprocessing", "protocol")
-    headers = ("data set", "pictures", *where, "scored", *shown)
+    headers = ("data set", "images", *where, "scored", *shown)
     rows: list[tuple[object, ...]] = []
     remarks = []
     for one in data.evaluations:

@@ -23,7 +23,7 @@ _LARGEST = 64 << 20
 
 @dataclass(frozen=True)
 class Picture:
-    """A row of pictures of a comparison: files by kind, and what they show."""
+    """A row of images of a comparison: files by kind, and what they show."""
 
     title: str
     files: dict[str, Path]
@@ -65,7 +65,7 @@ class ReportData:
         return {}
 
     def to_json(self) -> Document:
-        """Return everything but the pictures as a JSON object."""
+        """Return everything but the images as a JSON object."""
         return {
             "tool": f"edge-ovss {VERSION}",
             "created": self.created,

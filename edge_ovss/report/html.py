@@ -206,7 +206,7 @@ def _gallery(data: ReportData) -> str:
 
 
 def _colours(data: ReportData) -> str:
-    """Say which colour is which output."""
+    """Say which color is which output."""
     words = data.bundle.vocabulary
     chips = "".join(
         f"<span><i style='background:rgb({red},{green},{blue})'></i>{escape(name)}</span>"
@@ -214,11 +214,11 @@ def _colours(data: ReportData) -> str:
             words.display_names, words.palette.tolist(), strict=True
         )
     )
-    return f"<details open><summary>Colours</summary><p class='chips'>{chips}</p></details>"
+    return f"<details open><summary>Colors</summary><p class='chips'>{chips}</p></details>"
 
 
 def _inline(path: Path) -> str:
-    """Return a picture as a data address, made smaller: a page should open at once."""
+    """Return an image as a data address, made smaller: a page should open at once."""
     cv2 = require("cv2", extra="onnxruntime")
     image = cv2.imread(str(path))
     if image is None:
@@ -226,7 +226,7 @@ def _inline(path: Path) -> str:
     height, width = image.shape[:2]
     if width > _WIDEST:
         size = (_WIDEST, max(1, round(height * _WIDEST / width)))
-        # Label maps must keep their colours: no mixing at edges.
+        # Label maps must keep their colors: no mixing at edges.
         image = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
     _, data = cv2.imencode(".png", image)
     return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()
@@ -239,7 +239,7 @@ def _accuracy(data: ReportData) -> str:
     where = ("backend", "preprocessing", "protocol")
     keys = ("miou", "miou_d2_main", "miou_d2_06_mmseg", "pixel_accuracy", "mean_accuracy", "fw_iou")
     shown = ("mIoU", "d2-main", "d2-0.6+mmseg", "pixel acc.", "mean acc.", "fw IoU")
-    headers = ("data set", "pictures", *where, "scored", *shown)
+    headers = ("data set", "images", *where, "scored", *shown)
     rows, plots = [], []
     for one in data.evaluations:
         scores, title = one["scores"], title_of(one)
@@ -344,7 +344,7 @@ def _rejection(data: ReportData) -> str:
         )
     slots = list(rejection.slots) if rejection.slots else "no limit"
     text = f"Mode {rejection.mode}, k {rejection.topk}, slots {slots}."
-    headers = ("data set", "median of wanted", "most wanted", "pictures without room, %")
+    headers = ("data set", "median of wanted", "most wanted", "images without room, %")
     return _section("Rejection", f"<p>{escape(text)}</p>", _table(headers, rows) if rows else "")
 
 
@@ -353,7 +353,7 @@ def _calibration(data: ReportData) -> str:
     known = facts if isinstance(facts, dict) else {}
     pairs, lists = _flatten("", known)
     if "calibration" not in known:
-        pairs.append(("calibration", "none: no value in the graph was chosen from pictures"))
+        pairs.append(("calibration", "none: no value in the graph was chosen from images"))
     details = "".join(
         f"<details><summary>{escape(name)} ({len(rows)})</summary>{_facts(rows)}</details>"
         for name, rows in lists

@@ -1,4 +1,4 @@
-"""Plots as inline SVG; colours come from the page, so that they follow light and dark."""
+"""Plots as inline SVG; colors come from the page, so that they follow light and dark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write words into pictures, as well as the installed OpenCV can."""
+"""Write words into images, as well as the installed OpenCV can."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strip beside or below an overlay that says which colour is what."""
+"""The strip beside or below an overlay that says which color is what."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SMALLEST_CAPITAL = 9.0
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: a name, its colour (RGB; None for the rest), and its share of pixels."""
+    """One line: a name, its color (RGB; None for the rest), and its share of pixels."""
 
     name: str
     colour: tuple[int, int, int] | None
@@ -55,10 +55,10 @@ class Grid:
 
 
 def draw_legend(entries: Sequence[Entry], *, height: int, width: int) -> NDArray[np.uint8]:
-    """Return a legend for a picture of (height, width), uint8 [h, w, 3] RGB.
+    """Return a legend for an image of (height, width), uint8 [h, w, 3] RGB.
 
-    For a picture that is wider than high it is a strip to stand below, of at least its width;
-    otherwise one to stand beside it, of at least its height. Writing grows with the picture.
+    For an image that is wider than high it is a strip to stand below, of at least its width;
+    otherwise one to stand beside it, of at least its height. Writing grows with the image.
     """
     lettering = Lettering(max(_SMALLEST_CAPITAL, 0.0155 * math.sqrt(height * width)))
     below = width >= height

@@ -1,4 +1,4 @@
-"""Show a label map over its picture, with a legend."""
+"""Show a label map over its image, with a legend."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def draw_overlay(
     alpha: float = ALPHA,
     entries: int = ENTRIES,
 ) -> NDArray[np.uint8]:
-    """Return the frame under its categories' colours, with a legend below or beside it.
+    """Return the frame under its categories' colors, with a legend below or beside it.
 
     Args:
         frame: uint8 [H, W, 3], RGB.
         result: What a segmenter gave for it.
         palette: uint8 [K, 3], RGB.
-        alpha: Weight of the colours, 0 to 1.
+        alpha: Weight of the colors, 0 to 1.
         entries: Most lines of the legend; what is left over is summed in one more.
 
     Returns:
-        uint8 [h, w, 3] RGB; the picture is its top, or its left, at full size and uncovered.
+        uint8 [h, w, 3] RGB; the image is its top, or its left, at full size and uncovered.
 
     Raises:
         UsageError: `alpha` is not in 0 to 1.
@@ -77,7 +77,7 @@ def blend(
     *,
     alpha: float = ALPHA,
 ) -> NDArray[np.uint8]:
-    """Return uint8 [H, W, 3] RGB: the categories' colours over the frame, borders darker.
+    """Return uint8 [H, W, 3] RGB: the categories' colors over the frame, borders darker.
 
     Raises:
         UsageError: `alpha` is not in 0 to 1.
@@ -146,7 +146,7 @@ def _borders(labels: Labels) -> NDArray[np.bool_]:
 
 
 def _join(picture: NDArray[np.uint8], legend: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Put a strip of the picture's width below it, or one of another shape on its right."""
+    """Put a strip of the image's width below it, or one of another shape on its right."""
     height, width = picture.shape[:2]
     if width >= height:
         canvas = np.full((height + legend.shape[0], legend.shape[1], 3), PAPER, np.uint8)

@@ -75,7 +75,7 @@ def check_frame(frame: object) -> NDArray[np.uint8]:
         message = f"Frame has dtype '{array.dtype}'; expected 'uint8' with values 0 to 255."
         raise PictureError(
             message,
-            hint="Give the camera's bytes; normalisation is inside the graph.",
+            hint="Give the camera's bytes; normalization is inside the graph.",
         )
     if array.ndim != 3 or array.shape[2] != 3:
         message = f"Frame has shape {array.shape}; expected [H, W, 3] in RGB order."

@@ -25,7 +25,7 @@ class AnswerWriter:
         folder: Where; it must be there.
         palette: uint8 [K, 3], RGB.
         overlay: Whether to write the overlay.
-        alpha: Weight of the colours in the overlay, 0 to 1.
+        alpha: Weight of the colors in the overlay, 0 to 1.
         save_scores: Whether to write `NAME.scores.npz` (float32 [T, h, w] as "scores").
     """
 

@@ -73,7 +73,7 @@ class Segmenter:
 
     @property
     def palette(self) -> NDArray[np.uint8]:
-        """The colour by output, uint8 [K, 3], RGB."""
+        """The color by output, uint8 [K, 3], RGB."""
         return np.asarray(self.bundle.vocabulary.palette, dtype=np.uint8)
 
     @property

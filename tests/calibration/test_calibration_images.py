@@ -103,7 +103,7 @@ def test_more_pictures_than_there_are_is_refused(folder: Path, count: int) -> No
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no pictures"):
+    with pytest.raises(InputError, match="no images"):
         collect_pictures(str(tmp_path))
 
 
@@ -177,7 +177,7 @@ CHOICES = {
     "count": Choice(("--count", "0"), 2, "--count is 0"),
     "distance": Choice(("--distance", "-1"), 2, "--distance is -1.0"),
     "missing": Choice((), 4, "is not a folder"),
-    "empty": Choice((), 4, "has no pictures"),
+    "empty": Choice((), 4, "has no images"),
     "broken": Choice((), 4, "b.png"),
 }
 

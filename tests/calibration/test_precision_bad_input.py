@@ -64,7 +64,7 @@ def cut_off(path: Path) -> Path:
 
 
 PICTURES = {
-    "empty": Case(4, ("has no pictures",)),
+    "empty": Case(4, ("has no images",)),
     "broken": Case(4, ("1.png",)),
     "black": Case(4, ("single colour",)),
     "cut off": Case(4, ("drive.avi' is cut off",)),

@@ -279,8 +279,8 @@ def test_validation_data_are_read_as_eval_reads_them_and_what_is_not_is_said(
         dataset = _open_validation(validation, seed=0)
     words = [str(one.message) for one in said]
     assert words == [
-        "Validation data: 1 label maps have no picture: c.",
-        "Validation data: 1 pictures have no label map: b.",
+        "Validation data: 1 label maps have no image: c.",
+        "Validation data: 1 images have no label map: b.",
     ]
     raw = np.array([0, 1, 2, 7], np.uint8)
     assert dataset.rule.read(raw).tolist() == [-1, 0, 1, -1]

@@ -72,7 +72,7 @@ def test_two_pictures_of_one_name_are_an_error_that_names_both(
     for name in (first, second):
         picture(tmp_path / "images" / name, [0])
     labels(tmp_path / "labels" / f"{first.split('.')[0]}.png", [0])
-    with pytest.raises(InputError, match=r"Two pictures of .* have one name") as caught:
+    with pytest.raises(InputError, match=r"Two images of .* have one name") as caught:
         opened(tmp_path)
     assert f"'{first}'" in caught.value.message
     assert f"'{second}'" in caught.value.message
@@ -175,7 +175,7 @@ def test_files_that_are_not_read_are_named(
 def test_labels_of_another_kind_are_named_where_there_is_no_pair(tmp_path: Path) -> None:
     picture(tmp_path / "images/a.jpg", [0])
     labels(tmp_path / "labels/a.bmp", [0])
-    with pytest.raises(InputError, match=r"no pairs: 1 pictures.*0 label maps.*\.bmp \(1\)"):
+    with pytest.raises(InputError, match=r"no pairs: 1 images.*0 label maps.*\.bmp \(1\)"):
         opened(tmp_path)
     (tmp_path / "labels/a.bmp").unlink()
     with pytest.raises(InputError, match="no pairs"):
@@ -567,9 +567,9 @@ def test_a_folder_without_a_pair_for_each_file_is_refused(
     command = ["eval", str(make_bundle(outputs=4)), str(tmp_path / "data"), "--layout", "folder"]
     assert main(command) == 4
     said = capsys.readouterr().err
-    assert "1 pictures have no label map: A." in said
+    assert "1 images have no label map: A." in said
     assert "'A' and 'a' differ by case only" in said
     assert main([*command, "--expect", "1"]) == 0
-    assert "warning: 1 pictures have no label map: A" in capsys.readouterr().err
+    assert "warning: 1 images have no label map: A" in capsys.readouterr().err
     labels(tmp_path / "data/labels/A.png", [0])  # on this file system both are there
     assert main(command) == 0

@@ -161,7 +161,7 @@ def test_another_count_than_stated_is_refused(tmp_path: Path) -> None:
         write(tmp_path / f"images/val/{name}.png", np.zeros((2, 2, 3), np.uint8))
         write(tmp_path / f"labels/val/{name}.png", np.zeros((2, 2), np.uint8))
     dataset = open_dataset(str(tmp_path), layout="camvid")
-    with pytest.raises(InputError, match="has 2 pictures here; expected 101"):
+    with pytest.raises(InputError, match="has 2 images here; expected 101"):
         dataset.require_count(None)
     with pytest.raises(InputError, match="expected 3"):
         dataset.require_count(3)
@@ -195,11 +195,11 @@ def test_files_without_a_partner_are_refused_unless_the_pairs_are_counted(tmp_pa
     write(tmp_path / "images/extra.png", np.zeros((2, 2, 3), np.uint8))
     dataset = open_dataset(str(tmp_path), layout="folder")
     assert dataset.require_count(2) == dataset
-    with pytest.raises(InputError, match="1 pictures have no label map: extra"):
+    with pytest.raises(InputError, match="1 images have no label map: extra"):
         dataset.require_count(None)
     assert "no label map" in kinds(tmp_path, layout="folder")
     write(tmp_path / "labels/lost.png", np.zeros((2, 2), np.uint8))
-    with pytest.raises(InputError, match="1 label maps have no picture: lost"):
+    with pytest.raises(InputError, match="1 label maps have no image: lost"):
         open_dataset(str(tmp_path), layout="folder").require_count(None)
 
 

@@ -339,7 +339,7 @@ def test_a_failed_gate_is_status_6_and_the_result_is_printed(
         (["--protocol", "voc"], 2, "Protocol 'voc'"),
         (["--limit", "0"], 2, "at least 1"),
         (["--ignore", "none"], 2, "expected numbers"),
-        (["--expect", "5"], 4, "has 2 pictures here; expected 5"),
+        (["--expect", "5"], 4, "has 2 images here; expected 5"),
         (["--layout", "ade150"], 4, "ADEChallengeData2016"),
     ],
 )

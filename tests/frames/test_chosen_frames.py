@@ -204,5 +204,5 @@ def test_a_link_to_a_camera_is_live_too(tmp_path: Path) -> None:
     link.symlink_to("/dev/null")
     with pytest.raises(UsageError, match="usb-camera', which is live"):
         collect_pictures(str(link))
-    with pytest.raises(UsageError, match=r"Pictures are asked of .* live"):
+    with pytest.raises(UsageError, match=r"Images cannot be read from .* live"):
         open_pictures(str(link))

@@ -129,7 +129,7 @@ def test_more_than_one_picture_in_a_file_is_an_error(
     tmp_path: Path, name: str, data: bytes, count: int
 ) -> None:
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(PictureError, match=f"holds {count} pictures") as caught:
+    with pytest.raises(PictureError, match=f"holds {count} images") as caught:
         read_picture(tmp_path / name)
     assert caught.value.hint is not None
     assert ("'a b.png'" in caught.value.hint) == (name == "a b.png")
@@ -225,7 +225,7 @@ def test_a_wrong_checksum_of_any_part_of_a_png_is_named(tmp_path: Path, place: b
     [
         (b"\0\0\0\x1cftypheic" + bytes(20), "format HEIC, which is not read"),
         (b"8BPS" + bytes(40), "format PSD, which is not read"),
-        (b"GIF89a" + bytes(40), "damaged GIF picture, or OpenCV"),
+        (b"GIF89a" + bytes(40), "damaged GIF image, or OpenCV"),
     ],
 )
 def test_a_format_that_is_not_read_is_named(tmp_path: Path, head: bytes, words: str) -> None:

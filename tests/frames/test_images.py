@@ -147,8 +147,8 @@ def test_what_is_no_picture_is_refused_with_its_reason(tmp_path: Path) -> None:
         "missing.png": "does not exist",
         ".": "is not a file",
         "empty.png": "is empty",
-        "text.jpg": "is not a picture",
-        "noise.png": "is not a picture",
+        "text.jpg": "is not an image",
+        "noise.png": "is not an image",
     }.items():
         with pytest.raises(PictureError, match=words) as caught:
             read_picture(tmp_path / name)

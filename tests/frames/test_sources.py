@@ -97,7 +97,7 @@ def test_pictures_are_not_kept_after_their_turn(tmp_path: Path) -> None:
 def test_sources_that_are_not_there_say_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         open_source(str(tmp_path / "nothing"))
-    with pytest.raises(InputError, match="no pictures"):
+    with pytest.raises(InputError, match="no images"):
         open_source(str(tmp_path))
     with pytest.raises(InputError, match="cannot be opened"):
         open_source("/dev/video987")
@@ -165,8 +165,8 @@ def test_entries_that_are_left_out_are_counted_by_kind(tmp_path: Path) -> None:
     assert [frame.name for frame in frames] == ["000001", "a", "b", "c", "d", "e"]
     texts = sorted(str(warning.message) for warning in said)
     assert len(texts) == 2
-    assert texts[0].endswith("pictures of this kind are not read: .heic (2), .dng (1)")
-    assert texts[1].endswith("videos are given one by one: .mp4 (1)")
+    assert texts[0].endswith("images of this kind are not read: .heic (2), .dng (1)")
+    assert texts[1].endswith("videos must be given one by one: .mp4 (1)")
 
 
 @pytest.mark.filterwarnings("error")

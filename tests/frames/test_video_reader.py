@@ -277,7 +277,7 @@ def test_what_is_no_video_is_said_to_be_none(tmp_path: Path, data: bytes, words:
 
 def test_words_without_a_known_suffix_are_no_video(tmp_path: Path) -> None:
     (tmp_path / "a.dat").write_text("some words\n" * 50)
-    with pytest.raises(InputError, match="not a picture"):
+    with pytest.raises(InputError, match="not an image"):
         _ = [frame.image for frame in open_source(str(tmp_path / "a.dat"))]
 
 

@@ -306,7 +306,7 @@ def test_a_precision_without_a_tolerance_is_refused() -> None:
 
 
 def test_a_bisection_says_in_words_where_it_departs() -> None:
-    assert "colour order" in Bisection(PREPARE, _blocks(PREPARE), 1e-3).text
+    assert "color order" in Bisection(PREPARE, _blocks(PREPARE), 1e-3).text
     assert "block 'a.b': relative L2 0.5" in Bisection("a.b", _blocks("a.b"), 1e-3).text
     assert "argmax" in Bisection(ANSWER, _blocks("a.b"), 1.0).text
 

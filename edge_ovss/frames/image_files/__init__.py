@@ -1,1 +1,1 @@
-"""What the bytes of an image file say before, and beside, decoding it."""
+"""Inspect the bytes of an image file before decoding: header, integrity, orientation."""

@@ -1,4 +1,4 @@
-"""What the head of a picture file says: its size, its depth, and how many pictures it holds."""
+"""Read the header of an image file: size, bit depth, number of images."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from edge_ovss.frames.image_files.jpeg_scan import read_jpeg
 from edge_ovss.frames.image_files.tiff_tags import BITS, HEIGHT, SUBFILE, WIDTH, Tags, tiff_pages
 from edge_ovss.frames.source_kinds import picture_format
 
-# Flags of a page that is no picture of its own: a smaller version of another, or a mask.
+# Flags of TIFF pages that are not images of their own: a reduced copy of another page, or a mask.
 _REDUCED, _MASK = 1, 4
 _MOST_FRAMES = 1_000_000
-# What decoders keep for each pixel besides the result.
+# Bytes per pixel that decoders hold besides the result.
 _OWN_BYTES = {"WebP": 4, "GIF": 8, "AVIF": 8, "TIFF": 4, "JPEG 2000": 16}
 _COEFFICIENTS = 6
 
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """What is known of a picture before it is decoded.
+    """Facts about an image, known before it is decoded.
 
     Attributes:
         kind: Format, such as "PNG".
-        height, width: In pixels, as stored.
-        bits: Per value; more than 8 are decoded to two bytes.
-        frames: How many pictures the file holds.
-        gathered: Whether a decoder keeps all coefficients until the last scan of a JPEG is read.
+        height, width: Size in pixels, as stored.
+        bits: Bits per value; more than 8 are decoded to two bytes.
+        frames: Number of images in the file.
+        gathered: Whether the decoder of a JPEG holds all coefficients until the last scan.
     """
 
     kind: str
@@ -39,14 +39,14 @@ class PictureHeader:
 
     @property
     def decoded_bytes(self) -> int:
-        """About how much memory it takes to decode, the result (three channels) included."""
+        """Approximate memory needed to decode, including the result (three channels)."""
         depth = 1 if self.bits <= 8 else 2
         own = _OWN_BYTES.get(self.kind, 0) + (_COEFFICIENTS if self.gathered else 0)
         return self.height * self.width * (3 * depth + own)
 
 
 def picture_header(data: bytes) -> PictureHeader | None:
-    """Return what the head of a picture says, or None where it says nothing that is understood.
+    """Return the header of an image, or None where it cannot be understood.
 
     Args:
         data: The whole file.
@@ -57,7 +57,7 @@ def picture_header(data: bytes) -> PictureHeader | None:
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (kind, start, end) of the content of each chunk of a PNG; ends where one is cut."""
+    """Yield (kind, start, end) for the content of each PNG chunk; stop at a truncated one."""
     at = 8
     while at + 12 <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")
@@ -68,7 +68,7 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def riff_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (kind, start, end) of the content of each chunk of a WebP."""
+    """Yield (kind, start, end) for the content of each WebP chunk."""
     at = 12
     while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
@@ -194,7 +194,7 @@ def _avif(data: bytes) -> PictureHeader | None:
     ]
     if not sizes:
         return None
-    # A sequence begins with this brand; how long it is stands in its track, as a video's does.
+    # A sequence has this brand; its track states its length, as in a video.
     frames = _sequence_length(data) if data[8:12] == b"avis" else 1
     return PictureHeader("AVIF", *max(sizes), frames=frames)
 

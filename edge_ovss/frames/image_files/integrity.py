@@ -1,4 +1,4 @@
-"""Look at the bytes of a picture file before they are decoded: is it whole, and how large?"""
+"""Check the bytes of an image file before decoding: is it complete, and how large is it?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge_ovss.frames.image_files.jpeg_scan import TRUNCATED, jpeg_fault, read_j
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
-# Values of a pixel by the color type of a PNG; and the most that deflate makes of one byte.
+# Values per pixel by PNG color type, and the most bytes that deflate expands one byte to.
 _PNG_VALUES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MOST_INFLATED = 1032
 
@@ -17,7 +17,7 @@ _MOST_INFLATED = 1032
 def picture_fault(data: bytes) -> str | None:
     """Return what is wrong with a PNG, JPEG or WebP file, or None; other formats give None.
 
-    A JPEG has no checksum: see `jpeg_files` for what more is done.
+    A JPEG has no checksum: `jpeg_scan` says what else is checked.
 
     Args:
         data: The whole file.
@@ -33,7 +33,7 @@ def picture_fault(data: bytes) -> str | None:
 
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Return (height, width) as stored in a picture file, or None where it is not known."""
+    """Return (height, width) as stored in an image file, or None if unknown."""
     header = picture_header(data)
     return None if header is None else (header.height, header.width)
 
@@ -57,7 +57,7 @@ def _png_fault(data: bytes) -> str | None:
 
 
 def _png_raster(data: bytes) -> int:
-    """Return how many bytes the pixels of a PNG are, before they are deflated."""
+    """Return the number of bytes of a PNG's pixels before compression."""
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
     bits = data[24] * _PNG_VALUES.get(data[25], 1)
     return height * (width * bits // 8)

@@ -1,9 +1,8 @@
-"""The structure of a JPEG file: its frame, its scans, and what of them is missing.
+"""The structure of a JPEG file: its frame, its scans, and what is missing from them.
 
-JPEG has no checksum, and decoders fill what is missing with grey and go on. What can be told
-without decoding is told by `jpeg_fault`; whether the last scan reaches the last line is told by
-decoding `jpeg_probe` too, in which other bytes follow the scan: where the decoder needs them, the
-scan ended too early.
+JPEG has no checksum, and decoders fill missing parts with grey and continue. `jpeg_fault` finds
+faults without decoding. To see whether the last scan reaches the last line, decode `jpeg_probe`
+as well: other bytes follow its scan, and if the decoder uses them, the scan ended too early.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ _START, _END, _SCAN, _TABLES, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
 _ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
-# Without the fill bytes that may stand before a marker: a search for these is ten times as fast.
+# Ignores fill bytes before a marker, which makes the search ten times as fast.
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _FILLED_RESTART = re.compile(rb"\xff+[\xd0-\xd7]")
-# A decoder that still wants data takes these for noise; none is 0xFF, which would be a marker.
+# A decoder that still needs data reads these as noise; none is 0xFF, which would be a marker.
 _NOISE = bytes((37 * place * place + 11 * place + 91) % 255 for place in range(96))
 _HOLE = bytes(64)
 
@@ -30,7 +29,7 @@ TRUNCATED = "it is truncated"
 
 @dataclass(frozen=True)
 class Component:
-    """How often a component is sampled, across and down."""
+    """Sampling factors of a component, across and down."""
 
     across: int
     down: int
@@ -38,15 +37,15 @@ class Component:
 
 @dataclass(frozen=True)
 class Scan:
-    """One scan.
+    """One scan of a JPEG.
 
     Attributes:
-        components: Identifiers of the components it codes.
-        zero_codes: Symbols that a run of zero bits means, by (0 DC or 1 AC, component).
-        first, last: The coefficients it codes, 0 to 63.
-        high, low: Bits that are still to come before and after it (both 0 where not progressive).
+        components: Identifiers of the components that it codes.
+        zero_codes: Symbol coded by a run of zero bits, by (0 for DC or 1 for AC, component).
+        first, last: The coefficients that it codes, 0 to 63.
+        high, low: Bits still missing before and after it (both 0 where not progressive).
         interval: Units between restart markers; 0 for none.
-        start, end: Where its coded data begin and end in the file.
+        start, end: Offsets of its coded data in the file.
     """
 
     components: tuple[int, ...]
@@ -62,13 +61,13 @@ class Scan:
 
 @dataclass
 class Jpeg:
-    """What the markers of a file say.
+    """The markers of a JPEG file.
 
     Attributes:
         kind: Marker of the frame, 0xC0 and so on; 0 where there is none.
-        height, width: In pixels.
-        components: By identifier.
-        scans: In order.
+        height, width: Size in pixels.
+        components: Components by identifier.
+        scans: Scans in file order.
         ended: Whether the end marker was found.
     """
 
@@ -81,16 +80,16 @@ class Jpeg:
 
     @property
     def huffman(self) -> bool:
-        """Whether it is coded in the usual way, which alone is looked at closely."""
+        """Whether it uses Huffman coding; only such files are examined closely."""
         return self.kind in (*_SEQUENTIAL, _PROGRESSIVE)
 
     @property
     def at_once(self) -> bool:
-        """Whether lines can be decoded before the whole file is read."""
+        """Whether lines can be decoded before the whole file has been read."""
         return self.kind in _SEQUENTIAL and len(self.scans) == 1
 
     def blocks(self, component: Component) -> int:
-        """Return how many blocks of 8 x 8 a scan of this component alone has."""
+        """Return the number of 8 x 8 blocks in a scan of this component alone."""
         across = max(c.across for c in self.components.values())
         down = max(c.down for c in self.components.values())
         wide = -(-self.width * component.across // across)
@@ -98,7 +97,7 @@ class Jpeg:
         return -(-wide // 8) * -(-high // 8)
 
     def units(self, scan: Scan) -> int:
-        """Return how many units (MCUs) a scan has."""
+        """Return the number of units (MCUs) in a scan."""
         parts = [self.components[number] for number in scan.components]
         if len(parts) == 1:
             return self.blocks(parts[0])
@@ -108,7 +107,7 @@ class Jpeg:
 
 
 def read_jpeg(data: bytes) -> Jpeg:
-    """Read the markers of a JPEG file; what is damaged ends it."""
+    """Read the markers of a JPEG file; stop at damage."""
     found = Jpeg()
     tables: dict[tuple[int, int], int] = {}
     interval = 0
@@ -130,7 +129,7 @@ def read_jpeg(data: bytes) -> Jpeg:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield (marker, start, end) of the body of each segment; coded data are stepped over."""
+    """Yield (marker, start, end) for the body of each segment; skip coded data."""
     at = 2
     while (at := data.find(b"\xff", at)) >= 0 and at + 1 < len(data):
         marker = data[at + 1]
@@ -148,11 +147,11 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def jpeg_fault(data: bytes, jpeg: Jpeg) -> str | None:
-    """Return what the structure of a JPEG file shows to be wrong, or None.
+    """Return the fault that the structure of a JPEG file shows, or None.
 
     Args:
         data: The whole file.
-        jpeg: `read_jpeg` of it.
+        jpeg: The result of `read_jpeg`.
     """
     if not jpeg.scans or not jpeg.height or not jpeg.width:
         return TRUNCATED
@@ -171,13 +170,13 @@ def jpeg_fault(data: bytes, jpeg: Jpeg) -> str | None:
 def jpeg_probe(data: bytes, jpeg: Jpeg) -> bytes | None:
     """Return a file that decodes to the same pixels if, and only if, no scan ends too early.
 
-    None where that cannot be asked: for arithmetic and lossless coding.
+    Return None where this cannot be tested: for arithmetic and lossless coding.
     """
     if not jpeg.huffman:
         return None
     last = jpeg.scans[-1]
     if jpeg.at_once:
-        # Without an end marker: before one, whatever is too much makes the decoder complain.
+        # Without an end marker: decoders complain about surplus data in front of one.
         return data[: last.end] + _NOISE
     parts, at = [], 0
     for scan in jpeg.scans:
@@ -190,7 +189,7 @@ def jpeg_probe(data: bytes, jpeg: Jpeg) -> bytes | None:
 
 
 def with_end(data: bytes, jpeg: Jpeg) -> bytes:
-    """Return the file with an end marker, which some cameras leave out."""
+    """Return the file with an end marker, which some cameras omit."""
     return data if jpeg.ended else data.rstrip(b"\xff") + b"\xff\xd9"
 
 
@@ -212,7 +211,7 @@ def _read_frame(found: Jpeg, marker: int, body: bytes) -> None:
 
 
 def _first_codes(body: bytes) -> Iterator[tuple[tuple[int, int], int]]:
-    """Yield ((class, table), symbol of the code of zeros) of a segment of Huffman tables."""
+    """Yield ((class, table), symbol of the all-zeros code) from a Huffman table segment."""
     at = 0
     while at + 17 < len(body):
         count = sum(body[at + 1 : at + 17])
@@ -244,14 +243,14 @@ def _coded_bits(jpeg: Jpeg) -> int:
 
 
 def _least_bits(jpeg: Jpeg) -> int:
-    """Return the fewest bits in which this many blocks can be coded at all."""
+    """Return the fewest bits that can code this many blocks."""
     blocks = sum(jpeg.blocks(component) for component in jpeg.components.values())
-    # One code for the mean of a block; and one for its end, if that is not of another scan.
+    # One code for the mean of a block, and one for its end unless another scan holds that.
     return blocks if jpeg.kind == _PROGRESSIVE else 2 * blocks
 
 
 def _is_complete(jpeg: Jpeg) -> bool:
-    """Whether the scans bring every coefficient of every component to its last bit."""
+    """Whether the scans complete every coefficient of every component to the last bit."""
     for component in jpeg.components:
         scans = [scan for scan in jpeg.scans if component in scan.components]
         if jpeg.kind != _PROGRESSIVE:
@@ -268,9 +267,9 @@ def _is_complete(jpeg: Jpeg) -> bool:
 
 
 def _restarts_fit(data: bytes, jpeg: Jpeg, scan: Scan) -> bool:
-    """Whether restart markers count from 0 to 7, again and again, and are as many as there must be.
+    """Whether the restart markers cycle from 0 to 7 and are as many as expected.
 
-    Some encoders write one more behind the last unit.
+    Some encoders write one more after the last unit.
     """
     found = [marker.group()[-1] & 7 for marker in _RESTART.finditer(data, scan.start, scan.end)]
     if not scan.interval:
@@ -281,9 +280,9 @@ def _restarts_fit(data: bytes, jpeg: Jpeg, scan: Scan) -> bool:
 
 
 def _has_hole(data: bytes, jpeg: Jpeg, scan: Scan) -> bool:
-    """Whether a run of zero bytes is there that no encoder writes.
+    """Whether there is a run of zero bytes that no encoder would write.
 
-    It may, where zeros are the shortest code for "as before, and nothing else".
+    Encoders do write one where zeros are the shortest code for "as before, and nothing else".
     """
     if data.find(_HOLE, scan.start, scan.end) < 0:
         return False

@@ -1,7 +1,7 @@
-"""How a picture is to be turned before it is shown, read from the file by ourselves.
+"""Read the orientation of an image from its file, and rotate the decoded image upright.
 
-Which formats OpenCV turns depends on its version, so it is told to turn none, and this is applied
-to all alike. TIFF is the exception: OpenCV's reader turns it whatever it is told.
+Which formats OpenCV rotates depends on its version, so it is told to rotate none, and all are
+rotated here alike. TIFF is the exception: OpenCV's reader always rotates it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edge_ovss.frames.image_files.tiff_tags import ORIENTATION, tiff_pages
 _UPRIGHT = 1
 _APP1, _SCAN = 0xE1, 0xDA
 _EXIF = b"Exif\0\0"
-# EXIF's number by (turns of 90 degrees to the left, then mirrored top to bottom or left to right).
+# EXIF orientation by (quarter turns to the left, then mirrored top to bottom or left to right).
 _TURNS = {
     (0, None): 1,
     (1, None): 8,
@@ -36,11 +36,11 @@ _TURNS = {
 
 
 def picture_orientation(data: bytes, kind: str | None) -> int:
-    """Return the EXIF orientation, 1 to 8, that is still to be applied to a decoded picture.
+    """Return the EXIF orientation, 1 to 8, that must still be applied to a decoded image.
 
     Args:
         data: The whole file.
-        kind: Its format, as `picture_format` names it.
+        kind: Its format, as named by `picture_format`.
     """
     if kind == "AVIF":
         return _avif(data)
@@ -54,7 +54,7 @@ def picture_orientation(data: bytes, kind: str | None) -> int:
 
 
 def turn_upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Return a view of an image [H, W, ...], turned and mirrored as EXIF's numbers 1 to 8 say."""
+    """Return a view of an image [H, W, ...], rotated and mirrored by EXIF orientation 1 to 8."""
     if orientation in (5, 6, 7, 8):
         image = image.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -82,7 +82,7 @@ def _webp_exif(data: bytes) -> bytes:
 
 
 def _avif(data: bytes) -> int:
-    """Return what the boxes `irot` and `imir` say; EXIF does not count in this format."""
+    """Return the orientation from the boxes `irot` and `imir`; AVIF ignores EXIF."""
     head = data[: 1 << 16]
     turn = re.search(rb"\0\0\0\x09irot(.)", head, re.DOTALL)
     mirror = re.search(rb"\0\0\0\x09imir(.)", head, re.DOTALL)

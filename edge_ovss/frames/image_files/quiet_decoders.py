@@ -1,4 +1,4 @@
-"""Keep what C libraries write to the standard error output away from the user, for a moment."""
+"""Silence what C libraries write to standard error, for a moment."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _LOCK = Lock()
 
 @contextmanager
 def quiet_decoders() -> Iterator[None]:
-    """Drop what is written to file descriptor 2, of which libjpeg asks nobody.
+    """Discard what is written to file descriptor 2; libjpeg offers no switch.
 
-    It is the whole process's, so keep this short. One thread at a time: two that took turns in
-    another order than they began would leave it closed.
+    This affects the whole process, so keep it short. The lock admits one thread at a time: two
+    that end in a different order than they began would leave the descriptor closed.
     """
     with _LOCK:
         try:

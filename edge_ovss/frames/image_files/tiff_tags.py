@@ -1,4 +1,4 @@
-"""Read the tags of a TIFF file, and of the small TIFF that EXIF is, without decoding a picture."""
+"""Read the tags of a TIFF file, or of EXIF data (a small TIFF), without decoding an image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Tags = Mapping[int, int]
 
 _MOST_PAGES = 65_536
 _MOST_TAGS = 4_096
-# Type of a number by its size in bytes; other types are not asked for.
+# Size in bytes by TIFF type; other types are not needed.
 _SIZES = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}
 
 
@@ -32,9 +32,9 @@ class _Layout:
 
 
 def tiff_pages(data: bytes) -> Iterator[Tags]:
-    """Yield the tags of each page, by number; of several values the first one.
+    """Yield the tags of each page, by number; of several values only the first.
 
-    Ends where a page is damaged, or was there before.
+    Stop at a page that is damaged or was already visited.
     """
     layout = _layout(data)
     if layout is None:

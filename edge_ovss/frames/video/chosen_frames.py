@@ -70,5 +70,5 @@ class VideoFrames:
         image = self._video.retrieve() if self._video.read == index + 1 else None
         if image is None:
             message = f"Frame {index} of the video '{shown(self._path)}' cannot be read."
-            raise PictureError(message, hint="Convert the video again, or give its pictures.")
+            raise PictureError(message, hint="Convert the video again, or give its images.")
         return image
