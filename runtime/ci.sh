@@ -58,7 +58,7 @@ configure() {
         "$@" >"$folder.log" 2>&1 || { cat "$folder.log"; exit 1; }
 }
 
-# make FOLDER [TARGET]: quiet unless it fails.
+# make_all FOLDER [TARGET]: build; prints the log only if it fails.
 make_all() {
     cmake --build "$1" -j"$jobs" --target "${2:-all}" >"$1.log" 2>&1 || { cat "$1.log"; exit 1; }
 }

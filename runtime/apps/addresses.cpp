@@ -11,8 +11,8 @@ namespace {
 constexpr const char* kMark = "://";
 constexpr const char* kHidden = "…";
 constexpr const char* kEnds = " \t\r\n\f\v'\"<>`";
-constexpr const char* kSecrets[] = {"user-id",  "user-pw", "proxy-id", "proxy-pw", "user",
-                                    "passwd",   "password", "pass",    "token"};
+constexpr const char* kSecrets[] = {"user-id", "user-pw",  "proxy-id", "proxy-pw", "user",
+                                    "passwd",  "password", "pass",     "token"};
 
 bool of_scheme(char letter) {
     return std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '+' ||
@@ -56,10 +56,9 @@ bool is_host(const std::string& words) {
     if (at == words.size()) {
         return true;
     }
-    return words[at] == ':' && std::all_of(words.begin() + static_cast<std::ptrdiff_t>(at) + 1,
-                                           words.end(), [](unsigned char letter) {
-                                               return std::isdigit(letter) != 0;
-                                           });
+    return words[at] == ':' &&
+           std::all_of(words.begin() + static_cast<std::ptrdiff_t>(at) + 1, words.end(),
+                       [](unsigned char letter) { return std::isdigit(letter) != 0; });
 }
 
 // Some cameras take the password in the path: rtsp://host/user=admin_password=…_channel=1.
@@ -99,8 +98,8 @@ std::string without_properties(const std::string& words) {
     std::size_t at = 0;
     while (at < words.size()) {
         const bool begins = at == 0 || !of_word(words[at - 1]);
-        const auto* found = std::find_if(
-            std::begin(kSecrets), std::end(kSecrets), [&](const std::string& name) {
+        const auto* found =
+            std::find_if(std::begin(kSecrets), std::end(kSecrets), [&](const std::string& name) {
                 return begins && lower(words.substr(at, name.size() + 1)) == name + "=" &&
                        at + name.size() + 1 < words.size() &&
                        std::isspace(static_cast<unsigned char>(words[at + name.size() + 1])) == 0;

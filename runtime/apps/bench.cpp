@@ -48,11 +48,11 @@ double percentile(const std::vector<double>& sorted, double share) {
 void print(Stage stage, const char* comma) {
     std::sort(stage.times.begin(), stage.times.end());
     const double sum = std::accumulate(stage.times.begin(), stage.times.end(), 0.0);
-    std::printf("    \"%s\": {\"mean\": %.4f, \"p50\": %.4f, \"p90\": %.4f, \"p99\": %.4f, "
-                "\"max\": %.4f}%s\n",
-                stage.name, sum / static_cast<double>(stage.times.size()),
-                percentile(stage.times, 0.5), percentile(stage.times, 0.9),
-                percentile(stage.times, 0.99), stage.times.back(), comma);
+    std::printf(
+        "    \"%s\": {\"mean\": %.4f, \"p50\": %.4f, \"p90\": %.4f, \"p99\": %.4f, "
+        "\"max\": %.4f}%s\n",
+        stage.name, sum / static_cast<double>(stage.times.size()), percentile(stage.times, 0.5),
+        percentile(stage.times, 0.9), percentile(stage.times, 0.99), stage.times.back(), comma);
 }
 
 // A frame and the memory that it is in.
@@ -67,7 +67,8 @@ int format_of(const std::string& name) {
             return i;
         }
     }
-    throw apps::usage("Option --format is '" + name + "'; expected RGB8, BGR8, RGBA8, BGRA8, "
+    throw apps::usage("Option --format is '" + name +
+                      "'; expected RGB8, BGR8, RGBA8, BGRA8, "
                       "GRAY8, NV12 or YUYV.");
 }
 
@@ -107,18 +108,20 @@ void report(const edge_ovss::Segmenter& segmenter, const edge_ovss::Frame& frame
     const auto& total = stages.back().times;
     const double mean =
         std::accumulate(total.begin(), total.end(), 0.0) / static_cast<double>(total.size());
-    std::printf("{\n  \"program\": \"ovss-bench %s\",\n  \"backend\": %s,\n  \"model\": %s,\n"
-                "  \"precision\": %s,\n  \"height\": %d,\n  \"width\": %d,\n"
-                "  \"format\": \"%s\",\n  \"frames\": %zu,\n  \"stages_ms\": {\n",
-                edge_ovss_version(), apps::json_string(info.backend).c_str(),
-                apps::json_string(info.model).c_str(), apps::json_string(info.precision).c_str(),
-                frame.c.height, frame.c.width, kFormats[frame.c.format], total.size());
+    std::printf(
+        "{\n  \"program\": \"ovss-bench %s\",\n  \"backend\": %s,\n  \"model\": %s,\n"
+        "  \"precision\": %s,\n  \"height\": %d,\n  \"width\": %d,\n"
+        "  \"format\": \"%s\",\n  \"frames\": %zu,\n  \"stages_ms\": {\n",
+        edge_ovss_version(), apps::json_string(info.backend).c_str(),
+        apps::json_string(info.model).c_str(), apps::json_string(info.precision).c_str(),
+        frame.c.height, frame.c.width, kFormats[frame.c.format], total.size());
     for (const Stage& stage : stages) {
         print(stage, &stage == &stages.back() ? "" : ",");
     }
-    std::printf("  },\n  \"throughput_fps\": %.3f,\n  \"peak_mib\": %.1f,\n"
-                "  \"cold_start_s\": %.4f\n}\n",
-                1000.0 / mean, static_cast<double>(peak_kib()) / 1024.0, cold_start_s);
+    std::printf(
+        "  },\n  \"throughput_fps\": %.3f,\n  \"peak_mib\": %.1f,\n"
+        "  \"cold_start_s\": %.4f\n}\n",
+        1000.0 / mean, static_cast<double>(peak_kib()) / 1024.0, cold_start_s);
 }
 
 int run(int argc, char** argv) {
@@ -143,8 +146,8 @@ int run(int argc, char** argv) {
     segmenter.segment(input.frame, result);
     const std::chrono::duration<double> cold = std::chrono::steady_clock::now() - start;
 
-    std::vector<Stage> stages{{"pre", {}}, {"infer", {}}, {"post", {}}, {"overhead", {}},
-                              {"total", {}}};
+    std::vector<Stage> stages{
+        {"pre", {}}, {"infer", {}}, {"post", {}}, {"overhead", {}}, {"total", {}}};
     for (int i = 0; i < warmup + count; ++i) {
         segmenter.segment(input.frame, result);
         if (i >= warmup) {

@@ -43,7 +43,9 @@ constexpr const char* kHelp =
 
 std::atomic<bool> stopped{false};
 
-void stop(int) { stopped = true; }
+void stop(int) {
+    stopped = true;
+}
 
 // Room for one frame: what is not taken in time is replaced, or waited for if all are wanted.
 class Mailbox {
@@ -168,8 +170,9 @@ public:
 #ifdef EDGE_OVSS_HAVE_OPENCV
             apps::open_window();
 #else
-            throw apps::usage("--window needs a build with EDGE_OVSS_WITH_OPENCV; or pipe "
-                              "--out - into a player: | mpv -");
+            throw apps::usage(
+                "--window needs a build with EDGE_OVSS_WITH_OPENCV; or pipe "
+                "--out - into a player: | mpv -");
 #endif
         }
     }
@@ -224,8 +227,7 @@ void print(const Totals& totals, long dropped, bool to_stderr) {
 
 int run(int argc, char** argv) {
     const apps::Arguments arguments(
-        argc, argv,
-        {"--size", "--out", "--fps", "--alpha", "--limit", "--backend", "--threads"},
+        argc, argv, {"--size", "--out", "--fps", "--alpha", "--limit", "--backend", "--threads"},
         {"--window", "--all", "--help"});
     if (arguments.has("--help")) {
         std::fputs(kHelp, stdout);

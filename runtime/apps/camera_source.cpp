@@ -80,9 +80,9 @@ private:
     };
 
     void choose_format(int height, int width) {
-        for (const std::uint32_t wanted : {V4L2_PIX_FMT_YUYV, V4L2_PIX_FMT_NV12,
-                                           V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_GREY,
-                                           V4L2_PIX_FMT_RGB24, V4L2_PIX_FMT_BGR24}) {
+        for (const std::uint32_t wanted :
+             {V4L2_PIX_FMT_YUYV, V4L2_PIX_FMT_NV12, V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_GREY,
+              V4L2_PIX_FMT_RGB24, V4L2_PIX_FMT_BGR24}) {
             std::memset(&format_, 0, sizeof format_);
             format_.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
             format_.fmt.pix.width = static_cast<std::uint32_t>(width);
@@ -229,8 +229,7 @@ public:
         }
         next_ += std::chrono::microseconds(1000000 / fps_);
         captured.time = std::chrono::steady_clock::now();
-        const auto count =
-            std::fread(captured.bytes.data(), 1, captured.bytes.size(), file_.get());
+        const auto count = std::fread(captured.bytes.data(), 1, captured.bytes.size(), file_.get());
         return count == captured.bytes.size();
     }
 
@@ -269,7 +268,7 @@ private:
 
 // A camera is any character device, and a link to one: /dev/v4l/by-id/... keeps its name.
 bool is_camera(const std::string& words) {
-    struct stat found {};
+    struct stat found{};
     return words.compare(0, 10, "/dev/video") == 0 ||
            (stat(words.c_str(), &found) == 0 && S_ISCHR(found.st_mode));
 }

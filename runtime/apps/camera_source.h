@@ -37,8 +37,8 @@ public:
     virtual bool read(Captured& captured) = 0;
 };
 
-// `/dev/videoN`, `raw:FILE?format=YUYV&size=480x640&fps=30`, or what OpenCV takes. Files come at the
-// pace of a camera if `paced`, else as fast as they can be read.
+// `/dev/videoN`, `raw:FILE?format=YUYV&size=480x640&fps=30`, or what OpenCV takes. Files come at
+// the pace of a camera if `paced`, else as fast as they can be read.
 std::unique_ptr<Source> open_source(const std::string& words, int height, int width, bool paced);
 
 // Defined where OpenCV is.

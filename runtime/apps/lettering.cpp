@@ -18,11 +18,10 @@ struct Letter {
 };
 
 constexpr Letter kLetters[] = {
-    {'0', 0x7B6F}, {'1', 0x2C97}, {'2', 0x73E7}, {'3', 0x72CF}, {'4', 0x5BC9},
-    {'5', 0x79CF}, {'6', 0x79EF}, {'7', 0x7292}, {'8', 0x7BEF}, {'9', 0x7BCF},
-    {'A', 0x2BED}, {'D', 0x6B6E}, {'E', 0x79A7}, {'F', 0x79A4}, {'M', 0x5FED},
-    {'O', 0x7B6F}, {'P', 0x7BE4}, {'R', 0x6BAD}, {'S', 0x79CF}, {'.', 0x0002},
-    {'/', 0x12A4},
+    {'0', 0x7B6F}, {'1', 0x2C97}, {'2', 0x73E7}, {'3', 0x72CF}, {'4', 0x5BC9}, {'5', 0x79CF},
+    {'6', 0x79EF}, {'7', 0x7292}, {'8', 0x7BEF}, {'9', 0x7BCF}, {'A', 0x2BED}, {'D', 0x6B6E},
+    {'E', 0x79A7}, {'F', 0x79A4}, {'M', 0x5FED}, {'O', 0x7B6F}, {'P', 0x7BE4}, {'R', 0x6BAD},
+    {'S', 0x79CF}, {'.', 0x0002}, {'/', 0x12A4},
 };
 
 unsigned dots_of(char name) {
@@ -52,7 +51,8 @@ void draw_text(std::uint8_t* rgb, int height, int width, const std::string& word
                 on = at < words.size() && ((dots_of(words[at]) >> bit) & 1U) != 0;
             }
             std::memset(rgb + (static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
-                               static_cast<std::size_t>(x)) * 3,
+                               static_cast<std::size_t>(x)) *
+                                  3,
                         on ? 255 : 0, 3);
         }
     }

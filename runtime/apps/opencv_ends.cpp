@@ -66,7 +66,7 @@ private:
     }
 
     static bool is_file(const std::string& words) {
-        struct stat found {};
+        struct stat found{};
         return stat(words.c_str(), &found) == 0 && S_ISREG(found.st_mode);
     }
 
@@ -89,8 +89,9 @@ void open_window() {
             return;
         }
     }
-    throw usage("--window needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set; or pipe "
-                "--out - into a player: | mpv -");
+    throw usage(
+        "--window needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set; or pipe "
+        "--out - into a player: | mpv -");
 }
 
 bool show(const std::uint8_t* rgb, int height, int width) {

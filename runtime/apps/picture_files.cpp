@@ -63,8 +63,8 @@ Picture decode_png(const std::vector<std::uint8_t>& bytes, const std::string& wh
     const std::unique_ptr<png_image, void (*)(png_image*)> owner(&image, png_image_free);
     // Without an alpha channel in the target libpng composes on the background: drop it instead.
     image.format = PNG_FORMAT_RGBA;
-    Picture picture = make_picture(what, static_cast<long>(image.height),
-                                   static_cast<long>(image.width));
+    Picture picture =
+        make_picture(what, static_cast<long>(image.height), static_cast<long>(image.width));
     std::vector<std::uint8_t> rgba(PNG_IMAGE_SIZE(image));
     if (png_image_finish_read(&image, nullptr, rgba.data(), 0, nullptr) == 0) {
         throw bad_input("'" + what + "' is a damaged PNG picture: " + image.message + ".");
@@ -234,14 +234,15 @@ void write_png(const std::string& path, int height, int width, int channels, int
         throw bad_input("'" + path + "' cannot be written.");
     }
     png_init_io(png, file.get());
-    png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height),
-                 bits, channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY,
-                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), bits,
+                 channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(png, info);
     if (bits == 16) {
         png_set_swap(png);  // PNG is big-endian
     }
-    const auto row = static_cast<std::size_t>(width) * static_cast<std::size_t>(channels * bits / 8);
+    const auto row =
+        static_cast<std::size_t>(width) * static_cast<std::size_t>(channels * bits / 8);
     for (int y = 0; y < height; ++y) {
         png_write_row(png, pixels + static_cast<std::size_t>(y) * row);
     }

@@ -61,20 +61,22 @@ void print(const edge_ovss::Segmenter& segmenter, const edge_ovss::Result& resul
         std::printf("%s%s: %.6f", comma, apps::json_string(segmenter.name(output)).c_str(), share);
         comma = ", ";
     }
-    std::printf("}, \"alive\": %zu, \"overflow\": %s, \"timings_ms\": {\"pre\": %.3f, "
-                "\"infer\": %.3f, \"post\": %.3f, \"total\": %.3f}}\n",
-                result.alive.size(), result.c.overflow != 0 ? "true" : "false", result.c.pre_ms,
-                result.c.infer_ms, result.c.post_ms, result.c.total_ms);
+    std::printf(
+        "}, \"alive\": %zu, \"overflow\": %s, \"timings_ms\": {\"pre\": %.3f, "
+        "\"infer\": %.3f, \"post\": %.3f, \"total\": %.3f}}\n",
+        result.alive.size(), result.c.overflow != 0 ? "true" : "false", result.c.pre_ms,
+        result.c.infer_ms, result.c.post_ms, result.c.total_ms);
     if (result.c.overflow != 0) {
-        std::fprintf(stderr, "ovss-segment: more categories wanted to stay than there are slots; "
-                             "the weakest were dropped. Export again with more --slots.\n");
+        std::fprintf(stderr,
+                     "ovss-segment: more categories wanted to stay than there are slots; "
+                     "the weakest were dropped. Export again with more --slots.\n");
     }
 }
 
 int run(int argc, char** argv) {
-    const apps::Arguments arguments(
-        argc, argv, {"--labels", "--overlay", "--alpha", "--backend", "--threads"},
-        {"--selftest", "--help"});
+    const apps::Arguments arguments(argc, argv,
+                                    {"--labels", "--overlay", "--alpha", "--backend", "--threads"},
+                                    {"--selftest", "--help"});
     if (arguments.has("--help")) {
         std::fputs(kHelp, stdout);
         return 0;

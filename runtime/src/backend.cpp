@@ -11,7 +11,8 @@ const std::vector<std::string>& backend_names() {
     // Whether a GPU works shows only when a session is opened, so the CPU comes first.
     static const std::vector<std::string> names{
 #ifdef EDGE_OVSS_HAVE_ONNXRUNTIME
-        "onnxruntime", "onnxruntime-cuda",
+        "onnxruntime",
+        "onnxruntime-cuda",
 #endif
 #if defined(EDGE_OVSS_HAVE_TENSORRT_RTX)
         "tensorrt-rtx",

@@ -23,9 +23,9 @@ struct Settings {
 
 // What the graph answers, in the backend's memory: valid until the next call of the backend.
 struct Answer {
-    const void* labels = nullptr;        // [height, width], uint8 or uint16 as the manifest says
-    const float* confidence = nullptr;   // [height, width], or null
-    const float* scores = nullptr;       // [shape[0], shape[1], shape[2]], or null
+    const void* labels = nullptr;       // [height, width], uint8 or uint16 as the manifest says
+    const float* confidence = nullptr;  // [height, width], or null
+    const float* scores = nullptr;      // [shape[0], shape[1], shape[2]], or null
     std::size_t scores_shape[3] = {0, 0, 0};
     const std::int32_t* alive = nullptr;  // category ids, -1 is an empty slot
     std::size_t alive_count = 0;

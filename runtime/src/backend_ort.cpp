@@ -21,8 +21,8 @@ constexpr const char* kExportAgain = "The graph does not match its manifest; exp
 bool is_memory(std::string words) {
     std::transform(words.begin(), words.end(), words.begin(),
                    [](unsigned char letter) { return std::tolower(letter); });
-    for (const char* sign : {"bad_alloc", "allocate memory", "out of memory", "bad allocation",
-                             "cuda failure 2"}) {
+    for (const char* sign :
+         {"bad_alloc", "allocate memory", "out of memory", "bad allocation", "cuda failure 2"}) {
         if (words.find(sign) != std::string::npos) {
             return true;
         }
@@ -54,10 +54,10 @@ ONNXTensorElementDataType expected_type(const std::string& output, const Manifes
 struct Output {
     std::string name;
     ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-    std::vector<std::int64_t> shape;    // as the graph states it, below 1 where it is free
-    std::vector<std::int64_t> sizes;    // of the last answer
-    std::vector<std::uint8_t> memory;   // empty where ONNX Runtime allocates
-    const void* data = nullptr;         // the last answer
+    std::vector<std::int64_t> shape;   // as the graph states it, below 1 where it is free
+    std::vector<std::int64_t> sizes;   // of the last answer
+    std::vector<std::uint8_t> memory;  // empty where ONNX Runtime allocates
+    const void* data = nullptr;        // the last answer
 
     bool of_frame_size() const { return name == "labels" || name == "confidence"; }
 
@@ -112,8 +112,7 @@ private:
             frame = read_end(0, api_.SessionGetInputName, api_.SessionGetInputTypeInfo);
         }
         if (frame.name != kInput || frame.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8) {
-            throw artifact_error("The graph has other inputs than 'frame' of uint8.",
-                                 kExportAgain);
+            throw artifact_error("The graph has other inputs than 'frame' of uint8.", kExportAgain);
         }
         for (std::size_t i = 0; i < count; ++i) {
             outputs_.push_back(
@@ -161,10 +160,9 @@ private:
         const auto& manifest = bundle_.manifest;
         if (!manifest.answers_with(output.name.c_str()) ||
             output.type != expected_type(output.name, manifest)) {
-            throw artifact_error(
-                text("The graph has the output '", output.name, "' (element type ", output.type,
-                     "), which is not in the manifest in this form."),
-                kExportAgain);
+            throw artifact_error(text("The graph has the output '", output.name, "' (element type ",
+                                      output.type, "), which is not in the manifest in this form."),
+                                 kExportAgain);
         }
         output_names_.push_back(output.name.c_str());
         if (!output.of_frame_size() && output.fixed()) {
@@ -219,8 +217,9 @@ private:
     OrtValue* make_value(std::vector<std::uint8_t>& memory, const std::vector<std::int64_t>& shape,
                          ONNXTensorElementDataType type) {
         OrtValue* value = nullptr;
-        ort::check(api_.CreateTensorWithDataAsOrtValue(handles_.memory.get(), memory.data(), memory.size(),
-                                                       shape.data(), shape.size(), type, &value));
+        ort::check(api_.CreateTensorWithDataAsOrtValue(handles_.memory.get(), memory.data(),
+                                                       memory.size(), shape.data(), shape.size(),
+                                                       type, &value));
         return value;
     }
 

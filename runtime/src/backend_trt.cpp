@@ -92,10 +92,9 @@ cudaDeviceProp require_gpu(int device) {
     const cudaError_t status = cudaGetDeviceCount(&count);
     if (status != cudaSuccess || count <= device) {
         cudaGetLastError();
-        throw missing_error(
-            text("Backend '", kBackend, "' needs GPU ", device, "; there are ", count, " (",
-                 cudaGetErrorString(status), ")."),
-            "Check the NVIDIA driver, or use the backend 'onnxruntime'.");
+        throw missing_error(text("Backend '", kBackend, "' needs GPU ", device, "; there are ",
+                                 count, " (", cudaGetErrorString(status), ")."),
+                            "Check the NVIDIA driver, or use the backend 'onnxruntime'.");
     }
     cudaDeviceProp facts{};
     cuda::check(cudaGetDeviceProperties(&facts, device), "describe the GPU");
@@ -179,14 +178,13 @@ private:
         tensors_.clear();
         height_ = width_ = 0;
         const auto& engine =
-            choose_engine(bundle_, engines_, {static_cast<std::int64_t>(height),
-                                              static_cast<std::int64_t>(width)});
+            choose_engine(bundle_, engines_,
+                          {static_cast<std::int64_t>(height), static_cast<std::int64_t>(width)});
         Loaded& loaded = load(engine);
         context_ = loaded.context.get();
         wide_labels_ = engine.labels == "int32";
         const nvinfer1::Dims4 shape(1, static_cast<int>(height), static_cast<int>(width), 3);
-        if (!context_->setInputShape("frame", shape) ||
-            context_->inferShapes(0, nullptr) != 0) {
+        if (!context_->setInputShape("frame", shape) || context_->inferShapes(0, nullptr) != 0) {
             throw artifact_error(text("The engine does not take a frame of ", height, " x ", width,
                                       logger().take(), "."),
                                  kBuildAgain);
@@ -211,10 +209,10 @@ private:
         const std::string name = engine.folder.filename().string();
         loaded.runtime.reset(nvinfer1::createInferRuntime(logger()));
         if (!loaded.runtime) {
-            throw missing_error(text("TensorRT ", library_version(),
-                                     " is not the one that this library was built for",
-                                     logger().take(), "."),
-                                "Build the edge_ovss library again on this machine.");
+            throw missing_error(
+                text("TensorRT ", library_version(),
+                     " is not the one that this library was built for", logger().take(), "."),
+                "Build the edge_ovss library again on this machine.");
         }
         loaded.engine.reset(loaded.runtime->deserializeCudaEngine(plan.data(), plan.size()));
         if (!loaded.engine) {
@@ -224,9 +222,8 @@ private:
         }
         loaded.context.reset(loaded.engine->createExecutionContext());
         if (!loaded.context) {
-            throw artifact_error(
-                text("No execution context for engine '", name, "' can be made."),
-                "Most often the GPU has no memory left: close other programs.");
+            throw artifact_error(text("No execution context for engine '", name, "' can be made."),
+                                 "Most often the GPU has no memory left: close other programs.");
         }
         return loaded;
     }
@@ -266,9 +263,8 @@ private:
     void check_ends(std::size_t height, std::size_t width) {
         std::size_t outputs = 0;
         for (const Tensor& tensor : tensors_) {
-            const bool known = tensor.is_input
-                                   ? tensor.name == "frame"
-                                   : bundle_.manifest.answers_with(tensor.name.c_str());
+            const bool known = tensor.is_input ? tensor.name == "frame"
+                                               : bundle_.manifest.answers_with(tensor.name.c_str());
             const bool of_frame = tensor.name == "labels" || tensor.name == "confidence";
             const bool fits =
                 !of_frame || tensor.shape == std::vector<std::size_t>{1, height, width};
@@ -337,11 +333,10 @@ private:
     // TensorRT has no uint16; the engine of such a graph answers in int32.
     const void* narrowed(const void* labels) {
         const auto* wide = static_cast<const std::int32_t*>(labels);
-        std::transform(wide, wide + labels_.size(), labels_.begin(),
-                       [](std::int32_t label) {
-                           // out of range stays out of range: the session refuses it
-                           return static_cast<std::uint16_t>(std::clamp(label, 0, 65535));
-                       });
+        std::transform(wide, wide + labels_.size(), labels_.begin(), [](std::int32_t label) {
+            // out of range stays out of range: the session refuses it
+            return static_cast<std::uint16_t>(std::clamp(label, 0, 65535));
+        });
         return labels_.data();
     }
 

@@ -54,8 +54,7 @@ void check_folder(const fs::path& folder) {
     constexpr const char* give = "Give the folder that edge-ovss export wrote.";
     if (!fs::is_directory(folder, code)) {
         throw artifact_error(
-            text("'", folder.string(), "' is a file; expected a bundle, which is a folder."),
-            give);
+            text("'", folder.string(), "' is a file; expected a bundle, which is a folder."), give);
     }
     if (!fs::is_regular_file(folder / kManifest, code)) {
         throw artifact_error(
@@ -91,18 +90,18 @@ void check_limits(const Manifest& manifest) {
     }
     const auto check = [](const std::string& name, std::uintmax_t size, std::uintmax_t limit) {
         if (size > limit) {
-            throw artifact_error(text("'", name, "' has ", size, " bytes; expected at most ",
-                                      limit, "."),
-                                 kNotTrusted);
+            throw artifact_error(
+                text("'", name, "' has ", size, " bytes; expected at most ", limit, "."),
+                kNotTrusted);
         }
     };
     check("the bundle", total, kBundleLimit);
     const auto& files = manifest.files;
     check(manifest.graph_file, files.at(manifest.graph_file).bytes, kGraphLimit);
     check(manifest.vocabulary_file, files.at(manifest.vocabulary_file).bytes, kDocumentLimit);
-    for (const auto& name : {manifest.reference_frame, manifest.reference_labels,
-                             manifest.reference_alive, manifest.reference_counts,
-                             manifest.reference_lead.value_or(manifest.reference_frame)}) {
+    for (const auto& name :
+         {manifest.reference_frame, manifest.reference_labels, manifest.reference_alive,
+          manifest.reference_counts, manifest.reference_lead.value_or(manifest.reference_frame)}) {
         check(name, files.at(name).bytes, kReferenceLimit);
     }
     if (manifest.spare_file) {
@@ -237,7 +236,9 @@ bool is_too_long(const std::string& name) {
 
 }  // namespace
 
-fs::path Bundle::file(const std::string& name) const { return resolve_inside(folder, name); }
+fs::path Bundle::file(const std::string& name) const {
+    return resolve_inside(folder, name);
+}
 
 fs::path resolve_inside(const fs::path& folder, const std::string& name) {
     if (!is_relative_inside(name)) {

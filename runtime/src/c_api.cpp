@@ -77,7 +77,8 @@ Struct take(const Struct* given, const char* name, std::size_t first) {
     if (given->struct_size < first || given->struct_size > sizeof(Struct)) {
         throw usage_error(text("'", name, ".struct_size' is ", given->struct_size, "; expected ",
                                first, " to ", sizeof(Struct), "."),
-                          text("Start from edge_ovss_", name, "_default(); a larger structure is "
+                          text("Start from edge_ovss_", name,
+                               "_default(); a larger structure is "
                                "of a newer header than this library (",
                                edge_ovss_version(), ")."));
     }
@@ -132,9 +133,13 @@ const char* edge_ovss_status_name(edge_ovss_status status) {
     return status >= 0 && status < count ? names[status] : "unknown";
 }
 
-const char* edge_ovss_last_error(void) { return last_error().message; }
+const char* edge_ovss_last_error(void) {
+    return last_error().message;
+}
 
-const char* edge_ovss_last_hint(void) { return last_error().hint; }
+const char* edge_ovss_last_hint(void) {
+    return last_error().hint;
+}
 
 edge_ovss_status edge_ovss_open(const char* path, const edge_ovss_options* options,
                                 edge_ovss_session** session) {
@@ -144,13 +149,12 @@ edge_ovss_status edge_ovss_open(const char* path, const edge_ovss_options* optio
     return fence([&] {
         require(session, "session");
         require(path, "path");
-        const edge_ovss_options given =
-            options == nullptr ? edge_ovss_options_default()
-                               : take(options, "options", sizeof(edge_ovss_options));
+        const edge_ovss_options given = options == nullptr
+                                            ? edge_ovss_options_default()
+                                            : take(options, "options", sizeof(edge_ovss_options));
         const Settings settings = settings_of(given);
         resolve_backend(settings.backend);  // before the bundle is hashed
-        *session =
-            add_session(std::make_shared<Session>(path, settings, given.skip_hashes == 0));
+        *session = add_session(std::make_shared<Session>(path, settings, given.skip_hashes == 0));
     });
 }
 
@@ -185,8 +189,8 @@ const char* edge_ovss_name(edge_ovss_session* session, int32_t index) {
     fence([&] {
         const auto& names = find_session(session)->bundle().vocabulary.names;
         if (index < 0 || static_cast<std::size_t>(index) >= names.size()) {
-            throw usage_error(text("There is no output ", index, "; expected 0 to ",
-                                   names.size() - 1, "."));
+            throw usage_error(
+                text("There is no output ", index, "; expected 0 to ", names.size() - 1, "."));
         }
         name = names[static_cast<std::size_t>(index)].c_str();
     });
@@ -199,8 +203,8 @@ edge_ovss_status edge_ovss_palette(edge_ovss_session* session, uint8_t* rgb, siz
         const auto held = find_session(session);
         const auto& palette = held->bundle().vocabulary.palette;
         if (size < 3 * palette.size()) {
-            throw capacity_error(text("'rgb' has room for ", size, " bytes; expected ",
-                                      3 * palette.size(), "."));
+            throw capacity_error(
+                text("'rgb' has room for ", size, " bytes; expected ", 3 * palette.size(), "."));
         }
         for (const auto& colour : palette) {
             rgb = std::copy(colour.begin(), colour.end(), rgb);
@@ -245,8 +249,7 @@ edge_ovss_status edge_ovss_segment(edge_ovss_session* session, const edge_ovss_f
     });
 }
 
-edge_ovss_status edge_ovss_selftest(edge_ovss_session* session,
-                                    edge_ovss_selftest_report* report) {
+edge_ovss_status edge_ovss_selftest(edge_ovss_session* session, edge_ovss_selftest_report* report) {
     return fence([&] {
         if (report != nullptr) {
             take(report, "selftest_report", offsetof(edge_ovss_selftest_report, undecided));

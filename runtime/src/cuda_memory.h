@@ -43,8 +43,8 @@ public:
     Buffer(std::size_t size, bool shared) : size_(size), shared_(shared) {
         const unsigned flags = shared ? cudaHostAllocMapped : cudaHostAllocDefault;
         check(cudaHostAlloc(&host_, size, flags), "allocate pinned memory");
-        const cudaError_t status = shared ? cudaHostGetDevicePointer(&device_, host_, 0)
-                                          : cudaMalloc(&device_, size);
+        const cudaError_t status =
+            shared ? cudaHostGetDevicePointer(&device_, host_, 0) : cudaMalloc(&device_, size);
         if (status != cudaSuccess) {
             cudaFreeHost(host_);
             check(status, "allocate memory of the GPU");

@@ -23,7 +23,9 @@ constexpr std::uintmax_t kRecordLimit = std::uintmax_t{4} << 20;
 constexpr std::uintmax_t kPlanLimit = std::uintmax_t{16} << 30;
 constexpr std::int64_t kSchema = 1;
 
-std::string words(FrameSize size) { return text(size.height, "x", size.width); }
+std::string words(FrameSize size) {
+    return text(size.height, "x", size.width);
+}
 
 std::string frames(const Engine& engine) {
     return engine.pinned() ? words(engine.best)
@@ -58,9 +60,9 @@ Engine read_engine(const fs::path& folder) {
     Engine engine;
     engine.folder = folder;
     engine.graph = key.string("graph");
-    engine.surroundings = {key.string("backend"),          key.string("library"),
-                           key.string("platform"),         key.optional_string("device"),
-                           key.optional_string("system"),  key.integer("recipe")};
+    engine.surroundings = {key.string("backend"),         key.string("library"),
+                           key.string("platform"),        key.optional_string("device"),
+                           key.optional_string("system"), key.integer("recipe")};
     engine.capabilities = key.strings("capabilities");
     engine.smallest = read_size(sizes, "min");
     engine.best = read_size(sizes, "opt");
@@ -99,8 +101,8 @@ bool same_version(const std::string& engine, const std::string& here) {
 
 void differ(std::string& found, const char* what, const std::string& engine,
             const std::string& here) {
-    found += text(found.empty() ? "" : "; ", what, ": the engine is for ", engine, ", here is ",
-                  here);
+    found +=
+        text(found.empty() ? "" : "; ", what, ": the engine is for ", engine, ", here is ", here);
 }
 
 std::string differences(const Engine& engine, const std::string& graph, const Surroundings& here,
@@ -140,18 +142,17 @@ std::string differences(const Engine& engine, const std::string& graph, const Su
 // Refuse what another user could have put native code into.
 void check_owner(const Engine& engine) {
     for (const fs::path& path : {engine.folder, engine.folder / kPlan}) {
-        struct stat facts {};
+        struct stat facts{};
         if (stat(path.c_str(), &facts) != 0) {
             throw artifact_error(
                 text("Engine '", engine.folder.filename().string(), "' has no plan."));
         }
         const bool others = (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0;
         if (others || (facts.st_uid != 0 && facts.st_uid != geteuid())) {
-            throw artifact_error(
-                text("Other users may write '", path.filename().string(), "' of engine '",
-                     engine.folder.filename().string(), "'."),
-                text("An engine is native code. If it is yours: chmod -R go-rwx '",
-                     engine.folder.string(), "'"));
+            throw artifact_error(text("Other users may write '", path.filename().string(),
+                                      "' of engine '", engine.folder.filename().string(), "'."),
+                                 text("An engine is native code. If it is yours: chmod -R go-rwx '",
+                                      engine.folder.string(), "'"));
         }
     }
 }
@@ -178,7 +179,7 @@ std::string graph_hash(const Bundle& bundle) {
 
 Surroundings surroundings_here(const std::string& backend, const std::string& library,
                                const Gpu& gpu) {
-    struct utsname system {};
+    struct utsname system{};
     uname(&system);
     Surroundings here;
     here.backend = backend;
@@ -241,11 +242,10 @@ std::string read_plan(const Bundle& bundle, const Engine& engine) {
     check_owner(engine);
     std::string plan = read_bytes(engine.folder / kPlan, kPlan, kPlanLimit);
     if (sha256_of_bytes(plan) != engine.sha256) {
-        throw artifact_error(text("The plan of engine '", engine.folder.filename().string(),
-                                  "' has been changed."),
-                             "Do not use it; build it again: " +
-                                 build_command(bundle, engine.surroundings.backend,
-                                               " --overwrite"));
+        throw artifact_error(
+            text("The plan of engine '", engine.folder.filename().string(), "' has been changed."),
+            "Do not use it; build it again: " +
+                build_command(bundle, engine.surroundings.backend, " --overwrite"));
     }
     return plan;
 }

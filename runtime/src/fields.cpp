@@ -94,8 +94,7 @@ private:
 
 }  // namespace
 
-Fields::Fields(const json& object, std::string where)
-    : object_(object), where_(std::move(where)) {}
+Fields::Fields(const json& object, std::string where) : object_(object), where_(std::move(where)) {}
 
 const json* Fields::find(const std::string& key) const {
     const auto at = object_.find(key);
@@ -118,9 +117,9 @@ void Fields::refuse(const std::string& key, const std::string& expected) const {
         throw artifact_error(
             text("manifest.json has no '", name(key), "'; expected ", expected, "."), hint);
     }
-    throw artifact_error(text("'", name(key), "' in manifest.json is ", shown(*value),
-                              "; expected ", expected, "."),
-                         hint);
+    throw artifact_error(
+        text("'", name(key), "' in manifest.json is ", shown(*value), "; expected ", expected, "."),
+        hint);
 }
 
 std::string Fields::string(const std::string& key) const {

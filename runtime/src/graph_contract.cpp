@@ -65,8 +65,7 @@ void check_shape(const Manifest& manifest, const GraphEnd& end, Shape expected) 
                (expected[i] == kFree || *end.shape[i] == expected[i]);
     }
     if (!fits) {
-        refuse(text("'", manifest.graph_file, "' has '", end.name, "' of the shape ",
-                    shown(given)),
+        refuse(text("'", manifest.graph_file, "' has '", end.name, "' of the shape ", shown(given)),
                shown(expected));
     }
 }

@@ -28,8 +28,8 @@ bool grows(const std::string& name) {
 
 // Written by the program that made the graph; calibration makes a new manifest around it.
 bool is_of_the_export(const std::string& name) {
-    static const std::set<std::string> names{"tool",  "created",   "version", "parity", "versions",
-                                             "files", "reference", "graph"};
+    static const std::set<std::string> names{"tool",     "created", "version",   "parity",
+                                             "versions", "files",   "reference", "graph"};
     return names.count(name) > 0;
 }
 

@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint64_t kMostElements = std::uint64_t{1} << 26;
 constexpr std::uint64_t kMostWeights = std::uint64_t{4} << 30;
 constexpr std::uint64_t kMostInside = std::uint64_t{16} << 20;  // of an ONNX file
-constexpr std::size_t kMostValues = 64;  // of a tensor whose values are followed: shapes
+constexpr std::size_t kMostValues = 64;    // of a tensor whose values are followed: shapes
 constexpr std::int64_t kMostReach = 4096;  // pads, strides and kernels, in pixels
 
 using Values = std::vector<double>;
@@ -71,7 +71,9 @@ double asked_size(const std::string& op, const std::vector<Values>& given) {
 
 std::optional<Values> arithmetic(const std::string& op, const Values& first, const Values& second) {
     const std::size_t longest = std::max(first.size(), second.size());
-    const auto fits = [&](const Values& each) { return each.size() == 1 || each.size() == longest; };
+    const auto fits = [&](const Values& each) {
+        return each.size() == 1 || each.size() == longest;
+    };
     if (!is_one_of(op, {"Add", "Sub", "Mul", "Max", "Min"}) || !fits(first) || !fits(second)) {
         return std::nullopt;
     }
@@ -170,8 +172,8 @@ private:
             return std::nullopt;
         }
         if (computed) {
-            refuse(text("'", name_, "' has ", node.op,
-                        " with a size that is computed of constants."));
+            refuse(
+                text("'", name_, "' has ", node.op, " with a size that is computed of constants."));
         }
         const auto data = known_.find(node.inputs[0]);
         const std::uint64_t times = places[0] > 0 && data != known_.end() ? data->second : 1;
@@ -285,7 +287,8 @@ void check_reach(const GraphNode& node, const std::string& name) {
     for (const char* key :
          {"pads", "strides", "dilations", "kernel_shape", "output_padding", "output_shape"}) {
         const auto at = node.numbers.find(key);
-        for (const auto value : at == node.numbers.end() ? std::vector<std::int64_t>() : at->second) {
+        for (const auto value :
+             at == node.numbers.end() ? std::vector<std::int64_t>() : at->second) {
             if (value > kMostReach || value < -kMostReach) {
                 refuse(text("'", name, "' has a ", node.op, " with ", key, " of ", value, "."));
             }

@@ -105,8 +105,8 @@ std::vector<std::int32_t> read_slots(const Fields& fields) {
                       std::is_sorted(slots.rbegin(), slots.rend()) && slots.back() >= 1 &&
                       slots.front() <= kMostOutputs;
     if (!fits) {
-        fields.refuse("slots", text(kStages, " integers from 1 to ", kMostOutputs,
-                                    " that do not grow"));
+        fields.refuse("slots",
+                      text(kStages, " integers from 1 to ", kMostOutputs, " that do not grow"));
     }
     return {slots.begin(), slots.end()};
 }
@@ -163,9 +163,8 @@ void read_files(const Fields& fields, Manifest& manifest) {
 // Labels of eight bits cannot name more outputs than they have values; 255 is reserved.
 void check_labels(const Fields& fields, const Manifest& manifest) {
     if (manifest.labels_dtype == "uint8" && manifest.outputs > kNarrowOutputs) {
-        fields.section("output").refuse(
-            "labels_dtype",
-            text("'uint16' for the ", manifest.outputs, " outputs of the vocabulary"));
+        fields.section("output").refuse("labels_dtype", text("'uint16' for the ", manifest.outputs,
+                                                             " outputs of the vocabulary"));
     }
 }
 
@@ -176,8 +175,7 @@ bool Manifest::answers_with(const char* output) const {
 }
 
 Manifest read_manifest(const std::string& bytes) {
-    const auto whole =
-        std::make_shared<const nlohmann::json>(parse_json(bytes, "manifest.json"));
+    const auto whole = std::make_shared<const nlohmann::json>(parse_json(bytes, "manifest.json"));
     const auto& document = *whole;
     if (!document.is_object()) {
         throw artifact_error("manifest.json is not a JSON object.", "Export it again.");
@@ -196,7 +194,8 @@ Manifest read_manifest(const std::string& bytes) {
     read_picture(fields.section("picture"), manifest);
     read_output(fields.section("output"), manifest);
     read_rejection(fields.section("rejection"), manifest);
-    manifest.precision = fields.section("precision").choice("name", {"fp32", "fp16", "bf16", "int8"});
+    manifest.precision =
+        fields.section("precision").choice("name", {"fp32", "fp16", "bf16", "int8"});
     read_graph(fields.section("graph"), manifest);
     read_reference(fields.section("reference"), manifest);
     fields.optional_object("parity");

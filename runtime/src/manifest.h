@@ -34,16 +34,16 @@ struct Manifest {
     std::int64_t outputs = 0;       // K
     std::int32_t network_height = 0;
     std::int32_t network_width = 0;
-    std::string labels_dtype;           // "uint8" or "uint16"
-    std::vector<std::string> answers;   // outputs of the graph, by name
-    std::int64_t scores_height = 0;     // 0 where the scores have the size of the frame
+    std::string labels_dtype;          // "uint8" or "uint16"
+    std::vector<std::string> answers;  // outputs of the graph, by name
+    std::int64_t scores_height = 0;    // 0 where the scores have the size of the frame
     std::int64_t scores_width = 0;
-    std::string rejection;              // "slots", "dynamic" or "none"
-    std::vector<std::int32_t> slots;    // empty unless `rejection` is "slots"
+    std::string rejection;            // "slots", "dynamic" or "none"
+    std::vector<std::int32_t> slots;  // empty unless `rejection` is "slots"
     std::string graph_file;
     std::vector<std::string> external_data;
     std::int64_t opset = 0;
-    std::optional<std::string> spare_file;    // an ONNX file that differs in its slots only
+    std::optional<std::string> spare_file;  // an ONNX file that differs in its slots only
     std::vector<std::int32_t> spare_slots;
     std::string reference_frame;
     std::string reference_labels;

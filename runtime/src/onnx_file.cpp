@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Field numbers are those of onnx.proto3; the walk is the one of edge_ovss/bundle/onnx_reader/file.py
-// and graph_nodes.py.
+// Field numbers are those of onnx.proto3; the walk is the one of
+// edge_ovss/bundle/onnx_reader/file.py and graph_nodes.py.
 #include "onnx_file.h"
 
 #include <algorithm>
@@ -21,9 +21,13 @@ constexpr std::size_t kMostAxes = 16;
 constexpr std::uint64_t kMostValues = 64;  // of a tensor whose values are read
 constexpr std::size_t kMostDigits = 18;
 
-[[noreturn]] void refuse(const std::string& message) { throw std::runtime_error(message); }
+[[noreturn]] void refuse(const std::string& message) {
+    throw std::runtime_error(message);
+}
 
-bool is_default(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
+bool is_default(const std::string& domain) {
+    return domain.empty() || domain == "ai.onnx";
+}
 
 template <class Number>
 void unpack(Piece piece, std::vector<double>& values) {
@@ -124,7 +128,7 @@ private:
             return std::nullopt;
         }
         if (raw_) {
-            dtype_ == 1 ? unpack<float>(*raw_, found)
+            dtype_ == 1   ? unpack<float>(*raw_, found)
             : dtype_ == 6 ? unpack<std::int32_t>(*raw_, found)
                           : unpack<std::int64_t>(*raw_, found);
             return found;
@@ -384,9 +388,9 @@ std::uint64_t GraphConstant::item_bytes() const {
 }
 
 std::string dtype_name(std::int64_t dtype) {
-    constexpr const char* names[] = {"",       "float32", "uint8",   "int8", "uint16",  "int16",
-                                     "int32",  "int64",   "",        "bool", "float16", "float64",
-                                     "uint32", "uint64",  "",        "",     "bfloat16"};
+    constexpr const char* names[] = {"",       "float32", "uint8", "int8", "uint16",  "int16",
+                                     "int32",  "int64",   "",      "bool", "float16", "float64",
+                                     "uint32", "uint64",  "",      "",     "bfloat16"};
     const bool known = dtype >= 0 && dtype < static_cast<std::int64_t>(std::size(names));
     return known && names[dtype][0] != '\0' ? names[dtype] : text("type ", dtype);
 }

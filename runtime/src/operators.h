@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which operators the graph of a bundle may have: the list of edge_ovss/bundle/onnx_reader/operators.py.
+// Which operators the graph of a bundle may have: the list of
+// edge_ovss/bundle/onnx_reader/operators.py.
 #pragma once
 
 #include <string>

@@ -39,8 +39,8 @@ void require_cuda() {
     check(api().ReleaseAvailableProviders(names, count));
     if (!found) {
         throw missing_error(
-            text("Backend 'onnxruntime-cuda' needs CUDAExecutionProvider; there is: ",
-                 present, "."),
+            text("Backend 'onnxruntime-cuda' needs CUDAExecutionProvider; there is: ", present,
+                 "."),
             "Install an ONNX Runtime with CUDA, or use the backend 'onnxruntime'.");
     }
 }
@@ -94,8 +94,8 @@ std::string first_line(const std::string& words) {
 Handles open_session(const std::filesystem::path& graph, const Settings& settings, bool cuda) {
     Handles handles;
     OrtEnv* env = nullptr;
-    check(api().CreateEnvWithCustomLogger(keep_quiet, nullptr, ORT_LOGGING_LEVEL_FATAL,
-                                          "edge_ovss", &env));
+    check(api().CreateEnvWithCustomLogger(keep_quiet, nullptr, ORT_LOGGING_LEVEL_FATAL, "edge_ovss",
+                                          &env));
     handles.env.reset(env);
     const auto options = make_options(settings, cuda);
     OrtSession* session = nullptr;

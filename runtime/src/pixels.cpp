@@ -9,7 +9,9 @@ namespace edge_ovss::internal {
 
 namespace {
 
-constexpr std::size_t pairs(std::size_t count) { return (count + 1) / 2; }
+constexpr std::size_t pairs(std::size_t count) {
+    return (count + 1) / 2;
+}
 
 std::uint8_t clip(int value) {
     return static_cast<std::uint8_t>(value < 0 ? 0 : (value > 255 ? 255 : value));
@@ -102,7 +104,9 @@ void convert_row(const Pixels& frame, std::size_t y, std::uint8_t* rgb) noexcept
     }
 }
 
-bool is_side(std::int32_t side) { return side >= 1 && side <= EDGE_OVSS_MAX_SIDE; }
+bool is_side(std::int32_t side) {
+    return side >= 1 && side <= EDGE_OVSS_MAX_SIDE;
+}
 
 // Bytes from the first byte of the first row to the last byte of the last one.
 std::size_t plane_bytes(std::size_t rows, std::size_t stride, std::size_t row) {
@@ -115,10 +119,10 @@ constexpr std::size_t kLongestStride = std::size_t{1} << 30;
 void check_plane(const char* what, std::size_t rows, std::size_t stride, std::size_t row,
                  std::size_t size) {
     if (stride < row || stride > kLongestStride) {
-        throw frame_error(text("The ", what, " stride of the frame is ", stride,
-                               " bytes; expected at least ", row, " (and at most ",
-                               kLongestStride, ")."),
-                          "The stride is in bytes, from one row to the next; 0 is without gaps.");
+        throw frame_error(
+            text("The ", what, " stride of the frame is ", stride, " bytes; expected at least ",
+                 row, " (and at most ", kLongestStride, ")."),
+            "The stride is in bytes, from one row to the next; 0 is without gaps.");
     }
     const std::size_t needed = plane_bytes(rows, stride, row);
     if (size != 0 && size < needed) {
@@ -199,8 +203,8 @@ Pixels check_frame(const edge_ovss_frame& frame) {
     pixels.format = frame.format;
     const std::size_t row = row_bytes(frame.format, pixels.width);
     if (row == 0) {
-        throw frame_error(text("The frame's format is ", frame.format,
-                               "; expected one of EDGE_OVSS_FORMAT_..."));
+        throw frame_error(
+            text("The frame's format is ", frame.format, "; expected one of EDGE_OVSS_FORMAT_..."));
     }
     pixels.stride = frame.stride == 0 ? row : frame.stride;
     check_plane(frame.format == EDGE_OVSS_FORMAT_NV12 ? "Y" : "pixel", pixels.height, pixels.stride,

@@ -73,8 +73,9 @@ void check_places(const Manifest& manifest, const std::vector<std::int32_t>& ali
     }
     if (!manifest.slots.empty() &&
         alive.size() != static_cast<std::size_t>(manifest.slots.back())) {
-        refuse(manifest.reference_alive, text("it has ", alive.size(), " places; the manifest says ",
-                                              manifest.slots.back(), " slots"));
+        refuse(manifest.reference_alive,
+               text("it has ", alive.size(), " places; the manifest says ", manifest.slots.back(),
+                    " slots"));
     }
     std::set<std::int32_t> seen;
     for (const auto category : alive) {

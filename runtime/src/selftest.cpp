@@ -123,13 +123,13 @@ edge_ovss_selftest_report run_selftest(Session& session) {
     std::vector<std::int32_t> alive(session.bundle().vocabulary.categories);
     edge_ovss_result result = edge_ovss_result_default();
     result.labels = labels.data();
-    result.labels_size = labels.size();
+    result.labels_capacity = labels.size();
     result.alive = alive.data();
-    result.alive_room = alive.size();
+    result.alive_capacity = alive.size();
     session.segment(frame, result);
 
     alive.resize(result.alive_count);
-    const std::vector<std::int32_t> counts(result.counts, result.counts + result.count_length);
+    const std::vector<std::int32_t> counts(result.counts, result.counts + result.counts_count);
     edge_ovss_selftest_report report = edge_ovss_selftest_report_default();
     const Manifest& manifest = session.bundle().manifest;
     const Rule rule = rule_for(manifest.precision, manifest.min_label_agreement);

@@ -44,8 +44,8 @@ LabelRoom check_label_room(const edge_ovss_result& result, const Pixels& frame,
                                "."));
     }
     const std::size_t needed = (frame.height - 1) * room.stride + room.row;
-    if (result.labels_size < needed) {
-        throw capacity_error(text("The result's 'labels' has room for ", result.labels_size,
+    if (result.labels_capacity < needed) {
+        throw capacity_error(text("The result's 'labels' has room for ", result.labels_capacity,
                                   " bytes; a frame of ", frame.height, " x ", frame.width,
                                   " needs ", needed, "."));
     }
@@ -59,10 +59,10 @@ void check_wanted(const edge_ovss_result& result, const Pixels& frame, const Man
                               "Export it again with --outputs labels,confidence.");
         }
         const std::size_t needed = frame.height * frame.width * sizeof(float);
-        if (result.confidence_size < needed) {
+        if (result.confidence_capacity < needed) {
             throw capacity_error(text("The result's 'confidence' has room for ",
-                                      result.confidence_size, " bytes; a frame of ", frame.height,
-                                      " x ", frame.width, " needs ", needed, "."));
+                                      result.confidence_capacity, " bytes; a frame of ",
+                                      frame.height, " x ", frame.width, " needs ", needed, "."));
         }
     }
     if (result.scores != nullptr && !manifest.answers_with("scores")) {
@@ -123,9 +123,9 @@ void copy_alive(const Answer& answer, edge_ovss_result& result) {
             continue;  // an empty slot
         }
         if (result.alive != nullptr) {
-            if (result.alive_count >= result.alive_room) {
-                throw capacity_error(text("The result's 'alive' has room for ", result.alive_room,
-                                          " ids; more categories are left."),
+            if (result.alive_count >= result.alive_capacity) {
+                throw capacity_error(text("The result's 'alive' has room for ",
+                                          result.alive_capacity, " ids; more categories are left."),
                                      "Give room for edge_ovss_info.categories ids.");
             }
             result.alive[result.alive_count] = answer.alive[i];
@@ -135,7 +135,7 @@ void copy_alive(const Answer& answer, edge_ovss_result& result) {
 }
 
 void copy_counts(const Answer& answer, const Manifest& manifest, edge_ovss_result& result) {
-    result.count_length = static_cast<std::int32_t>(answer.counts_count);
+    result.counts_count = static_cast<std::int32_t>(answer.counts_count);
     result.overflow = 0;
     for (std::size_t i = 0; i < answer.counts_count; ++i) {
         result.counts[i] = answer.counts[i];
@@ -154,8 +154,8 @@ void copy_scores(const Answer& answer, edge_ovss_result& result) {
     if (result.scores == nullptr) {
         return;
     }
-    if (result.scores_size < needed) {
-        throw capacity_error(text("The result's 'scores' has room for ", result.scores_size,
+    if (result.scores_capacity < needed) {
+        throw capacity_error(text("The result's 'scores' has room for ", result.scores_capacity,
                                   " bytes; expected ", needed, "."));
     }
     std::memcpy(result.scores, answer.scores, needed);

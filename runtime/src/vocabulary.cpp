@@ -18,12 +18,14 @@ constexpr std::size_t kMostOutputs = 65535;
 constexpr std::size_t kMostCategories = std::size_t{1} << 17;
 
 // Throws a plain message; read_vocabulary says which file it is about.
-[[noreturn]] void refuse(const std::string& message) { throw std::runtime_error(message); }
+[[noreturn]] void refuse(const std::string& message) {
+    throw std::runtime_error(message);
+}
 
 const json& item(const json& object, const char* key) {
     if (!object.is_object()) {
-        refuse(text("found ", object.type_name(), " where an object with '", key,
-                    "' was expected."));
+        refuse(
+            text("found ", object.type_name(), " where an object with '", key, "' was expected."));
     }
     const auto at = object.find(key);
     if (at == object.end()) {

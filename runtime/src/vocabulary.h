@@ -10,12 +10,12 @@
 namespace edge_ovss::internal {
 
 struct Vocabulary {
-    std::vector<std::string> names;                     // K
-    std::vector<std::array<std::uint8_t, 3>> palette;   // K, red green blue
+    std::vector<std::string> names;                    // K
+    std::vector<std::array<std::uint8_t, 3>> palette;  // K, red green blue
     std::string name;
-    std::size_t categories = 0;                         // T
-    std::vector<std::int64_t> output_map;               // T, the output of every category
-    std::string sha256;                                 // of words, synonyms, outputs, background
+    std::size_t categories = 0;            // T
+    std::vector<std::int64_t> output_map;  // T, the output of every category
+    std::string sha256;                    // of words, synonyms, outputs, background
 };
 
 // Read the bytes of a bundle's vocabulary file. Throws an artifact error that names `file`.

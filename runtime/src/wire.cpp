@@ -9,7 +9,9 @@ namespace {
 
 enum Wire : unsigned { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
 
-[[noreturn]] void refuse(const char* message) { throw std::runtime_error(message); }
+[[noreturn]] void refuse(const char* message) {
+    throw std::runtime_error(message);
+}
 
 std::uint64_t varint(Piece& piece) {
     std::uint64_t value = 0;
@@ -30,8 +32,12 @@ std::uint64_t varint(Piece& piece) {
 bool is_utf8(Piece piece) {
     while (piece.at != piece.end) {
         const unsigned first = *piece.at++;
-        const unsigned more = first < 0x80 ? 0 : first < 0xC2 ? 9 : first < 0xE0 ? 1 : first < 0xF0 ? 2
-                              : first < 0xF5 ? 3 : 9;
+        const unsigned more = first < 0x80   ? 0
+                              : first < 0xC2 ? 9
+                              : first < 0xE0 ? 1
+                              : first < 0xF0 ? 2
+                              : first < 0xF5 ? 3
+                                             : 9;
         if (more > piece.size()) {
             return false;
         }

@@ -20,8 +20,8 @@ struct Piece {
 
 struct Field {
     std::uint64_t number = 0;
-    bool is_bytes = false;      // also of the kinds of four and eight bytes
-    std::uint64_t value = 0;    // where it is a number
+    bool is_bytes = false;    // also of the kinds of four and eight bytes
+    std::uint64_t value = 0;  // where it is a number
     Piece bytes;
 };
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // After the first frame of a size the library allocates nothing: every malloc of the process is
 // counted, but for those inside ONNX Runtime's Run.
-#include <cstdint>
-#include <string>
 #include <dlfcn.h>
 #include <onnxruntime_c_api.h>
+#include <cstdint>
+#include <string>
 
 #include <atomic>
 #include <vector>
@@ -52,8 +52,7 @@ static OrtStatus* ORT_API_CALL run_uncounted(OrtSession* session, const OrtRunOp
                                              const char* const* input_names,
                                              const OrtValue* const* inputs, std::size_t input_count,
                                              const char* const* output_names,
-                                             std::size_t output_count,
-                                             OrtValue** outputs) noexcept;
+                                             std::size_t output_count, OrtValue** outputs) noexcept;
 const OrtApiBase* ORT_API_CALL OrtGetApiBase(void) noexcept;
 
 }  // extern "C"
@@ -85,7 +84,9 @@ const OrtApi* ORT_API_CALL wrapped_api(uint32_t) noexcept {
     return &table;
 }
 
-const char* ORT_API_CALL real_version() noexcept { return real_base()->GetVersionString(); }
+const char* ORT_API_CALL real_version() noexcept {
+    return real_base()->GetVersionString();
+}
 
 }  // namespace
 
@@ -130,11 +131,11 @@ void segment(edge_ovss_session* session, Memory& memory, int format, int height,
     frame.width = width;
     edge_ovss_result result = edge_ovss_result_default();
     result.labels = memory.labels.data();
-    result.labels_size = memory.labels.size();
+    result.labels_capacity = memory.labels.size();
     result.confidence = memory.confidence.data();
-    result.confidence_size = memory.confidence.size() * sizeof(float);
+    result.confidence_capacity = memory.confidence.size() * sizeof(float);
     result.alive = memory.alive.data();
-    result.alive_room = memory.alive.size();
+    result.alive_capacity = memory.alive.size();
     CHECK(edge_ovss_segment(session, &frame, &result) == EDGE_OVSS_OK);
 }
 

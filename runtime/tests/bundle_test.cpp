@@ -24,8 +24,8 @@ void refused(const std::string& words, const std::function<void(const Scratch&)>
     const Scratch scratch(data + "/things");
     damage(scratch);
     edge_ovss_session* session = nullptr;
-    CHECK_FAILS(edge_ovss_open(scratch.path().c_str(), nullptr, &session),
-                EDGE_OVSS_ERROR_ARTIFACT, words.c_str());
+    CHECK_FAILS(edge_ovss_open(scratch.path().c_str(), nullptr, &session), EDGE_OVSS_ERROR_ARTIFACT,
+                words.c_str());
     CHECK(session == nullptr);
 }
 
@@ -50,8 +50,7 @@ void manifests_are_checked() {
     refused("not a JSON object", [](auto& s) { s.write("manifest.json", "[]"); });
     refused("nested too deeply",
             [](auto& s) { s.write("manifest.json", std::string(100000, '[')); });
-    refused("schema 2",
-            [](auto& s) { edit(s, [](json& d) { d["schema"] = 2; }); });
+    refused("schema 2", [](auto& s) { edit(s, [](json& d) { d["schema"] = 2; }); });
     refused("no 'output.labels_dtype'",
             [](auto& s) { edit(s, [](json& d) { d["output"].erase("labels_dtype"); }); });
     refused("'picture.height' in manifest.json is \"64\"",
@@ -93,8 +92,8 @@ void documents_are_read_strictly() {
     for (const std::string& text :
          {std::string("[18446744073709551616]"), "[-" + std::string(400, '9') + "]",
           "[0." + std::string(128, '1') + "]", std::string("[1e999]"), std::string("[NaN]"),
-          std::string("[\"\\ud800\"]"), std::string("{\"a\": 1, \"a\": 2}"),
-          std::string("{}\0", 3), deep + std::string(65, ']'), std::string("\xFF")}) {
+          std::string("[\"\\ud800\"]"), std::string("{\"a\": 1, \"a\": 2}"), std::string("{}\0", 3),
+          deep + std::string(65, ']'), std::string("\xFF")}) {
         refused("is not JSON", [&](auto& s) { s.write("manifest.json", text); });
     }
     const std::string whole = deep.substr(1) + std::string(64, ']');
@@ -138,9 +137,11 @@ void contradictions_are_refused() {
         const char* words;
     } cases[] = {
         {"/graph/opset", 19, "has the opset 18; the manifest says 19"},
-        {"/rejection", {{"mode", "none"}, {"topk", nullptr}, {"slots", nullptr}},
+        {"/rejection",
+         {{"mode", "none"}, {"topk", nullptr}, {"slots", nullptr}},
          "'alive' of the shape [4]; the manifest says [3]"},
-        {"/rejection", {{"mode", "dynamic"}, {"topk", 8}, {"slots", nullptr}},
+        {"/rejection",
+         {{"mode", "dynamic"}, {"topk", 8}, {"slots", nullptr}},
          "'alive' of the shape [4]; the manifest says [any]"},
         {"/rejection/slots", {0, 0, 0}, "3 integers from 1 to 65535"},
         {"/rejection/slots", {100000, 4, 4}, "3 integers from 1 to 65535"},
@@ -160,7 +161,11 @@ void contradictions_are_refused() {
         refused(each.words, [&](auto& s) { set(s, each.pointer, each.value); });
     }
     refused("The metadata 'edge_ovss.schema'", [](auto& s) {
-        s.replace("model.onnx", "edge_ovss.schema\x12\x01" "1", "edge_ovss.schema\x12\x01" "2");
+        s.replace("model.onnx",
+                  "edge_ovss.schema\x12\x01"
+                  "1",
+                  "edge_ovss.schema\x12\x01"
+                  "2");
         relist(s, "model.onnx");
     });
     refused("has the operators Loop", [](auto& s) {
@@ -261,12 +266,10 @@ void paths_stay_inside() {
         fs::remove(s.path() / "model.onnx");
         fs::create_symlink("../outside.onnx", s.path() / "model.onnx");
     });
-    refused("is not in its 'files'", [](auto& s) {
-        edit(s, [](json& d) { d["graph"]["file"] = "other.onnx"; });
-    });
-    refused("which the manifest does not list", [](auto& s) {
-        edit(s, [](json& d) { d["graph"]["external_data"] = json::array(); });
-    });
+    refused("is not in its 'files'",
+            [](auto& s) { edit(s, [](json& d) { d["graph"]["file"] = "other.onnx"; }); });
+    refused("which the manifest does not list",
+            [](auto& s) { edit(s, [](json& d) { d["graph"]["external_data"] = json::array(); }); });
     refused("relative path inside", [](auto& s) {  // inside the ONNX file, same length
         s.replace("model.onnx", "model.onnx.data", "../../../../etc");
         relist(s, "model.onnx");
@@ -319,9 +322,8 @@ void words_are_checked() {
     });
     refused("output names; the manifest says 4",
             [](auto& s) { edit(s, [](json& d) { d["vocabulary"]["outputs"] = 4; }); });
-    refused("is not a numpy array: it is not of dtype '<u2'", [](auto& s) {
-        edit(s, [](json& d) { d["output"]["labels_dtype"] = "uint16"; });
-    });
+    refused("is not a numpy array: it is not of dtype '<u2'",
+            [](auto& s) { edit(s, [](json& d) { d["output"]["labels_dtype"] = "uint16"; }); });
     refused("is called 'things'; the manifest says 'words'",
             [](auto& s) { edit(s, [](json& d) { d["vocabulary"]["name"] = "words"; }); });
 }
@@ -334,8 +336,8 @@ void skipping_hashes_still_compares_sizes() {
     std::string frame = scratch.read("reference/frame.npy");
     frame.back() = static_cast<char>(frame.back() ^ 1);
     scratch.write("reference/frame.npy", frame);
-    CHECK_FAILS(edge_ovss_open(scratch.path().c_str(), nullptr, &session),
-                EDGE_OVSS_ERROR_ARTIFACT, "has been changed");
+    CHECK_FAILS(edge_ovss_open(scratch.path().c_str(), nullptr, &session), EDGE_OVSS_ERROR_ARTIFACT,
+                "has been changed");
     CHECK(edge_ovss_open(scratch.path().c_str(), &options, &session) == EDGE_OVSS_OK);
     CHECK(edge_ovss_close(session) == EDGE_OVSS_OK);
     scratch.replace("reference/frame.npy", "NUMPY", "numpy");

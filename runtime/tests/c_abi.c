@@ -19,7 +19,7 @@ static edge_ovss_frame picture(void) {
 static edge_ovss_result room(void) {
     edge_ovss_result result = edge_ovss_result_default();
     result.labels = labels;
-    result.labels_size = sizeof labels;
+    result.labels_capacity = sizeof labels;
     return result;
 }
 
@@ -40,7 +40,7 @@ static void labels_are_right(edge_ovss_session *session) {
     for (int i = 0; i < PIXELS; ++i) {
         CHECK(labels[i] == (rgb[3 * i] + rgb[3 * i + 1] + rgb[3 * i + 2]) % 3);
     }
-    CHECK(result.alive_count == 2 && result.count_length == 3 && result.counts[2] == 2);
+    CHECK(result.alive_count == 2 && result.counts_count == 3 && result.counts[2] == 2);
     CHECK(result.overflow == 0);
     CHECK(result.scores_shape[0] == 3 && result.scores_shape[1] == 2);
     CHECK(result.total_ms >= result.infer_ms && result.infer_ms > 0.0);
@@ -52,7 +52,7 @@ static void strided_labels_leave_the_gaps_alone(edge_ovss_session *session) {
     edge_ovss_result result = room();
     memset(wide, 77, sizeof wide);
     result.labels = wide;
-    result.labels_size = sizeof wide - 5; /* the last gap need not be there */
+    result.labels_capacity = sizeof wide - 5; /* the last gap need not be there */
     result.labels_stride = WIDTH + 5;
     CHECK(edge_ovss_segment(session, &frame, &result) == EDGE_OVSS_OK);
     for (int y = 0; y < HEIGHT; ++y) {
@@ -72,23 +72,23 @@ static void everything_is_answered(edge_ovss_session *session) {
     edge_ovss_frame frame = picture();
     edge_ovss_result result = room();
     result.confidence = confidence;
-    result.confidence_size = sizeof confidence;
+    result.confidence_capacity = sizeof confidence;
     result.scores = scores;
-    result.scores_size = sizeof scores;
+    result.scores_capacity = sizeof scores;
     result.alive = alive;
-    result.alive_room = 3;
+    result.alive_capacity = 3;
     CHECK(edge_ovss_segment(session, &frame, &result) == EDGE_OVSS_OK);
     CHECK(result.alive_count == 2 && alive[0] == 2 && alive[1] == 0);
     CHECK(scores[0] == 0.0F && scores[17] == 17.0F);
     CHECK(confidence[0] >= 0.0F && confidence[0] <= 1.0F);
-    result.scores_size = sizeof scores - 1;
+    result.scores_capacity = sizeof scores - 1;
     CHECK_FAILS(edge_ovss_segment(session, &frame, &result), EDGE_OVSS_ERROR_CAPACITY, "scores");
     CHECK(result.scores_shape[2] == 3);
     result.scores = NULL;
-    result.alive_room = 1;
+    result.alive_capacity = 1;
     CHECK_FAILS(edge_ovss_segment(session, &frame, &result), EDGE_OVSS_ERROR_CAPACITY, "alive");
     result.alive = NULL;
-    result.confidence_size -= 1;
+    result.confidence_capacity -= 1;
     CHECK_FAILS(edge_ovss_segment(session, &frame, &result), EDGE_OVSS_ERROR_CAPACITY,
                 "confidence");
 }
@@ -169,7 +169,7 @@ static void wrong_results_are_refused(edge_ovss_session *session) {
     result.labels = NULL;
     CHECK_FAILS(edge_ovss_segment(session, &frame, &result), EDGE_OVSS_ERROR_USAGE, "'labels'");
     result = room();
-    result.labels_size -= 1;
+    result.labels_capacity -= 1;
     CHECK_FAILS(edge_ovss_segment(session, &frame, &result), EDGE_OVSS_ERROR_CAPACITY, "needs 63");
     result = room();
     result.labels_stride = WIDTH - 1;
@@ -182,7 +182,7 @@ static void wide_labels_and_overflow(const char *folder) {
     edge_ovss_frame frame = picture();
     edge_ovss_result result = room();
     result.labels = wide;
-    result.labels_size = sizeof wide;
+    result.labels_capacity = sizeof wide;
     result.labels_stride = 2 * WIDTH + 1;
     CHECK_FAILS(edge_ovss_segment(session, &frame, &result), EDGE_OVSS_ERROR_USAGE, "multiple");
     result.labels_stride = 0;

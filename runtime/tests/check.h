@@ -8,20 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECK(condition)                                                                 \
-    do {                                                                                 \
-        if (!(condition)) {                                                              \
-            fprintf(stderr, "%s:%d: %s does not hold (last error: %s)\n", __FILE__,      \
-                    __LINE__, #condition, edge_ovss_last_error());                       \
-            exit(1);                                                                     \
-        }                                                                                \
+#define CHECK(condition)                                                                      \
+    do {                                                                                      \
+        if (!(condition)) {                                                                   \
+            fprintf(stderr, "%s:%d: %s does not hold (last error: %s)\n", __FILE__, __LINE__, \
+                    #condition, edge_ovss_last_error());                                      \
+            exit(1);                                                                          \
+        }                                                                                     \
     } while (0)
 
 /* The call fails with this status, and the message has these words. */
-#define CHECK_FAILS(call, status, words)                                                 \
-    do {                                                                                 \
-        CHECK((call) == (status));                                                       \
-        CHECK(strstr(edge_ovss_last_error(), (words)) != NULL);                          \
+#define CHECK_FAILS(call, status, words)                        \
+    do {                                                        \
+        CHECK((call) == (status));                              \
+        CHECK(strstr(edge_ovss_last_error(), (words)) != NULL); \
     } while (0)
 
 #endif

@@ -109,7 +109,8 @@ void plans_are_checked(const Bundle& bundle, const Scratch& scratch) {
     const internal::Engine& engine = choose_engine(bundle, engines, {480, 640});
     CHECK(internal::read_plan(bundle, engine) == "plan");
     using std::filesystem::perms;
-    std::filesystem::permissions(engine.folder / "model.plan", perms::owner_all | perms::group_write);
+    std::filesystem::permissions(engine.folder / "model.plan",
+                                 perms::owner_all | perms::group_write);
     refused("Other users may write 'model.plan'", [&] { internal::read_plan(bundle, engine); });
     std::filesystem::permissions(engine.folder / "model.plan", perms::owner_all);
     scratch.write("engines/tensorrt-a/model.plan", "other");
@@ -161,7 +162,8 @@ int main(int argc, char** argv) {
     CHECK(argc == 2);
     const Scratch scratch(std::filesystem::path(argv[1]) / "things");
     const Bundle bundle = internal::open_bundle(scratch.path().string(), true);
-    // What edge_ovss.runtime.trt.engine_key.graph_hash gives; tests/runtime/test_native_errors.py holds it too.
+    // What edge_ovss.runtime.trt.engine_key.graph_hash gives; tests/runtime/test_native_errors.py
+    // holds it too.
     CHECK(internal::graph_hash(bundle) ==
           "b1a03827fab82657af85133f38552337893e841e91dd0a841ba8ac344bfb32e1");
     every_difference_is_named(bundle, scratch);

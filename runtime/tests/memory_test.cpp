@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory is stable over 2,000 frames and over 50 openings.
-#include <cstdint>
 #include <malloc.h>
 #include <unistd.h>
+#include <cstdint>
 
 #include <fstream>
 #include <string>
@@ -58,7 +58,7 @@ void segment(edge_ovss_session* session, int count) {
     given.width = 640;
     edge_ovss_result result = edge_ovss_result_default();
     result.labels = labels.data();
-    result.labels_size = labels.size();
+    result.labels_capacity = labels.size();
     for (int i = 0; i < count; ++i) {
         CHECK(edge_ovss_segment(session, &given, &result) == EDGE_OVSS_OK);
     }

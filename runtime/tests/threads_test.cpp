@@ -37,7 +37,7 @@ edge_ovss_status segment(edge_ovss_session* session, int thread, int number) {
     grey[0] = static_cast<std::uint8_t>(value + 1);
     edge_ovss_result result = edge_ovss_result_default();
     result.labels = labels.data();
-    result.labels_size = labels.size();
+    result.labels_capacity = labels.size();
     const edge_ovss_status status = edge_ovss_segment(session, &frame, &result);
     for (std::size_t i = 0; status == EDGE_OVSS_OK && i < labels.size(); ++i) {
         CHECK(labels[i] == 3 * grey[i] % 3);

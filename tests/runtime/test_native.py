@@ -159,7 +159,7 @@ def test_all_luma_and_chroma_values_are_converted_alike(library: NativeLibrary) 
 
 def run_native(library: NativeLibrary, session: int, frame: Frame) -> Picture:
     labels = np.empty((frame.height, frame.width), np.uint8)
-    result = native.NativeResult(labels=labels.ctypes.data, labels_size=labels.nbytes)
+    result = native.NativeResult(labels=labels.ctypes.data, labels_capacity=labels.nbytes)
     library.segment(session, frame, result)
     return labels
 

@@ -82,17 +82,17 @@ class NativeResult(ctypes.Structure):
     _fields_: ClassVar = [
         ("struct_size", c_size_t),
         ("labels", c_void_p),
-        ("labels_size", c_size_t),
+        ("labels_capacity", c_size_t),
         ("labels_stride", c_size_t),
         ("confidence", POINTER(c_float)),
-        ("confidence_size", c_size_t),
+        ("confidence_capacity", c_size_t),
         ("scores", POINTER(c_float)),
-        ("scores_size", c_size_t),
+        ("scores_capacity", c_size_t),
         ("alive", POINTER(c_int32)),
-        ("alive_room", c_size_t),
+        ("alive_capacity", c_size_t),
         ("alive_count", c_size_t),
         ("scores_shape", c_int32 * 3),
-        ("count_length", c_int32),
+        ("counts_count", c_int32),
         ("counts", c_int32 * MAX_REJECTIONS),
         ("overflow", c_int32),
         ("reserved", c_int32),
@@ -247,7 +247,7 @@ class NativeBackend(Backend):
             self._scores_shape = tuple(result.scores_shape)
             return self._infer_impl(frame)
         arrays["alive"] = arrays["alive"][: result.alive_count]
-        arrays["counts"] = np.array(result.counts[: result.count_length], np.int32)
+        arrays["counts"] = np.array(result.counts[: result.counts_count], np.int32)
         return arrays
 
     def _close_impl(self) -> None:
@@ -279,9 +279,9 @@ def _frame(batch: NDArray[np.uint8]) -> Frame:
 def _result(arrays: dict[str, NDArray[Any]]) -> NativeResult:
     result = NativeResult(
         labels=arrays["labels"].ctypes.data,
-        labels_size=arrays["labels"].nbytes,
+        labels_capacity=arrays["labels"].nbytes,
         alive=arrays["alive"].ctypes.data_as(POINTER(c_int32)),
-        alive_room=arrays["alive"].size,
+        alive_capacity=arrays["alive"].size,
     )
     for name in ("confidence", "scores"):
         if name in arrays:

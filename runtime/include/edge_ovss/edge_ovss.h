@@ -29,7 +29,7 @@
  *         frame.width = WIDTH;
  *         frame.format = EDGE_OVSS_FORMAT_RGB8;
  *         result.labels = labels;
- *         result.labels_size = sizeof labels;
+ *         result.labels_capacity = sizeof labels;
  *         if (edge_ovss_segment(session, &frame, &result) != EDGE_OVSS_OK)
  *             fprintf(stderr, "%s\n", edge_ovss_last_error());
  *         else
@@ -157,6 +157,16 @@ EDGE_OVSS_API const char *edge_ovss_backend_name(int32_t index);
 
 #define EDGE_OVSS_MAX_REJECTIONS 8
 
+/* Fields of edge_ovss_result as version 0.1 called them; define EDGE_OVSS_NO_OLD_NAMES to do
+ * without. */
+#ifndef EDGE_OVSS_NO_OLD_NAMES
+#define labels_size labels_capacity
+#define confidence_size confidence_capacity
+#define scores_size scores_capacity
+#define alive_room alive_capacity
+#define count_length counts_count
+#endif
+
 /* What a session runs. */
 typedef struct edge_ovss_info {
     size_t struct_size;
@@ -262,29 +272,29 @@ EDGE_OVSS_API edge_ovss_status edge_ovss_to_rgb(const edge_ovss_frame *frame, ui
 typedef struct edge_ovss_result {
     size_t struct_size;
 
-    /* You fill these in. Memory that is NULL is not wanted, but for `labels`. */
-    void *labels;             /* pixel (y, x) is element x of the row at labels + y * stride;
-                                 255 (65535 in uint16) is no output: it is reserved for "unknown" */
-    size_t labels_size;       /* room in bytes */
-    size_t labels_stride;     /* bytes; 0: rows without a gap; a multiple of label_bytes */
-    float *confidence;        /* confidence[y * width + x] in [0, 1]: score of the label */
-    size_t confidence_size;   /* room in bytes */
-    float *scores;            /* scores[(t * h + y) * w + x], t category, h x w in scores_shape */
-    size_t scores_size;       /* room in bytes */
-    int32_t *alive;           /* ids of the categories left after the last rejection */
-    size_t alive_room;        /* room in elements; `categories` always suffices */
+    /* You fill these in. Every buffer except `labels` may be NULL if you do not need it. */
+    void *labels;              /* pixel (y, x) is element x of the row at labels + y * stride;
+                                  255 (65535 in uint16): reserved for "unknown" */
+    size_t labels_capacity;    /* room in bytes */
+    size_t labels_stride;      /* bytes; 0: rows without a gap; a multiple of label_bytes */
+    float *confidence;         /* confidence[y * width + x] in [0, 1]: score of the label */
+    size_t confidence_capacity; /* room in bytes */
+    float *scores;             /* scores[(t * h + y) * w + x], t category, h x w in scores_shape */
+    size_t scores_capacity;    /* room in bytes */
+    int32_t *alive;            /* ids of the categories left after the last rejection */
+    size_t alive_capacity;     /* room in elements; `categories` always suffices */
 
     /* The library fills these in. */
-    size_t alive_count;       /* how many are left */
-    int32_t scores_shape[3];  /* categories, height, width of `scores`; 0 if there are none */
-    int32_t count_length;     /* how many of `counts` are used */
+    size_t alive_count;        /* how many are left */
+    int32_t scores_shape[3];   /* categories, height, width of `scores`; 0 if there are none */
+    int32_t counts_count;      /* how many of `counts` are used */
     int32_t counts[EDGE_OVSS_MAX_REJECTIONS]; /* categories that wanted to stay, by rejection */
-    int32_t overflow;         /* 1: more wanted to stay than there are slots, the weakest went */
-    int32_t reserved;         /* 0 */
-    double pre_ms;            /* checks and conversion to RGB */
-    double infer_ms;          /* the graph, with transfers to and from a GPU */
-    double post_ms;           /* copies into your memory */
-    double total_ms;          /* frame bytes in, labels out */
+    int32_t overflow;          /* 1: more wanted to stay than there are slots, the weakest went */
+    int32_t reserved;          /* 0 */
+    double pre_ms;             /* checks and conversion to RGB */
+    double infer_ms;           /* the graph, with transfers to and from a GPU */
+    double post_ms;            /* copies into your memory */
+    double total_ms;           /* frame bytes in, labels out */
 } edge_ovss_result;
 
 /*

@@ -124,6 +124,8 @@ public:
         if (frame.c.height > EDGE_OVSS_MAX_SIDE || frame.c.width > EDGE_OVSS_MAX_SIDE) {
             result.labels.resize(1);  // the library says what is wrong with the frame
         } else {
+            // One byte more, so that data() is not NULL for an empty frame: the library then says
+            // what is wrong with the frame, and not that there is no memory.
             result.labels.resize(pixels * static_cast<std::size_t>(facts.label_bytes) + 1);
             result.confidence.resize(facts.has_confidence != 0 ? pixels : 0);
         }
@@ -131,11 +133,11 @@ public:
         edge_ovss_result& c = result.c;
         c = edge_ovss_result_default();
         c.labels = result.labels.data();
-        c.labels_size = result.labels.size();
+        c.labels_capacity = result.labels.size();
         c.confidence = result.confidence.empty() ? nullptr : result.confidence.data();
-        c.confidence_size = result.confidence.size() * sizeof(float);
+        c.confidence_capacity = result.confidence.size() * sizeof(float);
         c.alive = result.alive.data();
-        c.alive_room = result.alive.size();
+        c.alive_capacity = result.alive.size();
         check(edge_ovss_segment(session_, &frame.c, &c));
         result.height = frame.c.height;
         result.width = frame.c.width;

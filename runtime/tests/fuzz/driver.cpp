@@ -67,9 +67,9 @@ private:
                              static_cast<std::uint8_t>(below(256)));
                 break;
             case 2:
-                bytes.erase(bytes.begin() + static_cast<std::ptrdiff_t>(at),
-                            bytes.begin() + static_cast<std::ptrdiff_t>(
-                                                at + below(bytes.size() - at)));
+                bytes.erase(
+                    bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                    bytes.begin() + static_cast<std::ptrdiff_t>(at + below(bytes.size() - at)));
                 break;
             case 3:
                 put(bytes, at, numbers_[below(std::size(numbers_))], 1 + below(8));
@@ -100,9 +100,8 @@ private:
 
     const std::vector<Bytes>& corpus_;
     std::mt19937_64 random_{20261121};
-    static constexpr std::uint64_t numbers_[] = {0,          1,          0x7F,      0x80,
-                                                 0xFF,       0x7FFF,     0x8000,    0xFFFF,
-                                                 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, ~0ULL};
+    static constexpr std::uint64_t numbers_[] = {
+        0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, ~0ULL};
 };
 
 }  // namespace

@@ -34,7 +34,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string bytes(data, data + size);
     survive([&] { internal::read_manifest(bytes); });
     survive([&] { internal::read_vocabulary(bytes, "vocabulary.json"); });
-    survive([&] { internal::check_sizes(internal::read_onnx(data, size, "model.onnx"), "model.onnx", {}); });
+    survive([&] {
+        internal::check_sizes(internal::read_onnx(data, size, "model.onnx"), "model.onnx", {});
+    });
     survive([&] { internal::read_npy(bytes, "a.npy", "|u1", 3); });
     survive([&] { internal::read_npy(bytes, "a.npy", "<i4", 1); });
     return 0;

@@ -79,12 +79,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     frame.chroma_stride = (flags & 4U) != 0 ? input.take<std::size_t>() : 0;
     edge_ovss_result result = edge_ovss_result_default();
     result.labels_stride = input.take<std::uint8_t>();
-    result.labels_size = input.take<std::uint16_t>();
-    result.alive_room = input.take<std::uint8_t>() % 5U;
+    result.labels_capacity = input.take<std::uint16_t>();
+    result.alive_capacity = input.take<std::uint8_t>() % 5U;
     const auto chroma = input.buffer((flags & 8U) != 0 ? 300 : 0);
     const auto pixels = input.buffer(1 << 16);
-    std::vector<std::uint8_t> labels(result.labels_size);
-    std::vector<std::int32_t> alive(result.alive_room);
+    std::vector<std::uint8_t> labels(result.labels_capacity);
+    std::vector<std::int32_t> alive(result.alive_capacity);
     // A size of 0 stands for "not known", which no one can check.
     frame.data = pixels.empty() ? nullptr : pixels.data();
     frame.data_size = pixels.size();

@@ -16,7 +16,8 @@ install(FILES include/edge_ovss/edge_ovss.h include/edge_ovss/edge_ovss.hpp
 install(EXPORT edge_ovss-targets NAMESPACE edge_ovss:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/edge_ovss-config.cmake.in edge_ovss-config.cmake
   INSTALL_DESTINATION ${package_dir})
-write_basic_package_version_file(edge_ovss-config-version.cmake COMPATIBILITY SameMajorVersion)
+# Before 1.0 a minor version may change the interface.
+write_basic_package_version_file(edge_ovss-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/edge_ovss-config.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/edge_ovss-config-version.cmake DESTINATION ${package_dir})
 configure_file(cmake/edge_ovss.pc.in edge_ovss.pc @ONLY)
