@@ -1,7 +1,8 @@
 """The command line: one module per verb, thin over the Python interface.
 
-`python -m edge_ovss` and `edge-ovss` both call `main`. A verb module has `SUMMARY` (one line),
-`add_arguments(parser)` and `run(args, console)`; importing it needs nothing but numpy.
+`python -m edge_ovss` and `edge-ovss` both call `main`. A verb module has `EXAMPLES` (commands),
+`add_arguments(parser)` and `run(args, console)`. Only the verb that is asked for is imported;
+importing any of them needs nothing but numpy.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from edge_ovss._version import VERSION
+from edge_ovss.cli.shared.completion import SHELLS, PrintCompletion
 from edge_ovss.cli.shared.console import (
     Console,
     finish_stdout,
@@ -21,62 +22,70 @@ from edge_ovss.cli.shared.console import (
     prepare_streams,
     say,
 )
+from edge_ovss.cli.shared.parser import Parser, add_console_arguments
+from edge_ovss.cli.shared.shown_warnings import shown_notes
 from edge_ovss.cli.shared.signals import Terminated, signals_raise
-from edge_ovss.cli.shared.source_notes import shown_notes
 from edge_ovss.errors import EdgeOvssError
 
-if TYPE_CHECKING:
-    from _typeshed import SupportsWrite
+VERBS = {
+    "export": "freeze a vocabulary into a model and write a bundle",
+    "calibrate": "make an FP16 or INT8 bundle from a float32 one",
+    "build": "build a TensorRT engine of a bundle",
+    "run": "segment images, videos or a camera with a bundle",
+    "selftest": "check that a bundle reproduces its reference output here",
+    "inspect": "show what is in a bundle or an ONNX file",
+    "doctor": "show what is installed and what each verb needs",
+    "vocab": "list, show, check and encode vocabularies",
+    "parity": "compare bundles with the torch model they came from",
+    "eval": "score a bundle on a labelled data set (mIoU)",
+    "bench": "measure latency, memory and cold start of a bundle",
+    "report": "put everything measured of a bundle on one page",
+    "data": "list data set layouts, check a data set",
+}
+"""Every verb with one line about it, in the order of the help."""
 
-VERBS = (
-    "export",
-    "calibrate",
-    "build",
-    "run",
-    "selftest",
-    "inspect",
-    "doctor",
-    "vocab",
-    "parity",
-    "eval",
-    "bench",
-    "report",
-    "data",
-)
+_IN_PROOF = ("parity", "eval", "bench", "report", "data")
 
 INTERRUPTED = 130
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that does not keep to itself that its help could not be written."""
+def build_parser(only: str | None = None) -> Parser:
+    """Return the parser of the whole command line.
 
-    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
-        if file is None or file is sys.stderr:
-            say(message.rstrip("\n"))
-        else:
-            file.write(message)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
-    parser = _Parser(
+    Args:
+        only: The one verb that is imported and has its options; None for all of them.
+    """
+    parser = Parser(
         prog="edge-ovss",
-        description="Open-vocabulary segmentation on the edge: words and a checkpoint go in, "
-        "a bundle that segments a camera's pictures comes out.",
-        epilog="Exit status: 0 done, 1 our fault, 2 wrong use, 3 something is not installed, "
-        "4 bad input, 5 artefact does not fit, 6 a gate failed, 130 interrupted, "
-        "143 ended by SIGTERM.",
+        description="Open-vocabulary segmentation on the edge: from a checkpoint and class names "
+        "to a\nbundle that segments camera images.",
+        epilog="Exit status: 0 done, 1 a fault of edge-ovss, 2 wrong use, 3 something is not "
+        "installed,\n4 bad input, 5 a bundle, graph or engine does not fit, 6 a gate failed, "
+        "130 interrupted,\n143 ended by SIGTERM.",
     )
     parser.add_argument("--version", action="version", version=f"edge-ovss {VERSION}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        whole=build_parser,
+        help=f"print a completion script for {', '.join(SHELLS)} (needs the extra 'completion')",
+    )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in VERBS:
-        module = importlib.import_module(f"edge_ovss.cli.{name}")
-        sub = verbs.add_parser(name, help=module.SUMMARY, description=module.__doc__)
-        sub.add_argument("--json", action="store_true", help="print one JSON document on stdout")
-        sub.add_argument("--quiet", action="store_true", help="no progress, no notes")
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+    for name, summary in VERBS.items():
+        if only in (None, name):
+            _add_verb(verbs, name, summary)
+        else:
+            verbs.add_parser(name, help=summary)
     return parser
+
+
+def _add_verb(verbs: argparse._SubParsersAction[Parser], name: str, summary: str) -> None:
+    module = importlib.import_module(f"edge_ovss.cli.{'proof.' * (name in _IN_PROOF)}{name}")
+    sub = verbs.add_parser(name, help=summary, description=module.__doc__)
+    add_console_arguments(sub)
+    module.add_arguments(sub)
+    sub.show_examples(module.EXAMPLES)
+    sub.set_defaults(run=module.run)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -86,16 +95,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: After --help and --version, and for wrong arguments (status 2).
     """
     prepare_streams()
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        args = build_parser().parse_args(argv)
+        args = build_parser(_verb_of(words)).parse_args(words)
     except SystemExit as left:
         raise SystemExit(left.code or finish_stdout()) from None
     except OSError as err:
         raise SystemExit(give_up_stdout(err)) from None
+    except EdgeOvssError as err:
+        say(f"error: {err}")
+        return err.status
     status = _guarded(args)
     # After a failure too: what cannot be written now would be tried again at exit.
     written = finish_stdout()
     return status or written
+
+
+def _verb_of(words: Sequence[str]) -> str:
+    """Return the first word that is no option; "" if there is none."""
+    return next((word for word in words if not word.startswith("-")), "")
 
 
 def _guarded(args: argparse.Namespace) -> int:

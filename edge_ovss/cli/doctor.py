@@ -1,89 +1,37 @@
-"""Say what this machine has, what each verb needs, and what to install for it."""
+"""Show what this machine has, what each verb needs, and what to install for it."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict
 
+from edge_ovss import _machine
+from edge_ovss._import_faults import Problem
 from edge_ovss._version import VERSION
 from edge_ovss.cli.shared.console import Console
+from edge_ovss.doctor.backends import BackendFacts, survey_backends
+from edge_ovss.doctor.engines import EngineFacts, survey
+from edge_ovss.doctor.needs import Finding, check_verbs, find_problems
 
-if TYPE_CHECKING:
-    from edge_ovss._import_faults import Problem
-    from edge_ovss.doctor.backends import BackendFacts
-    from edge_ovss.doctor.engines import EngineFacts
-
-SUMMARY = "say what is installed and what each verb needs"
-
-
-@dataclass(frozen=True)
-class Need:
-    """Modules that a verb needs, and the extra that brings them."""
-
-    verb: str
-    modules: tuple[str, ...]
-    extra: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Whether a verb can run here, and what to do if not.
-
-    Attributes:
-        verb: The verb, or several.
-        ready: Whether all that it needs is there and can be imported.
-        missing: Modules that are not installed.
-        install: What to install for those; None if none is missing.
-        broken: Modules that are installed and cannot be imported.
-    """
-
-    verb: str
-    ready: bool
-    missing: tuple[str, ...]
-    install: str | None
-    broken: tuple[str, ...] = ()
-
-
-NEEDS = (
-    Need("vocab, inspect", (), "onnxruntime"),
-    Need("run, selftest", ("cv2", "onnxruntime"), "onnxruntime"),
-    Need("vocab encode", ("torch", "open_clip", "timm"), "export"),
-    Need(
-        "export",
-        ("torch", "open_clip", "timm", "onnx", "onnxscript", "onnxruntime", "cv2"),
-        "export",
-    ),
-    Need("calibrate", ("onnx", "onnxruntime", "cv2"), "export"),
-    Need("eval, bench, data, report", ("cv2", "onnxruntime"), "onnxruntime"),
-    Need("parity", ("torch", "open_clip", "timm", "onnx", "onnxruntime", "cv2"), "export"),
-)
+EXAMPLES = ("edge-ovss doctor", "edge-ovss doctor --json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add no options: this verb has none of its own."""
+    """Add nothing: this verb has no options of its own."""
     del parser
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the facts."""
-    from edge_ovss._machine import (
-        machine_facts,
-        onnxruntime_providers,
-        package_versions,
-    )
-    from edge_ovss.doctor.backends import survey_backends
-    from edge_ovss.doctor.engines import survey
-
     del args
-    machine, packages = machine_facts(), package_versions()
+    machine, packages = _machine.machine_facts(), _machine.package_versions()
     problems = find_problems(packages)
     usable = packages["onnxruntime"] and "onnxruntime" not in problems
-    providers = onnxruntime_providers() if usable else []
+    providers = _machine.onnxruntime_providers() if usable else []
     engines = survey()
     backends = survey_backends(engines, providers, problems.get("onnxruntime"))
-    verbs = [*(check(need, packages, problems) for need in NEEDS), check_build(engines)]
+    verbs = check_verbs(packages, problems, engines)
     document = {
         "edge_ovss": VERSION,
         "machine": machine,
@@ -97,7 +45,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "verbs": [asdict(verb) for verb in verbs],
     }
     parts = [
-        _machine(machine),
+        _system(machine),
         _packages(packages, problems, providers),
         _backends(backends, engines),
         _engines(engines),
@@ -107,44 +55,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def find_problems(packages: Mapping[str, str | None]) -> dict[str, Problem]:
-    """Import what is installed and verbs need; return what is wrong with it by module."""
-    from edge_ovss._import_faults import Problem, remedy
-    from edge_ovss.doctor.import_check import import_problems
-
-    needed = dict.fromkeys(module for need in NEEDS for module in need.modules)
-    found = import_problems([module for module in needed if packages.get(module)])
-    return {name: Problem(error, remedy(name, error)) for name, error in found.items()}
-
-
-def check(
-    need: Need, packages: Mapping[str, str | None], problems: Mapping[str, Problem]
-) -> Finding:
-    """Compare what a verb needs with what is installed and can be imported."""
-    missing = tuple(module for module in need.modules if packages.get(module) is None)
-    broken = tuple(module for module in need.modules if module in problems)
-    install = f'pip install "edge-ovss[{need.extra}]"' if missing else None
-    ready = not missing and not broken
-    return Finding(need.verb, ready=ready, missing=missing, install=install, broken=broken)
-
-
-def check_build(engines: EngineFacts) -> Finding:
-    """Return whether any TensorRT can build here; `missing` and `install` name all if none can."""
-    if any(facts.builds for facts in engines.flavours.values()):
-        return Finding("build", ready=True, missing=(), install=None)
-    advice = [f"{name}: {facts.advice}" for name, facts in engines.flavours.items()]
-    missing = f"one of {' and '.join(engines.flavours)}"
-    return Finding("build", ready=False, missing=(missing,), install="; or ".join(advice))
-
-
-def _machine(machine: Mapping[str, object]) -> str:
+def _system(machine: Mapping[str, object]) -> str:
     gpus = machine["gpus"]
     rows = {
         "python": f"{machine['python']} ({machine['executable']})",
         "system": str(machine["system"]),
         "cores": f"{machine['usable_cores']} usable of {machine['cores']}",
         "memory": f"{machine['memory_mib']} MiB",
-        "gpu": "; ".join(gpus) if isinstance(gpus, list) and gpus else "none that nvidia-smi shows",
+        "gpu": "; ".join(gpus) if isinstance(gpus, list) and gpus else "none found by nvidia-smi",
         "jetson": str(machine["jetson"] or "no"),
         "cache": str(machine["cache"] or "switched off"),
     }
@@ -169,7 +87,7 @@ def _backends(backends: Mapping[str, BackendFacts], engines: EngineFacts) -> str
     lines = []
     for name, facts in backends.items():
         lines.append(f"  {name:<22} {'usable' if facts.usable else 'not usable'}")
-        # What engines lack stands under "Engines".
+        # Advice about TensorRT is under "Engines".
         if facts.advice and name not in engines.flavours:
             lines.append(f"  {'':<22} {facts.advice}")
     return "Backends\n" + "\n".join(lines)

@@ -3,135 +3,198 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ovss.cli.calibrate import export_with_precision
-from edge_ovss.cli.shared.console import Console, next_step, say
-from edge_ovss.cli.shared.precision_options import add_precision_arguments, export_precision_options
-from edge_ovss.cli.shared.ties import warn_of_ties
-from edge_ovss.cli.shared.words import checked_vocabulary, file_part
+from edge_ovss._optional import require
+from edge_ovss.cli.shared.console import Console, next_step
+from edge_ovss.cli.shared.parser import Parser
+from edge_ovss.cli.shared.precision_options import (
+    ALL,
+    RARE,
+    add_precision_arguments,
+    refuse_unread,
+)
 from edge_ovss.errors import UsageError
-from edge_ovss.models.catalogue import CATALOGUE, DEFAULT_MODEL, PUBLISHED, list_models
+from edge_ovss.models.catalogue import (
+    CATALOGUE,
+    DEFAULT_MODEL,
+    PUBLISHED,
+    FamilyEntry,
+    list_models,
+)
 
 if TYPE_CHECKING:
     from edge_ovss.bundle.reader import Bundle
-    from edge_ovss.export import Rejection
+    from edge_ovss.export import ExportOptions, Rejection
 
-SUMMARY = "freeze a vocabulary into a model and write a bundle"
+EXAMPLES = (
+    "edge-ovss export --vocab ade150",
+    'edge-ovss export --vocab "road, car, person" --model sed-base --checkpoint sed_base.pth',
+    "edge-ovss export --config export/configs/sed-tiny-cpu.toml --out tiny.ovss",
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options of `edge-ovss export`."""
-    words = parser.add_argument_group("what")
-    words.add_argument(
+    parser.add_config()
+    _add_model_arguments(parser.add_argument_group("model"))
+    _add_graph_arguments(parser.add_argument_group("graph"))
+    add_precision_arguments(parser, ("fp32", "fp16", "int8"), default="fp32")
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", metavar="DIR", help="bundle to write (default MODEL-VOCAB.ovss)")
+    output.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
+    rare = ("--embeddings", "--topk", "--spare-slots", "--outputs", "--template-rank", "--answer")
+    parser.hide(*rare, "--count", "--method", *RARE)
+
+
+def _add_model_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--vocab",
         required=True,
-        metavar="NAME|FILE|WORDS",
-        help="a built-in vocabulary (edge-ovss vocab list), a .txt, .toml or .json file, or "
-        "'road, car'",
+        metavar="NAME|FILE|LIST",
+        help="a built-in vocabulary (edge-ovss vocab list), a .txt, .toml or .json file, or class "
+        "names such as 'road, car'",
     )
-    words.add_argument(
+    group.add_argument(
         "--model", metavar="NAME", help=f"{', '.join(list_models())} (default {DEFAULT_MODEL})"
     )
-    words.add_argument("--checkpoint", metavar="FILE|URL", help="published checkpoint of the model")
-    words.add_argument(
+    group.add_argument("--checkpoint", metavar="FILE|URL", help="published checkpoint of the model")
+    group.add_argument(
         "--weights",
         choices=("random", "embedded", "clip"),
-        help="instead of a checkpoint; clip downloads the towers, the decoder stays random",
+        help="instead of a checkpoint; clip downloads the CLIP towers, the decoder stays random",
     )
-    words.add_argument("--seed", type=int, default=0, help="of random weights (default 0)")
-    words.add_argument(
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of random weights and of the choice of images (default 0)",
+    )
+    group.add_argument(
         "--embeddings",
         metavar="FILE",
         help="embedding pack (edge-ovss vocab encode) instead of the text tower",
     )
-    graph = parser.add_argument_group("graph")
-    graph.add_argument(
-        "--size", metavar="HxW", help="height x width inside the network, multiples of 32"
+
+
+def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--size",
+        metavar="HxW",
+        help="image size inside the network, height x width, multiples of 32",
     )
-    graph.add_argument(
+    group.add_argument(
         "--reject",
         choices=("slots", "dynamic", "none"),
         help="how classes that are not in the image are dropped (default slots; only none for "
-        f"{_names(model for entry in CATALOGUE if not entry.rejects for model in entry.models)})",
+        f"{_models(entry for entry in CATALOGUE if not entry.rejects)})",
     )
-    graph.add_argument("--topk", type=int, help="k of the rejection (default 8, as published)")
-    graph.add_argument(
+    group.add_argument(
+        "--topk",
+        type=int,
+        metavar="K",
+        help="a class stays if it is among the K best anywhere (default 8, as published)",
+    )
+    group.add_argument(
         "--slots",
         metavar="N,N,N|auto",
-        help="places after each rejection (default 64,48,32); auto measures --calibration",
+        help="slots after each rejection (default 64,48,32); auto measures them on --calibration",
     )
-    graph.add_argument(
+    group.add_argument(
         "--spare-slots",
         metavar="N,N,N|all",
-        help="add a second graph with more places, for run --on-overflow rerun",
+        help="add a second graph with more slots, for run --on-overflow rerun",
     )
-    graph.add_argument(
+    group.add_argument(
         "--calibration",
         metavar="SOURCE",
-        help="pictures for --slots auto and --precision: a folder, a list file, a video, or "
+        help="images for --slots auto and --precision: a folder, a list file, a video, or "
         "synthetic://street?count=300",
     )
-    graph.add_argument(
+    group.add_argument(
         "--outputs",
         default="labels",
         metavar="LIST",
         help="labels[,scores][,confidence] (default labels)",
     )
-    graph.add_argument(
+    group.add_argument(
         "--template-rank",
         metavar="N|auto",
         help="compress the prompt templates to N channels (lossy, measured on --calibration); for "
-        f"{_names(model for entry in CATALOGUE if entry.compresses for model in entry.models)}",
+        f"{_models(entry for entry in CATALOGUE if entry.compresses)}",
     )
-    graph.add_argument(
+    group.add_argument(
         "--answer",
         choices=tuple(dict.fromkeys(answer for entry in CATALOGUE for answer in entry.answers)),
         default=PUBLISHED,
         help=f"how labels are made from masks (default {PUBLISHED}); {_answers()}",
     )
-    parser.add_argument(
-        "--precision",
-        choices=("fp32", "fp16", "int8"),
-        default="fp32",
-        help="other than fp32: as edge-ovss calibrate does afterwards (default fp32)",
-    )
-    add_precision_arguments(parser)
-    target = parser.add_argument_group("where")
-    target.add_argument("--out", metavar="DIR", help="bundle to write (default MODEL-VOCAB.ovss)")
-    target.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
 
 
-def _names(models: Iterable[str]) -> str:
-    return ", ".join(models)
+def _models(entries: Iterable[FamilyEntry]) -> str:
+    return ", ".join(model for entry in entries for model in entry.models)
 
 
 def _answers() -> str:
     """List the ways to make labels of the families that have more than one."""
-    texts = []
-    for entry in CATALOGUE:
-        for answer, about in list(entry.answers.items())[1:]:
-            texts.append(f"{answer}: {about} ({_names(entry.models)})")
-    return "; ".join(texts)
+    return "; ".join(
+        f"{answer}: {about} ({_models([entry])})"
+        for entry in CATALOGUE
+        for answer, about in entry.answers.items()
+        if len(entry.answers) > 1 and answer != PUBLISHED
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Export, and print what came out and what to do next."""
+    """Export, and print the result and what to do next."""
     slots = _slots(args)
-    precision = export_precision_options(args)
+    if args.precision == "fp32":
+        hint = "Add --precision int8 or --precision fp16, or leave it out."
+        refuse_unread(args, ALL, "--precision is fp32", hint)
+        out, export = _prepared(args, slots, console)
+        _print(export(out), out, console)
+        return 0
+    from edge_ovss.cli.shared.precision import export_with_precision, read_options
+
+    precision = read_options(args)
+    out, export = _prepared(args, slots, console)
+    export_with_precision(export, out, precision, overwrite=args.overwrite, console=console)
+    return 0
+
+
+def _prepared(
+    args: argparse.Namespace, slots: tuple[int, int, int] | None, console: Console
+) -> tuple[Path, Callable[[Path], Bundle]]:
+    """Return where the bundle goes, and what exports it to a path, after all quick checks."""
+    from edge_ovss.cli.shared.vocabulary import checked_vocabulary, file_part
+
     # The words are checked before torch is even imported: a typo should cost no time.
     vocabulary = checked_vocabulary(args.vocab, console)
-    from edge_ovss._optional import require
-
     require("torch", extra="export")
-    from edge_ovss.export import ExportOptions, export_bundle
+    from edge_ovss.export import export_bundle
 
-    model = args.model or DEFAULT_MODEL
-    options = ExportOptions(
-        model=model,
+    options = _options(args, slots)
+
+    def export(out: Path) -> Bundle:
+        return export_bundle(
+            vocabulary,
+            out,
+            options,
+            overwrite=args.overwrite,
+            note=console.note,
+            progress=console.counter("prompts"),
+        )
+
+    return Path(args.out or f"{options.model}-{file_part(vocabulary.name)}.ovss"), export
+
+
+def _options(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> ExportOptions:
+    from edge_ovss.export import ExportOptions
+
+    return ExportOptions(
+        model=args.model or DEFAULT_MODEL,
         checkpoint=args.checkpoint,
         weights=args.weights,
         seed=args.seed,
@@ -145,28 +208,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
         template_rank=parse_rank(args.template_rank),
         pictures=args.calibration,
     )
-    out = Path(args.out or f"{model}-{file_part(vocabulary.name)}.ovss")
 
-    def export(where: Path) -> Bundle:
-        return export_bundle(
-            vocabulary,
-            where,
-            options,
-            overwrite=args.overwrite,
-            note=console.note,
-            progress=_progress(console),
-        )
 
-    if precision is not None:
-        return export_with_precision(
-            export, out, precision, overwrite=args.overwrite, console=console
-        )
-    bundle = export(out)
+def _print(bundle: Bundle, out: Path, console: Console) -> None:
+    from edge_ovss.cli.shared.vocabulary import warn_of_ties
+
     warnings = warn_of_ties(bundle.manifest, console)
-    text = f"{out}: {_summary(bundle.manifest.document)}\n{next_step('run', out, 'PICTURE')}"
+    text = f"{out}: {_summary(bundle.manifest.document)}\n{next_step('run', out, 'IMAGE')}"
     document = {"bundle": str(out), "manifest": bundle.manifest.document, "warnings": warnings}
     console.result(text, document)
-    return 0
 
 
 def parse_rank(text: str | None) -> int | str | None:
@@ -200,28 +250,23 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 def _slots(args: argparse.Namespace) -> tuple[int, int, int] | None:
     if args.slots == "auto" and not args.calibration:
-        message = "--slots auto measures pictures, and --calibration names none."
+        message = "--slots auto needs images, and --calibration names none."
         hint = "Give --calibration DIR, or --calibration 'synthetic://street?count=100'."
         raise UsageError(message, hint=hint)
     read = args.slots == "auto" or args.template_rank or args.precision != "fp32"
     if args.calibration and not read:
-        message = "--calibration is given, but nothing would read the pictures."
+        message = "--calibration is given, but nothing would use the images."
         raise UsageError(message, hint="Add --precision int8, --precision fp16 or --slots auto.")
     if args.calibration:
-        _refuse_live(args.calibration)
+        from edge_ovss.calibration.images import refuse_live
+
+        refuse_live(args.calibration)  # --slots auto would measure it for ever
     if args.slots == "auto" and args.reject not in (None, "slots"):
         message = f"--slots auto is given with --reject {args.reject}."
         raise UsageError(message, hint="Slots go with --reject slots.")
     if args.slots in (None, "auto"):
         return None
     return _three(args.slots, option="--slots", word="auto")
-
-
-def _refuse_live(source: str) -> None:
-    """Refuse what never ends: --slots auto would measure it for ever."""
-    from edge_ovss.calibration.images import refuse_live
-
-    refuse_live(source)
 
 
 def _spare_slots(args: argparse.Namespace) -> tuple[int, int, int] | str | None:
@@ -253,19 +298,6 @@ def _rejection(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> 
         return None
     topk = DEFAULT_TOPK if args.topk is None else args.topk
     return Rejection(args.reject or "slots", topk=topk, slots=slots)
-
-
-class _Line:
-    """Shows how many prompts are encoded, on one line of a terminal."""
-
-    def __call__(self, done: int, total: int) -> None:
-        say(f"  {done}/{total} prompts", live=True)
-        if done >= total:
-            say("")
-
-
-def _progress(console: Console) -> _Line | None:
-    return None if console.quiet or not sys.stderr.isatty() else _Line()
 
 
 def _summary(manifest: object) -> str:

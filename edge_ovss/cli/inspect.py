@@ -1,4 +1,4 @@
-"""Say what is in a bundle or in an ONNX file, without running it."""
+"""Show what is in a bundle or in an ONNX file, without running it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge_ovss._strict_parsing import DocumentError, parse_json
+from edge_ovss.bundle.manifest import Manifest
+from edge_ovss.bundle.onnx_reader.file import GraphFile, TensorInfo, read_graph_file
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import InputError
 
-if TYPE_CHECKING:
-    from edge_ovss.bundle.manifest import Manifest
-    from edge_ovss.bundle.onnx_reader.file import GraphFile, TensorInfo
-    from edge_ovss.bundle.reader import Bundle
-
-SUMMARY = "say what is in a bundle or an ONNX file"
+EXAMPLES = ("edge-ovss inspect city.ovss", "edge-ovss inspect city.ovss/model.onnx --json")
 
 _PREFIX = "edge_ovss."
 _MOST_OPERATORS = 12
@@ -26,8 +23,10 @@ _MOST_OPERATORS = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument("path", metavar="PATH", help="a bundle, or an .onnx file")
-    parser.add_argument("--no-verify", action="store_true", help="do not compare sha256 of files")
+    parser.add_argument("path", metavar="PATH", help="a bundle or an .onnx file")
+    parser.add_argument(
+        "--no-verify", action="store_true", help="do not compare the sha256 of files"
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -37,13 +36,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         message = f"'{path}' is neither a bundle (a folder) nor an .onnx file."
         raise InputError(message, hint="Give the folder that edge-ovss export wrote.")
     if path.is_file():
-        from edge_ovss.bundle.onnx_reader.file import read_graph_file
-
         graph = read_graph_file(path)
         console.result(_lines(_graph_rows(graph, path)), _graph_document(graph, path))
         return 0
-    from edge_ovss.bundle.reader import Bundle
-
     bundle = Bundle.open(path, verify=not args.no_verify)
     document = {
         "path": str(bundle.path),
@@ -80,8 +75,8 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         ("rejection", f"{rejection.mode}{slots}"),
         ("precision", _precision(manifest)),
         ("files", f"{len(manifest.files)}, {total / 2**20:.1f} MiB, " + _verified(verified)),
-        ("compared", "manifest, words, graph, its metadata and the reference answer: they agree"),
-        ("not compared", "what the exporter says of its tool, time, versions and parity"),
+        ("checked", "manifest, vocabulary, graph, metadata and reference output agree"),
+        ("not checked", "the exporter's statements on tool, time, versions and parity"),
     ]
     rows += [(f"licence {part}", str(name)) for part, name in manifest.licenses.items()]
     rows += [
@@ -91,7 +86,7 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
 
 
 def _precision(manifest: Manifest) -> str:
-    """The precision; of INT8 also for which runtime it is, whose files differ."""
+    """Return the precision, and for INT8 also the runtime it is made for."""
     facts = manifest.document.get("precision")
     if not isinstance(facts, dict) or "target" not in facts or manifest.precision != "int8":
         return manifest.precision

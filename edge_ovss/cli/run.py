@@ -1,4 +1,4 @@
-"""Segment a picture, a folder, a video, a camera or synthetic streets with a bundle."""
+"""Segment an image, a folder, a video, a camera or synthetic streets with a bundle."""
 
 from __future__ import annotations
 
@@ -8,57 +8,69 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from edge_ovss._files import make_folder
 from edge_ovss.cli.shared.console import Console, next_step
+from edge_ovss.cli.shared.data_options import check_limit
 from edge_ovss.cli.shared.run_output import Document, Table, Tally
+from edge_ovss.cli.shared.runtime_options import (
+    add_bundle_argument,
+    add_runtime_arguments,
+    open_segmenter,
+)
 from edge_ovss.cli.shared.stopping import stoppable
 from edge_ovss.errors import GateError, InputError, PictureError, UsageError
+from edge_ovss.frames import sources
+from edge_ovss.frames.sources import Frame
+from edge_ovss.runtime.result_writer import AnswerWriter
+from edge_ovss.runtime.segmenter import KEEP, RERUN, WARN, Segmenter
 
-if TYPE_CHECKING:
-    from edge_ovss.frames.sources import Frame
-    from edge_ovss.runtime.result_writer import AnswerWriter
-    from edge_ovss.runtime.segmenter import Segmenter
-
-SUMMARY = "segment pictures with a bundle"
+EXAMPLES = (
+    "edge-ovss run city.ovss street.jpg",
+    "edge-ovss run city.ovss recordings/ --out labels --no-overlay --json",
+    "edge-ovss run city.ovss /dev/video0 --backend tensorrt --limit 100",
+)
+ERROR = "error"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder that edge-ovss export wrote")
+    add_bundle_argument(parser)
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="picture, folder, list (.txt), video, /dev/video0, rtsp://..., or "
+        help="image, folder, list (.txt), video, /dev/video0, rtsp://..., or "
         "synthetic://street?count=4&seed=0&size=360x480",
     )
     parser.add_argument("--out", default="out", metavar="DIR", help="folder to write (default out)")
-    parser.add_argument("--backend", default="auto", metavar="NAME", help="default auto")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default all)")
-    parser.add_argument("--alpha", type=float, default=0.55, help="weight of colours, 0 to 1")
+    add_runtime_arguments(parser)
+    parser.add_argument(
+        "--alpha",
+        type=float,
+        default=0.55,
+        metavar="X",
+        help="weight of the colors in overlays, 0 to 1 (default 0.55)",
+    )
     parser.add_argument("--no-overlay", action="store_true", help="write no overlays")
     parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
     parser.add_argument(
         "--on-overflow",
-        choices=("warn", "error", "rerun"),
-        default="warn",
-        help="when slots were too few: warn (default), end with status 6, or rerun the frame with "
-        "the spare graph (export --spare-slots) and warn only where that overflows too",
+        choices=(KEEP, ERROR, RERUN, WARN),
+        default=KEEP,
+        metavar=f"{{{KEEP},{ERROR},{RERUN}}}",
+        help="if a frame needs more slots than there are: keep the result and warn (default), end "
+        "with status 6, or rerun the frame with the spare graph (export --spare-slots) and warn "
+        "only if that overflows too",
     )
-    parser.add_argument("--save-scores", action="store_true", help="write NAME.scores.npz too")
+    parser.add_argument("--save-scores", action="store_true", help="also write NAME.scores.npz")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Segment every frame; a picture that cannot be read is reported, and the others go on."""
-    from edge_ovss.frames.sources import open_source
-    from edge_ovss.runtime.segmenter import KEEP, RERUN, Segmenter
-
+    """Segment every frame; an image that cannot be read is reported, and the others go on."""
     _check(args)
-    frames = islice(open_source(args.source), args.limit)
+    frames = islice(sources.open_source(args.source), args.limit)
     policy = RERUN if args.on_overflow == RERUN else KEEP
-    with Segmenter.open(
-        args.bundle, backend=args.backend, threads=args.threads, on_overflow=policy
-    ) as segmenter:
+    with open_segmenter(args, on_overflow=policy) as segmenter:
         _check_scores(args, segmenter)
         facts = {"bundle": str(args.bundle), "backend": segmenter.backend, "out": str(args.out)}
         answers = Document(facts) if console.json else Table(facts)
@@ -71,12 +83,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 @dataclass
 class _Outcome:
-    """What a run came to, without the answers.
+    """The outcome of a run, without the results.
 
     Attributes:
-        tally: Of the answers.
-        failures: What could not be read, and why.
-        ended_by: What ended the loop before the frames did, if anything.
+        tally: Totals over the results.
+        failures: Origins that could not be read, and why.
+        ended_by: The exception that ended the loop early, or None.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -98,21 +110,19 @@ class _Outcome:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.limit is not None and args.limit < 1:
-        message = f"Option --limit is {args.limit}; expected at least 1."
-        raise UsageError(message)
+    check_limit(args.limit)
     if not 0.0 <= args.alpha <= 1.0:
-        message = f"Option --alpha is {args.alpha}; expected a number from 0 to 1."
+        message = f"--alpha is {args.alpha}; expected a number from 0 to 1."
         raise UsageError(message)
     source, out = Path(args.source), Path(args.out)
     if source.is_dir() and out.exists() and source.resolve() == out.resolve():
-        message = f"Option --out is the source folder '{out}'; answers would become pictures of it."
+        message = f"--out is the source folder '{out}'; results would become images of it."
         raise UsageError(message, hint="Choose another folder for --out.")
 
 
 def _check_scores(args: argparse.Namespace, segmenter: Segmenter) -> None:
     if args.save_scores and "scores" not in segmenter.bundle.manifest.output.outputs:
-        message = "Option --save-scores is given, but the bundle answers without scores."
+        message = "--save-scores is given, but the bundle has no scores output."
         raise UsageError(message, hint="Export it again with --outputs labels,scores.")
 
 
@@ -123,10 +133,7 @@ def _segment_all(
     frames: Iterator[Frame],
     answers: Document | Table,
 ) -> _Outcome:
-    """Write and print every answer as it comes; what ends the loop is kept for later."""
-    from edge_ovss._files import make_folder
-    from edge_ovss.runtime.result_writer import AnswerWriter
-
+    """Write and print every result as it comes; an exception that ends the loop is kept."""
     writer = AnswerWriter(
         make_folder(Path(args.out)),
         segmenter.palette,
@@ -135,7 +142,7 @@ def _segment_all(
         save_scores=args.save_scores,
     )
     outcome = _Outcome()
-    # On a terminal the rows show how far it is.
+    # On a terminal the rows themselves show the progress.
     quiet = not console.json and sys.stdout is not None and sys.stdout.isatty()
     try:
         with stoppable() as stop:
@@ -145,7 +152,7 @@ def _segment_all(
                 stop.check()
     except BrokenPipeError:
         raise
-    except (KeyboardInterrupt, Exception) as err:  # what there is is printed first
+    except (KeyboardInterrupt, Exception) as err:  # the results so far are printed first
         outcome.ended_by = err
     return outcome
 
@@ -172,7 +179,7 @@ def _finish(args: argparse.Namespace, console: Console, outcome: _Outcome) -> No
     tally, failures = outcome.tally, outcome.failures
     if tally.reran:
         console.note(f"{tally.reran} of {tally.frames} frames overflowed and were run again")
-    if tally.over and (args.on_overflow != "error" or outcome.ended_by):
+    if tally.over and (args.on_overflow != ERROR or outcome.ended_by):
         console.warn(tally.overflow())
     if failures and not tally.frames and len(failures) == 1 and not outcome.ended_by:
         raise failures[0][1]
@@ -182,9 +189,9 @@ def _finish(args: argparse.Namespace, console: Console, outcome: _Outcome) -> No
         raise outcome.ended_by
     if failures:
         total = len(failures) + tally.frames
-        message = f"{len(failures)} of {total} pictures could not be used; see the warnings above."
-        raise InputError(message, hint="Mend or remove them, and run again.")
-    if tally.over and args.on_overflow == "error":
+        message = f"{len(failures)} of {total} images could not be used; see the warnings above."
+        raise InputError(message, hint="Fix or remove them, and run again.")
+    if tally.over and args.on_overflow == ERROR:
         raise GateError(tally.overflow())
     backend = [] if args.backend == "auto" else ["--backend", args.backend]
     console.note(next_step("selftest", args.bundle, *backend))

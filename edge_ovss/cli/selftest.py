@@ -1,32 +1,30 @@
-"""Check that a bundle is whole, and that it gives on this machine the answer its exporter saw."""
+"""Check that a bundle is whole, and that it reproduces its reference output on this machine."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from edge_ovss.cli.shared.console import Console, next_step
+from edge_ovss.cli.shared.runtime_options import (
+    add_bundle_argument,
+    add_runtime_arguments,
+    open_segmenter,
+)
 from edge_ovss.errors import ParityError
+from edge_ovss.runtime.selftest import SelftestReport, run_selftest
 
-if TYPE_CHECKING:
-    from edge_ovss.runtime.selftest import SelftestReport
-
-SUMMARY = "check that a bundle still gives its reference answer"
+EXAMPLES = ("edge-ovss selftest city.ovss", "edge-ovss selftest city.ovss --backend tensorrt")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder that edge-ovss export wrote")
-    parser.add_argument("--backend", default="auto", metavar="NAME", help="default auto")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default all)")
+    add_bundle_argument(parser)
+    add_runtime_arguments(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Open with verification, segment the reference frame, compare."""
-    from edge_ovss.runtime.segmenter import Segmenter
-    from edge_ovss.runtime.selftest import run_selftest
-
-    with Segmenter.open(args.bundle, backend=args.backend, threads=args.threads) as segmenter:
+    """Open the bundle with verification, segment the reference frame, and compare."""
+    with open_segmenter(args) as segmenter:
         report = run_selftest(segmenter)
     exempt = "" if report.survivors_count else " (need not be, below FP32)"
     text = "\n".join(
@@ -42,7 +40,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
     console.result(text, {"bundle": str(args.bundle), **report.to_json()})
     if not report:
-        message = f"Backend '{report.backend}' does not give the reference answer of the bundle."
+        message = f"Backend '{report.backend}' does not reproduce the bundle's reference output."
         hint = "Try another --backend, or export the bundle again."
         raise ParityError(message, hint=hint)
     console.note(next_step("run", args.bundle, "synthetic://street?count=4", "--out", "out"))
@@ -50,9 +48,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _undecided(report: SelftestReport) -> str:
-    """Say how many pixels do not count, because a right backend may answer either way there."""
+    """Return how many pixels do not count, because a correct backend may give either label."""
     if not report.undecided:
         return ""
     if report.undecided == 1.0:
-        return "; NONE WAS COMPARED: every pixel is undecided, and the categories alone decide"
+        return "; NONE WAS COMPARED: every pixel is undecided, so only the categories count"
     return f"; {100 * report.undecided:.4f} % of the pixels are undecided and left out"

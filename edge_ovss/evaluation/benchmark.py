@@ -65,7 +65,7 @@ class BenchmarkOptions:
 
     def __post_init__(self) -> None:
         if self.cold_starts < 0:
-            message = f"Option --cold-starts is {self.cold_starts}; expected 0 or more."
+            message = f"--cold-starts is {self.cold_starts}; expected 0 or more."
             raise UsageError(message)
         if self.against != TORCH and (self.checkpoint or self.embeddings):
             message = "Options --checkpoint and --embeddings go with --against torch."

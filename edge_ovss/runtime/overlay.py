@@ -83,7 +83,7 @@ def blend(
         UsageError: `alpha` is not in 0 to 1.
     """
     if not 0.0 <= alpha <= 1.0:
-        message = f"Option 'alpha' is {alpha}; expected a number from 0 to 1."
+        message = f"alpha is {alpha}; expected a number from 0 to 1."
         raise UsageError(message)
     cv2 = require("cv2", extra="onnxruntime")
     colours = palette[labels]

@@ -18,6 +18,7 @@ from edge_ovss.runtime.backends.base import Arrays, Backend
 from edge_ovss.runtime.result import Result, check_frame
 
 KEEP, RERUN = "keep", "rerun"
+WARN = "warn"  # what the command line called "keep" first; both take either
 
 
 class Segmenter:
@@ -140,8 +141,8 @@ class Segmenter:
 
 
 def _wants_rerun(on_overflow: str) -> bool:
-    if on_overflow not in (KEEP, RERUN):
-        message = f"Option 'on_overflow' is '{on_overflow}'; expected '{KEEP}' or '{RERUN}'."
+    if on_overflow not in (KEEP, WARN, RERUN):
+        message = f"on_overflow is '{on_overflow}'; expected '{KEEP}' or '{RERUN}'."
         raise UsageError(message)
     return on_overflow == RERUN
 

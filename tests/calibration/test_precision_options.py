@@ -1,4 +1,4 @@
-"""Options of a precision that contradict each other, or that nothing would read: wrong use."""
+"""Options of a precision that contradict each other, or that would have no effect: wrong use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge_ovss.calibration.options import require_other_place
 from edge_ovss.calibration.ranges import find_ranges
 from edge_ovss.calibration.warnings import CalibrationWarning
 from edge_ovss.cli import build_parser, main
-from edge_ovss.cli.shared.precision_options import read_options
+from edge_ovss.cli.shared.precision import read_options
 from edge_ovss.errors import UsageError
 from edge_ovss.graph.view import GraphView
 
@@ -110,7 +110,7 @@ UNREAD: dict[str, tuple[str, ...]] = {
 
 def test_every_option_of_a_precision_is_in_the_table() -> None:
     shared = {"--seed", "--help", "--json", "--quiet", "--precision", "--calibration"}
-    shared |= {"--out", "--overwrite"}
+    shared |= {"--out", "--overwrite", "--config", "--help-all"}
     verbs = next(action for action in build_parser()._actions if action.dest == "verb")
     assert isinstance(verbs.choices, dict)
     options = {name for a in verbs.choices["calibrate"]._actions for name in a.option_strings}
@@ -123,7 +123,7 @@ def test_a_float32_export_refuses_the_options_of_a_precision(
 ) -> None:
     arguments = ["export", "--vocab", "road, sky", option, *UNREAD[option]]
     assert main([*arguments, "--out", str(tmp_path / "out.ovss")]) == 2
-    _refused(capsys, f"Given is {option}, which nothing would read: --precision is fp32.")
+    _refused(capsys, f"{option} would have no effect: --precision is fp32.")
     assert not any(tmp_path.iterdir())
 
 

@@ -16,7 +16,7 @@ import pytest
 from edge_ovss import cli
 from edge_ovss._files import write_json
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.cli.shared.source_notes import shown_notes
+from edge_ovss.cli.shared.shown_warnings import shown_notes
 from edge_ovss.frames.source_notes import note, warn_of_picture
 
 FULL = Path("/dev/full")
@@ -135,7 +135,7 @@ def test_notes_are_quiet_when_asked_and_warnings_are_counted(
         "warning: picture 1 is dark",
         "warning: picture 2 is dark",
         "warning: picture 3 is dark",
-        "warning: 2 more pictures are like these",
+        "warning: 2 more images have such warnings",
     ]
     with shown_notes(Console(quiet=True)):
         note("two left out")
@@ -157,5 +157,5 @@ def test_the_next_step_can_be_pasted_into_a_shell(name: str) -> None:
 
 def test_every_next_step_is_quoted_by_the_one_function() -> None:
     folder = Path(cli.__file__).parent
-    texts = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
-    assert [name for name, text in texts.items() if "Next: " in text] == ["_console.py"]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in folder.rglob("*.py")}
+    assert [name for name, text in texts.items() if "Next: " in text] == ["console.py"]

@@ -18,12 +18,12 @@ import pytest
 
 from edge_ovss import _files as writing
 from edge_ovss.cli import main
-from edge_ovss.cli.shared.run_output import enough_slots as enough
 from edge_ovss.cli.shared.stopping import stoppable
 from edge_ovss.frames import sources
 from edge_ovss.frames.images import read_picture, write_picture
 from edge_ovss.frames.sources import Frame
 from edge_ovss.runtime import result_writer as answers
+from edge_ovss.runtime.overflow import enough_slots as enough
 
 cv2: Any = pytest.importorskip("cv2")
 pytest.importorskip("onnxruntime")
@@ -125,7 +125,7 @@ def test_one_bad_picture_does_not_stop_the_others(
     document = json.loads(printed.out)
     assert len(document["frames"]) == 3
     assert [Path(item["source"]).name for item in document["failed"]] == ["aa.png"]
-    assert "1 of 4 pictures" in printed.err
+    assert "1 of 4 images" in printed.err
     assert "b.json" in listing(out)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_ovss.cli import main
-from edge_ovss.cli.eval import read_ignore
+from edge_ovss.cli.shared.data_options import read_ignore
 from edge_ovss.datasets.alignment import align
 from edge_ovss.datasets.check import DataReport, check_data
 from edge_ovss.datasets.class_names import read_class_names

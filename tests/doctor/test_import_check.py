@@ -11,8 +11,9 @@ import pytest
 from edge_ovss import _machine as environment
 from edge_ovss._import_faults import remedy
 from edge_ovss._optional import require
-from edge_ovss.cli import doctor, main
+from edge_ovss.cli import main
 from edge_ovss.doctor.import_check import import_problems
+from edge_ovss.doctor.needs import find_problems
 from edge_ovss.errors import MissingDependencyError
 
 Capture = pytest.CaptureFixture[str]
@@ -124,7 +125,7 @@ def test_a_python_that_cannot_be_started_is_said(monkeypatch: pytest.MonkeyPatch
 
 def test_what_is_whole_has_no_problem() -> None:
     # open_clip too, where the operators of torchvision do not load (models/_open_clip.py).
-    assert doctor.find_problems(environment.package_versions()) == {}
+    assert find_problems(environment.package_versions()) == {}
 
 
 @pytest.mark.parametrize(

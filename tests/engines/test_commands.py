@@ -137,7 +137,7 @@ def test_the_verb_refuses_a_changed_record_and_its_command_mends_it(
     (command,) = commands_in(printed)
     assert main(command) == 0
     assert main(words) == 0
-    assert "was there already" in capsys.readouterr().out
+    assert "already there" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"schema": 1}', "[]", None])

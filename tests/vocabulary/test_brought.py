@@ -319,7 +319,7 @@ def test_export_prints_warnings_of_lint_and_not_its_notes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     from edge_ovss.cli.shared.console import Console
-    from edge_ovss.cli.shared.words import checked_vocabulary
+    from edge_ovss.cli.shared.vocabulary import checked_vocabulary
 
     checked_vocabulary("traffic_light, straße, 12: wall", Console(quiet=True))
     printed = capsys.readouterr()
@@ -330,7 +330,7 @@ def test_export_prints_warnings_of_lint_and_not_its_notes(
     checked_vocabulary("ade847", Console())
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 11
-    assert "more about these words" in lines[-1]
+    assert "more such warnings" in lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def test_export_prints_warnings_of_lint_and_not_its_notes(
     [("street", "street"), ("../../etc", ".._.._etc"), ("a b/c", "a_b_c"), ("x" * 99, "x" * 64)],
 )
 def test_a_vocabulary_cannot_lead_the_bundle_elsewhere(name: str, part: str) -> None:
-    from edge_ovss.cli.shared.words import file_part
+    from edge_ovss.cli.shared.vocabulary import file_part
 
     assert file_part(name) == part
 

@@ -144,7 +144,7 @@ def test_encode_writes_a_pack_that_fits(
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["--seed", "1"], 2, "--seed was given without --weights random"),
+        (["--seed", "1"], 2, "--seed is given without --weights random"),
         (["--weights", "random", "--checkpoint", "x.pth"], 2, "expected one of them"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the verbs print: results on stdout, messages and progress on stderr."""
+"""Print for the verbs: results on stdout, messages and progress on stderr."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, TypeVar
@@ -66,6 +66,18 @@ class Console:
                 say(f"{label} {done}{of} {time.monotonic() - start:.0f} s", live=True)
         if live and done:
             say("")
+
+    def counter(self, label: str) -> Callable[[int, int], None] | None:
+        """Return a function that shows how many of how many are done; None off a terminal."""
+        if self.quiet or sys.stderr is None or not sys.stderr.isatty():
+            return None
+
+        def show(done: int, total: int) -> None:
+            say(f"  {done}/{total} {label}", live=True)
+            if done >= total:
+                say("")
+
+        return show
 
 
 def next_step(*words: object) -> str:

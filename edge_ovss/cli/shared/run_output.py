@@ -1,4 +1,4 @@
-"""What `run` prints while it goes: a row or a JSON object for every frame, and none is kept."""
+"""Print the results of `run` as they come: a row or a JSON object per frame; none is kept."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_ovss._safe_text import json_ready
 from edge_ovss.cli.shared.console import put
+from edge_ovss.runtime.overflow import enough_slots
 
 _TOP = 3
 _WIDTHS = (24, 11, 10, 7)
@@ -16,14 +17,14 @@ _HEADER = ("frame", "size", "infer ms", "alive", "most of it")
 
 @dataclass
 class Tally:
-    """What is known of all answers together; its size does not depend on how many there are.
+    """Totals over all results, of a size that does not depend on their number.
 
     Attributes:
-        frames: How many there were.
-        reran: How many ran again with the spare graph.
-        over: In how many more categories wanted to stay than there were slots.
-        most: The largest counts of those, int by rejection.
-        slots: How many could stay, where that was too few.
+        frames: Number of frames.
+        reran: Number of frames that ran again with the spare graph.
+        over: Number of frames in which more categories wanted to stay than there were slots.
+        most: The largest counts of those frames, int by rejection.
+        slots: The slots that were too few.
     """
 
     frames: int = 0
@@ -33,7 +34,7 @@ class Tally:
     slots: list[int] = field(default_factory=list)
 
     def add(self, answer: dict[str, Any]) -> None:
-        """Count one answer, as `AnswerWriter.write` returns it."""
+        """Count one result, as `AnswerWriter.write` returns it."""
         self.frames += 1
         self.reran += bool(answer["reran"])
         if not answer["overflow"]:
@@ -44,35 +45,21 @@ class Tally:
         self.slots = self.slots or list(answer["slots"])
 
     def overflow(self) -> str:
-        """Return in words that slots were too few, and what to do."""
+        """Return a sentence on the frames with too few slots, and what to do."""
         enough = enough_slots(self.most, self.slots)
         return (
             f"in {self.over} of {self.frames} frames more categories wanted to stay than there "
             f"are slots (counts up to {_numbers(self.most)}, slots {_numbers(self.slots)}); the "
-            f"weakest were dropped. Export again with --slots {_numbers(enough)}, which "
-            "surely suffices for these frames, or with --slots auto --calibration DIR"
+            f"weakest were dropped. Export again with --slots {_numbers(enough)}, which is "
+            "enough for these frames, or with --slots auto --calibration DIR"
         )
 
 
-def enough_slots(counts: list[int], slots: list[int]) -> list[int]:
-    """Return slots that suffice for `counts` surely.
-
-    Counts after an overflow are of what the slots let through, so the true ones may be larger;
-    they cannot be larger than the count that overflowed.
-    """
-    enough: list[int] = []
-    bound = 0
-    for count, slot in zip(counts, slots, strict=False):
-        bound = max(bound, count if count > slot else 0)
-        enough.append(max(slot, bound))
-    return enough
-
-
 class Table:
-    """A row for every frame, for people.
+    """A table with a row for every frame.
 
     Args:
-        facts: With the folder that was written to, as "out".
+        facts: Holds the output folder as "out".
     """
 
     def __init__(self, facts: dict[str, Any]) -> None:
@@ -80,7 +67,7 @@ class Table:
         self._rows = 0
 
     def add(self, answer: dict[str, Any]) -> None:
-        """Print the row of one answer, with the header above the first."""
+        """Print one row, with the header above the first."""
         if self._rows == 0:
             put(_row(_HEADER))
         self._rows += 1
@@ -91,16 +78,16 @@ class Table:
         put(_row((answer["name"], size, infer, str(len(answer["alive"])), most)))
 
     def end(self, rest: dict[str, Any]) -> None:
-        """Print how many there were; what else `rest` says is told in warnings."""
+        """Print the number of frames; the rest of `rest` is shown as warnings."""
         del rest
         put(f"{self._rows} frame{'' if self._rows == 1 else 's'} written to {self._out}")
 
 
 class Document:
-    """One JSON document whose list of frames grows as they come; whole once `end` was called.
+    """One JSON document whose list of frames grows; complete once `end` was called.
 
     Args:
-        facts: What stands before the frames.
+        facts: The keys before the frames.
     """
 
     def __init__(self, facts: dict[str, Any]) -> None:
@@ -108,13 +95,13 @@ class Document:
         self._frames = 0
 
     def add(self, answer: dict[str, Any]) -> None:
-        """Print one answer as an object of the list "frames"."""
+        """Print one result as an object of the list "frames"."""
         before = "," if self._frames else self._head()
         self._frames += 1
         put(f"{before}\n{_indented(answer, 4)}", end="")
 
     def end(self, rest: dict[str, Any]) -> None:
-        """Print what stands after the frames, and close the document."""
+        """Print the keys after the frames, and close the document."""
         before = "\n  ]" if self._frames else f"{self._head()}]"
         tail = "".join(f",\n  {json.dumps(key)}: {_json(value)}" for key, value in rest.items())
         put(f"{before}{tail}\n}}")

@@ -103,7 +103,7 @@ def create_backend(name: str, bundle: Bundle, *, threads: int | None = None) -> 
         MissingDependencyError: What it needs is not installed.
     """
     if threads is not None and threads < 1:
-        message = f"Option 'threads' is {threads}; expected at least 1."
+        message = f"threads is {threads}; expected at least 1."
         raise UsageError(message)
     entry = REGISTRY[resolve_backend(name)]
     module, _, attribute = entry.factory.partition(":")

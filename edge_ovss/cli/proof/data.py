@@ -1,31 +1,32 @@
-"""Look at a labelled data set: list the known layouts, or check one for the usual traps."""
+"""List the known data set layouts, or check a labelled data set for common mistakes."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from edge_ovss.cli.shared.console import Console, next_step
+from edge_ovss.cli.shared.data_options import add_data_arguments, open_data
+from edge_ovss.cli.shared.parser import Parser, add_console_arguments
+from edge_ovss.datasets.check import DataReport, check_data
+from edge_ovss.datasets.layouts import LAYOUTS
 from edge_ovss.errors import InputError
 
-if TYPE_CHECKING:
-    from edge_ovss.datasets.check import DataReport
+EXAMPLES = (
+    "edge-ovss data layouts",
+    "edge-ovss data check labelled/ --layout folder --classes classes.txt",
+)
 
-SUMMARY = "list data set layouts, check a data set"
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the actions of this verb."""
-    from edge_ovss.cli.eval import add_data_arguments
-
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     layouts = actions.add_parser("layouts", help="list the layouts that --layout takes")
-    check = actions.add_parser("check", help="look for wrong counts, ranges, sizes, bits, shifts")
+    check = actions.add_parser(
+        "check", help="look for wrong counts, label ranges, sizes, bit depths and shifted labels"
+    )
     for sub in (layouts, check):
-        # The outer parser has set these already; a default here would undo it.
-        sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
-        sub.add_argument("--quiet", action="store_true", default=argparse.SUPPRESS)
+        add_console_arguments(sub, again=True)
     add_data_arguments(check)
 
 
@@ -37,8 +38,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _layouts(console: Console) -> int:
-    from edge_ovss.datasets.layouts import LAYOUTS
-
     lines = []
     for layout in LAYOUTS.values():
         count = " or ".join(map(str, layout.pictures)) or "any number of"
@@ -52,9 +51,6 @@ def _layouts(console: Console) -> int:
 
 
 def _check(args: argparse.Namespace, console: Console) -> int:
-    from edge_ovss.cli.eval import open_data
-    from edge_ovss.datasets.check import check_data
-
     # Counts are a finding here, not a reason to stop.
     expected, args.expect = args.expect, None
     dataset = open_data(args, counted=False)
@@ -70,7 +66,7 @@ def _check(args: argparse.Namespace, console: Console) -> int:
 
 
 def _given(args: argparse.Namespace) -> list[str]:
-    """Return the options that say how the data are read, as they were given."""
+    """Return the given options that say how the data are read."""
     options = {
         "--layout": args.layout,
         "--classes": args.classes,

@@ -1,42 +1,44 @@
-"""Put all that was measured of a bundle on one page: HTML, JSON and a Markdown model card."""
+"""Put everything measured of a bundle on one page: HTML, JSON and a Markdown model card."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from edge_ovss._files import make_folder, write_bytes, write_json
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli.shared.console import Console
 from edge_ovss.errors import InputError
+from edge_ovss.report.card import render_card
+from edge_ovss.report.data import gather
+from edge_ovss.report.html import render_html
 
-SUMMARY = "put what was measured of a bundle on one page"
+EXAMPLES = (
+    "edge-ovss report city.ovss",
+    "edge-ovss report city.ovss --include results/ --out city.html",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="its folder 'reports' is read")
+    parser.add_argument("bundle", metavar="BUNDLE", help="bundle whose folder 'reports' is read")
     parser.add_argument(
         "--include",
         action="append",
         default=[],
         metavar="PATH",
-        help="more measurements: files or folders that eval, parity or bench wrote",
+        help="more results: files or folders that eval, parity or bench wrote; repeatable",
     )
     parser.add_argument("--out", metavar="FILE", help="page (default BUNDLE/reports/report.html)")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Gather, render, write."""
-    from edge_ovss._files import make_folder, write_bytes, write_json
-    from edge_ovss.bundle.reader import Bundle
-    from edge_ovss.report.card import render_card
-    from edge_ovss.report.data import gather
-    from edge_ovss.report.html import render_html
-
     data = gather(Bundle.open(args.bundle), args.include)
     for name in data.foreign:
-        console.warn(f"{name} was measured on another graph, and is left out")
+        console.warn(f"{name} was measured on a different graph and is left out")
     if data.empty:
-        message = f"Nothing was measured of '{args.bundle}' yet."
+        message = f"Nothing has been measured of '{args.bundle}' yet."
         hint = f"Run edge-ovss parity {args.bundle}, eval or bench first."
         raise InputError(message, hint=hint)
     page = Path(args.out) if args.out else data.bundle.path / "reports" / "report.html"

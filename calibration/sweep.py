@@ -1,6 +1,6 @@
-r"""Write the tables of docs/precision.md: what each precision costs, on several labelled sets.
+r"""Measure what each precision costs on several labeled sets (tables of docs/precision.md).
 
-    python calibration/measure_losses.py BUNDLE --calibration CAMVID/images/train --count 64 \
+    python calibration/sweep.py BUNDLE --calibration CAMVID/images/train --count 64 \
         --set camvid=CAMVID --set 'synthetic://street?count=50&seed=1000000' --limit 50
 
 Every graph is made as `edge-ovss calibrate` makes it, and judged against FP32 on the same pictures

@@ -1,4 +1,4 @@
-"""Hold bundles against the torch model they came from: tensors, labels, IoU, and where they part.
+"""Compare bundles with the torch model they came from: tensors, labels, IoU, first difference.
 
 Several bundles (precisions of one model) and several backends are compared in one run. Without a
 data set, drawn streets with exact labels are used.
@@ -10,55 +10,64 @@ import argparse
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from edge_ovss.cli.eval import add_data_arguments, open_data
+from edge_ovss._files import make_folder, write_bytes, write_json
+from edge_ovss._machine import machine_facts, package_versions
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.cli.proof.eval import add_protocol_argument
 from edge_ovss.cli.shared.console import Console, next_step
+from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, open_data
+from edge_ovss.cli.shared.parser import Parser
+from edge_ovss.cli.shared.runtime_options import add_runtime_arguments, open_segmenter
+from edge_ovss.datasets.alignment import align
+from edge_ovss.datasets.dataset import Dataset
+from edge_ovss.datasets.opening import open_pictures
 from edge_ovss.errors import InputError, ParityError, UsageError
+from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
+from edge_ovss.metrics.miou import require_protocol
+from edge_ovss.parity.bisection import bisect
+from edge_ovss.parity.compare import NUMBERS, BackendParity, compare_backends, numbers_of_all
+from edge_ovss.parity.examples import write_examples
+from edge_ovss.parity.table import render_table
+from edge_ovss.parity.torch_reference import TorchReference
 
-if TYPE_CHECKING:
-    from edge_ovss.bundle.reader import Bundle
-    from edge_ovss.datasets.dataset import Dataset
-    from edge_ovss.parity.compare import BackendParity
-    from edge_ovss.parity.torch_reference import TorchReference
-    from edge_ovss.runtime.segmenter import Segmenter
-
-SUMMARY = "compare bundles with the torch model they came from"
+EXAMPLES = (
+    "edge-ovss parity city.ovss --checkpoint sed_base.pth",
+    "edge-ovss parity city.ovss city-int8-cpu.ovss --data ADE20K/ --layout ade150 --limit 50",
+    'edge-ovss parity city.ovss --backend onnxruntime,openvino --gate "label_agreement>=0.995"',
+)
 DEFAULT_DATA = "synthetic://street?count=4&seed=1000000"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the options of this verb."""
     parser.add_argument(
         "bundles", nargs="+", metavar="BUNDLE", help="one or more, such as its precisions"
     )
     add_data_arguments(parser, positional=False)
     parser.add_argument(
-        "--pictures", metavar="SOURCE", help="pictures without labels, instead of --data"
+        "--pictures", metavar="SOURCE", help="images without labels, instead of --data"
+    )
+    add_runtime_arguments(parser, several=True)
+    parser.add_argument("--checkpoint", metavar="FILE", help="checkpoint the bundle was made from")
+    parser.add_argument(
+        "--embeddings", metavar="FILE", help="embedding pack the bundle was made from"
+    )
+    add_protocol_argument(parser)
+    parser.add_argument("--gate", metavar="LIST", help=f"conditions on {', '.join(NUMBERS)}")
+    parser.add_argument(
+        "--no-bisect", action="store_true", help="do not search for the first differing layer"
     )
     parser.add_argument(
-        "--backend", default="auto", metavar="NAME[,NAME]", help="backends to compare"
+        "--examples", type=int, default=4, metavar="N", help="worst frames to save (default 4)"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default all)")
-    parser.add_argument("--checkpoint", metavar="FILE", help="the checkpoint it came from")
-    parser.add_argument("--embeddings", metavar="FILE", help="the embedding pack it came from")
-    parser.add_argument(
-        "--protocol", default="d2-main", metavar="NAME", help="d2-main (default) or d2-0.6+mmseg"
-    )
-    parser.add_argument(
-        "--gate", metavar="LIST", help='for example "miou_drop<=0.5,label_agreement>=0.995"'
-    )
-    parser.add_argument("--no-bisect", action="store_true", help="do not search where it departs")
-    parser.add_argument("--examples", type=int, default=4, metavar="N", help="default 4")
-    parser.add_argument("--out", metavar="DIR", help="default BUNDLE/reports/parity")
+    parser.add_argument("--out", metavar="DIR", help="results (default BUNDLE/reports/parity)")
+    parser.hide(*RARE)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Compare, trace failures, print, and hold the gates."""
-    from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
-    from edge_ovss.metrics.miou import require_protocol
-    from edge_ovss.parity.compare import NUMBERS, numbers_of_all
-
+    """Compare, trace failures, print, and check the gates."""
     gates = parse_gates(args.gate)
     require_known(gates, NUMBERS)
     require_protocol(args.protocol)
@@ -79,14 +88,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _data(args: argparse.Namespace, console: Console) -> Dataset:
-    """Open what is compared on; sets `args.pictures` where that has no labels."""
+    """Open the images to compare on; sets `args.pictures` if they have no labels."""
     if args.data is not None and args.pictures is not None:
-        message = "Options --data and --pictures are both given; expected one of them."
+        message = "--data and --pictures are both given; expected one of them."
         raise UsageError(message)
     if args.data is not None:
         return open_data(args)
-    from edge_ovss.datasets.opening import open_pictures
-
     if args.pictures is None:
         args.data = DEFAULT_DATA
         dataset = open_data(args)
@@ -94,18 +101,15 @@ def _data(args: argparse.Namespace, console: Console) -> Dataset:
         if not unknown:
             return dataset
         console.note(
-            f"{unknown}; the street's pictures are compared without its labels, so the mIoU is "
-            "against torch's own answer: --data and --layout name labelled pictures"
+            f"{unknown}; the street images are used without their labels, so the mIoU is against "
+            "torch's own labels: --data and --layout name labelled images"
         )
         args.data, args.pictures = None, DEFAULT_DATA
     return open_pictures(args.pictures).take(args.limit, seed=args.seed)
 
 
 def _unknown_words(args: argparse.Namespace, dataset: Dataset) -> str:
-    """Return why the labels of a data set are of no use to the bundles; "" where they are."""
-    from edge_ovss.bundle.reader import Bundle
-    from edge_ovss.datasets.alignment import align
-
+    """Return why the labels of a data set do not fit the bundles; "" if they do."""
     for path in args.bundles:
         words = Bundle.open(path, verify=False).vocabulary
         try:
@@ -118,19 +122,17 @@ def _unknown_words(args: argparse.Namespace, dataset: Dataset) -> str:
 def _compare_all(
     args: argparse.Namespace, console: Console, dataset: Dataset, stack: ExitStack
 ) -> list[BackendParity]:
-    from edge_ovss.bundle.reader import Bundle
-    from edge_ovss.parity.compare import compare_backends
-    from edge_ovss.runtime.segmenter import Segmenter
-
     found: list[BackendParity] = []
     for path in args.bundles:
         bundle = Bundle.open(path)
         segmenters = [
-            stack.enter_context(Segmenter.open(bundle, backend=name, threads=args.threads))
+            stack.enter_context(open_segmenter(args, bundle, backend=name))
             for name in args.backend.split(",")
         ]
         console.note(f"rebuilding {bundle.manifest.model.name} in torch for {bundle.path.name}")
-        reference = _reference(args, bundle)
+        reference = TorchReference.open(
+            bundle, checkpoint=args.checkpoint, embeddings=args.embeddings, threads=args.threads
+        )
         compared = compare_backends(
             reference,
             segmenters,
@@ -142,21 +144,9 @@ def _compare_all(
             progress=console.progress,
         )
         found += [_traced(args, console, bundle, reference, parity) for parity in compared]
-        _close(segmenters)
+        for segmenter in segmenters:
+            segmenter.close()
     return found
-
-
-def _reference(args: argparse.Namespace, bundle: Bundle) -> TorchReference:
-    from edge_ovss.parity.torch_reference import TorchReference
-
-    return TorchReference.open(
-        bundle, checkpoint=args.checkpoint, embeddings=args.embeddings, threads=args.threads
-    )
-
-
-def _close(segmenters: list[Segmenter]) -> None:
-    for segmenter in segmenters:
-        segmenter.close()
 
 
 def _traced(
@@ -166,12 +156,10 @@ def _traced(
     reference: TorchReference,
     parity: BackendParity,
 ) -> BackendParity:
-    """Add to a failure where the graph departs, on the frame that agrees least."""
+    """Add to a failure where the graph first differs, on the worst frame."""
     if parity or args.no_bisect or not parity.examples:
         return parity
-    from edge_ovss.parity.bisection import bisect
-
-    console.note(f"{parity.bundle} on {parity.backend} departs; searching where")
+    console.note(f"{parity.bundle} on {parity.backend} differs from torch; searching where")
     frame, limit = parity.examples[0].frame, parity.tolerance.block_error
     return replace(parity, bisection=bisect(bundle, reference, frame, limit=limit))
 
@@ -179,8 +167,6 @@ def _traced(
 def _document(
     args: argparse.Namespace, dataset: Dataset, parities: list[BackendParity]
 ) -> dict[str, Any]:
-    from edge_ovss._machine import machine_facts, package_versions
-
     return {
         "kind": "parity",
         "against": "torch",
@@ -195,11 +181,6 @@ def _document(
 def _write(
     args: argparse.Namespace, parities: list[BackendParity], document: dict[str, Any]
 ) -> Path:
-    from edge_ovss._files import make_folder, write_bytes, write_json
-    from edge_ovss.bundle.reader import Bundle
-    from edge_ovss.parity.examples import write_examples
-    from edge_ovss.parity.table import render_table
-
     first = Bundle.open(args.bundles[0], verify=False)
     out = make_folder(Path(args.out) if args.out else first.path / "reports" / "parity")
     document["examples"] = [
@@ -220,17 +201,17 @@ def _require_parity(parities: list[BackendParity]) -> None:
     for parity in failed:
         where = f"; {parity.bisection.text}" if parity.bisection else ""
         parts.append(f"{parity.bundle} on {parity.backend}: {'; '.join(parity.failures())}{where}")
-    message = f"{len(failed)} of {len(parities)} depart from torch. {'. '.join(parts)}."
+    message = f"{len(failed)} of {len(parities)} differ from torch. {'. '.join(parts)}."
     raise ParityError(message, hint="Export the bundle again; report it if that does not help.")
 
 
 def _text(parity: BackendParity) -> str:
-    """Return the numbers of one comparison for people."""
+    """Return the numbers of one comparison as text."""
     numbers, change = parity.numbers(), parity.change()
     truth = parity.scope if parity.truth else " (against torch's own labels)"
     lines = [
         f"{parity.bundle} {parity.precision} on {parity.backend}: "
-        f"{'agrees with torch' if parity else 'DEPARTS FROM TORCH'}, {len(parity.frames)} frames",
+        f"{'agrees with torch' if parity else 'DIFFERS FROM TORCH'}, {len(parity.frames)} frames",
         f"  labels   {numbers['label_agreement']:.6f} equal, "
         f"{numbers['label_agreement_min']:.6f} in the worst frame "
         f"(expected {parity.tolerance.label_agreement})",
@@ -259,6 +240,6 @@ def _text(parity: BackendParity) -> str:
 
 
 def _tied(parity: BackendParity) -> str:
-    """Name the categories that torch most often does not tell apart."""
+    """Return the two categories that torch most often cannot tell apart."""
     ties = parity.ties()
     return f", most often '{ties[0].outputs[0]}' or '{ties[0].outputs[1]}'" if ties else ""

@@ -1,50 +1,64 @@
-"""Measure how long a bundle takes for a frame: bytes in, labels out, on this device."""
+"""Measure how long a bundle takes per frame on this device, from bytes to labels."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from edge_ovss._files import make_folder, write_json
 from edge_ovss.cli.shared.console import Console, next_step
+from edge_ovss.cli.shared.runtime_options import (
+    add_bundle_argument,
+    add_runtime_arguments,
+    check_threads,
+)
+from edge_ovss.evaluation.benchmark import NUMBERS, Benchmark, BenchmarkOptions, benchmark
+from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
+from edge_ovss.evaluation.latency import BenchOptions
 
-if TYPE_CHECKING:
-    from edge_ovss.evaluation.benchmark import Benchmark, BenchmarkOptions
-
-SUMMARY = "measure latency, memory and cold start of a bundle"
+EXAMPLES = (
+    "edge-ovss bench city.ovss --count 200",
+    "edge-ovss bench city-int8-cpu.ovss --against city.ovss",
+    'edge-ovss bench city.ovss --backend tensorrt --gate "p99_ms<=50,peak_mib<=800"',
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder that edge-ovss export wrote")
+    add_bundle_argument(parser)
     parser.add_argument(
         "--source",
         default="synthetic://street?count=4",
         metavar="SOURCE",
         help="frames to use in turn (default synthetic://street?count=4, 360x480)",
     )
-    parser.add_argument("--backend", default="auto", metavar="NAME", help="default auto")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default all)")
-    parser.add_argument("--warmup", type=int, default=5, metavar="N", help="default 5 frames")
+    add_runtime_arguments(parser)
+    parser.add_argument(
+        "--warmup", type=int, default=5, metavar="N", help="frames before measuring (default 5)"
+    )
     parser.add_argument("--count", type=int, metavar="N", help="frames to measure (default 50)")
-    parser.add_argument("--duration", type=float, metavar="S", help="seconds, instead of a count")
-    parser.add_argument("--cold-starts", type=int, default=1, metavar="N", help="default 1")
+    parser.add_argument(
+        "--duration", type=float, metavar="S", help="measure for S seconds instead of a count"
+    )
+    parser.add_argument(
+        "--cold-starts", type=int, default=1, metavar="N", help="cold starts to time (default 1)"
+    )
     parser.add_argument(
         "--against",
         metavar="torch|BUNDLE",
-        help="run this too, interleaved, and print the ratio",
+        help="measure this too, interleaved, and print the ratio",
     )
-    parser.add_argument("--checkpoint", metavar="FILE", help="for --against torch")
-    parser.add_argument("--embeddings", metavar="FILE", help="for --against torch")
-    parser.add_argument("--gate", metavar="LIST", help='for example "p99_ms<=50,peak_mib<=800"')
-    parser.add_argument("--out", metavar="FILE", help="default BUNDLE/reports/bench-BACKEND.json")
+    parser.add_argument("--checkpoint", metavar="FILE", help="checkpoint for --against torch")
+    parser.add_argument("--embeddings", metavar="FILE", help="embedding pack for --against torch")
+    parser.add_argument("--gate", metavar="LIST", help=f"conditions on {', '.join(NUMBERS)}")
+    parser.add_argument(
+        "--out", metavar="FILE", help="results (default BUNDLE/reports/bench-BACKEND.json)"
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Measure, print, and hold the gates."""
-    from edge_ovss.evaluation.benchmark import NUMBERS, benchmark
-    from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
-
+    """Measure, print, and check the gates."""
+    check_threads(args)
     gates = parse_gates(args.gate)
     require_known(gates, NUMBERS)
     found = benchmark(
@@ -63,9 +77,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _options(args: argparse.Namespace) -> BenchmarkOptions:
-    from edge_ovss.evaluation.benchmark import BenchmarkOptions
-    from edge_ovss.evaluation.latency import BenchOptions
-
     count = 50 if args.count is None and args.duration is None else args.count
     return BenchmarkOptions(
         backend=args.backend,
@@ -80,8 +91,6 @@ def _options(args: argparse.Namespace) -> BenchmarkOptions:
 
 
 def _write(args: argparse.Namespace, backend: str, document: dict[str, object]) -> Path:
-    from edge_ovss._files import make_folder, write_json
-
     default = Path(args.bundle) / "reports" / f"bench-{backend}.json"
     path = Path(args.out) if args.out else default
     make_folder(path.parent)
@@ -90,7 +99,7 @@ def _write(args: argparse.Namespace, backend: str, document: dict[str, object]) 
 
 
 def _text(found: Benchmark) -> str:
-    """Return a table with one line per subject and stage."""
+    """Return a table with one line per measured program and stage."""
     numbers = found.numbers
     lines = [f"{'milliseconds':<44} {'p50':>8} {'p90':>8} {'p99':>8} {'max':>8}"]
     for latency in found.latencies:

@@ -1,0 +1,1 @@
+"""The verbs that prove a bundle: parity, mIoU, latency, reports, data sets."""

@@ -1,0 +1,189 @@
+"""Score a bundle on a labelled data set, on this device: mIoU and related numbers."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from edge_ovss.bundle.manifest import PUBLISHED_ANSWER
+from edge_ovss.cli.shared.console import Console, next_step
+from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, open_data
+from edge_ovss.cli.shared.parser import Parser
+from edge_ovss.cli.shared.runtime_options import (
+    add_bundle_argument,
+    add_runtime_arguments,
+    open_segmenter,
+)
+from edge_ovss.datasets.coverage import Coverage, some
+from edge_ovss.datasets.dataset import Dataset
+from edge_ovss.evaluation.evaluate import NUMBERS, Evaluation, EvaluationOptions, evaluate
+from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
+from edge_ovss.metrics.miou import DEFAULT_PROTOCOL, PROTOCOLS
+from edge_ovss.runtime.segmenter import Segmenter
+
+EXAMPLES = (
+    "edge-ovss eval city.ovss ADE20K/ --layout ade150",
+    "edge-ovss eval city.ovss labelled/ --layout folder --classes classes.txt --limit 100",
+    'edge-ovss eval city.ovss ADE20K/ --layout ade150 --gate "miou>=30,p99_ms<=50"',
+)
+
+_LOSERS = 5
+_SHOWN = 20
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the options of this verb."""
+    add_bundle_argument(parser)
+    add_data_arguments(parser)
+    add_runtime_arguments(parser)
+    add_protocol_argument(parser)
+    parser.add_argument(
+        "--preproc",
+        choices=("fast", "published"),
+        default="fast",
+        help="published: shortest edge to 640 first, labels at the original size (needs scores)",
+    )
+    parser.add_argument("--gate", metavar="LIST", help=f"conditions on {', '.join(NUMBERS)}")
+    parser.add_argument("--out", metavar="DIR", help="results (default BUNDLE/reports/eval-...)")
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over instead of resuming a stopped run"
+    )
+    parser.hide(*RARE, "--preproc")
+
+
+def add_protocol_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --protocol."""
+    about = "; ".join(f"{name}: {text}" for name, text in PROTOCOLS.items())
+    parser.add_argument(
+        "--protocol",
+        default=DEFAULT_PROTOCOL,
+        metavar="NAME",
+        help=f"mIoU protocol (default {DEFAULT_PROTOCOL}). {about}",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Score, print, and check the gates."""
+    gates = parse_gates(args.gate)
+    require_known(gates, NUMBERS)
+    fresh = args.fresh or any(gate.name.endswith("_ms") for gate in gates)
+    options = EvaluationOptions(args.protocol, args.preproc, args.allow_missing, fresh)
+    dataset = open_data(args)
+    for remark in dataset.remarks:
+        console.warn(remark)
+    if dataset.subset:
+        console.note(f"{dataset.title}: compare only with results on the same subset")
+    with open_segmenter(args) as segmenter:
+        out = _out(args, segmenter, dataset)
+        evaluation = evaluate(segmenter, dataset, out, options, progress=console.progress)
+    for warning in evaluation.warnings[len(dataset.remarks) :]:
+        console.warn(warning)
+    verdicts = check_gates(gates, evaluation.numbers())
+    document = evaluation.to_json() | {
+        "out": str(out),
+        "gates": [verdict.to_json() for verdict in verdicts],
+    }
+    text = [_text(evaluation, dataset), *(verdict.text for verdict in verdicts), f"files  {out}"]
+    console.result("\n".join(text), document)
+    require_passed(verdicts)
+    console.note(next_step("report", args.bundle))
+    return 0
+
+
+def _out(args: argparse.Namespace, segmenter: Segmenter, dataset: Dataset) -> Path:
+    if args.out is not None:
+        return Path(args.out)
+    name = "street" if dataset.name.startswith("synthetic:") else dataset.name
+    if dataset.vocabulary is None:
+        # Any folder may have this layout; each gets its own results.
+        name = f"{name}-{_place_name(args.data)}"
+    return segmenter.bundle.path / "reports" / f"eval-{name}-{segmenter.backend}-{args.preproc}"
+
+
+def _place_name(data: str) -> str:
+    """Return a name for a folder's results, with a hash, since names of folders repeat."""
+    place = Path(data).expanduser().resolve()
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", place.name)[:40]
+    return f"{name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
+
+
+def _text(evaluation: Evaluation, dataset: Dataset) -> str:
+    """Return the numbers as text, with the worst categories."""
+    scores = evaluation.scores.to_json(evaluation.options.protocol)
+    facts, total = evaluation.facts, evaluation.latency()["total"]
+    coverage = evaluation.coverage
+    over = ""
+    if coverage.left_out:
+        kept = coverage.categories - len(coverage.left_out)
+        over = f" OVER {kept} OF {coverage.categories} CATEGORIES"
+    lines = [
+        f"{facts['model']} {facts['precision']} on {facts['backend']}, {dataset.title}, "
+        f"{len(evaluation.entries)} pictures, preprocessing {facts['preprocessing']}",
+        *_earlier(evaluation),
+        *_other_answer(str(facts["answer"])),
+        f"mIoU            {scores['miou']:.2f}{over} "
+        f"({facts['protocol']}: {facts['protocol_says']})",
+        f"  d2-main       {scores['miou_d2_main']:.2f}{over}",
+        f"  d2-0.6+mmseg  {scores['miou_d2_06_mmseg']:.2f}{over}",
+        *_left_out(coverage),
+        f"pixel accuracy  {scores['pixel_accuracy']:.2f}",
+        f"mean accuracy   {scores['mean_accuracy']:.2f}",
+        f"fw IoU          {scores['fw_iou']:.2f}",
+        *_labels(coverage),
+        f"latency         p50 {total['p50']:.1f} ms, p99 {total['p99']:.1f} ms",
+        "worst           " + _worst(evaluation),
+    ]
+    return "\n".join(lines)
+
+
+def _earlier(evaluation: Evaluation) -> list[str]:
+    """Return lines on the results of an earlier run in this folder."""
+    count, reused = len(evaluation.entries), evaluation.reused
+    lines = []
+    if reused:
+        lines.append(
+            f"earlier run     {reused} of {count} pictures are from an earlier run, with its "
+            "times; --fresh measures all"
+        )
+    if evaluation.restarted:
+        lines.append(f"earlier run     {evaluation.restarted}")
+    return lines
+
+
+def _left_out(coverage: Coverage) -> list[str]:
+    if not coverage.left_out:
+        return []
+    lost = sum(coverage.left_out.values())
+    share = 100 * lost / (lost + coverage.scored)
+    names = some(list(coverage.left_out), _SHOWN)
+    return [f"  left out      {names} ({share:.1f} % of the labelled pixels)"]
+
+
+def _labels(coverage: Coverage) -> list[str]:
+    """Return lines on the pixels that are not labelled and the categories that never occur."""
+    ignored = ", ".join(
+        f"{coverage.share(count):.1f} % ignored as {number}"
+        for number, count in coverage.ignored.items()
+    )
+    share = coverage.share(coverage.scored)
+    lines = [f"pixels          {share:.1f} % scored, {ignored or 'none ignored'}"]
+    if coverage.absent:
+        lines.append(f"never occur     {some(coverage.absent, _SHOWN)}")
+    return lines
+
+
+def _other_answer(answer: str) -> list[str]:
+    """Return a line for a bundle whose labels are not made in the published way."""
+    if answer == PUBLISHED_ANSWER:
+        return []
+    return [f"answer          {answer}: NOT the published one; these are not the model's numbers"]
+
+
+def _worst(evaluation: Evaluation) -> str:
+    scores = evaluation.scores
+    present = [i for i in range(len(scores.names)) if scores.truth_pixels[i]]
+    worst = sorted(present, key=lambda index: float(scores.iou[index]))[:_LOSERS]
+    return ", ".join(f"{scores.names[i].strip()} {100 * scores.iou[i]:.1f}" for i in worst)

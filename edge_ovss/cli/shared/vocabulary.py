@@ -1,0 +1,48 @@
+"""Load a vocabulary for a verb, and warn of what looks wrong with it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from edge_ovss.bundle.manifest import Manifest
+from edge_ovss.cli.shared.console import Console
+from edge_ovss.metrics.label_comparison import ties_text
+from edge_ovss.vocabulary import Vocabulary, lint
+from edge_ovss.vocabulary.alikes import refuse_alikes
+from edge_ovss.vocabulary.words import short
+
+MOST_WARNINGS = 10
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+def checked_vocabulary(spec: str, console: Console) -> Vocabulary:
+    """Load a vocabulary, print lint's warnings, and refuse class names that read alike.
+
+    Raises:
+        VocabularyError: It cannot be loaded, or two of its outputs could not be told apart.
+    """
+    vocabulary = Vocabulary.load(spec)
+    refuse_alikes(vocabulary)
+    findings = [finding for finding in lint(vocabulary) if finding.level == "warning"]
+    for finding in findings[:MOST_WARNINGS]:
+        console.warn(f"category {finding.index} ({short(finding.text)}): {finding.message}")
+    more = len(findings) - MOST_WARNINGS
+    if more > 0:
+        console.warn(f"{more} more such warnings; see them all with: edge-ovss vocab lint")
+    return vocabulary
+
+
+def file_part(name: str) -> str:
+    """Return the part of a vocabulary's name that may stand in a file name."""
+    return _UNSAFE.sub("_", name)[:64]
+
+
+def warn_of_ties(manifest: Manifest, console: Console) -> list[str]:
+    """Warn of classes that the model of a bundle cannot tell apart; return the warnings."""
+    ties: Any = manifest.parity.get("ties")
+    if not ties:
+        return []
+    text = ties_text(ties)
+    console.warn(text)
+    return [text]
