@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,3 +144,15 @@ def test_no_folder_is_more_than_a_fifth_of_the_package() -> None:
     for folder in (path for path in PACKAGE.iterdir() if path.is_dir()):
         own = sum(count for path, count in lines.items() if path.is_relative_to(folder))
         assert own <= total / 5, f"{folder.name} holds {own} of {total} lines"
+
+
+def test_contributing_draws_the_same_picture() -> None:
+    page = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.split("| layer | folders |")[1].split("\n\n")[0]
+    rows = [re.findall(r"`([a-z.]+)`", line) for line in table.splitlines()[2:]]
+    assert sorted(folder for row in rows for folder in row) == sorted(PICTURE)
+    seen: set[str] = set()
+    for row in rows:
+        seen.update(row)
+        for folder in row:
+            assert PICTURE[folder] <= seen, f"{folder} imports from a row below"

@@ -1,11 +1,12 @@
-"""No sentence of the documents is long."""
+"""The documents have short sentences and keep to the glossary of CONTRIBUTING.md."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from documents import PAGES, page_name, sentences, words
+from documents import PAGES, ROOT, page_name, prose, sentences, words
 
 LONGEST = 35
 
@@ -16,6 +17,26 @@ def test_no_sentence_is_longer_than_35_words(page: Path) -> None:
     assert found
     long = {sentence: count for sentence, count in found.items() if count > LONGEST}
     assert not long, "\n".join(f"{count}: {sentence}" for sentence, count in long.items())
+
+
+def glossary() -> list[str]:
+    """What stands under "not" in the glossary."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = text.split("| write | not | meaning |")[1].split("\n\n")[0].splitlines()[2:]
+    cells = [row.strip("|").split("|")[1] for row in rows]
+    return [term.strip() for cell in cells for term in cell.split(",") if term.strip()]
+
+
+def test_the_glossary_is_read() -> None:
+    assert {"picture", "colour", "held against"} <= set(glossary())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_the_glossary_is_kept(page: Path) -> None:
+    terms = (f"[{term[0]}{term[0].upper()}]{term[1:]}" for term in glossary())
+    pattern = re.compile(rf"\b({'|'.join(terms)})")
+    text = re.sub(r"`[^`]*`", "", prose(page))
+    assert not [text[m.start() - 30 : m.end() + 10] for m in pattern.finditer(text)]
 
 
 @pytest.mark.parametrize(
