@@ -6,9 +6,9 @@ DEMO_ENV := .venv-demo
 TEST_ENV := .venv-test
 INSTALL := -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint types unit cpp clean
+.PHONY: demo test check lint types unit quick cpp clean
 
-# make demo PICTURE=street.jpg segments that picture (or folder) too.
+# make demo PICTURE=street.jpg segments that image (or folder) too.
 PICTURE ?=
 DEMO_BUNDLE := out/demo/sed-tiny-ade150.ovss
 
@@ -23,6 +23,9 @@ demo: $(DEMO_ENV)/ready
 
 test: lint types unit
 
+# Before a commit: everything of `make test` but the tests that are marked slow.
+check: lint types quick
+
 lint: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/ruff check .
 	$(TEST_ENV)/bin/ruff format --check .
@@ -32,6 +35,9 @@ types: $(TEST_ENV)/ready
 
 unit: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/python -m pytest
+
+quick: $(TEST_ENV)/ready
+	$(TEST_ENV)/bin/python -m pytest -m 'not slow'
 
 # The C++ runtime: builds, and runs its own tests (Debian packages: see runtime/README.md).
 cpp: $(TEST_ENV)/ready
