@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +81,20 @@ def test_every_example_is_in_the_table() -> None:
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     for path in EXAMPLES.iterdir():
         assert path.name == "README.md" or f"]({path.name})" in page, path.name
+
+
+@pytest.mark.parametrize(
+    ("source", "compiler", "standard"),
+    [("c/main.c", "cc", "c11"), ("cpp/main.cpp", "c++", "c++17")],
+    ids=["c", "cpp"],
+)
+def test_c_and_cpp_examples_fit_the_headers(source: str, compiler: str, standard: str) -> None:
+    """The C++ tests build and run them; this says at once when a header leaves them behind."""
+    program = shutil.which(compiler)
+    if program is None:
+        pytest.skip(f"{compiler} is not installed")
+    include = EXAMPLES.parent / "runtime" / "include"
+    command = [program, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", f"-std={standard}"]
+    command += [f"-I{include}", str(EXAMPLES / source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
