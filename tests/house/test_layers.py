@@ -39,7 +39,7 @@ PICTURE: dict[str, set[str]] = {
     "runtime.cuda": set(),
     "runtime.backends": {"bundle"},
     "runtime.trt": {"bundle", "runtime.backends", "runtime.cuda"},
-    "runtime": {"bundle", "frames", "runtime.backends"},
+    "runtime": {"bundle", "frames", "runtime.backends", "synthetic"},
     "datasets": {"frames", "metrics", "synthetic", "vocabulary"},
     "models": {"vocabulary"},
     "export": {

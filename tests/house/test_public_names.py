@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
 import pytest
 
 import edge_ovss
+import edge_ovss.synthetic
 
 PUBLIC = {
     "Bundle",
@@ -66,3 +68,11 @@ def test_the_runtime_names_come_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
     assert done.returncode == 0
+
+
+def test_the_old_name_of_the_street_works_and_warns() -> None:
+    sys.modules.pop("edge_ovss.runtime.street", None)
+    with pytest.warns(DeprecationWarning, match=r"is now edge_ovss\.synthetic"):
+        street = importlib.import_module("edge_ovss.runtime.street")
+    assert street.render_street is edge_ovss.synthetic.render_street
+    assert street.__all__ == edge_ovss.synthetic.__all__
