@@ -23,6 +23,7 @@ STAGES = 3
 
 MOST_FILES = 4096
 _MOST_PIXELS = 65535  # of one side of the network's picture
+_MOST_FRAME_BYTES = 1 << 20  # of memory, for one pixel
 
 
 PUBLISHED_ANSWER = "published"
@@ -122,12 +123,16 @@ class SpareInfo:
 
 @dataclass(frozen=True)
 class GraphInfo:
-    """The ONNX file and the files that hold its large tensors; those of `spare` are the same."""
+    """The ONNX file and the files that hold its large tensors; those of `spare` are the same.
+
+    `frame_bytes` is what one pixel of a frame takes of memory; older bundles do not say.
+    """
 
     file: str
     external_data: tuple[str, ...]
     opset: int
     spare: SpareInfo | None = None
+    frame_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -341,6 +346,7 @@ def _graph(fields: Fields) -> GraphInfo:
         external_data=fields.texts("external_data"),
         opset=fields.integer("opset", minimum=1),
         spare=None if spare is None else SpareInfo(spare.text("file"), _slots(spare)),
+        frame_bytes=fields.optional_integer("frame_bytes", minimum=1, maximum=_MOST_FRAME_BYTES),
     )
 
 

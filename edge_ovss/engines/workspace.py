@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_ovss._free_memory import available_bytes
 from edge_ovss.runtime.trt.gpu import Gpu
 
 _MEMINFO = Path("/proc/meminfo")
@@ -12,13 +13,8 @@ _LEAST_MIB = 256
 
 def free_memory_mib(meminfo: Path = _MEMINFO) -> int | None:
     """Return the memory that programs can still have, in MiB; None where it cannot be known."""
-    try:
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) >> 10
-    except (OSError, ValueError, IndexError):
-        return None
-    return None
+    found = available_bytes(meminfo)
+    return None if found is None else found >> 20
 
 
 def default_workspace_mib(gpu: Gpu | None, free_mib: int | None) -> int | None:

@@ -114,7 +114,8 @@ def export_bundle(
         metadata = graph_metadata(facts, vocabulary)
         pair = _write_graph(writer, graph, metadata, note, outputs=options.all_outputs)
         parity = _compare(writer, pair, graph, subject, note, lossy=rank is not None)
-        facts["graph"] = _write_spare(writer, subject, facts, rejection, options, note)
+        spare = _write_spare(writer, subject, facts, rejection, options, note)
+        facts["graph"] = {**_describe_graph(graph, subject, options), **spare}
         write_json(writer.path("vocabulary.json"), vocabulary.to_json())
         note("running the selftest of the new bundle")
         manifest = _complete(facts, parity, choice, rank)
@@ -209,6 +210,18 @@ def _trace(graph: FrozenGraph, facts: dict[str, str]) -> Any:  # noqa: ANN401
     return trace(cast(nn.Module, graph), frame[None], outputs=graph.outputs, metadata=facts)
 
 
+def _describe_graph(graph: FrozenGraph, subject: Subject, options: ExportOptions) -> dict[str, Any]:
+    """Return the manifest's "graph"."""
+    bytes_of_scores = 2 * 4 * len(subject.vocabulary) if subject.family.scores_at_frame else 0
+    kept = bytes_of_scores if "scores" in options.all_outputs else 0
+    return {
+        "file": GRAPH_FILE,
+        "external_data": [DATA_FILE],
+        "opset": OPSET,
+        "frame_bytes": graph.frame_bytes + kept,
+    }
+
+
 def _write_spare(
     writer: BundleWriter,
     subject: Subject,
@@ -217,10 +230,9 @@ def _write_spare(
     options: ExportOptions,
     note: Note,
 ) -> dict[str, Any]:
-    """Write the graph with more slots, if one is wanted; return the manifest's "graph"."""
-    info = {"file": GRAPH_FILE, "external_data": [DATA_FILE], "opset": OPSET}
+    """Write the graph with more slots, if one is wanted; return what the manifest says of it."""
     if options.spare_slots is None:
-        return info
+        return {}
     roomy = fit_spare(options.spare_slots, rejection, categories=len(subject.vocabulary))
     note(f"tracing the spare graph with slots {','.join(map(str, roomy.slots or ()))}")
     graph = subject.freeze(roomy, with_scores(options.all_outputs))
@@ -234,7 +246,7 @@ def _write_spare(
     del model
     _hold(pair, graph, subject, first_frames())
     pair.forget()
-    return {**info, "spare": {"file": SPARE_FILE, "slots": list(roomy.slots or ())}}
+    return {"spare": {"file": SPARE_FILE, "slots": list(roomy.slots or ())}}
 
 
 def _compare(

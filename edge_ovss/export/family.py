@@ -25,11 +25,14 @@ class FrozenGraph(Protocol):
         outputs: Names of what it returns, in order.
         rejection: Fitted to the vocabulary.
         size: (height, width) inside the network.
+        frame_bytes: Memory that one pixel of a frame takes at the peak, in ONNX Runtime and with
+            scores left out.
     """
 
     outputs: tuple[str, ...]
     rejection: Rejection
     size: tuple[int, int]
+    frame_bytes: int
 
     def __call__(self, frame: Tensor) -> tuple[Tensor, ...]:
         """Segment uint8 [1, H, W, 3]."""

@@ -11,10 +11,20 @@ from torch.nn import functional as F
 # Categories resized at a time. What a frame takes grows with it (12 megapixels: 48 MB each), and a
 # runtime resizes so many on as many cores.
 CHUNK = 4
+# Where it is not known while tracing how many categories there are, they come in so many parts.
+PARTS = 8
+# What is there besides the resized scores when a category is compared: itself, the best and the
+# labels before and after, and two halves that ONNX Runtime's Where makes.
+_OTHERS = 7
+_FLOAT = 4
+# ONNX Runtime's arena has holes, as tensors come and go: measured at 12 and 48 megapixels.
+_HOLES = 1.15
+# Bytes that the answer for one pixel takes at its peak, with the frame and its labels.
+PIXEL_BYTES = round((CHUNK + _OTHERS) * _FLOAT * _HOLES) + 4
 
 
 def best_label(
-    scores: Tensor, table: Tensor, *, height: int, width: int, chunk: int | None = CHUNK
+    scores: Tensor, table: Tensor, *, height: int, width: int, chunk: int = CHUNK
 ) -> tuple[Tensor, Tensor]:
     """Resize scores and find what the highest of them stands for at every pixel.
 
@@ -28,15 +38,12 @@ def best_label(
         table: float [S], what each category stands for.
         height: Of the frame.
         width: Of the frame.
-        chunk: Categories at a time; None for all at once, where S is not known while tracing.
+        chunk: Categories at a time.
 
     Returns:
         The best category's number in the table, float [height, width], and its score, float.
     """
     size = (height, width)
-    if chunk is None:
-        best, index = _resize(scores, size)[0].max(0)
-        return table.index_select(0, index.flatten()).view(index.shape), best
     best = label = scores.new_empty(0)
     for start in range(0, len(scores), chunk):
         resized = _resize(scores[start : start + chunk], size)
@@ -66,6 +73,31 @@ def _compare(
     for number, here in zip(numbers, higher, strict=True):
         label = torch.where(here, number, label)
     return bests[-1], label
+
+
+def best_label_of_any(
+    scores: Tensor, table: Tensor, *, height: int, width: int
+) -> tuple[Tensor, Tensor]:
+    """Return what `best_label` does, where S is known at run time only.
+
+    The categories come in `PARTS` parts, whose length is then known at run time only.
+    """
+    count = scores.shape[0]
+    length = (count + PARTS - 1) // PARTS
+    # Scores are above 0, so that none of what fills the last parts is ever the best.
+    filled = torch.cat([scores, scores.new_zeros(PARTS - 1, *scores.shape[1:])])
+    parts = filled[: PARTS * length].view(PARTS, length, *scores.shape[1:])
+    best = place = scores.new_empty(0)
+    for number in range(PARTS):
+        highest = _resize(parts[number], (height, width)).max(1)
+        index = highest.indices.to(scores.dtype) + number * length
+        if number == 0:
+            best, place = highest.values, index
+        else:
+            place = torch.where(highest.values > best, index, place)
+            best = torch.maximum(highest.values, best)
+    label = table.index_select(0, place.to(torch.int64).flatten())
+    return label.view(height, width), best[0]
 
 
 def _resize(scores: Tensor, size: tuple[int, int]) -> Tensor:

@@ -93,19 +93,22 @@ def resize_in_turn(model: Any) -> int:  # noqa: ANN401
     """
     import onnx_ir
 
+    two: Any = None
     labels: Any = None
     changed = 0
     for node in list(model.graph):
-        made = node.outputs[0]
-        if node.op_type == "Where" and _frame_sides(made):
-            labels = made
-        elif node.op_type == "Resize" and labels is not None and _same_sides(made, labels):
+        output = node.outputs[0]
+        if node.op_type == "Where" and _frame_sides(output):
+            labels = output
+        elif node.op_type == "Resize" and labels is not None and _same_sides(output, labels):
+            two = two or _first_two(model)
+            front = onnx_ir.node("Gather", [node.inputs[_SIZES], two])
             sides = onnx_ir.node("Shape", [labels], {"start": -2})
-            sizes = onnx_ir.node("Concat", [_front(model, node), sides.outputs[0]], {"axis": 0})
-            for value, length in ((sides.outputs[0], 2), (sizes.outputs[0], len(made.shape))):
-                value.shape = onnx_ir.Shape([length])
-                value.type = onnx_ir.TensorType(onnx_ir.DataType.INT64)
-            model.graph.insert_before(node, [sides, sizes])
+            sizes = onnx_ir.node("Concat", [front.outputs[0], sides.outputs[0]], {"axis": 0})
+            for made, length in ((front, 2), (sides, 2), (sizes, 4)):
+                made.outputs[0].shape = onnx_ir.Shape([length])
+                made.outputs[0].type = onnx_ir.TensorType(onnx_ir.DataType.INT64)
+            model.graph.insert_before(node, [front, sides, sizes])
             node.replace_input_with(_SIZES, sizes.outputs[0])
             changed += 1
     return changed
@@ -121,21 +124,19 @@ def _same_sides(one: Any, other: Any) -> bool:  # noqa: ANN401 (onnx_ir.Value)
     return bool(_frame_sides(one)) and _frame_sides(one) == _frame_sides(other)
 
 
-def _front(model: Any, node: Any) -> Any:  # noqa: ANN401
-    """Return the first sizes of what a Resize makes, all known, as an int64 constant."""
+def _first_two(model: Any) -> Any:  # noqa: ANN401
+    """Add the places of a Resize's first two sizes, an int64 constant, and return it."""
     import numpy as np
     import onnx_ir
 
-    sizes = np.array(list(node.outputs[0].shape)[:-2], dtype=np.int64)
-    name = f"{node.outputs[0].name}.front"
-    tensor = onnx_ir.tensor(sizes, name=name)
+    tensor = onnx_ir.tensor(np.array([0, 1]), name="resize_in_turn.first_two")
     value = onnx_ir.Value(
-        name=name,
-        shape=onnx_ir.Shape(sizes.shape),
+        name=tensor.name,
+        shape=onnx_ir.Shape([2]),
         type=onnx_ir.TensorType(onnx_ir.DataType.INT64),
         const_value=tensor,
     )
-    model.graph.initializers[name] = value
+    model.graph.initializers[tensor.name] = value
     return value
 
 

@@ -7,6 +7,7 @@
 #include <cctype>
 
 #include "backend.h"
+#include "memory.h"
 #include "ort_session.h"
 
 namespace edge_ovss::internal {
@@ -69,7 +70,7 @@ struct Output {
 class OrtBackend final : public Backend {
 public:
     OrtBackend(const Bundle& bundle, const Settings& settings, bool cuda)
-        : api_(ort::api()), bundle_(bundle) {
+        : api_(ort::api()), bundle_(bundle), cuda_(cuda) {
         try {
             handles_ = ort::open_session(bundle.file(bundle.manifest.graph_file), settings, cuda);
         } catch (const ort::Failure& err) {
@@ -94,6 +95,7 @@ public:
             ort::check(api_.Run(handles_.session.get(), nullptr, &input_name_, feeds, 1,
                                 output_names_.data(), output_names_.size(), values_.data()));
             read_answer();
+            held_ = std::max(held_, taken_);
         } catch (const ort::Failure& err) {
             throw run_error(err);
         }
@@ -176,6 +178,8 @@ private:
 
     // Make room for frames of another size.
     void resize(std::size_t height, std::size_t width) {
+        // Of a GPU's memory nothing is known before the run.
+        taken_ = cuda_ ? 0 : require_memory(bundle_.manifest, height, width, held_, free_bytes());
         release_values();
         height_ = width_ = 0;
         try {
@@ -331,6 +335,9 @@ private:
 
     const OrtApi& api_;
     const Bundle& bundle_;
+    bool cuda_;
+    std::uint64_t taken_ = 0;  // bytes for a frame of the present size
+    std::uint64_t held_ = 0;   // for the largest that was run: ONNX Runtime keeps them
     ort::Handles handles_;
     Handle<OrtValue> input_value_{nullptr, api_.ReleaseValue};
     const char* input_name_ = kInput;

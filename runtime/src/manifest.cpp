@@ -15,6 +15,7 @@ namespace edge_ovss::internal {
 namespace {
 
 constexpr std::int64_t kSchema = 1;
+constexpr std::int64_t kMostFrameBytes = 1 << 20;
 constexpr std::int64_t kMostOutputs = 65535;
 constexpr std::int64_t kMostCategories = std::int64_t{1} << 17;
 constexpr std::int64_t kMostPixels = 65535;
@@ -128,6 +129,7 @@ void read_graph(const Fields& fields, Manifest& manifest) {
     manifest.graph_file = fields.string("file");
     manifest.external_data = fields.strings("external_data");
     manifest.opset = fields.integer("opset", 1);
+    manifest.frame_bytes = fields.optional_integer("frame_bytes", 1, kMostFrameBytes).value_or(0);
     if (fields.has("spare")) {
         const Fields spare = fields.section("spare");
         manifest.spare_file = spare.string("file");

@@ -41,6 +41,7 @@ struct Manifest {
     std::string rejection;            // "slots", "dynamic" or "none"
     std::vector<std::int32_t> slots;  // empty unless `rejection` is "slots"
     std::string graph_file;
+    std::int64_t frame_bytes = 0;  // of memory, that one pixel takes; 0: older bundles do not say
     std::vector<std::string> external_data;
     std::int64_t opset = 0;
     std::optional<std::string> spare_file;  // an ONNX file that differs in its slots only

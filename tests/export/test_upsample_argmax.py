@@ -17,7 +17,7 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from edge_ovss.export.trace import trace  # noqa: E402
-from edge_ovss.export.upsample_argmax import CHUNK, best_label  # noqa: E402
+from edge_ovss.export.upsample_argmax import CHUNK, PARTS, best_label, best_label_of_any  # noqa: E402
 from edge_ovss.runtime.backends.ort import open_session  # noqa: E402
 
 OUTPUTS = ("labels", "confidence")
@@ -35,17 +35,19 @@ class Answer(nn.Module):
         self.register_buffer("table", _table(len(scores)))
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
-        return best_label(
-            self.scores, self.table, height=frame.shape[1], width=frame.shape[2], chunk=CHUNK
-        )
+        size = {"height": frame.shape[1], "width": frame.shape[2]}
+        answer: tuple[Tensor, Tensor] = best_label(self.scores, self.table, chunk=CHUNK, **size)
+        return answer
 
 
 def _table(count: int) -> Tensor:
-    return torch.arange(count, 0, -1, dtype=torch.float32) + 100
+    table: Tensor = torch.arange(count, 0, -1, dtype=torch.float32) + 100
+    return table
 
 
 def _scores(count: int) -> Tensor:
-    return torch.rand(count, 6, 8, generator=torch.Generator().manual_seed(count))
+    scores: Tensor = torch.rand(count, 6, 8, generator=torch.Generator().manual_seed(count))
+    return scores
 
 
 def _expected(scores: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -67,10 +69,10 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("count", [1, 2, CHUNK, CHUNK + 1, 3 * CHUNK - 1])
-@pytest.mark.parametrize("chunk", [1, 3, CHUNK, None])
+@pytest.mark.parametrize("chunk", [1, 3, CHUNK])
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (24, 32)], ids=str)
 def test_the_answer_is_that_of_all_categories_at_once(
-    count: int, chunk: int | None, size: tuple[int, int]
+    count: int, chunk: int, size: tuple[int, int]
 ) -> None:
     scores = _scores(count)
     height, width = size
@@ -82,14 +84,27 @@ def test_the_answer_is_that_of_all_categories_at_once(
     torch.testing.assert_close(best, expected[1], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("chunk", [1, 2, CHUNK, None])
+@pytest.mark.parametrize("chunk", [1, 2, CHUNK])
 @pytest.mark.parametrize("places", [(0, 1), (1, 2), (0, CHUNK), (CHUNK, CHUNK + 1)], ids=str)
-def test_of_equal_categories_the_first_is_taken(places: tuple[int, int], chunk: int | None) -> None:
+def test_of_equal_categories_the_first_is_taken(places: tuple[int, int], chunk: int) -> None:
     scores = torch.zeros(CHUNK + 2, 4, 4)
     for place in places:
         scores[place] = 0.5
-    label, _ = best_label(scores, _table(len(scores)), height=9, width=9, chunk=chunk)
-    assert torch.equal(label, torch.full((9, 9), float(_table(len(scores))[places[0]])))
+    table = _table(len(scores))
+    label, _ = best_label(scores, table, height=9, width=9, chunk=chunk)
+    other, _ = best_label_of_any(scores, table, height=9, width=9)
+    assert torch.equal(label, torch.full((9, 9), float(table[places[0]])))
+    assert torch.equal(other, label)
+
+
+@pytest.mark.parametrize("count", [1, PARTS - 1, PARTS, PARTS + 1, 3 * PARTS - 1])
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (24, 32)], ids=str)
+def test_any_number_of_categories_is_answered_in_parts(count: int, size: tuple[int, int]) -> None:
+    scores = _scores(count)
+    label, best = best_label_of_any(scores, _table(count), height=size[0], width=size[1])
+    expected = _expected(scores, *size)
+    assert torch.equal(label, expected[0])
+    torch.testing.assert_close(best, expected[1], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (31, 47), (120, 160)], ids=str)

@@ -16,6 +16,7 @@ GROUND = {
     "errors",
     "_addresses",
     "_files",
+    "_free_memory",
     "_import_faults",
     "_leftovers",
     "_machine",

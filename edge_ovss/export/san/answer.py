@@ -12,6 +12,8 @@ from edge_ovss.export.sampling import fitted_size, spread_matrix
 # The frame is answered in this many bands of rows: the scores of all categories at the size of a
 # 12-megapixel frame do not fit in memory, those of a band do. Cameras' heights divide by it.
 BANDS = 40
+_COLORS = 3
+_FLOAT = 4
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,14 @@ class AnswerBands(nn.Module):
         index = _join([place for _, place in best], height)
         scores = _join(bands, height).transpose(0, 1) if self.scores else planes.new_empty(0)
         return SanAnswer(index[:, 0], top[:, 0], scores)
+
+    @staticmethod
+    def pixel_bytes(*, queries: int, categories: int) -> int:
+        """Bytes of memory that one pixel of a frame takes at the peak, without kept scores."""
+        # In a band: masks before and after their sigmoid, scores and what reads them.
+        band = 2 * (queries + categories) / BANDS
+        # The frame is there as floats twice: before and after a step of its normalization.
+        return round(_FLOAT * (2 * _COLORS + band))
 
     def _spread(
         self, planes: Tensor, *, height: int, width: int, count: int

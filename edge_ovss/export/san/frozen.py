@@ -74,6 +74,8 @@ class FrozenSan(nn.Module):
         self.decoder = FrozenMaskDecoder(model.side_adapter_network.mask_decoder)
         self.head = FrozenRecognition(model.clip_rec_head)
         self.answer = AnswerBands(size=size, fast=fast, scores="scores" in outputs)
+        queries = int(model.side_adapter_network.numbers.queries)
+        self.frame_bytes = self.answer.pixel_bytes(queries=queries, categories=self.categories)
         with torch.no_grad():
             classifier = model.classifier(embeddings)
             self.register_buffer("class_weights", classifier.t().contiguous())

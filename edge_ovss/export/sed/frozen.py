@@ -44,7 +44,7 @@ from edge_ovss.export.sed.rewrites import (
     to_planes,
     to_rows,
 )
-from edge_ovss.export.upsample_argmax import CHUNK, best_label
+from edge_ovss.export.upsample_argmax import PIXEL_BYTES, best_label, best_label_of_any
 from edge_ovss.models.sed.model import Sed
 from edge_ovss.models.spec import Clip
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
@@ -100,6 +100,7 @@ class FrozenSed(nn.Module):
         self.rejection = rejection
         self.size = size
         self.outputs = outputs
+        self.frame_bytes = PIXEL_BYTES
         self.labels_dtype = getattr(torch, labels_dtype(len(vocabulary.outputs)))
         text = F.normalize(torch.from_numpy(embeddings.array), dim=-1)
         self.categories, self.templates, _ = text.shape
@@ -138,10 +139,9 @@ class FrozenSed(nn.Module):
         guidance, dense = self.encode(self.prepare(frame))
         scores, ids, valid, counts = self.decode(guidance, dense)
         height, width = frame.shape[1], frame.shape[2]
-        # How many are alive under `dynamic` is not known while tracing: one chunk holds them all.
-        chunk = None if self.rejection.mode == "dynamic" else CHUNK
         table = self.output_map.index_select(0, ids)
-        labels, confidence = best_label(scores, table, height=height, width=width, chunk=chunk)
+        find = best_label_of_any if self.rejection.mode == "dynamic" else best_label
+        labels, confidence = find(scores, table, height=height, width=width)
         answers = {
             # TensorRT takes uint8 as an output only where the cast is the very last operation.
             "labels": lambda: labels.unsqueeze(0).to(self.labels_dtype),

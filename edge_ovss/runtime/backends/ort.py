@@ -19,6 +19,7 @@ from edge_ovss._optional import require
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError, EdgeOvssError, MissingDependencyError
 from edge_ovss.runtime.backends.base import Arrays, Backend
+from edge_ovss.runtime.backends.frame_memory import require_memory
 
 _ERRORS_ONLY = 3
 # Would make all pieces of a tensor at once; the graph cuts it so that one is there at a time.
@@ -37,6 +38,8 @@ class CpuBackend(Backend):
     providers: ClassVar[tuple[str, ...]] = ("CPUExecutionProvider",)
     settings: ClassVar[Mapping[str, str]] = {}
     extra: ClassVar[str] = "onnxruntime"
+    # Bytes that the largest frame took: the sessions of a process share an arena, which keeps them.
+    held: ClassVar[int] = 0
     advice: ClassVar[str] = 'pip install "edge-ovss[onnxruntime]"'
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
@@ -61,12 +64,27 @@ class CpuBackend(Backend):
         self._session = session
 
     def _infer_impl(self, frame: NDArray[np.uint8]) -> Arrays:
+        taken = self._require_memory(frame.shape[1], frame.shape[2])
         names = list(self.bundle.manifest.output.outputs)
         feed = {self.bundle.manifest.picture.input: frame}
         try:
-            return dict(zip(names, self._session.run(names, feed), strict=True))
+            arrays = self._session.run(names, feed)
         except Exception as err:
             raise _run_error(err, (frame.shape[1], frame.shape[2])) from err
+        CpuBackend.held = max(CpuBackend.held, taken)
+        return dict(zip(names, arrays, strict=True))
+
+    def _require_memory(self, height: int, width: int) -> int:
+        """Refuse a frame that does not fit in memory beside what the arena holds already.
+
+        Returns:
+            The bytes that it takes.
+
+        Raises:
+            ArtifactError: It does not fit.
+        """
+        manifest = self.bundle.manifest
+        return require_memory(manifest, height=height, width=width, held=CpuBackend.held)
 
     def _close_impl(self) -> None:
         self._session = None
@@ -95,6 +113,10 @@ class CudaBackend(CpuBackend):
         "and cuDNN that onnxruntime.ai lists for it (on a Jetson the onnxruntime-gpu wheel for "
         "its JetPack); or use --backend onnxruntime"
     )
+
+    def _require_memory(self, height: int, width: int) -> int:
+        """Return 0: of the GPU's memory nothing is known before the run."""
+        return 0
 
     def _find_libraries(self, runtime: ModuleType) -> None:
         """Load the CUDA and cuDNN that were installed as wheels; it is new in ONNX Runtime 1.21."""

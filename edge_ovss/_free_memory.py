@@ -1,0 +1,103 @@
+"""How much memory this process can still have.
+
+The system says what it has, control groups (a container's limits) what they leave of it, and
+`ulimit -v` what the process may ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+# A system without a limit writes the largest number of pages there is.
+_NO_LIMIT = 1 << 60
+_KINDS = ("active", "inactive")
+
+
+def free_bytes(root: Path = Path("/")) -> int | None:
+    """Return the bytes that this process can still have; None where it cannot be known.
+
+    That is the least of what the system has, of what the process's control groups leave (in a
+    container), and of what its own limit on addresses leaves (ulimit -v).
+
+    Args:
+        root: The folder that holds `proc` and `sys`.
+    """
+    found = [*_of_system(root), *_of_groups(root), *_of_limit(root)]
+    return max(0, min(found)) if found else None
+
+
+def available_bytes(meminfo: Path) -> int | None:
+    """Return what the system says is available, without swap; None where it does not say."""
+    number = _fields(meminfo).get("MemAvailable:")
+    return None if number is None else number << 10
+
+
+def _of_system(root: Path) -> Iterator[int]:
+    lines = _fields(root / "proc/meminfo")
+    if "MemAvailable:" in lines:
+        yield (lines["MemAvailable:"] + lines.get("SwapFree:", 0)) << 10
+
+
+def _of_groups(root: Path) -> Iterator[int]:
+    """Yield what every control group above this process leaves, by either version of them."""
+    for name, group in _groups(root):
+        if name == "":
+            base, limit, usage, prefix = "sys/fs/cgroup", "max", "current", ""
+        elif "memory" in name.split(","):
+            base, limit, usage = "sys/fs/cgroup/memory", "limit_in_bytes", "usage_in_bytes"
+            prefix = "total_"
+        else:
+            continue
+        top = root / base
+        for folder in _upwards(top, group):
+            most, now = _number(folder / f"memory.{limit}"), _number(folder / f"memory.{usage}")
+            if most is not None and now is not None and most < _NO_LIMIT:
+                stat = _fields(folder / "memory.stat")
+                # Pages of files go when memory is asked for.
+                yield most - now + sum(stat.get(f"{prefix}{kind}_file", 0) for kind in _KINDS)
+
+
+def _groups(root: Path) -> Iterator[tuple[str, str]]:
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        names, _, group = rest.partition(":")
+        yield names, group.strip("/")
+
+
+def _upwards(top: Path, group: str) -> Iterator[Path]:
+    """Yield the folders of a group and of those around it; a container may see the outermost."""
+    folder = top / group
+    while folder != top:
+        yield folder
+        folder = folder.parent
+    yield top
+
+
+def _of_limit(root: Path) -> Iterator[int]:
+    pages = _read(root / "proc/self/statm").split()
+    if not pages or not pages[0].isdecimal():
+        return
+    import resource  # not on every system, but where there is a statm
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        yield limit - int(pages[0]) * resource.getpagesize()
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """Return the first number of every line that is a name and a number."""
+    parts = (line.split() for line in _read(path).splitlines())
+    return {part[0]: int(part[1]) for part in parts if len(part) > 1 and part[1].isdecimal()}
+
+
+def _number(path: Path) -> int | None:
+    text = _read(path).strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
