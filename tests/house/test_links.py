@@ -45,5 +45,16 @@ def test_links_of_a_page_lead_somewhere(page: Path) -> None:
 def test_every_page_of_docs_is_in_the_index() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     linked = set(LINK.findall(index))
-    for page in sorted((ROOT / "docs").glob("*.md")):
-        assert page.name == "README.md" or page.name in linked, page.name
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        name = str(page.relative_to(ROOT / "docs"))
+        assert name == "README.md" or name in linked, name
+
+
+def test_documents_that_the_sources_name_are_there() -> None:
+    written = {"parity.md", "report.md", "reports/sensitivity.md"}  # by the programs themselves
+    folders = ("edge_ovss", "runtime", "benchmarks", "calibration", "training", "examples")
+    kinds = (".py", ".h", ".hpp", ".cpp", ".sh", ".txt")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    for path in (path for path in paths if path.suffix in kinds):
+        for name in re.findall(r"[\w./-]*\w\.md\b", path.read_text(encoding="utf-8")):
+            assert name in written or (ROOT / name).is_file(), f"{path.name}: {name}"

@@ -62,7 +62,7 @@ class Sed(nn.Module):
             progress: Called with (prompts done, prompts in all).
 
         Returns:
-            Embeddings whose `array` is float32 [T, P, D] of unit norm (models.md §1, Text).
+            Embeddings whose `array` is float32 [T, P, D] of unit norm.
         """
         return encode_vocabulary(self.clip_model, vocabulary, spec=self.spec, progress=progress)
 

@@ -60,7 +60,7 @@ class Backend(ABC):
             frame: uint8 [1, H, W, 3], RGB, C-contiguous.
 
         Returns:
-            The outputs by name, as the graph gives them (DESIGN.md §3); the arrays are the
+            The outputs by name, as the graph gives them (docs/bundle.md); the arrays are the
             caller's and stay valid after the next call.
 
         Raises:
