@@ -62,7 +62,7 @@ def _onnxruntime(path: Path, frame: NDArray[np.uint8], repeats: int, threads: in
     with tempfile.TemporaryDirectory() as folder:
         prefix = Path(folder) / "profile"
         session = open_session(onnxruntime, path, threads=threads, profile=prefix)
-        for _ in range(repeats + 1):
+        for _run in range(repeats + 1):
             session.run(None, {"frame": frame})
         events = json.loads(Path(session.end_profiling()).read_text())
     times: dict[tuple[str, str], list[float]] = defaultdict(list)

@@ -169,4 +169,5 @@ def _recolour(image: Image, random: np.random.Generator, jitter: float) -> Image
         result = cv2.addWeighted(result, part, grey, 1 - part, 0)
     if random.random() < 0.25 * jitter:
         result = cv2.GaussianBlur(result, (3, 3), 0)
-    return result.astype(np.uint8)
+    jittered: npt.NDArray[np.uint8] = result.astype(np.uint8)
+    return jittered

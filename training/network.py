@@ -94,7 +94,8 @@ def initialise(model: Sed) -> None:
             nn.init.constant_(parameter, _GAMMA)
     decoder = model.transformer
     for head in (decoder.head, *decoder.rejection_heads):
-        nn.init.constant_(head.bias, -2.0)
+        if head.bias is not None:
+            nn.init.constant_(head.bias, -2.0)
 
 
 def load_text_tower(model: Sed, path: Path) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -29,12 +30,14 @@ from edge_ovss.synthetic import STREET_CLASSES
 
 logger = logging.getLogger("text_pretrain")
 
+Clip: TypeAlias = Any  # a CLIP of open_clip
+
 TEXT_PARTS = ("token_embedding", "transformer", "ln_final", "positional_embedding")
 _TEMPERATURE = 0.07
 _START, _END, _CONTEXT = 49406, 49407, 77
 
 
-def initialise_text(clip: nn.Module) -> None:
+def initialise_text(clip: Clip) -> None:
     """Give the text tower the usual starting values."""
     width = clip.token_embedding.weight.shape[1]
     nn.init.normal_(clip.token_embedding.weight, std=0.3)
@@ -70,7 +73,7 @@ def _row(template: str, word: Sequence[int]) -> Tensor:
     return row
 
 
-def encode(clip: nn.Module, tokens: Tensor) -> Tensor:
+def encode(clip: Clip, tokens: Tensor) -> Tensor:
     """Encode prompts with gradients.
 
     Args:
@@ -130,7 +133,7 @@ def contrast(features: Tensor) -> Tensor:
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
-def pretrain(clip: nn.Module, prompts: Prompts, *, steps: int) -> None:
+def pretrain(clip: Clip, prompts: Prompts, *, steps: int) -> None:
     """Train the text tower in place."""
     initialise_text(clip)
     parameters = [p for n, p in clip.named_parameters() if not n.startswith(("visual", "logit"))]
@@ -149,7 +152,7 @@ def pretrain(clip: nn.Module, prompts: Prompts, *, steps: int) -> None:
             logger.info("step %d loss %.3f (%.0f s)", step, mean, time.monotonic() - started)
 
 
-def report(clip: nn.Module, templates: Sequence[str]) -> None:
+def report(clip: Clip, templates: Sequence[str]) -> None:
     """Log how far synonyms and other words are from each street category."""
     groups = thesaurus()
     some = templates[::8]

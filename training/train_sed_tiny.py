@@ -108,7 +108,7 @@ class Batches:
         """Pictures, uint8 [B, H, W, 3], and labels in the joint numbering, int64 [B, H, W]."""
         real = round(count * self.real)
         sources: list[CamVid | Streets] = [self.camvid] * real + [self.streets] * (count - real)
-        self.random.shuffle(sources)  # type: ignore[arg-type]
+        self.random.shuffle(sources)
         samples = [self._one(source) for source in sources]
         images = torch.from_numpy(np.stack([sample.image for sample in samples]))
         return images, torch.stack([joint_labels(sample) for sample in samples])
@@ -368,7 +368,7 @@ def main() -> None:
         bf16=args.bf16,
     )
     trainee = start(args.init, args.text)
-    trainee = trainee.to(args.device, memory_format=torch.channels_last)
+    trainee = trainee.to(args.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trainer = Trainer(trainee, recipe, args.device)
     if args.resume:
         trainer.resume(args.out / "last.pt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,8 @@ def test_a_ready_vocabulary_has_nothing_to_complain_about(vocabulary: Path) -> N
 def test_a_configuration_makes_a_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("open_clip")
+    if find_spec("open_clip") is None:
+        pytest.skip("open_clip is not installed")
     monkeypatch.chdir(tmp_path)
     config = ROOT / "export" / "configs" / "sed-tiny-driving-cpu-int8.toml"
     given = ["--calibration", STREETS, "--out", "driving.ovss"]
@@ -80,7 +82,7 @@ def test_a_configuration_makes_a_bundle(
     assert main(["inspect", "driving.ovss"]) == 0
     printed = capsys.readouterr().out
     assert "int8 for cpu" in printed
-    assert "driving: 53 categories" in printed
+    assert "driving: 35 categories" in printed
 
 
 @pytest.fixture
