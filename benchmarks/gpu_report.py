@@ -14,7 +14,7 @@ from gpu_runtime import RTX_WORDS
 from sed import processor
 
 from edge_ovss._machine import nvidia_gpus, onnxruntime_providers, package_versions
-from edge_ovss.metrics.percentiles import summarise
+from edge_ovss.evaluation.latency import summarize
 from edge_ovss.runtime.trt.gpu import local_gpu
 
 TITLES = {
@@ -93,7 +93,7 @@ def _ran(contestant: Contestant) -> bool:
 
 
 def _times(contestant: Contestant) -> dict[str, float]:
-    return summarise([1e3 * seconds for seconds in contestant.seconds])
+    return summarize([1e3 * seconds for seconds in contestant.seconds])
 
 
 def _row(

@@ -10,10 +10,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 
 from edge_ovss._files import cache_folder
+from edge_ovss._optional import is_installed
 
 # Module by the distributions that may bring it.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
@@ -42,10 +42,7 @@ def package_versions() -> dict[str, str | None]:
 
 
 def _version(module: str, distributions: tuple[str, ...]) -> str | None:
-    try:
-        if find_spec(module) is None:
-            return None
-    except (ImportError, ValueError):
+    if not is_installed(module):
         return None
     for name in distributions:
         try:

@@ -31,12 +31,13 @@ def require(module: str, *, extra: str) -> ModuleType:
         reason = str(err).rstrip(".") or type(err).__name__
         message = f"This step needs the package '{module}', which cannot be imported: {reason}."
         hint = f'pip install "edge-ovss[{extra}]"'
-        if _is_installed(module) and not isinstance(err, ModuleNotFoundError):
+        if is_installed(module) and not isinstance(err, ModuleNotFoundError):
             hint = remedy(module, str(err))
         raise MissingDependencyError(message, hint=hint) from err
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
+    """Return whether a module, or the package that it is in, can be found; it is not imported."""
     try:
         return find_spec(module.partition(".")[0]) is not None
     except (ImportError, ValueError):

@@ -1,4 +1,4 @@
-"""Say which output of a bundle each category of a data set is."""
+"""Map the categories of a data set to the outputs of a bundle."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Alignment:
 
     Attributes:
         names: The K categories that are scored.
-        truth: int32 [C], by category of the data set; `IGNORED` where it is left out. None: as is.
-        prediction: int32, by output of the bundle. None: as is.
-        left_out: Categories of the data set that the vocabulary has no word for.
-        merged: Categories of the data set that are scored as one, being words of one output.
+        truth: int32 [C], scored category by category of the data set, or `IGNORED`; None: as is.
+        prediction: int32, scored category by output of the bundle; None: as is.
+        left_out: Categories of the data set that are not in the vocabulary.
+        merged: Groups of categories of the data set that share an output and are scored as one.
     """
 
     names: tuple[str, ...]
@@ -38,23 +38,23 @@ class Alignment:
 
     @property
     def scope(self) -> str:
-        """What stands beside every mean: " over 2 of 11 categories", or "" where all are scored."""
+        """Qualifies every mean: " over 2 of 11 categories", or "" where all are scored."""
         if not self.left_out or self.truth is None:
             return ""
         count = len(self.truth)
         return f" over {count - len(self.left_out)} of {count} categories"
 
     def map_truth(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Categories of the data set, int32 [H, W] → scored categories, or `IGNORED`."""
+        """Map categories of the data set, int32 [H, W], to scored categories or `IGNORED`."""
         if self.truth is None:
             return labels
-        # Index -1, ignored, is the entry that is appended here.
+        # The appended entry is reached by index -1, which means ignored.
         table = np.append(self.truth, np.int32(IGNORED))
         mapped: NDArray[np.int32] = table[labels]
         return mapped
 
     def map_prediction(self, labels: NDArray[Any]) -> NDArray[Any]:
-        """Outputs of the bundle [H, W] → scored categories."""
+        """Map outputs of the bundle [H, W] to scored categories."""
         return labels if self.prediction is None else self.prediction[labels]
 
 
@@ -62,15 +62,15 @@ def align(dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = Fal
     """Match the categories of a data set with the outputs of a vocabulary.
 
     The same built-in vocabulary matches by index, anything else by name: output names, published
-    strings and synonyms, without regard to case and surrounding white space.
+    strings and synonyms, ignoring case and surrounding white space.
 
     Args:
         dataset: C named categories, or unnamed ones that are the outputs.
         vocabulary: K outputs.
-        allow_missing: Ignore the pixels of categories without a word, instead of refusing.
+        allow_missing: Ignore the pixels of categories that the vocabulary does not have.
 
     Raises:
-        InputError: Categories have no word in the vocabulary.
+        InputError: Categories are not in the vocabulary.
     """
     classes = dataset.classes
     if classes is None or classes == vocabulary.outputs:
@@ -92,7 +92,7 @@ def align(dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = Fal
 
 
 def _merged(classes: Sequence[str], found: Sequence[int | None]) -> tuple[tuple[str, ...], ...]:
-    """Return the groups of categories that are one output."""
+    """Return the groups of categories that share an output."""
     groups: dict[int, list[str]] = {}
     for name, output in zip(classes, found, strict=True):
         if output is not None:
@@ -101,7 +101,7 @@ def _merged(classes: Sequence[str], found: Sequence[int | None]) -> tuple[tuple[
 
 
 def _fold(classes: Sequence[str], vocabulary: Vocabulary, fold_from: int) -> Alignment:
-    """Score the data set's categories; every output from `fold_from` on is the last of them."""
+    """Score the data set's categories; all outputs from `fold_from` on count as the last one."""
     own = [plain(name) for name in vocabulary.outputs[:fold_from]]
     wanted = [plain(name) for name in classes[:fold_from]]
     if own != wanted:
@@ -118,7 +118,7 @@ def _fold(classes: Sequence[str], vocabulary: Vocabulary, fold_from: int) -> Ali
 
 
 def _spoken(dataset: Dataset, vocabulary: Vocabulary) -> Sequence[str]:
-    """Return the data set's names as the vocabulary would say them."""
+    """Return the data set's names in the terms of the vocabulary."""
     if dataset.vocabulary != "street" or dataset.classes is None:
         return dataset.classes or ()
     from edge_ovss.synthetic import STREET_TO_ADE, STREET_TO_CAMVID
@@ -129,7 +129,7 @@ def _spoken(dataset: Dataset, vocabulary: Vocabulary) -> Sequence[str]:
 
 
 def _words(vocabulary: Vocabulary) -> Mapping[str, int]:
-    """Return the output by word; output names come first, then strings, then synonyms."""
+    """Return the output by name; output names take precedence, then strings, then synonyms."""
     words: dict[str, int] = {}
     for output, name in enumerate(vocabulary.outputs):
         words.setdefault(plain(name), output)
@@ -144,7 +144,7 @@ def _words(vocabulary: Vocabulary) -> Mapping[str, int]:
 def _refuse(missing: Sequence[str], dataset: Dataset, vocabulary: Vocabulary) -> None:
     some = ", ".join(missing[:_SHOWN]) + (" …" if len(missing) > _SHOWN else "")
     message = (
-        f"{len(missing)} categories of '{dataset.name}' have no word in the vocabulary "
+        f"{len(missing)} categories of '{dataset.name}' are not in the vocabulary "
         f"'{vocabulary.name}': {some}."
     )
     hint = "Export with the data set's vocabulary, or name its categories with --classes"

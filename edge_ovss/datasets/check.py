@@ -1,4 +1,4 @@
-"""Find the traps of a data set before hours are spent on a number that means nothing."""
+"""Find problems in a data set before hours are spent on a meaningless number."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _RESIZED = "ade847"
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Something that would spoil a result ("error"), or that one should know ("note")."""
+class DataFinding:
+    """A problem that would spoil a result ("error"), or a fact worth knowing ("note")."""
 
     kind: str
     severity: str
@@ -33,21 +33,21 @@ class Finding:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What was found in a data set.
+    """The findings in a data set.
 
     Attributes:
-        dataset: Its title.
-        pictures: How many were looked at.
-        findings: Errors first.
+        dataset: Title of the data set.
+        pictures: Number of images that were checked.
+        findings: All findings, errors first.
         pixels: Labelled pixels by category.
         ignored_share: Share of pixels with a number that means "not labelled".
-        outside_share: Share of pixels with a number that is neither that nor a category.
-        sizes: (height, width) by how often, the most frequent first.
+        outside_share: Share of pixels with a number that is neither ignored nor a category.
+        sizes: (height x width, number of images), the most frequent first.
     """
 
     dataset: str
     pictures: int
-    findings: tuple[Finding, ...]
+    findings: tuple[DataFinding, ...]
     pixels: dict[str, int]
     ignored_share: float
     outside_share: float
@@ -55,7 +55,7 @@ class DataReport:
 
     @property
     def passed(self) -> bool:
-        """Whether the data set may be scored on."""
+        """Whether the data set can be used for scoring."""
         return not any(finding.severity == "error" for finding in self.findings)
 
     def to_json(self) -> dict[str, object]:
@@ -64,7 +64,7 @@ class DataReport:
 
 
 class _Tally:
-    """What is gathered while samples are read."""
+    """Collects facts while samples are read."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
@@ -81,7 +81,7 @@ class _Tally:
         self.details.setdefault(kind, detail)
 
     def look(self, sample: Sample) -> None:
-        """Read one sample; whatever is wrong with it is noted, and the next one is read."""
+        """Read one sample and note whatever is wrong with it."""
         try:
             raw, frame = sample.raw_labels(), sample.frame()
         except PictureError as err:
@@ -114,11 +114,11 @@ class _Tally:
 def check_data(
     dataset: Dataset, *, expected: int | None = None, progress: Progress | None = None
 ) -> DataReport:
-    """Read every image and label map, and look for what is known to go wrong.
+    """Read every image and label map, and look for known problems.
 
     Args:
-        dataset: What to look at.
-        expected: How many images the user states; None for the published count.
+        dataset: The data set to check.
+        expected: Number of images that the user states; None for the published count.
         progress: Wraps the samples, with a label.
     """
     tally = _Tally(dataset)
@@ -127,8 +127,8 @@ def check_data(
     findings = [*_count_findings(dataset, expected), *_fault_findings(tally)]
     findings += [*_bit_findings(tally), *_shift_findings(tally), *_coverage_findings(tally)]
     hints = number_hints(dataset.rule, tally.numbers, dataset.classes)
-    findings += [Finding(kind, "note", message) for kind, message in hints]
-    findings += [Finding("not read", "note", note) for note in dataset.notes]
+    findings += [DataFinding(kind, "note", message) for kind, message in hints]
+    findings += [DataFinding("not read", "note", note) for note in dataset.notes]
     findings.sort(key=lambda finding: finding.severity)
     total = sum(tally.numbers.values()) or 1
     known = _by_name(tally)
@@ -152,44 +152,44 @@ def _by_name(tally: _Tally) -> dict[str, int]:
     return {names[i] if names else str(i): tally.pixels[i] for i in known}
 
 
-def _count_findings(dataset: Dataset, expected: int | None) -> Iterable[Finding]:
+def _count_findings(dataset: Dataset, expected: int | None) -> Iterable[DataFinding]:
     stated = dataset.published if expected is None else (expected,)
     if stated and dataset.total not in stated:
         wanted = " or ".join(map(str, stated))
-        yield Finding("count", "error", f"{dataset.total} images; expected {wanted}")
+        yield DataFinding("count", "error", f"{dataset.total} images; expected {wanted}")
     if dataset.unpaired:
         message = f"{len(dataset.unpaired)} label maps have no image"
-        yield Finding("unpaired", "error", message, dataset.unpaired[:_SHOWN])
+        yield DataFinding("unpaired", "error", message, dataset.unpaired[:_SHOWN])
     if dataset.unlabelled:
         message = f"{len(dataset.unlabelled)} images have no label map"
-        yield Finding("no label map", "error", message, dataset.unlabelled[:_SHOWN])
+        yield DataFinding("no label map", "error", message, dataset.unlabelled[:_SHOWN])
 
 
-def _fault_findings(tally: _Tally) -> Iterable[Finding]:
+def _fault_findings(tally: _Tally) -> Iterable[DataFinding]:
     for kind, names in tally.faults.items():
         message = f"{len(names)} samples: {kind}; the first: {tally.details[kind]}"
         severity = "note" if kind == "unlabelled" else "error"
-        yield Finding(kind, severity, message, tuple(names[:_SHOWN]))
+        yield DataFinding(kind, severity, message, tuple(names[:_SHOWN]))
     large = tally.large_pictures
     if tally.dataset.name == _RESIZED and large:
         message = (
             f"{len(large)} images have a short side above {_LONGEST_SHORT_SIDE}: "
-            "these are not the resized copies that the published numbers are measured on"
+            "these are not the resized copies behind the published numbers"
         )
-        yield Finding("not resized", "error", message, tuple(large[:_SHOWN]))
+        yield DataFinding("not resized", "error", message, tuple(large[:_SHOWN]))
 
 
-def _bit_findings(tally: _Tally) -> Iterable[Finding]:
+def _bit_findings(tally: _Tally) -> Iterable[DataFinding]:
     if tally.dataset.rule.bits == 16 and tally.small_bits:
         message = (
             f"{tally.small_bits} label maps have 8 bits; expected 16: "
             "categories above 255 are lost or wrapped around"
         )
-        yield Finding("8 bits", "error", message)
+        yield DataFinding("8 bits", "error", message)
 
 
-def _shift_findings(tally: _Tally) -> Iterable[Finding]:
-    """Say when the numbers look shifted by one against what the layout says."""
+def _shift_findings(tally: _Tally) -> Iterable[DataFinding]:
+    """Report numbers that look shifted by one compared with the layout."""
     rule, used = tally.dataset.rule, set(tally.numbers) - set(tally.dataset.rule.ignore)
     if rule.classes is None or not used:
         return
@@ -199,41 +199,41 @@ def _shift_findings(tally: _Tally) -> Iterable[Finding]:
             "count from 1 (mmsegmentation style, 0 is not labelled); this layout counts from 0: "
             f"{LABELS_START}"
         )
-        yield Finding("zero-label shift", "error", message)
+        yield DataFinding("zero-label shift", "error", message)
     elif _may_count_from_one(rule, tally):
         message = (
             "the last category never occurs, 0 does, and no pixel has an ignore number: "
             f"{LABELS_START}"
         )
-        yield Finding("zero-label shift", "note", message)
+        yield DataFinding("zero-label shift", "note", message)
     ignored = set(tally.numbers) & set(rule.ignore)
     if rule.zero == "ignore" and 0 not in used and ignored and max(used) < rule.classes:
         message = (
             f"0 never occurs and {sorted(ignored)} does: the files seem to be shifted already "
             "(detectron2 style)"
         )
-        yield Finding("zero-label shift", "error", message)
+        yield DataFinding("zero-label shift", "error", message)
     if rule.zero == "category" and 0 not in used and len(tally.dataset.samples) >= rule.classes:
         message = "category 0 never occurs; check that the files are not shifted"
-        yield Finding("zero-label shift", "note", message)
+        yield DataFinding("zero-label shift", "note", message)
 
 
 def _may_count_from_one(rule: LabelRule, tally: _Tally) -> bool:
-    """Whether the numbers would fit as well if 0 meant "not labelled"."""
+    """Whether the numbers would fit equally well if 0 meant "not labelled"."""
     last = (rule.classes or 0) - 1
     ignored = any(tally.numbers[number] for number in rule.ignore)
     used = tally.numbers[0] and not tally.numbers[last] and not tally.numbers[last + 1]
     return bool(rule.zero == "category" and last > 1 and used and not ignored)
 
 
-def _coverage_findings(tally: _Tally) -> Iterable[Finding]:
+def _coverage_findings(tally: _Tally) -> Iterable[DataFinding]:
     classes = tally.dataset.rule.classes or 0
     absent = [index for index in range(classes) if not tally.pixels[index]]
     names: Sequence[str] = tally.dataset.classes or [str(index) for index in range(classes)]
     if absent and len(absent) < classes:
         some = ", ".join(names[index].strip() for index in absent[:_SHOWN])
         message = f"{len(absent)} of {classes} categories never occur: {some}"
-        yield Finding("absent categories", "note", message)
+        yield DataFinding("absent categories", "note", message)
     if not any(tally.numbers[number] for number in tally.dataset.rule.ignore):
         message = f"no pixel has an ignore number ({list(tally.dataset.rule.ignore)})"
-        yield Finding("nothing ignored", "note", message)
+        yield DataFinding("nothing ignored", "note", message)

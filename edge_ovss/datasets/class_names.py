@@ -1,4 +1,4 @@
-"""The names of a data set's categories, from a text file."""
+"""Read the category names of a data set from a text file."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from edge_ovss.errors import InputError
 
 
 def plain(name: str) -> str:
-    """Return a name as it is compared: composed, without regard to case and white space around."""
+    """Return a name in the form used for comparison: NFC, case-folded, stripped."""
     return unicodedata.normalize("NFC", name.strip().casefold())
 
 
 def read_class_names(path: Path) -> tuple[str, ...]:
-    """Read one name per line, by the rules of all text lists; line 1 is category 0.
+    """Read one name per line, by the rules of `read_text_list`; the first name is category 0.
 
-    Comments do not count, and a blank line before the last name is refused: it may stand for a
-    category that is not used, and every number behind it would move.
+    A blank line before the last name is rejected: it may stand for an unused category, and every
+    number after it would shift.
 
     Raises:
-        InputError: The file cannot be read, holds no names, or two that are the same word.
+        InputError: The file cannot be read, has no names, or two equal ones.
     """
     lines = read_text_list(path, blank_lines=False)
     if not lines:
@@ -39,7 +39,7 @@ def _refuse_repetition(path: Path, lines: Sequence[ListLine]) -> None:
         if first is not line:
             message = (
                 f"Category names '{path}': line {line.number} is '{line.text.strip()}', and line "
-                f"{first.number} '{first.text.strip()}'; both would be the same word."
+                f"{first.number} '{first.text.strip()}'; the two names are equal."
             )
-            hint = "Case does not count. Give one of them another name."
+            hint = "Case is ignored. Rename one of them."
             raise InputError(message, hint=hint)

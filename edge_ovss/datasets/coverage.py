@@ -1,4 +1,4 @@
-"""What part of a data set a score is about: what was ignored, left out, or never occurs."""
+"""Describe which part of a data set a score covers: ignored, left-out and absent categories."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from edge_ovss.metrics.confusion import IGNORED, Confusion
 LABELS_START = "if 0 means 'not labelled' and the categories count from 1, give --labels-start 1"
 _SHOWN = 5
 _BINARY = 255
-# A shift is said where it explains most pixels, in more categories than one.
+# A shift is reported if it explains most pixels, in more than one category.
 _SHIFT_EXPLAINS = 0.5
 _SEEN = 0.05
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Pixels of a data set by what became of them.
+    """The pixels of a data set, divided into scored, ignored and left out.
 
     Attributes:
-        categories: C, how many the data set has.
-        pixels: Of all label maps.
-        scored: Those that are in the confusion matrix.
-        ignored: By number in the files that means "not labelled", where it occurs.
-        left_out: By category without a word in the vocabulary, whether it occurs or not.
-        absent: Categories with a word that never occur.
+        categories: C, number of categories of the data set.
+        pixels: Number of pixels in all label maps.
+        scored: Pixels in the confusion matrix.
+        ignored: Pixels by number that means "not labelled", if it occurs.
+        left_out: Pixels by category that is not in the vocabulary, whether it occurs or not.
+        absent: Categories in the vocabulary that never occur.
     """
 
     categories: int
@@ -42,7 +42,7 @@ class Coverage:
 
     @classmethod
     def of(cls, dataset: Dataset, alignment: Alignment, numbers: Mapping[int, int]) -> Coverage:
-        """Count, from the pixels by number in the label files."""
+        """Compute the coverage from the pixels by number in the label files."""
         names = dataset.classes if dataset.classes is not None else alignment.names
         pixels, ignored = category_pixels(dataset.rule, numbers)
         missing = set(alignment.left_out)
@@ -58,7 +58,7 @@ class Coverage:
         )
 
     def require_scored(self) -> None:
-        """Check that there is anything to score.
+        """Check that there is something to score.
 
         Raises:
             InputError: Every pixel is ignored or left out.
@@ -68,7 +68,7 @@ class Coverage:
         message = "No pixel has a label, so there is nothing to score."
         if any(self.left_out.values()):
             message = (
-                "No pixel has a label of a category that the vocabulary has a word for; "
+                "No pixel has a label of a category in the vocabulary; "
                 f"left out: {some(list(self.left_out))}."
             )
         raise InputError(message, hint="Check the layout and its ignore value: data check.")
@@ -95,7 +95,7 @@ class Coverage:
 def category_pixels(
     rule: LabelRule, numbers: Mapping[int, int]
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Return pixels by category, and by number that means "not labelled".
+    """Return the pixels by category, and by number that means "not labelled".
 
     Raises:
         InputError: A number is neither a category nor ignored.
@@ -112,7 +112,7 @@ def category_pixels(
 
 
 def some(names: Sequence[str], count: int = _SHOWN) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names and the number of the others."""
     shown = ", ".join(name.strip() for name in names[:count])
     return shown if len(names) <= count else f"{shown} and {len(names) - count} more"
 
@@ -120,12 +120,12 @@ def some(names: Sequence[str], count: int = _SHOWN) -> str:
 def number_hints(
     rule: LabelRule, numbers: Mapping[int, int], names: Sequence[str] | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield (kind, message) for numbers of label files that look like a misunderstanding.
+    """Yield (kind, message) for numbers in label files that look like a misunderstanding.
 
     Args:
-        rule: What the numbers are taken for.
+        rule: The current interpretation of the numbers.
         numbers: Pixels by number, over all files.
-        names: Of the categories; None where nobody said.
+        names: Category names; None if not given.
     """
     used = {number for number, count in numbers.items() if count}
     if used <= {0, _BINARY} and _BINARY in used and _BINARY in rule.ignore:
@@ -144,16 +144,16 @@ def number_hints(
             yield (
                 "category ignored",
                 f"the number {number} counts as not labelled ({share:.1f} % of the pixels), "
-                f"although it is the number of a category{name}; --ignore names others",
+                f"although it is the number of a category{name}; --ignore changes that",
             )
 
 
 def shift_hint(confusion: Confusion, alignment: Alignment) -> str | None:
-    """Return what to say where the labels fit the answers better when they are shifted by one.
+    """Return a hint if the labels would fit the predictions better when shifted by one.
 
     Args:
         confusion: int64 [K, K] of a data set.
-        alignment: Which output each category is.
+        alignment: The output of each category.
     """
     count = confusion.shape[0]
     outputs = np.arange(count) if alignment.truth is None else alignment.truth
@@ -161,15 +161,15 @@ def shift_hint(confusion: Confusion, alignment: Alignment) -> str | None:
     later = [int(confusion[a, b]) for a, b in pairs if a != b]
     earlier = [int(confusion[b, a]) for a, b in pairs if a != b]
     shifted = max(later, earlier, key=sum)
-    # One category that is taken for its neighbour is no shift.
+    # A single category that is taken for its neighbour is not a shift.
     often = sum(pixels > _SEEN * sum(shifted) for pixels in shifted)
     straight, total = int(np.trace(confusion)), int(confusion.sum())
     if often < 2 or sum(shifted) <= max(straight, _SHIFT_EXPLAINS * total):
         return None
-    look = "the labels look shifted: most pixels are answered with the category"
+    look = "the labels look shifted: for most pixels the prediction is the category"
     if shifted is later:
         return f"{look} before theirs; {LABELS_START}"
     return (
-        f"{look} behind theirs; check whether the files count from 0 (--labels-start 0), and the "
+        f"{look} after theirs; check whether the files count from 0 (--labels-start 0), and the "
         "order of the names"
     )

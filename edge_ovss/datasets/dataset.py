@@ -1,4 +1,4 @@
-"""A labelled data set: images, label maps, and what the numbers in them mean."""
+"""A labelled data set: images, label maps, and the meaning of the numbers in them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class LabelRule:
-    """What a number in a label file means.
+    """The meaning of the numbers in label files.
 
     Attributes:
-        classes: C, how many categories there are; None where nobody said.
+        classes: C, the number of categories; None if not given.
         ignore: Numbers that mean "not labelled".
-        bits: Of a label file, 8 or 16.
-        zero: As in `Layout`.
+        bits: Bits per pixel of a label file, 8 or 16.
+        zero: Meaning of 0, as in `Layout`.
     """
 
     classes: int | None
@@ -37,7 +37,7 @@ class LabelRule:
     zero: str = "category"
 
     def read(self, raw: RawLabels) -> NDArray[np.int32]:
-        """Turn the numbers of a file into categories.
+        """Convert the numbers of a file to categories.
 
         Returns:
             int32 [H, W], categories from 0, or `IGNORED`.
@@ -50,7 +50,7 @@ class LabelRule:
         return labels
 
     def categories(self, raw: RawLabels) -> NDArray[np.int32]:
-        """Turn the numbers of a file into categories, those from `classes` on too."""
+        """Convert the numbers of a file to categories, without checking their range."""
         labels = raw.astype(np.int32)
         ignored = np.isin(labels, self.ignore)
         if self.zero != "category":
@@ -82,14 +82,14 @@ class LabelRule:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its truth, read when they are asked for.
+    """One image with its ground truth, read on demand.
 
     Attributes:
-        name: Unique in its data set.
-        frame: Gives uint8 [H, W, 3] RGB.
-        raw_labels: Gives the numbers of the label file, uint8 or uint16 [H, W].
-        picture: Where the image is; None for a drawn one.
-        labels: Where the label file is; None for a drawn one.
+        name: Name, unique in its data set.
+        frame: Returns the image, uint8 [H, W, 3] RGB.
+        raw_labels: Returns the numbers of the label file, uint8 or uint16 [H, W].
+        picture: Path of the image; None for a drawn one.
+        labels: Path of the label file; None for a drawn one.
     """
 
     name: str
@@ -100,13 +100,13 @@ class Sample:
 
     @classmethod
     def of_files(cls, name: str, picture: Path, labels: Path) -> Sample:
-        """Return a sample of two files."""
+        """Return the sample for two files."""
         return cls(
             name, lambda: read_picture(picture), lambda: read_label_file(labels), picture, labels
         )
 
     def sha256(self) -> str:
-        """Return a hash of the image and the labels: of the files, or of what is drawn.
+        """Return a hash of the image and the labels: of their files, or of the drawn arrays.
 
         Raises:
             PictureError: A file cannot be read.
@@ -135,19 +135,19 @@ class Dataset:
     """Samples in the order of their names, and the rule of their labels.
 
     Attributes:
-        name: Of the layout.
-        samples: At least one.
-        rule: What the numbers mean.
+        name: Name of the layout.
+        samples: At least one sample.
+        rule: Meaning of the numbers in label files.
         classes: Names of the C categories; None where the bundle's own outputs are meant.
-        vocabulary: Built-in vocabulary these are the outputs of, if any.
-        fold_from: As in `Layout`.
-        total: How many samples the whole set has.
-        published: The counts that were stated for it; () for any.
-        subset: "" for the whole set, or what of it this is, such as "subset(100, seed 0)".
-        unpaired: Names of label maps without an image, which were left out.
-        unlabelled: Names of images without a label map, which were left out.
-        source: Name of its folder, without the folders it is in.
-        notes: What else there was that is not read, for people.
+        vocabulary: Built-in vocabulary whose outputs are the categories, if any.
+        fold_from: First output that counts as the last category, as in `Layout`.
+        total: Number of samples in the whole set.
+        published: Published numbers of samples; () for any.
+        subset: "" for the whole set, or a description such as "subset(100, seed 0)".
+        unpaired: Names of label maps without an image, which were skipped.
+        unlabelled: Names of images without a label map, which were skipped.
+        source: Name of its folder, without parents.
+        notes: Human-readable notes on other files that were skipped.
     """
 
     name: str
@@ -166,12 +166,12 @@ class Dataset:
 
     @property
     def title(self) -> str:
-        """The name with the subset, so that a subset is never taken for the whole."""
+        """The name with the subset, so that a subset is never mistaken for the whole set."""
         return f"{self.name} {self.subset}".strip()
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What there is beside the samples that is not scored, for people."""
+        """Human-readable notes on everything that is not scored."""
         lonely = []
         if self.unpaired:
             lonely.append(f"{len(self.unpaired)} label maps have no image: {_some(self.unpaired)}")
@@ -181,7 +181,7 @@ class Dataset:
         return (*lonely, *self.notes)
 
     def take(self, limit: int | None, *, seed: int = 0) -> Dataset:
-        """Return a random subset of `limit` samples that says in its name that it is one.
+        """Return a random subset of `limit` samples; its title says that it is a subset.
 
         Raises:
             InputError: `limit` is below 1.
@@ -199,22 +199,20 @@ class Dataset:
         )
 
     def require_count(self, expected: int | None) -> Dataset:
-        """Check how many images there are.
+        """Check the number of images.
 
         Args:
-            expected: What the user states; None for what is published of this data set.
+            expected: Number that the user states; None for the published one.
 
         Returns:
-            This data set; labelled as a subset where the user states another than the published
-            count.
+            This data set; marked as a subset if the stated number differs from the published one.
 
         Raises:
-            InputError: There are more or fewer; or, where no number is stated, some files have no
-                partner.
+            InputError: The number differs; or none is stated and some files have no partner.
         """
         if expected is None and (self.unpaired or self.unlabelled):
             message = f"{self.remarks[0]}."
-            hint = f"Complete or remove them; or state --expect {self.total}, the pairs there are."
+            hint = f"Complete or remove them; or give --expect {self.total}, the number of pairs."
             raise InputError(message, hint=self._twins() or hint)
         stated = self.published if expected is None else (expected,)
         if stated and self.total not in stated:
@@ -222,19 +220,19 @@ class Dataset:
                 f"Data set '{self.name}' has {self.total} images here; "
                 f"expected {' or '.join(map(str, stated))}."
             )
-            hint = f"Complete it; or state --expect {self.total} to measure what is there."
+            hint = f"Complete it; or give --expect {self.total} to measure what is there."
             raise InputError(message, hint=hint)
         if self.published and self.total not in self.published:
             return replace(self, subset=f"subset({self.total} of {self.published[0]})")
         return self
 
     def _twins(self) -> str:
-        """Return a hint where a name without a partner is one with a partner in another case."""
+        """Return a hint where two names, one of them without a partner, differ only by case."""
         paired = {sample.name.casefold(): sample.name for sample in self.samples}
         for name in (*self.unpaired, *self.unlabelled):
             twin = paired.get(name.casefold())
             if twin is not None:
-                return f"'{name}' and '{twin}' differ by case only: each needs files of its own."
+                return f"'{name}' and '{twin}' differ only by case: each needs its own files."
         return ""
 
 

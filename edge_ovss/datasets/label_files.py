@@ -1,4 +1,4 @@
-"""Read label maps raw: the numbers in the file, never the colors that a palette gives them."""
+"""Read label maps raw: the stored numbers, never the colors of a palette."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_label_file(path: Path) -> RawLabels:
         uint8 or uint16 [H, W]: the stored numbers; of a palette, the index.
 
     Raises:
-        PictureError: It cannot be read, has several channels, or other than 8 or 16 bits.
+        PictureError: It cannot be read, has several channels, or is not of 8 or 16 bits.
         MissingDependencyError: OpenCV is not installed.
     """
     try:
@@ -38,7 +38,7 @@ def read_label_file(path: Path) -> RawLabels:
     bits = 8 if header is None else header[0]
     labels = _decode(path, data if header is None or header[1] != _PALETTE else _as_grey(data))
     if bits < 8:
-        # The decoder spreads 1, 2 or 4 bits over 0 to 255; the numbers themselves are wanted.
+        # The decoder scales 1, 2 or 4 bits to 0..255; undo that.
         labels = labels // np.uint8(255 // ((1 << bits) - 1))
     return labels
 
@@ -51,7 +51,7 @@ def _png_header(data: bytes) -> tuple[int, int] | None:
 
 
 def _as_grey(data: bytes) -> bytes:
-    """Return a palette PNG as a grey one of the same numbers: decoders would look colors up."""
+    """Return a palette PNG as a grey one of the same numbers: decoders would apply the palette."""
     parts, position = [_SIGNATURE], len(_SIGNATURE)
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
@@ -72,11 +72,11 @@ def _decode(path: Path, data: bytes) -> RawLabels:
     except cv2.error:
         labels = None
     if labels is None:
-        message = f"'{path}' is no label map that can be decoded, or is damaged."
+        message = f"'{path}' is not a label map that can be decoded, or is damaged."
         raise PictureError(message, hint="Expected PNG or TIFF with one channel.")
     if labels.ndim != 2:
         message = f"Label map '{path}' has {labels.shape[2]} channels; expected one, of numbers."
-        raise PictureError(message, hint="Colored maps must be turned into category numbers.")
+        raise PictureError(message, hint="Convert colored maps to category numbers.")
     if labels.dtype not in (np.uint8, np.uint16):
         message = f"Label map '{path}' has values of type {labels.dtype}; expected 8 or 16 bits."
         raise PictureError(message)

@@ -1,4 +1,4 @@
-"""Where data sets keep their images and labels on disk (docs/evaluation.md, "Layouts")."""
+"""Where data sets store their images and labels (docs/evaluation.md, "Layouts")."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from edge_ovss.errors import UsageError
 
 @dataclass(frozen=True)
 class Place:
-    """A pair of folders below the root; a name is what is left of a path without its ending.
+    """A pair of folders below the root; a sample's name is its path without the ending.
 
     Attributes:
         pictures: Folder of images.
         labels: Folder of label maps.
-        picture_ending: What an image's file name ends with; "" for any image suffix.
-        label_ending: What a label map's file name ends with.
+        picture_ending: Ending of an image's file name; "" for any image suffix.
+        label_ending: Ending of a label map's file name.
         names: A text file with one name per line; None takes every label map in the folder.
-        shared: Whether the folder of images holds others too, which are not of this set.
-        more_label_endings: What a label map's file name may end with besides.
+        shared: Whether the folder of images also holds images of other sets.
+        more_label_endings: Other possible endings of a label map's file name.
     """
 
     pictures: str
@@ -32,7 +32,7 @@ class Place:
 
     @property
     def label_endings(self) -> tuple[str, ...]:
-        """All that a label map's file name may end with, the usual ending first."""
+        """All possible endings of a label map's file name, the usual one first."""
         return (self.label_ending, *self.more_label_endings)
 
 
@@ -41,16 +41,16 @@ class Layout:
     """One data set in one convention.
 
     Attributes:
-        name: What --layout takes.
-        places: Where it may be, the usual place first.
+        name: Value of --layout.
+        places: Possible locations, the usual one first.
         vocabulary: Built-in vocabulary whose outputs are its categories; None: see `Dataset`.
-        pictures: Published counts of images; () for any.
+        pictures: Published numbers of images; () for any.
         ignore: Numbers in the files that mean "not labelled".
-        bits: Of a label, 8 or 16.
-        zero: "category": 0 is the first category; "ignore": 0 is not labelled and the categories
-            begin at 1; "background": so, but 0 is the last category.
-        fold_from: Predictions from this output on are one category, the last (PAS-20b).
-        about: One line for people: where the label files come from.
+        bits: Bits of a label, 8 or 16.
+        zero: "category": 0 is the first category; "ignore": 0 is not labelled and categories
+            begin at 1; "background": categories begin at 1 and 0 is the last category.
+        fold_from: Predictions from this output on count as the last category (PAS-20b).
+        about: One line on where the label files come from.
     """
 
     name: str
@@ -70,7 +70,7 @@ _VOC10, _VOC12 = "VOCdevkit/VOC2010", "VOCdevkit/VOC2012"
 _VOC_NAMES = f"{_VOC12}/ImageSets/Segmentation/val.txt"
 _D2 = "annotations_detectron2"
 _CONTEXT = (5104, 5105)
-# Which of the two is used depends on the program that wrote the files.
+# Which of the two occurs depends on the program that wrote the files.
 _UNKNOWN_459 = (459, 65535)
 
 LAYOUTS: dict[str, Layout] = {

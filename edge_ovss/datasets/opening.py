@@ -12,7 +12,7 @@ from edge_ovss.datasets.class_names import read_class_names
 from edge_ovss.datasets.dataset import Dataset, LabelRule, Sample
 from edge_ovss.datasets.label_files import RawLabels
 from edge_ovss.datasets.layouts import Layout, Place, find_layout
-from edge_ovss.datasets.pairing import Pairs, pair_files
+from edge_ovss.datasets.pairing import FilePairs, pair_files
 from edge_ovss.errors import InputError, UsageError
 from edge_ovss.frames.source_kinds import refuse_live
 from edge_ovss.frames.sources import open_source
@@ -30,7 +30,7 @@ def open_dataset(
     classes: str | Path | None = None,
     labels_start: int | None = None,
 ) -> Dataset:
-    """Find the samples of a data set; nothing is read but names.
+    """Find the samples of a data set by their names, without reading them.
 
     Args:
         data: The root folder (as in DETECTRON2_DATASETS, or mmsegmentation's data/), the data
@@ -42,8 +42,8 @@ def open_dataset(
             None for the layout's.
 
     Raises:
-        UsageError: No or an unknown layout, or an option that does not go with the data.
-        InputError: A folder is missing, or has no pairs, or two files of one name.
+        UsageError: The layout is missing or unknown, or an option does not fit the data.
+        InputError: A folder is missing, has no pairs, or has two files of one name.
     """
     if data.startswith("synthetic://"):
         _refuse_options(data, layout, ignore, classes, labels_start)
@@ -89,7 +89,7 @@ def _refuse_options(
     classes: str | Path | None,
     labels_start: int | None,
 ) -> None:
-    """Refuse options that a drawn data set would not read."""
+    """Reject options that a drawn data set would ignore."""
     given = {
         "--layout": layout,
         "--ignore": ignore,
@@ -99,11 +99,11 @@ def _refuse_options(
     names = [name for name, value in given.items() if value is not None]
     if names:
         message = f"'{data}' has labels and categories of its own; {names[0]} is given."
-        raise UsageError(message, hint=f"Leave {' and '.join(names)} out, or give a folder.")
+        raise UsageError(message, hint=f"Omit {' and '.join(names)}, or give a folder.")
 
 
 def _zero(plan: Layout, labels_start: int | None) -> str:
-    """Return what 0 means in the label files."""
+    """Return the meaning of 0 in the label files."""
     own = 0 if plan.zero == "category" else 1
     if labels_start is None or labels_start == own:
         return plan.zero
@@ -119,7 +119,7 @@ def _unnamed(names: tuple[str, ...] | None) -> tuple[str, ...]:
     if names is not None:
         return ()
     return (
-        "there is no classes.txt: the numbers in the label maps are taken for the bundle's outputs",
+        "there is no classes.txt: the numbers in the label maps are taken as the bundle's outputs",
     )
 
 
@@ -129,11 +129,11 @@ def _class_names(folder: Path, plan: Layout, given: str | Path | None) -> tuple[
         return read_class_names(Path(given))
     if plan.vocabulary is not None:
         return tuple(Vocabulary.load(plan.vocabulary).outputs)
-    # A link that leads nowhere is an error, and not a folder without names.
+    # A broken link is an error, not a folder without names.
     return read_class_names(own) if own.is_file() or own.is_symlink() else None
 
 
-def _no_pairs(folder: Path, plan: Layout, place: Place, found: Pairs) -> InputError:
+def _no_pairs(folder: Path, plan: Layout, place: Place, found: FilePairs) -> InputError:
     message = (
         f"Data set '{plan.name}' has no pairs: {found.pictures} images in "
         f"'{folder / place.pictures}', {found.labels} label maps ending in "
@@ -145,10 +145,10 @@ def _no_pairs(folder: Path, plan: Layout, place: Place, found: Pairs) -> InputEr
 
 
 def open_pictures(source: str) -> Dataset:
-    """Open images without labels, as `open_source` takes them; asking for labels is an error.
+    """Open images without labels, from any source of `open_source`; reading labels is an error.
 
     Raises:
-        InputError: There are none.
+        InputError: There are no images.
         UsageError: The source is a camera or a stream.
     """
     refuse_live(source, "Images")
@@ -173,7 +173,7 @@ def _needs(plan: Layout) -> str:
 
 
 def _locate(root: Path, plan: Layout) -> tuple[Path, Place]:
-    """Return (folder, place) where the layout is; `root` may be the data set's own folder."""
+    """Return (folder, place) of the layout; `root` may be the data set's own folder."""
     for place in plan.places:
         for folder in (root, *_parents_named(root, place)):
             if (folder / place.pictures).is_dir() and (folder / place.labels).is_dir():
@@ -185,7 +185,7 @@ def _locate(root: Path, plan: Layout) -> tuple[Path, Place]:
 
 
 def _parents_named(root: Path, place: Place) -> list[Path]:
-    """Return the parents from which `root` would be on the way to the place."""
+    """Return the parents of `root` from which the path to the place leads through `root`."""
     parts, found = Path(place.pictures).parts, []
     absolute = root.absolute()
     for depth in range(1, len(parts)):
@@ -221,7 +221,7 @@ def _scene(name: str, origin: str) -> Sample:
 
 @lru_cache(maxsize=1)
 def _draw(seed: int, height: int, width: int) -> StreetScene:
-    """Draw a scene once for its frame and its labels, which are asked for one after the other."""
+    """Draw a scene once for both its frame and its labels, which are read in succession."""
     from edge_ovss.synthetic import render_street
 
     return render_street(seed=seed, height=height, width=width)

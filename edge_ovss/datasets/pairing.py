@@ -1,4 +1,4 @@
-"""Pair the images of a data set with their label maps, by name."""
+"""FilePair the images of a data set with their label maps, by name."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One image with its label map; `name` is what their paths share."""
+class FilePair:
+    """An image and its label map; `name` is the common part of their paths."""
 
     name: str
     picture: Path
@@ -27,19 +27,19 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """What two folders hold.
+class FilePairs:
+    """The contents of two folders.
 
     Attributes:
-        pairs: In the order of their names, or of the list of names.
+        pairs: FilePairs in the order of their names, or of the list of names.
         unpaired: Names of label maps without an image.
         unlabelled: Names of images without a label map.
-        notes: What else there is that is not read, for people.
-        pictures: How many images there are.
-        labels: How many label maps there are.
+        notes: Human-readable notes on other files that were skipped.
+        pictures: Number of images.
+        labels: Number of label maps.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[FilePair, ...]
     unpaired: tuple[str, ...]
     unlabelled: tuple[str, ...]
     notes: tuple[str, ...]
@@ -49,18 +49,18 @@ class Pairs:
 
 @dataclass
 class _Index:
-    """The files of one folder by name, and what of it is not read."""
+    """The files of one folder by name, and what is skipped."""
 
     files: dict[str, Path] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
     loops: list[str] = field(default_factory=list)
 
 
-def pair_files(folder: Path, place: Place) -> Pairs:
-    """Find the files of a place of a layout, through linked folders too, and pair them by name.
+def pair_files(folder: Path, place: Place) -> FilePairs:
+    """Find the files of a place, following linked folders, and pair them by name.
 
-    Names are compared in composed form (NFC): some systems take names apart. Hidden files are
-    none of the data set.
+    Names are compared in composed form (NFC), because some systems decompose them. Hidden files
+    are ignored.
 
     Raises:
         InputError: Two files have one name, or a folder or the list of names cannot be read.
@@ -71,11 +71,11 @@ def pair_files(folder: Path, place: Place) -> Pairs:
     names = sorted(labels.files)
     if place.names is not None:
         names = _listed(folder / place.names, labels.files)
-    # A list of names, or a folder that other sets use too, says that the rest is not meant.
+    # With a list of names, or a folder shared with other sets, other files are expected.
     own = place.names is None and not place.shared
-    return Pairs(
+    return FilePairs(
         pairs=tuple(
-            Pair(name, pictures.files[name], labels.files[name])
+            FilePair(name, pictures.files[name], labels.files[name])
             for name in names
             if name in pictures.files
         ),
@@ -94,9 +94,9 @@ def _index(folder: Path, endings: Sequence[str], what: str) -> _Index:
     """Return the files below `folder` by relative path without their ending.
 
     Args:
-        folder: Where they are.
-        endings: What their names end with; () for any image.
-        what: They are, for the message.
+        folder: The folder to search.
+        endings: Possible endings of their names; () for any image.
+        what: What the files are, for the message.
     """
     index = _Index()
     for path in _files(folder, ()):
@@ -115,7 +115,7 @@ def _index(folder: Path, endings: Sequence[str], what: str) -> _Index:
 
 
 def _ending(path: Path, endings: Sequence[str]) -> str | None:
-    """Return the end of a file name that is no part of the sample's; None for another file."""
+    """Return the ending of a file name that the sample's name omits; None for other files."""
     if not endings:
         return path.suffix if is_picture(path) else None
     for ending in endings:
@@ -125,9 +125,9 @@ def _ending(path: Path, endings: Sequence[str]) -> str | None:
 
 
 def _files(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
-    """Yield all that is below a folder but folders and hidden files, in the order of names.
+    """Yield all files below a folder, except hidden ones, in the order of names.
 
-    Linked folders are followed; a link to a folder that holds it is yielded itself.
+    Linked folders are followed; a link to a folder that contains it is yielded itself.
     """
     real = os.path.realpath(folder)
     if any(Path(one).is_relative_to(real) for one in above):
@@ -153,19 +153,19 @@ def _refuse_twins(first: Path, second: Path, folder: Path, what: str) -> None:
         f"Two {what} of '{folder}' have one name: '{shown[0]}' and '{shown[1]}'. "
         "A label map would belong to both."
     )
-    raise InputError(message, hint="Remove one of them, or give it another name.")
+    raise InputError(message, hint="Remove or rename one of them.")
 
 
 def _notes(index: _Index, folder: str, *, own: bool) -> Iterator[str]:
     if index.loops:
         some = ", ".join(index.loops[:_SHOWN])
-        yield f"{len(index.loops)} links in '{folder}' lead back, and are not followed: {some}"
+        yield f"{len(index.loops)} links in '{folder}' form a loop and are not followed: {some}"
     if index.others and own:
         kinds = Counter(Path(name).suffix or "no suffix" for name in index.others)
         counts = ", ".join(f"{kind} ({count})" for kind, count in sorted(kinds.items()))
         yield (
-            f"{len(index.others)} files in '{folder}' are not read, by their names: {counts}; "
-            f"such as {index.others[0]}"
+            f"{len(index.others)} files in '{folder}' are not read because of their names: "
+            f"{counts}; such as {index.others[0]}"
         )
 
 
@@ -175,11 +175,11 @@ def _listed(path: Path, labels: Mapping[str, Path]) -> list[str]:
     names = [unicodedata.normalize("NFC", line.text.strip()) for line in lines]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        message = f"{len(twice)} names of '{path}' are in it twice: {', '.join(twice[:_SHOWN])}."
-        raise InputError(message, hint="Remove them; every image counts once.")
+        message = f"{len(twice)} names in '{path}' are repeated: {', '.join(twice[:_SHOWN])}."
+        raise InputError(message, hint="Remove the repetitions; every image counts once.")
     missing = [name for name in names if name not in labels]
     if missing:
         some = ", ".join(missing[:_SHOWN])
-        message = f"{len(missing)} names of '{path}' have no label map: {some}."
+        message = f"{len(missing)} names in '{path}' have no label map: {some}."
         raise InputError(message, hint="Complete the folder of labels.")
     return names

@@ -1,1 +1,1 @@
-"""The engine builder: compile a bundle's graph for one kind of GPU, in a process of its own."""
+"""The engine builder: compile a bundle's graph for a kind of GPU, in a separate process."""

@@ -1,4 +1,4 @@
-"""Build an engine of a bundle for this machine, or for GPUs that are named."""
+"""Build an engine of a bundle for this machine, or for given compute capabilities."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from types import ModuleType
 
 from edge_ovss._files import make_folder, output_error, sha256_of_file
+from edge_ovss._free_memory import available_bytes
 from edge_ovss._leftovers import RANDOM, entries, new_folder, remove_abandoned
 from edge_ovss._progress import Note, silent
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.replacement import mend, move_into_place
 from edge_ovss.engines.build_process import run_child
-from edge_ovss.engines.build_request import BuildRequest, Outcome
-from edge_ovss.engines.workspace import default_workspace_mib, free_memory_mib
+from edge_ovss.engines.build_request import BuildOutcome, BuildRequest
 from edge_ovss.errors import ArtifactError, ParityError, UsageError
 from edge_ovss.runtime.trt.engine_key import EngineKey, Flags, graph_hash, surroundings_here
 from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof
@@ -34,20 +34,23 @@ from edge_ovss.runtime.trt.variants import (
 _UNFINISHED = re.compile(rf"\.build-{RANDOM}")
 _ASIDE = re.compile(rf"\..+\.old\.{RANDOM}")
 
-# Types of layers that a bundle of this precision must have, or it is not of this precision.
+# Layer types that the engine of a bundle of this precision must have.
 _TYPES = {"fp16": "HALF", "int8": "INT8"}
+
+_MEMINFO = Path("/proc/meminfo")
+_LEAST_MIB = 256
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What to build.
+    """Options of a build.
 
     Attributes:
-        frames: The frame sizes that the engine takes.
-        capabilities: Compute capabilities; None for what fits this machine.
-        flags: Knobs of the builder.
+        frames: Frame sizes that the engine accepts.
+        capabilities: Compute capabilities; None for this machine.
+        flags: Options of the builder.
         timing_cache: Keep measured timings in the bundle for the next build.
-        overwrite: Build even if the engine is there.
+        overwrite: Build even if the engine exists.
     """
 
     frames: FrameRange
@@ -59,7 +62,7 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class Built:
-    """An engine, and whether it was there already."""
+    """An engine, and whether it existed before."""
 
     engine: Engine
     reused: bool
@@ -68,22 +71,23 @@ class Built:
 def build_engine(
     bundle: Bundle, backend: str, options: BuildOptions, *, note: Note | None = None
 ) -> Built:
-    """Build an engine into `BUNDLE/engines/`; it appears whole, or not at all.
+    """Build an engine into `BUNDLE/engines/`, whole or not at all.
 
-    One that is there already is not built again, but its answer is compared if it was not yet.
+    An existing engine is not rebuilt, but it is checked against the reference output if it was not
+    checked before.
 
     Args:
         bundle: The bundle, opened with its files verified.
         backend: "tensorrt" or "tensorrt-rtx".
-        options: What to build.
+        options: The options of the build.
         note: Called with one line of text at every step.
 
     Raises:
         UsageError: The backend has no engines, or the options do not fit it.
-        MissingDependencyError: The TensorRT, or the GPU that it must measure on, is not there.
-        ArtifactError: The graph cannot be built; running out of memory is said as such.
-        ParityError: The engine does not give the bundle's answer; it is not kept.
-        OutputError: The bundle cannot be written to.
+        MissingDependencyError: TensorRT, or the GPU that it must measure on, is missing.
+        ArtifactError: The graph cannot be built; the message says so if memory ran out.
+        ParityError: The engine does not reproduce the bundle's reference output; it is not kept.
+        OutputError: The bundle is not writable.
     """
     note = note or silent
     flavour = flavour_of(backend)
@@ -111,25 +115,25 @@ def build_engine(
 
 
 def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> None:
-    """Refuse what no TensorRT of this flavour can build, before anything is started.
+    """Reject a bundle that this variant of TensorRT cannot build, before anything is started.
 
     Raises:
-        UsageError: A timing cache is asked for where there is none.
-        ArtifactError: The graph is not ours, has parts whose size depends on the image, or is
-            INT8 for CPUs.
+        UsageError: A timing cache is requested, but the variant has none.
+        ArtifactError: The graph has shapes that depend on the image, or is INT8 for CPUs.
     """
     precision = bundle.manifest.document.get("precision")
     if isinstance(precision, dict) and precision.get("target") == "cpu":
-        message = f"The bundle is {bundle.manifest.precision} in the way of CPUs; engines cannot."
-        hint = "Calibrate again with --target tensorrt: symmetric, and biases stay float."
+        kind = f"CPU-style {bundle.manifest.precision} (asymmetric, int32 biases)"
+        message = f"The bundle uses {kind}, which TensorRT cannot build."
+        hint = "Calibrate again with --target tensorrt, which is symmetric with float biases."
         raise ArtifactError(message, hint=hint)
     if options.timing_cache and not flavour.timing_cache:
-        message = f"{flavour.title} measures nothing while it builds: it has no timing cache."
-        raise UsageError(message, hint="Leave out --timing-cache; builds take seconds.")
+        message = f"{flavour.title} does not measure while it builds, so it has no timing cache."
+        raise UsageError(message, hint="Omit --timing-cache; builds take seconds.")
     dynamic = sorted({"NonZero", "Loop", "If"} & set(bundle.graph.operators))
     if bundle.manifest.rejection.mode == "dynamic" or dynamic:
         found = f" ({', '.join(dynamic)})" if dynamic else ""
-        message = f"The graph's sizes depend on the image{found}; an engine needs fixed ones."
+        message = f"The graph's shapes depend on the image{found}; an engine needs fixed shapes."
         raise ArtifactError(message, hint="Export the bundle again with --reject slots.")
 
 
@@ -143,12 +147,12 @@ def make_key(
     """Return the key of the engine that would be built.
 
     Raises:
-        UsageError: The TensorRT cannot build for a capability that is asked for.
-        ArtifactError: It needs a GPU, or does not run on the one at hand.
+        UsageError: TensorRT cannot build for a requested capability.
+        ArtifactError: It needs a GPU, or does not run on the local one.
     """
     capabilities = choose_capabilities(flavour, options.capabilities, gpu)
     if flavour.needs_gpu and gpu is None:
-        message = f"{flavour.title} measures on the GPU that the engine is for; there is none here."
+        message = f"{flavour.title} measures on the target GPU while it builds; none was found."
         hint = "Copy the bundle to the device and build there; --backend tensorrt-rtx needs no GPU."
         raise ArtifactError(message, hint=hint)
     version = library_version(library)
@@ -159,7 +163,7 @@ def make_key(
 def make_request(
     bundle: Bundle, key: EngineKey, module: str, folder: Path, options: BuildOptions, timings: Path
 ) -> BuildRequest:
-    """Return what the child is asked for."""
+    """Return the request for the child process."""
     local_only = key.surroundings.device is not None
     return BuildRequest(
         module=module,
@@ -177,7 +181,7 @@ def make_request(
 
 
 def _workspace(flags: Flags, gpu: Gpu | None, note: Note) -> int | None:
-    """Return the limit in MiB; one chosen here is not in the key, for it changes by the hour."""
+    """Return the limit in MiB; a default is not part of the key, because it varies."""
     if flags.workspace_mib is not None:
         return flags.workspace_mib
     limit = default_workspace_mib(gpu, free_memory_mib())
@@ -186,8 +190,26 @@ def _workspace(flags: Flags, gpu: Gpu | None, note: Note) -> int | None:
     return limit
 
 
+def free_memory_mib(meminfo: Path = _MEMINFO) -> int | None:
+    """Return the memory available to programs in MiB; None if unknown."""
+    found = available_bytes(meminfo)
+    return None if found is None else found >> 20
+
+
+def default_workspace_mib(gpu: Gpu | None, free_mib: int | None) -> int | None:
+    """Return the limit to use if the user gives none; None leaves it to the builder.
+
+    On a Jetson, GPU and system share memory: a builder that takes all of it is killed, and the
+    desktop with it, so it gets half of what is free. A limit that is too small silently drops the
+    fused attention kernels, so it is at least 256 MiB.
+    """
+    if gpu is None or not gpu.jetson or free_mib is None:
+        return None
+    return max(_LEAST_MIB, free_mib // 2)
+
+
 def _existing(bundle: Bundle, place: Path, key: EngineKey, gpu: Gpu | None, note: Note) -> Engine:
-    """Return an engine that is there; one that was built elsewhere is proved here, or removed."""
+    """Return an existing engine; check one that was built elsewhere, and remove it if it fails."""
     record = read_own_record(bundle, place, key)
     check_plan(bundle, Engine(place, record))
     if record.proof.state != "passed":
@@ -201,7 +223,7 @@ def _existing(bundle: Bundle, place: Path, key: EngineKey, gpu: Gpu | None, note
 
 
 def _mend(engines: Path) -> None:
-    """Remove what builds that were killed left, and put back an engine that they moved aside."""
+    """Remove leftovers of killed builds, and restore an engine that they moved aside."""
     for path in entries(engines, _UNFINISHED):
         remove_abandoned(path)
     for path in entries(engines, _ASIDE):
@@ -209,14 +231,14 @@ def _mend(engines: Path) -> None:
 
 
 class _Workshop:
-    """A folder beside `place` that takes its place when the block ends well, and vanishes else."""
+    """A folder that becomes `place` if the `with` block succeeds, and is removed otherwise."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
 
     def __enter__(self) -> Path:
         try:
-            # It has mode 0700: a plan is native code, and nobody else may write it.
+            # It has mode 0700: a plan is native code, which nobody else may write.
             self.held = new_folder(self.place.parent, ".build-")
         except OSError as err:
             raise output_error(self.place, err) from err
@@ -233,7 +255,7 @@ class _Workshop:
             self.held.release()
 
 
-def _record(bundle: Bundle, key: EngineKey, folder: Path, outcome: Outcome) -> BuildRecord:
+def _record(bundle: Bundle, key: EngineKey, folder: Path, outcome: BuildOutcome) -> BuildRecord:
     plan = folder / PLAN
     plan.chmod(0o600)
     return BuildRecord(
@@ -251,11 +273,11 @@ def _record(bundle: Bundle, key: EngineKey, folder: Path, outcome: Outcome) -> B
 
 
 def _check_precision(record: BuildRecord) -> None:
-    """An engine that was to be FP16 and is FP32 is an error, not a slow surprise."""
+    """Raise an error if an engine that should be FP16 or INT8 is not."""
     for name, kind in _TYPES.items():
         if name in record.precision and kind not in record.layers:
             found = ", ".join(f"{count} {layer}" for layer, count in record.layers.items())
-            message = f"The bundle is {record.precision}, but no layer of it is {kind}: {found}."
+            message = f"The bundle is {record.precision}, but no layer is {kind}: {found}."
             raise ArtifactError(message, hint="Export the bundle again with that --precision.")
 
 
@@ -268,13 +290,13 @@ def _prove(
     from edge_ovss.engines.proof import prove
     from edge_ovss.runtime.trt.backend import open_engine
 
-    note("comparing its answer with the bundle's")
+    note("comparing its output with the bundle's")
     with open_engine(bundle, Engine(folder, record)) as backend:
         return _proved(record, prove(bundle, backend, record.key))
 
 
 def why_not_run(record: BuildRecord, gpu: Gpu | None) -> str | None:
-    """Return why an engine cannot be run where it was built, or None if it can."""
+    """Return why an engine cannot run on the machine that built it, or None if it can."""
     if gpu is None:
         return "there is no NVIDIA GPU with a driver on this machine"
     if gpu.capability not in record.key.surroundings.capabilities:

@@ -1,4 +1,4 @@
-"""Run the child that builds, pass on what it tells, and say why it died if it does."""
+"""Run the building child process, forward its events, and explain its failures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO, Any
 from edge_ovss._files import output_error
 from edge_ovss._progress import Note
 from edge_ovss._strict_parsing import parse_json
-from edge_ovss.engines.build_request import DONE, FAILED, PHASE, BuildRequest, Outcome
+from edge_ovss.engines.build_request import DONE, FAILED, PHASE, BuildOutcome, BuildRequest
 from edge_ovss.engines.lifeline import FLAG
 from edge_ovss.errors import ArtifactError, EdgeOvssError, OutputError
 
@@ -25,36 +25,37 @@ MEMORY_ADVICE = (
 )
 _NO_MEMORY = ("out of memory", "outofmemory", "bad_alloc", "memoryerror", "cannot allocate memory")
 _SHOWN = 8
+_DOCTOR = "Run edge-ovss doctor to see what is installed."
 
-# What is said by the step in which the child failed; its own lines follow.
+# (message, hint) by the step in which the child failed; its own lines follow.
 _REFUSALS = {
-    "starting": ("The build could not start:", "edge-ovss doctor shows what is here."),
+    "starting": ("The build could not start:", _DOCTOR),
     "reading": (
-        "The TensorRT cannot read the graph:",
+        "TensorRT cannot read the graph:",
         "Export the bundle again with --reject slots or none; docs/engines.md has the rules.",
     ),
     "building": (
-        "The TensorRT failed while building:",
+        "TensorRT failed while building:",
         "Try --optimization-level 1 or a pinned --size; docs/engines.md has the rules.",
     ),
     "writing": (
         "The engine was built but cannot be written into the bundle:",
-        "Make room on the disk of the bundle (df -h shows it), or copy the bundle to another.",
+        "Free space on the disk of the bundle (see df -h), or copy the bundle to another disk.",
     ),
 }
 
 
-def run_child(request: BuildRequest, folder: Path, note: Note) -> Outcome:
+def run_child(request: BuildRequest, folder: Path, note: Note) -> BuildOutcome:
     """Build in a child process, which ends when this one ends.
 
     Args:
         request: What to build.
-        folder: Where the request is written.
+        folder: Folder for the request.
         note: Called with one line of text at every phase.
 
     Raises:
-        ArtifactError: The child refuses, fails, or dies; being killed for memory is said as such.
-        OutputError: It has built the plan but cannot write it.
+        ArtifactError: The child refuses, fails, or dies; the message says so if memory ran out.
+        OutputError: The plan was built but cannot be written.
     """
     path = folder / "request.json"
     try:
@@ -83,7 +84,7 @@ def run_child(request: BuildRequest, folder: Path, note: Note) -> Outcome:
 
 
 def _follow(lines: Iterable[str], note: Note) -> dict[str, Any]:
-    """Pass phases on; return the last event that ends a build, or {}."""
+    """Forward phases; return the last event that ends a build, or {}."""
     last: dict[str, Any] = {}
     for line in lines:
         try:
@@ -99,8 +100,8 @@ def _follow(lines: Iterable[str], note: Note) -> dict[str, Any]:
     return last
 
 
-def _outcome(event: dict[str, Any]) -> Outcome:
-    return Outcome(
+def _outcome(event: dict[str, Any]) -> BuildOutcome:
+    return BuildOutcome(
         seconds=event["seconds"],
         layers=event["layers"],
         labels=event["labels"],
@@ -112,17 +113,17 @@ def _failure(event: dict[str, Any], status: int, complaints: list[str]) -> EdgeO
     if event.get("event") == FAILED:
         return _refusal(str(event["step"]), list(event["lines"]))
     if status == -signal.SIGKILL:
-        message = "The build was killed (signal 9), as the system does when memory runs out."
+        message = "The build was killed (signal 9), as happens when memory runs out."
         return ArtifactError(message, hint=MEMORY_ADVICE)
     if status < 0:
         name = signal.Signals(-status).name
-        message = f"The build died of {name} inside the TensorRT library."
+        message = f"The build crashed with {name} inside the TensorRT library."
         hint = "Try --optimization-level 1, or another version of TensorRT."
         return ArtifactError(_with(message, complaints), hint=hint)
     if _is_memory(complaints):
         return ArtifactError(_with("The build ran out of memory.", complaints), hint=MEMORY_ADVICE)
     message = f"The build ended with status {status} and no result."
-    return ArtifactError(_with(message, complaints), hint="edge-ovss doctor shows what is here.")
+    return ArtifactError(_with(message, complaints), hint=_DOCTOR)
 
 
 def _refusal(step: str, lines: list[str]) -> EdgeOvssError:

@@ -1,4 +1,4 @@
-"""What the parent asks of the child process that builds, and what the child tells while it does."""
+"""The messages between the parent and the child process that builds: request and events."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import asdict, dataclass
 
 from edge_ovss._strict_parsing import parse_json
 
-# What the child prints: one JSON object a line, "event" first.
+# The events that the child prints, one JSON object per line.
 PHASE, LOG, DONE, FAILED = "phase", "log", "done", "failed"
 
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """All that the child needs; it reads no bundle.
+    """Everything the child needs; it does not read the bundle.
 
     Attributes:
-        module: The TensorRT module to import.
-        graph: Path of the ONNX file; its external data stand beside it.
+        module: TensorRT module to import.
+        graph: Path of the ONNX file; its external data are beside it.
         plan: Path of the file to write.
         input: Name of the graph's input, uint8 [1, H, W, 3].
         frames: Smallest, best and largest (height, width).
-        capabilities: Such as "8.6"; empty for the GPU at hand.
-        widen_labels: Whether uint16 becomes int32.
-        optimization_level: None for the builder's own.
-        workspace_mib: None for the builder's own.
+        capabilities: Compute capabilities such as "8.6"; empty for the local GPU.
+        widen_labels: Whether to convert uint16 labels to int32.
+        optimization_level: Optimization level; None for the builder's default.
+        workspace_mib: Workspace limit; None for the builder's default.
         tf32: Whether FP32 may be computed in TF32.
         timing_cache: Path of a file to read and write, or None.
     """
@@ -56,14 +56,14 @@ class BuildRequest:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the child made.
+class BuildOutcome:
+    """The result of a build.
 
     Attributes:
-        seconds: "parse" and "build".
+        seconds: Duration of "parse" and "build".
         layers: Number of layers by the type of their first output.
         labels: dtype of the labels in the engine.
-        warnings: What the builder warned of.
+        warnings: Warnings of the builder.
     """
 
     seconds: Mapping[str, float]

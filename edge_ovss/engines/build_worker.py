@@ -1,9 +1,9 @@
 """The process that builds an engine: `python -m edge_ovss.engines.build_worker REQUEST.json`.
 
-`--with-parent PID` behind it ends the process when that parent ends (`lifeline`).
+With `--with-parent PID` after it, the process ends when that parent ends (`lifeline`).
 
-It is a process of its own because a builder can take all memory and be killed, and because it must
-not share that memory with torch, which it never imports. It prints JSON lines (`request`).
+It is a separate process because a builder may use all memory and be killed, and because it must not
+share that memory with torch, which it never imports. It prints JSON lines (`build_request`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ovss._files import write_bytes
-from edge_ovss.engines.build_request import DONE, FAILED, LOG, PHASE, BuildRequest, Outcome
+from edge_ovss.engines.build_request import DONE, FAILED, LOG, PHASE, BuildOutcome, BuildRequest
 from edge_ovss.engines.lifeline import FLAG, end_with_parent
 from edge_ovss.engines.widen_labels import widen_labels
 from edge_ovss.errors import EdgeOvssError, OutputError
@@ -28,7 +28,7 @@ STARTING, READING, BUILDING, WRITING = "starting", "reading", "building", "writi
 
 
 class BuildFailed(Exception):
-    """The TensorRT refuses; its own words follow as lines."""
+    """TensorRT refuses; `lines` has its own messages."""
 
     def __init__(self, step: str, lines: list[str]) -> None:
         super().__init__(step)
@@ -36,14 +36,14 @@ class BuildFailed(Exception):
 
 
 class Reporter:
-    """Prints events and remembers how far the build is and what went wrong."""
+    """Prints events, and keeps the current step, errors and warnings."""
 
     def __init__(self) -> None:
         self.step = STARTING
         self.errors: list[str] = []
         self.warnings: list[str] = []
-        # The library holds on to objects that Python made (parser, monitor, timings) without
-        # counting as their owner: they live here until the build is over.
+        # The library uses Python objects (parser, monitor, timings) without owning them: this
+        # list keeps them alive until the build is over.
         self.kept: list[object] = []
 
     def tell(self, event: str, **facts: object) -> None:
@@ -51,24 +51,24 @@ class Reporter:
         print(json.dumps({"event": event, **facts}), flush=True)
 
     def log(self, severity: str, text: str) -> None:
-        """Keep an error or warning of the library, and pass it on."""
+        """Record an error or warning of the library, and print it."""
         kept = self.warnings if severity == "WARNING" else self.errors
         if len(kept) < _MOST and text not in kept:
             kept.append(text)
         self.tell(LOG, severity=severity, text=text)
 
 
-def build(request: BuildRequest, reporter: Reporter) -> Outcome:
+def build(request: BuildRequest, reporter: Reporter) -> BuildOutcome:
     """Parse, build and write the plan.
 
     Raises:
-        BuildFailed: The TensorRT refuses the graph or cannot build it.
-        OSError: A file cannot be read or written; `reporter.step` says which.
+        BuildFailed: TensorRT refuses the graph or cannot build it.
+        OSError: A file cannot be read or written; see `reporter.step`.
     """
     library = importlib.import_module(request.module)
     logger = make_logger(library, reporter)
     builder = library.Builder(logger)
-    # The value of the flag differs between versions, so it is computed.
+    # The value of the flag depends on the version, so it is computed.
     flags = 1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(flags)
     start = time.monotonic()
@@ -83,7 +83,7 @@ def build(request: BuildRequest, reporter: Reporter) -> Outcome:
     Path(request.plan).write_bytes(plan)
     _keep_timings(config, request, reporter)
     seconds = {"parse": parsed - start, "build": built - parsed}
-    return Outcome(
+    return BuildOutcome(
         seconds={name: round(value, 3) for name, value in seconds.items()},
         layers=count_layers(network),
         labels=_labels_type(network),
@@ -92,7 +92,7 @@ def build(request: BuildRequest, reporter: Reporter) -> Outcome:
 
 
 def make_logger(library: Any, reporter: Reporter) -> Any:  # noqa: ANN401 (classes of a module)
-    """Return a logger of the library that hands warnings and errors to `reporter`."""
+    """Return a logger of the library that passes warnings and errors to `reporter`."""
     quiet = {int(library.ILogger.INFO), int(library.ILogger.VERBOSE)}
 
     def log(self: object, severity: Any, msg: str) -> None:  # noqa: ANN401
@@ -122,7 +122,7 @@ def parse(
         model, _ = widen_labels(model)
     parser = library.OnnxParser(network, logger)
     reporter.kept += [parser, model]
-    # The path tells where the external data are.
+    # The path locates the external data.
     if not parser.parse(model, request.graph):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         raise BuildFailed(READING, [_describe(error) for error in errors] or reporter.errors)
@@ -178,11 +178,11 @@ def _set_capabilities(library: Any, config: Any, capabilities: tuple[str, ...]) 
 def _load_timings(config: Any, path: str, reporter: Reporter) -> object:  # noqa: ANN401
     try:
         data = Path(path).read_bytes() if Path(path).is_file() else b""
-    except OSError as err:  # it only saves time
+    except OSError as err:  # the cache only saves time
         reporter.log("WARNING", f"the timing cache is not used: {err}")
         data = b""
     cache = config.create_timing_cache(data)
-    config.set_timing_cache(cache, False)  # timings of another GPU or version are not used
+    config.set_timing_cache(cache, False)  # False: ignore timings of another GPU or version
     return cache
 
 
@@ -191,12 +191,12 @@ def _keep_timings(config: Any, request: BuildRequest, reporter: Reporter) -> Non
         return
     try:
         write_bytes(Path(request.timing_cache), bytes(config.get_timing_cache().serialize()))
-    except OutputError as err:  # the engine is there, and worth more than they are
+    except OutputError as err:  # the engine is complete and worth more than the timings
         reporter.log("WARNING", f"the timing cache is not kept: {err.message}")
 
 
 def make_monitor(library: Any, reporter: Reporter) -> Any:  # noqa: ANN401
-    """Return a progress monitor that reports phases of the first two levels."""
+    """Return a progress monitor that reports the phases of the first two levels."""
     outer: set[str] = set()
 
     def phase_start(self: object, phase: str, parent: str | None, steps: int) -> None:
@@ -222,7 +222,7 @@ def make_monitor(library: Any, reporter: Reporter) -> Any:  # noqa: ANN401
 
 
 def count_layers(network: Any) -> dict[str, int]:  # noqa: ANN401
-    """Return the number of layers by the type of their first output, the most frequent first."""
+    """Return the number of layers by the type of their first output, most frequent first."""
     layers = (network.get_layer(index) for index in range(network.num_layers))
     kinds = (layer.get_output(0).dtype.name for layer in layers if layer.num_outputs)
     return dict(Counter(kinds).most_common())
@@ -235,7 +235,7 @@ def _labels_type(network: Any) -> str:  # noqa: ANN401
 
 
 def main(argv: list[str]) -> int:
-    """Build what the file `argv[1]` asks for; 0 if the plan is written."""
+    """Build what the file `argv[1]` requests; return 0 if the plan is written."""
     if argv[2:3] == [FLAG]:
         end_with_parent(int(argv[3]))
     reporter = Reporter()

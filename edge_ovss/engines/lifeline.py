@@ -1,8 +1,8 @@
-"""Let the process that builds end with the one that started it, in whatever way that ends.
+"""End the building process together with its parent, however the parent ends.
 
-A builder measures for minutes with all cores and the GPU; nobody would use what it makes. On Linux
-the kernel is asked to kill it. Everywhere a thread waits for the end of stdin too, whose other end
-only the parent holds; a builder that keeps Python's lock lets that thread wait.
+Otherwise an orphaned builder would occupy all cores and the GPU for minutes. On Linux the kernel
+kills it. On all systems a thread also waits for the end of stdin, whose other end only the parent
+holds; but it cannot run while the builder holds Python's lock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def end_with_parent(parent: int) -> None:
     """Tie this process to `parent`, the process that started it with a pipe as stdin."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the kernel was asked
+    if os.getppid() != parent:  # the parent ended before the call above
         os._exit(1)
     threading.Thread(target=_wait_for_end, args=(os.dup(0),), daemon=True).start()
 

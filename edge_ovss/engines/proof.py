@@ -1,10 +1,10 @@
-"""Does an engine give the answer of its bundle? Some versions of TensorRT compile networks wrongly.
+"""Check an engine against its bundle's reference: some TensorRT versions compile graphs wrongly.
 
-The reference frame is given to the engine at a size that it takes. Where that is the frame's own
-size the answer is the bundle's; else the frame is cut or repeated to an allowed size, and the
-answer is that of ONNX Runtime on the CPU. Which of its labels are decided is known there only if
-the bundle answers with scores; else as many may differ as are undecided in the same part of the
-reference frame.
+The engine runs the reference frame at a size that it accepts. If that is the frame's own size, the
+expected output is the bundle's. Otherwise the frame is cropped or repeated to an allowed size, and
+the expected output is that of ONNX Runtime on the CPU. Which of its labels are decided is then
+known only if the bundle outputs scores; otherwise as many labels may differ as are undecided in the
+same part of the reference frame.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ _OTHER_VERSION = {
 
 
 def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
-    """Compare an engine with the bundle's answer.
+    """Compare the output of an engine with the expected one.
 
     Args:
         bundle: The bundle.
-        backend: Opened on the engine.
-        key: Of the engine.
+        backend: Backend opened on the engine.
+        key: Key of the engine.
 
     Returns:
         A proof that passed, or one that was not run and says why.
 
     Raises:
-        ParityError: The answer is another; the hint is a ladder of what to try.
+        ParityError: The output is wrong; the hint lists what to try.
         ArtifactError: The engine fails.
     """
     reference, against = expected_answer(bundle, key.frames)
@@ -58,7 +58,7 @@ def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
         size = text(read_reference(bundle).labels.shape)
         reason = (
             f"the reference frame is {size}, the engine takes {key.frames}, and ONNX Runtime, "
-            "which could tell the answer, is not installed"
+            "which could compute the expected output, is not installed"
         )
         return Proof("not run", reason=reason)
     result = Segmenter(bundle, backend).segment(reference.frame)
@@ -74,7 +74,7 @@ def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
 
 
 def expected_answer(bundle: Bundle, frames: FrameRange) -> tuple[Reference | None, str]:
-    """Return a frame that `frames` allows with its right answer, and who says so."""
+    """Return a frame that `frames` allows with its expected output, and who computed that."""
     reference = read_reference(bundle)
     height, width = reference.labels.shape
     if (height, width) in frames:
@@ -92,7 +92,7 @@ def expected_answer(bundle: Bundle, frames: FrameRange) -> tuple[Reference | Non
 
 
 def rule_at(bundle: Bundle, expected: Reference, frames: FrameRange) -> Rule:
-    """Return what is asked of an engine that is compared with `expected`."""
+    """Return the rule for an engine that is compared with `expected`."""
     rule, own = rule_for(bundle.manifest), read_reference(bundle).lead
     if expected.lead is not None or own is None:
         return rule
@@ -102,14 +102,14 @@ def rule_at(bundle: Bundle, expected: Reference, frames: FrameRange) -> Rule:
 
 
 def fit(frame: NDArray[Any], size: Size) -> NDArray[Any]:
-    """Cut or repeat a frame, [H, W] or [H, W, 3], to `size`, without arithmetic on its pixels."""
+    """Crop or repeat a frame, [H, W] or [H, W, 3], to `size`, without resampling."""
     height, width = size
     rows, columns = np.arange(height) % frame.shape[0], np.arange(width) % frame.shape[1]
     return np.ascontiguousarray(frame[rows][:, columns])
 
 
 def ladder(bundle: Bundle, key: EngineKey) -> str:
-    """Return what to try when an engine answers wrongly, the mildest first."""
+    """Return what to try when the output of an engine is wrong, the mildest measure first."""
     steps = [
         f"{what}: {rebuild_command(bundle, step, overwrite=False)}"
         for what, step in milder_keys(key)
@@ -120,12 +120,12 @@ def ladder(bundle: Bundle, key: EngineKey) -> str:
         steps.append("keep more in float: edge-ovss calibrate with --base fp32 or --max-miou-drop")
     steps.append(_OTHER_VERSION[key.surroundings.backend])
     right = selftest_command(bundle, "onnxruntime")
-    steps.append(f"use --backend onnxruntime to run, if its answer is right: {right}")
+    steps.append(f"run with --backend onnxruntime, if its output is right: {right}")
     return "in this order, " + "; ".join(f"({i}) {step}" for i, step in enumerate(steps, 1))
 
 
 def milder_keys(key: EngineKey) -> list[tuple[str, EngineKey]]:
-    """Return what to do and the key of the engine that it gives; all of the key else stays."""
+    """Return measures and the resulting keys; everything else in the key stays."""
     pinned = replace(key, frames=FrameRange.pinned(key.frames.best))
     level = key.flags.optimization_level
     lower = (_DEFAULT_LEVEL if level is None else level) - 1
@@ -141,11 +141,11 @@ def milder_keys(key: EngineKey) -> list[tuple[str, EngineKey]]:
 
 def _message(verdict: Verdict) -> str:
     rule, same = verdict.rule, verdict.same_alive and verdict.same_counts
-    survivors = "the same categories survive" if same else "other categories survive"
+    survivors = "the same categories survive" if same else "different categories survive"
     if not verdict.survivors_count:
-        survivors += ", which counts in FP32 only"
+        survivors += ", which matters in FP32 only"
     return (
-        "The engine was built but answers wrongly, so it is not kept: "
+        "The engine was built but its output is wrong, so it is not kept: "
         f"{100 * verdict.agreement:.4f} % of the labels that count are equal, at least "
         f"{100 * rule.min_agreement:.4f} % expected, and {survivors}."
     )

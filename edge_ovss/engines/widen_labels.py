@@ -1,9 +1,9 @@
-"""16-bit labels as 32-bit ones: TensorRT has no uint16.
+"""Convert 16-bit labels to 32-bit ones, because TensorRT has no uint16.
 
-Above 255 categories the graph ends in a Cast to uint16. In a copy of the file's bytes that Cast and
-the output's type become int32; the runtime casts back. Both numbers are one byte long in the
-file, so this is an edit in place and needs no onnx package. Field numbers are those of
-onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3).
+Above 255 categories the graph ends in a Cast to uint16. In a copy of the file's bytes, that Cast
+and the output's type become int32; the runtime casts back. Both numbers take one byte in the file,
+so it can be edited in place without the onnx package. Field numbers are those of onnx.proto3
+(https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Field = tuple[int, int, int, int]
 
 
 def widen_labels(model: bytes) -> tuple[bytes, int]:
-    """Return an ONNX file's bytes with int32 for uint16, and how many places were changed.
+    """Return an ONNX file's bytes with int32 for uint16, and the number of changes.
 
     Raises:
         ArtifactError: The bytes are not an ONNX file.
@@ -40,7 +40,7 @@ def widen_labels(model: bytes) -> tuple[bytes, int]:
 
 
 def _uint16_places(data: bytearray, start: int, end: int) -> Iterator[int]:
-    """Yield where a graph says uint16: in the `to` of a Cast, and in the type of a value."""
+    """Yield the places of uint16 in a graph: the `to` of a Cast, and the type of a value."""
     for number, first, last in _messages(data, start, end, _NODE, _OUTPUT, _VALUE_INFO):
         if number == _NODE:
             yield from _cast_target(data, first, last)
@@ -93,7 +93,7 @@ def _fields(data: bytearray, start: int, end: int) -> Iterator[Field]:
         elif wire in (_FIXED64, _FIXED32):
             at += 8 if wire == _FIXED64 else 4
         else:
-            message = f"byte {first - 1} begins no field"
+            message = f"byte {first - 1} does not begin a field"
             raise ValueError(message)
         if at > end:
             message = f"a field at byte {first} does not fit"

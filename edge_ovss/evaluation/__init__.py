@@ -1,4 +1,4 @@
-"""Proof: data sets, mIoU, parity with torch, latency, gates, reports."""
+"""Measure a bundle: mIoU on data sets, latency, cold start, and gates on the results."""
 
 from edge_ovss.datasets.dataset import Dataset, LabelRule, Sample
 from edge_ovss.datasets.layouts import LAYOUTS, Layout

@@ -1,4 +1,4 @@
-"""Benchmark a bundle on this device: latency, memory and cold start, beside a rival if wanted."""
+"""Benchmark a bundle on this device: latency, memory and cold start, optionally against a rival."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_ovss._machine import machine_facts, package_versions
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.errors import UsageError
 from edge_ovss.evaluation.cold_start import ColdStart, measure_cold_start, peak_memory_mib
-from edge_ovss.evaluation.latency import BenchOptions, Frame, Latency, Subject, measure_latency
+from edge_ovss.evaluation.latency import BenchOptions, FrameArray, Latency, Subject, measure_latency
 from edge_ovss.evaluation.tegrastats import Watch
 from edge_ovss.frames.sources import open_source
 from edge_ovss.runtime.segmenter import Segmenter
@@ -36,20 +36,20 @@ NUMBERS = (
     "cold_start_s",
     "speedup_p50",
 )
-"""Names of the numbers that a gate may use."""
+"""Numbers of a benchmark that a gate may use."""
 
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """What to measure.
+    """Options of a benchmark.
 
     Attributes:
         backend: A registered name, or "auto".
         threads: CPU threads; None for the default.
-        source: Frames to use in turn, at most `MOST_FRAMES` of them.
-        run: Warm-up, and how many frames or seconds.
-        cold_starts: Processes started to measure the cold start; 0 for none.
-        against: "torch" or another bundle, run interleaved with the first; None for nothing.
+        source: Source of frames, used in turn; at most `MOST_FRAMES` are read.
+        run: Warm-up, and number of frames or seconds.
+        cold_starts: Number of processes started to measure the cold start.
+        against: "torch" or another bundle, run interleaved with the first; None for neither.
         checkpoint: Checkpoint of the model, for "torch".
         embeddings: Embedding pack, for "torch".
     """
@@ -68,19 +68,19 @@ class BenchmarkOptions:
             message = f"--cold-starts is {self.cold_starts}; expected 0 or more."
             raise UsageError(message)
         if self.against != TORCH and (self.checkpoint or self.embeddings):
-            message = "Options --checkpoint and --embeddings go with --against torch."
+            message = "Options --checkpoint and --embeddings need --against torch."
             raise UsageError(message)
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What was measured of a bundle.
+    """Measurements of a bundle.
 
     Attributes:
-        latencies: Of the bundle, then of the rival if there was one.
-        cold_starts: One entry per process that was started.
-        numbers: Every name of `NUMBERS`; None where it was not measured.
-        precision: Of the bundle, such as "int8".
+        latencies: Latency of the bundle, then of the rival if there is one.
+        cold_starts: One entry per process.
+        numbers: Values of all `NUMBERS`; None if not measured.
+        precision: Precision of the bundle, such as "int8".
         backend: The backend that ran it.
         document: Everything as a JSON object, without gates.
     """
@@ -94,7 +94,7 @@ class Benchmark:
 
     @property
     def warning(self) -> str | None:
-        """A sentence where less precision buys no speed on this device, else None."""
+        """A warning if a lower precision is not faster on this device, else None."""
         factor = self.numbers["speedup_p50"]
         if self.precision == "fp32" or factor is None or factor > 1:
             return None
@@ -112,7 +112,7 @@ def benchmark(
 
     Args:
         bundle: The folder.
-        options: What to measure; the defaults take a few seconds.
+        options: The options; the defaults take a few seconds.
         repeat: Wraps the range of cold starts, for instance to show progress.
 
     Raises:
@@ -142,8 +142,8 @@ def benchmark(
     )
 
 
-def _read_frames(source: str) -> list[Frame]:
-    # Read before the clock starts: a camera's frame is in memory too.
+def _read_frames(source: str) -> list[FrameArray]:
+    # Read before the clock starts: a camera's frame is in memory as well.
     return [frame.image for frame in islice(open_source(source), MOST_FRAMES)]
 
 
@@ -172,7 +172,7 @@ def _rival(options: BenchmarkOptions, segmenter: Segmenter, stack: ExitStack) ->
 
 
 def _measure_cold_starts(
-    bundle: str | Path, options: BenchmarkOptions, frame: Frame, repeat: Repeat
+    bundle: str | Path, options: BenchmarkOptions, frame: FrameArray, repeat: Repeat
 ) -> Iterator[ColdStart]:
     size = (frame.shape[0], frame.shape[1])
     for _ in repeat(range(options.cold_starts)):
@@ -182,7 +182,7 @@ def _measure_cold_starts(
 
 
 def _collect(latencies: Sequence[Latency], starts: Sequence[ColdStart]) -> dict[str, float | None]:
-    """Return every name of `NUMBERS`; None for what was not measured."""
+    """Return the values of all `NUMBERS`; None for what was not measured."""
     numbers: dict[str, float | None] = dict.fromkeys(NUMBERS)
     summary = latencies[0].summary()
     for key in ("mean", "p50", "p90", "p99", "max"):
@@ -191,7 +191,7 @@ def _collect(latencies: Sequence[Latency], starts: Sequence[ColdStart]) -> dict[
         if stage in summary:
             numbers[f"{stage}_p50_ms"] = summary[stage]["p50"]
     numbers["throughput_fps"] = latencies[0].throughput_fps
-    # A fresh process holds nothing else; without one, this process is the best there is.
+    # A fresh process holds nothing else; without one, this process is the best estimate.
     peaks = [start.peak_mib for start in starts if start.peak_mib is not None]
     numbers["peak_mib"] = max(peaks) if peaks else peak_memory_mib()
     if starts:
@@ -206,7 +206,7 @@ def _describe(
     segmenter: Segmenter,
     latencies: Sequence[Latency],
     starts: Sequence[ColdStart],
-    frame: Frame,
+    frame: FrameArray,
 ) -> dict[str, object]:
     return {
         "kind": "bench",

@@ -1,7 +1,7 @@
-"""Cold start: from the start of a process to the first label, and what it takes of memory.
+"""Measure a cold start: the time from process start to the first label, and the peak memory.
 
-`measure_cold_start` starts this module as a program of its own: only a fresh process shows what
-a robot waits for after it is switched on.
+`measure_cold_start` runs this module as a program: only a fresh process shows how long a robot
+waits after it is switched on.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class ColdStart:
     """One cold start.
 
     Attributes:
-        seconds: From the start of the process to the first label.
-        peak_mib: Most memory that the process held, in MiB; None where it cannot be known.
+        seconds: Time from the start of the process to the first label.
+        peak_mib: Peak memory of the process in MiB; None if unknown.
     """
 
     seconds: float
     peak_mib: float | None
 
     def to_json(self) -> dict[str, object]:
-        """Return it as a JSON object."""
+        """Return the measurement as a JSON object."""
         return asdict(self)
 
 
@@ -49,7 +49,7 @@ def measure_cold_start(
         threads: CPU threads; None for the default.
 
     Raises:
-        ArtifactError: The process failed; its last line is in the message.
+        ArtifactError: The process failed; the message has its last line.
     """
     arguments = [str(bundle), backend, str(threads or 0), str(size[0]), str(size[1])]
     command = [sys.executable, "-m", "edge_ovss.evaluation.cold_start", *arguments]
@@ -68,7 +68,9 @@ def measure_cold_start(
         shown = getattr(err, "stderr", None) or str(err)
         lines = [line for line in str(shown).strip().splitlines() if line] or ["no reason given"]
         message = f"The cold start failed: {lines[-1][:300]}"
-        raise ArtifactError(message, hint="edge-ovss selftest on the bundle says more.") from err
+        raise ArtifactError(
+            message, hint="Run edge-ovss selftest on the bundle for details."
+        ) from err
     return ColdStart(answer["at"] - start, answer["peak_mib"])
 
 
@@ -80,7 +82,7 @@ def _environment() -> dict[str, str]:
 
 
 def peak_memory_mib() -> float | None:
-    """Return the most memory that this process has held, in MiB."""
+    """Return the peak memory of this process in MiB; None if unknown."""
     try:
         import resource
     except ImportError:  # not on Windows
@@ -96,7 +98,7 @@ def _main(arguments: list[str]) -> None:
 
     bundle, backend, threads, height, width = arguments
     frame = np.full((int(height), int(width), 3), 127, np.uint8)
-    # What a robot does: the sha256 of every file is compared too.
+    # As on a robot: the sha256 of every file is verified, too.
     with Segmenter.open(bundle, backend=backend, threads=int(threads) or None) as segmenter:
         segmenter.segment(frame)
         at = time.monotonic()

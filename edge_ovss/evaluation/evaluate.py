@@ -21,8 +21,9 @@ from edge_ovss.datasets.coverage import Coverage, number_hints, shift_hint, some
 from edge_ovss.datasets.dataset import Dataset, Sample
 from edge_ovss.datasets.label_files import RawLabels
 from edge_ovss.errors import InputError
-from edge_ovss.evaluation.predicting import predict, require_preprocessing
-from edge_ovss.evaluation.resume_log import Entry, Journal
+from edge_ovss.evaluation.latency import summarize
+from edge_ovss.evaluation.preprocessing import predict, require_preprocessing
+from edge_ovss.evaluation.resume_log import Journal, JournalEntry
 from edge_ovss.metrics.confusion import Confusion, count_confusion
 from edge_ovss.metrics.miou import (
     DEFAULT_PROTOCOL,
@@ -31,7 +32,6 @@ from edge_ovss.metrics.miou import (
     require_protocol,
     score_confusion,
 )
-from edge_ovss.metrics.percentiles import summarise
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.runtime.trt.engine_store import engine_hashes
 
@@ -39,7 +39,7 @@ EVALUATION_FILE = "eval.json"
 CONFUSION_FILE = "confusion.npz"
 JOURNAL_FILE = "pictures.jsonl"
 _FORMAT = 2
-# What of the machine and of the installation decides labels or times.
+# Facts of the machine and the installation that may change labels or times.
 _MACHINE = ("system", "machine", "usable_cores", "gpus", "jetson")
 _PACKAGES = ("numpy", "cv2", "onnxruntime", "tensorrt", "tensorrt_rtx_bindings", "openvino")
 NUMBERS = (
@@ -61,14 +61,14 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How to score.
+    """Options of an evaluation.
 
     Attributes:
         protocol: Which mean is called mIoU; both are reported.
         preprocessing: "fast" or "published".
-        allow_missing: Ignore pixels of categories that the vocabulary has no word for.
-        fresh: Begin anew instead of going on where an earlier run stopped; to be set where the
-            times decide something, which must not come from two runs.
+        allow_missing: Ignore pixels of categories that are not in the vocabulary.
+        fresh: Start over instead of resuming an earlier run; set this if the times matter, which
+            must not come from two runs.
     """
 
     protocol: str = DEFAULT_PROTOCOL
@@ -82,23 +82,23 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a bundle reaches on a data set.
+    """The scores of a bundle on a data set.
 
     Attributes:
-        scores: mIoU and its relatives.
+        scores: mIoU and related scores.
         confusion: int64 [K, K], rows are true.
-        entries: One by image, in the order of the data set.
-        options: How it was scored.
-        coverage: What part of the data set the scores are about.
-        facts: What was scored, on what.
-        reused: How many entries are of an earlier run, times included.
-        restarted: Why entries of an earlier run were not used, for people; "" where they were.
-        warnings: What spoils or limits the numbers; `Dataset.remarks` first.
+        entries: One entry per image, in the order of the data set.
+        options: The options of the evaluation.
+        coverage: Which part of the data set the scores cover.
+        facts: Bundle, data set and machine.
+        reused: Number of entries from an earlier run, including their times.
+        restarted: Why entries of an earlier run were not used, in words; "" if they were.
+        warnings: Whatever spoils or limits the numbers, `Dataset.remarks` first.
     """
 
     scores: Scores
     confusion: Confusion
-    entries: tuple[Entry, ...]
+    entries: tuple[JournalEntry, ...]
     options: EvaluationOptions
     coverage: Coverage
     facts: Mapping[str, object] = field(default_factory=dict)
@@ -133,10 +133,10 @@ class Evaluation:
     def latency(self) -> dict[str, dict[str, float]]:
         """Return p50, p90, p99, max and mean by stage, in milliseconds."""
         stages = self.entries[0].timings_ms
-        return {s: summarise([entry.timings_ms[s] for entry in self.entries]) for s in stages}
+        return {s: summarize([entry.timings_ms[s] for entry in self.entries]) for s in stages}
 
     def rejection(self) -> dict[str, object]:
-        """Return how many categories wanted to stay, and how often there was too little room."""
+        """Return how many categories passed each threshold, and how often the slots overflowed."""
         counts = np.asarray([entry.counts for entry in self.entries])
         return {
             "counts_p50": np.median(counts, axis=0).tolist(),
@@ -155,14 +155,14 @@ def evaluate(
 ) -> Evaluation:
     """Score a bundle on every sample, and write `eval.json`, `confusion.npz` and the journal.
 
-    A run that was interrupted goes on where it stopped when it is started again.
+    A run that was interrupted resumes where it stopped when it is started again.
 
     Args:
         segmenter: A bundle on a backend.
-        dataset: What to score on.
-        out: Folder for the files; made if it is not there.
-        options: How to score.
-        progress: Wraps the samples, with a label, to show how far it got.
+        dataset: The labelled images.
+        out: Folder for the files; created if needed.
+        options: The options.
+        progress: Wraps the samples, with a label, to show progress.
 
     Raises:
         InputError: An image or label map cannot be read or used, or categories do not match.
@@ -198,8 +198,8 @@ def evaluate(
     return evaluation
 
 
-def _known(journal: Journal, dataset: Dataset) -> dict[str, Entry]:
-    """Return, by name, the entries whose image and labels are the very same bytes as now."""
+def _known(journal: Journal, dataset: Dataset) -> dict[str, JournalEntry]:
+    """Return the entries, by name, whose image and labels have not changed by a byte."""
     if not journal.entries:
         return {}
     found = ((sample, journal.entries.get(sample.sha256())) for sample in dataset.samples)
@@ -209,9 +209,7 @@ def _known(journal: Journal, dataset: Dataset) -> dict[str, Entry]:
 def _restarted(journal: Journal) -> str:
     if journal.differs:
         return f"not used: it differs in {', '.join(journal.differs)}"
-    return (
-        f"{journal.damaged} lines cannot be read, and count for nothing" if journal.damaged else ""
-    )
+    return f"{journal.damaged} lines cannot be read, and are ignored" if journal.damaged else ""
 
 
 def measure(
@@ -220,14 +218,14 @@ def measure(
     dataset: Dataset,
     alignment: Alignment,
     preprocessing: str,
-) -> Entry:
-    """Segment one sample and compare it with its truth.
+) -> JournalEntry:
+    """Segment one sample and compare it with its ground truth.
 
     Raises:
-        InputError: With the name of the sample.
+        InputError: The sample is unusable; the message has its name.
     """
     try:
-        # Before it is read: what changes meanwhile does not fit its line, and is measured again.
+        # Hash first: if the file changes meanwhile, its entry will not match and is not reused.
         sha256, frame, raw = sample.sha256(), sample.frame(), sample.raw_labels()
         truth = alignment.map_truth(dataset.rule.read(raw))
         result, labels = predict(segmenter, frame, preprocessing=preprocessing)
@@ -236,7 +234,7 @@ def measure(
     except InputError as err:
         message = f"Sample '{sample.name}': {err.message}"
         raise type(err)(message, hint=err.hint) from err
-    return Entry(
+    return JournalEntry(
         name=sample.name,
         confusion=matrix,
         timings_ms=dict(result.timings),
@@ -253,7 +251,10 @@ def _pixels_by_number(raw: RawLabels) -> dict[int, int]:
 
 
 def _score(
-    entries: tuple[Entry, ...], dataset: Dataset, options: EvaluationOptions, alignment: Alignment
+    entries: tuple[JournalEntry, ...],
+    dataset: Dataset,
+    options: EvaluationOptions,
+    alignment: Alignment,
 ) -> Evaluation:
     matrix: Confusion = np.stack([entry.confusion for entry in entries]).sum(0)
     numbers: Counter[int] = Counter()
@@ -276,12 +277,12 @@ def _warnings(
     yield from dataset.remarks
     if coverage.left_out:
         yield (
-            f"{len(coverage.left_out)} of {coverage.categories} categories have no word in the "
+            f"{len(coverage.left_out)} of {coverage.categories} categories are not in the "
             f"vocabulary and are left out of every number: {some(list(coverage.left_out))}"
         )
-    if dataset.vocabulary != "street":  # which speaks of more things than a bundle need know
+    if dataset.vocabulary != "street":  # which has more classes than a bundle needs
         yield from (
-            f"scored as one, being words of one output: {', '.join(g)}" for g in alignment.merged
+            f"scored as one, because they share an output: {', '.join(g)}" for g in alignment.merged
         )
     yield from (message for _, message in number_hints(dataset.rule, numbers, dataset.classes))
     if (shift := shift_hint(matrix, alignment)) is not None:
@@ -299,7 +300,7 @@ def _write(folder: Path, evaluation: Evaluation) -> None:
 def _key(
     segmenter: Segmenter, dataset: Dataset, options: EvaluationOptions, alignment: Alignment
 ) -> dict[str, object]:
-    """Everything that decides what is measured of an image, but for the image and its labels."""
+    """Return everything that decides the result for an image, except the image and its labels."""
     rule = dataset.rule
     tables = (alignment.truth, alignment.prediction)
     return {

@@ -1,4 +1,4 @@
-"""Gates: limits on measured numbers that decide whether a release may go out."""
+"""Gates: limits on measured numbers that decide whether a check passes."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Gate:
         return f"{self.name}{self.operator}{self.limit:g}"
 
     def holds(self, value: float | None) -> bool:
-        """Say whether a measured value passes; what was not measured, or is NaN, does not."""
+        """Return whether a measured value passes; a missing value or NaN does not."""
         # Every comparison with NaN is false.
         return value is not None and _OPERATORS[self.operator](value, self.limit)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A gate with what was measured."""
+    """A gate with the measured value."""
 
     gate: Gate
     value: float | None
@@ -49,7 +49,7 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """One line for people; a failure says by how much."""
+        """One line of text; for a failure it says by how much."""
         if self.value is None or math.isnan(self.value):
             return f"{self.gate}: FAILED, there is no value"
         if self.passed:
@@ -67,7 +67,7 @@ def parse_gates(text: str | None) -> tuple[Gate, ...]:
     """Parse "miou_drop<=0.5,p99_ms<=50"; None gives no gates.
 
     Raises:
-        UsageError: A part is no limit on a number.
+        UsageError: A part is not a limit on a number.
     """
     return () if text is None else tuple(_parse(part) for part in text.split(","))
 
@@ -85,23 +85,23 @@ def _parse(part: str) -> Gate:
 
 
 def require_known(gates: Sequence[Gate], names: Sequence[str]) -> None:
-    """Check, before anything is measured, that every gate names a number that will be there.
+    """Check, before anything is measured, that every gate names a number that will be measured.
 
     Raises:
-        UsageError: One does not; the message lists what there is.
+        UsageError: A name is unknown; the message lists the known ones.
     """
     for gate in gates:
         if gate.name not in names:
             close = difflib.get_close_matches(gate.name, names, n=1)
-            message = f"Gate '{gate}' names an unknown number; there are: {', '.join(names)}."
+            message = f"Gate '{gate}' names an unknown number; expected one of: {', '.join(names)}."
             raise UsageError(message, hint=f"Did you mean '{close[0]}'?" if close else None)
 
 
 def check_gates(gates: Sequence[Gate], numbers: Mapping[str, float | None]) -> tuple[Verdict, ...]:
-    """Hold every gate against what was measured.
+    """Compare every gate with the measured numbers.
 
     Raises:
-        UsageError: A gate names a number that is not there.
+        UsageError: A gate names an unknown number.
     """
     require_known(gates, tuple(numbers))
     verdicts = []
@@ -112,10 +112,10 @@ def check_gates(gates: Sequence[Gate], numbers: Mapping[str, float | None]) -> t
 
 
 def require_passed(verdicts: Sequence[Verdict]) -> None:
-    """Raise if a gate failed.
+    """Raise an error if a gate failed.
 
     Raises:
-        GateError: With every gate that failed and by how much (exit status 6).
+        GateError: Lists every failed gate and by how much it failed (exit status 6).
     """
     failed = [verdict.text for verdict in verdicts if not verdict.passed]
     if failed:

@@ -1,4 +1,4 @@
-"""How long a frame takes: bytes in, labels out, the same boundary for every subject."""
+"""Measure how long a frame takes, from bytes to labels, the same way for every subject."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.errors import UsageError
-from edge_ovss.metrics.percentiles import summarise
 
-Frame = NDArray[np.uint8]
+FrameArray = NDArray[np.uint8]
 Times = Mapping[str, float]
 
 
@@ -21,12 +20,12 @@ class Subject:
     """Something that segments frames.
 
     Attributes:
-        name: For tables.
-        run: Segments a frame, uint8 [H, W, 3] RGB; gives milliseconds by stage, with "total".
+        name: Name in tables.
+        run: Segments a frame, uint8 [H, W, 3] RGB; returns milliseconds by stage, with "total".
     """
 
     name: str
-    run: Callable[[Frame], Times]
+    run: Callable[[FrameArray], Times]
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,9 @@ class BenchOptions:
     """How long to measure.
 
     Attributes:
-        warmup: Frames of every subject that are not counted.
-        count: Frames of every subject; None where a duration decides.
-        duration_s: Seconds of measuring; None where a count decides.
+        warmup: Frames per subject that are not counted.
+        count: Frames per subject; None if `duration_s` is given.
+        duration_s: Seconds to measure; None if `count` is given.
     """
 
     warmup: int = 5
@@ -48,7 +47,7 @@ class BenchOptions:
             message = f"The warm-up is {self.warmup} frames; expected 0 or more."
             raise UsageError(message)
         if (self.count is None) == (self.duration_s is None):
-            message = "A count and a duration were given, or neither; expected one of them."
+            message = "Both a count and a duration were given, or neither; expected one of them."
             raise UsageError(message, hint="Use --count 50 or --duration 10.")
         if (self.count is not None and self.count < 1) or (
             self.duration_s is not None and self.duration_s <= 0
@@ -57,7 +56,7 @@ class BenchOptions:
             raise UsageError(message)
 
     def goes_on(self, done: int, elapsed_s: float) -> bool:
-        """Say whether another round is due; at least one always is."""
+        """Return whether another round is due; there is always at least one."""
         if self.count is not None:
             return done < self.count
         return done == 0 or elapsed_s < (self.duration_s or 0.0)
@@ -65,12 +64,12 @@ class BenchOptions:
 
 @dataclass(frozen=True)
 class Latency:
-    """What was measured of one subject.
+    """Measurements of one subject.
 
     Attributes:
-        name: Of the subject.
-        stages_ms: Times in the order of the frames, by stage; "total" is the whole way, "device"
-            (where a backend reports it) the time on the accelerator alone.
+        name: Name of the subject.
+        stages_ms: Times in the order of the frames, by stage; "total" is end to end, "device"
+            (if the backend reports it) is the time on the accelerator alone.
     """
 
     name: str
@@ -78,17 +77,17 @@ class Latency:
 
     @property
     def frames(self) -> int:
-        """How many frames were counted."""
+        """Number of frames that were counted."""
         return len(self.stages_ms["total"])
 
     @property
     def throughput_fps(self) -> float:
-        """Frames per second, one after the other."""
+        """Frames per second, processed one at a time."""
         return 1000.0 / float(np.mean(self.stages_ms["total"]))
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Return mean, p50, p90, p99 and max by stage, in milliseconds."""
-        return {stage: summarise(times) for stage, times in self.stages_ms.items()}
+        return {stage: summarize(times) for stage, times in self.stages_ms.items()}
 
     def to_json(self) -> dict[str, object]:
         """Return the numbers and every total time as a JSON object."""
@@ -102,9 +101,9 @@ class Latency:
 
 
 def measure_latency(
-    subjects: Sequence[Subject], frames: Sequence[Frame], options: BenchOptions
+    subjects: Sequence[Subject], frames: Sequence[FrameArray], options: BenchOptions
 ) -> tuple[Latency, ...]:
-    """Measure subjects on the same frames, interleaved, so that a machine's moods hit all alike.
+    """Measure subjects on the same frames, interleaved, so that load changes affect all alike.
 
     Args:
         subjects: One or more.
@@ -117,10 +116,25 @@ def measure_latency(
     times: list[dict[str, list[float]]] = [{} for _ in subjects]
     start, done = time.perf_counter(), 0
     while options.goes_on(done, time.perf_counter() - start):
-        # Who goes first changes from round to round: the second finds warmer caches.
+        # The first subject changes every round, because the second finds warmer caches.
         turn = done % len(subjects)
         for index in (*range(turn, len(subjects)), *range(turn)):
             for stage, value in subjects[index].run(frames[done % len(frames)]).items():
                 times[index].setdefault(stage, []).append(value)
         done += 1
     return tuple(Latency(s.name, found) for s, found in zip(subjects, times, strict=True))
+
+
+def summarize(times: Sequence[float]) -> dict[str, float]:
+    """Return mean, p50, p90, p99 and max of at least one time, in the given unit.
+
+    A percentile is a measured time (the next higher one), never interpolated.
+    """
+    p50, p90, p99 = np.quantile(times, [0.5, 0.9, 0.99], method="higher").tolist()
+    return {
+        "mean": float(np.mean(times)),
+        "p50": p50,
+        "p90": p90,
+        "p99": p99,
+        "max": float(np.max(times)),
+    }

@@ -1,22 +1,100 @@
-"""The published preprocessing: shortest edge to 640, as Pillow resizes, bit for bit.
+"""Segment frames with the fast or the published preprocessing, up to the label map to score.
 
-Pillow itself is not needed: a device that runs a bundle has numpy, and this is 8-bit fixed-point
-arithmetic that numpy repeats exactly (a test compares the two where Pillow is installed).
+The published one resizes the shortest edge to 640, bit for bit as Pillow does. Pillow itself is not
+needed: its 8-bit fixed-point arithmetic is repeated exactly in numpy (a test compares the two).
 """
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss._optional import require
+from edge_ovss.errors import UsageError
+from edge_ovss.runtime.result import Result
+from edge_ovss.runtime.segmenter import Segmenter
+
+PREPROCESSINGS = {
+    "fast": "the frame as it is; the graph resizes it once",
+    "published": "shortest edge 640, longest at most 2560 (antialiased), then the graph's resize; "
+    "scores upsampled to the original size",
+}
+
 SHORTEST_EDGE = 640
 LONGEST_EDGE = 2560
 
-# Pillow keeps its weights as integers of this many bits behind the point.
+# Pillow stores its weights as fixed-point integers with this many fractional bits.
 _BITS = 22
+
+
+def require_preprocessing(segmenter: Segmenter, name: str) -> None:
+    """Check that a bundle can be run with a preprocessing.
+
+    Raises:
+        UsageError: The name is unknown, or it is "published" and the bundle has no scores.
+    """
+    if name not in PREPROCESSINGS:
+        message = f"Preprocessing '{name}' is unknown; expected {' or '.join(PREPROCESSINGS)}."
+        raise UsageError(message)
+    if name == "published" and "scores" not in segmenter.bundle.manifest.output.outputs:
+        message = (
+            "The published preprocessing compares at the original size, which needs the scores; "
+            "the bundle does not output them."
+        )
+        raise UsageError(message, hint="Export it again with --outputs labels,scores.")
+
+
+def predict(
+    segmenter: Segmenter, frame: NDArray[np.uint8], *, preprocessing: str = "fast"
+) -> tuple[Result, NDArray[Any]]:
+    """Segment a frame.
+
+    Args:
+        segmenter: A bundle on a backend.
+        frame: uint8 [H, W, 3] RGB.
+        preprocessing: One of `PREPROCESSINGS`.
+
+    Returns:
+        The result of the graph, and the label map [H, W] at the frame's size.
+    """
+    if preprocessing == "fast":
+        result = segmenter.segment(frame)
+        return result, result.labels
+    result = segmenter.segment(resize_published(frame))
+    if result.scores is None:
+        require_preprocessing(segmenter, preprocessing)
+    scores = np.asarray(result.scores, np.float32)
+    best = upsample_best(scores, height=frame.shape[0], width=frame.shape[1])
+    return result, np.asarray(segmenter.bundle.vocabulary.output_map, np.uint16)[best]
+
+
+def upsample_best(scores: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.int32]:
+    """Resize scores bilinearly (half-pixel centers) and find the best category per pixel.
+
+    Args:
+        scores: float32 [T, h, w].
+        height: Height of the result.
+        width: Width of the result.
+
+    Returns:
+        int32 [height, width]; ties go to the lower category.
+    """
+    cv2 = require("cv2", extra="onnxruntime")
+    best = np.zeros((height, width), np.int32)
+    highest = np.full((height, width), -np.inf, np.float32)
+    for category, plane in enumerate(scores):
+        # The scores of a rejected category are 0: it wins only where every score is 0.
+        if category and not plane.any():
+            continue
+        resized = cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
+        better = resized > highest
+        best[better] = category
+        highest[better] = resized[better]
+    return best
 
 
 def published_size(height: int, width: int) -> tuple[int, int]:
@@ -42,12 +120,12 @@ def resize_published(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def resize_bilinear_antialiased(
     frame: NDArray[np.uint8], *, height: int, width: int
 ) -> NDArray[np.uint8]:
-    """Resize with a triangle filter that widens when it shrinks, as Pillow's BILINEAR.
+    """Resize with a triangle filter that widens when shrinking, as Pillow's BILINEAR does.
 
     Args:
         frame: uint8 [H, W, C].
-        height: Of the result.
-        width: Of the result.
+        height: Height of the result.
+        width: Width of the result.
 
     Returns:
         uint8 [height, width, C], equal to Pillow's in every byte.
@@ -60,7 +138,7 @@ def resize_bilinear_antialiased(
 
 
 def _resize_rows(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize the first axis; the middle result is rounded to bytes, as Pillow does."""
+    """Resize the first axis and round to bytes, as Pillow does after each axis."""
     first, weights = _filter(frame.shape[0], size)
     total = np.full((size, *frame.shape[1:]), 1 << (_BITS - 1), np.int64)
     for tap in range(weights.shape[1]):

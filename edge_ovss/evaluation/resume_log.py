@@ -1,7 +1,7 @@
-"""What was measured of each image, one line of JSON each, so that a run can be taken up again.
+"""A journal of measurements, one JSON line per image, so that a run can be resumed.
 
-A line is used again only for the very image and labels that it was measured on (the hash of
-their bytes is in it), and only under the same key: everything else that decides a result.
+A line is reused only for exactly the image and labels that it was measured on (it holds the hash
+of their bytes), and only under the same key, which holds everything else that decides a result.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from edge_ovss.errors import InputError
 from edge_ovss.metrics.confusion import Confusion, pack_confusion, unpack_confusion
 
 _CHECK = "check"
-# A journal that differs in these is another run's, and hours of it may be worth keeping.
+# A journal that differs in these belongs to another run, and may be worth hours.
 _OF_ANOTHER_RUN = ("graph",)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One image of a run.
+class JournalEntry:
+    """The measurements of one image.
 
     Attributes:
-        name: Of the sample.
+        name: Name of the sample.
         confusion: int64 [K, K].
         timings_ms: Milliseconds by stage.
-        counts: How many categories wanted to stay at each rejection.
-        overflow: Whether there was too little room for them.
-        sha256: Of the image and its labels, see `Sample.sha256`.
+        counts: Number of categories that passed the threshold at each rejection.
+        overflow: Whether the slots were too few for them.
+        sha256: Hash of the image and its labels, see `Sample.sha256`.
         numbers: Pixels by number in the label file.
     """
 
@@ -48,7 +48,7 @@ class Entry:
     def to_json(self) -> dict[str, object]:
         """Return the entry as a JSON object."""
         return {
-            # Names of files may hold bytes that are no text.
+            # File names may contain bytes that are not text.
             "name": self.name.encode("utf-8", "backslashreplace").decode("utf-8"),
             "sha256": self.sha256,
             "confusion": pack_confusion(self.confusion),
@@ -59,8 +59,8 @@ class Entry:
         }
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any], *, classes: int) -> Entry:
-        """Return the entry that `to_json` described."""
+    def from_json(cls, document: Mapping[str, Any], *, classes: int) -> JournalEntry:
+        """Read what `to_json` wrote."""
         return cls(
             name=document["name"],
             confusion=unpack_confusion(document["confusion"], classes=classes),
@@ -73,36 +73,35 @@ class Entry:
 
 
 class Journal:
-    """A file of entries under a key that says what run they belong to.
+    """A file of entries under a key that says which run they belong to.
 
-    Use it as a context manager. Lines that were cut off by the end of a process, or damaged
-    since, are dropped, and so is everything where the key is another. Several processes may write
-    one journal: lines are only ever put behind the others, and a file whose lines do not fit is
-    replaced, never emptied.
+    Use it as a context manager. Lines that are truncated or damaged are dropped, and so are all
+    lines if the key differs. Several processes may write one journal: lines are only appended, and
+    a file that does not fit is replaced, never emptied.
 
     Args:
-        path: The file; its folder must be there.
-        key: Everything that decides a result, but for the image and its labels.
-        classes: K.
-        fresh: Begin anew, whatever is there.
+        path: The file; its folder must exist.
+        key: Everything that decides a result, except the image and its labels.
+        classes: K, the number of categories.
+        fresh: Start over, even if there is a journal.
 
     Attributes:
-        entries: What can be used again, by `Entry.sha256`.
-        differs: In what the key of an earlier run is another; its entries are not used.
-        damaged: How many lines could not be read.
+        entries: Reusable entries by `JournalEntry.sha256`.
+        differs: Parts in which the key of an earlier run differs; its entries are not used.
+        damaged: Number of lines that could not be read.
 
     Raises:
-        InputError: The file cannot be read, is no journal, or belongs to another bundle.
+        InputError: The file cannot be read, is not a journal, or belongs to another bundle.
     """
 
     def __init__(
         self, path: Path, *, key: Mapping[str, object], classes: int, fresh: bool = False
     ) -> None:
         self.path = path
-        # As it comes back from the file: tuples become lists.
+        # In the form that comes back from the file: tuples become lists.
         self._key: dict[str, object] = json.loads(json.dumps(dict(key)))
         self._classes = classes
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, JournalEntry] = {}
         self.differs: tuple[str, ...] = ()
         self.damaged = 0
         self._keeps_file = False
@@ -111,7 +110,7 @@ class Journal:
             self._read()
 
     def __enter__(self) -> Journal:
-        """Open the file to go on behind what is kept; write it anew where something is dropped.
+        """Open the file for appending; rewrite it first if entries were dropped.
 
         Raises:
             OutputError: The file cannot be written.
@@ -130,11 +129,11 @@ class Journal:
         if self._stream is not None:
             self._stream.close()
 
-    def add(self, entry: Entry) -> None:
-        """Keep an entry.
+    def add(self, entry: JournalEntry) -> None:
+        """Append an entry.
 
         Raises:
-            OutputError: The disk is full.
+            OutputError: It cannot be written, for example because the disk is full.
         """
         if self._stream is None:
             message = "Journal is used outside of its 'with' block"
@@ -142,7 +141,7 @@ class Journal:
         self.entries[entry.sha256] = entry
         rest = memoryview(_line(entry.to_json()))
         try:
-            # As a rule one write: lines of another process in the same file stay whole.
+            # Usually a single write, so that lines of other processes stay intact.
             while rest:
                 rest = rest[self._stream.write(rest) :]
         except OSError as err:
@@ -155,7 +154,7 @@ class Journal:
             return
         except OSError as err:
             message = f"The journal '{self.path}' cannot be read: {err.strerror or err}."
-            raise InputError(message, hint="Begin anew with --fresh.") from err
+            raise InputError(message, hint="Start over with --fresh.") from err
         head, *lines = content.split(b"\n")
         documents = [_parse(line) for line in lines if line]
         key = (_parse(head) or {}).get("key")
@@ -166,23 +165,23 @@ class Journal:
         self._compare(key)
         if not self.differs:
             self._keep(documents)
-            # What ends without a line end was cut off: nothing may be put behind it.
+            # Without a final line end the last line is truncated: nothing may be appended to it.
             self._keeps_file = content.endswith(b"\n") and not self.damaged
 
     def _keep(self, documents: list[dict[str, Any] | None]) -> None:
         for document in documents:
             try:
-                entry = Entry.from_json(document or {}, classes=self._classes)
+                entry = JournalEntry.from_json(document or {}, classes=self._classes)
                 self.entries[entry.sha256] = entry
             except (KeyError, TypeError, ValueError, IndexError):
                 self.damaged += 1
 
     def _require_journal(self, head: bytes, documents: list[dict[str, Any] | None]) -> None:
-        """Check that a file without a key is a damaged journal, and no file of somebody else."""
+        """Check that a file without a key is a damaged journal, not an unrelated file."""
         if not head.strip(b"\0") or head.startswith(b'{"key') or any(documents):
             return
-        message = f"'{self.path}' is no journal of edge-ovss eval, and would be overwritten."
-        raise InputError(message, hint="Begin anew with --fresh, or choose another --out.")
+        message = f"'{self.path}' is not a journal of edge-ovss eval, and would be overwritten."
+        raise InputError(message, hint="Start over with --fresh, or choose another --out.")
 
     def _compare(self, key: Mapping[str, object]) -> None:
         names = [*self._key, *(name for name in key if name not in self._key)]
@@ -193,11 +192,11 @@ class Journal:
                 f"The journal '{self.path}' belongs to another run: it differs in "
                 f"{', '.join(self.differs)}."
             )
-            raise InputError(message, hint="Begin anew with --fresh, or choose another --out.")
+            raise InputError(message, hint="Start over with --fresh, or choose another --out.")
 
 
 def _line(document: Mapping[str, object]) -> bytes:
-    """Return a line with a hash of itself, so that a changed digit does not go unseen."""
+    """Return a line with a hash of itself, which reveals any change."""
     text = json.dumps(document)
     return json.dumps({**document, _CHECK: _check(text)}).encode("ascii") + b"\n"
 
@@ -207,7 +206,7 @@ def _check(text: str) -> str:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """Return the object of a line; None where it is cut off or damaged."""
+    """Return the object in a line; None if it is truncated or damaged."""
     try:
         document = parse_json(line)
         if not isinstance(document, dict):

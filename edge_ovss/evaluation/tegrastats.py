@@ -1,4 +1,4 @@
-"""Power, clocks and temperatures of a Jetson while something runs, from its own `tegrastats`."""
+"""Record power, clocks and temperatures of a Jetson with its `tegrastats`."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _TEMPERATURE = re.compile(r"\b([A-Za-z][\w-]*)@(-?\d+(?:\.\d+)?)C\b")
 _RAIL = re.compile(r"\b([A-Z][A-Z0-9_]+) (\d+)mW/\d+mW")
 _WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")
 _DEVFREQ = Path("/sys/class/devfreq")
-# What a sensor that is switched off reports.
+# Reading of a sensor that is switched off.
 _NO_TEMPERATURE = -200.0
 
 
 @dataclass(frozen=True)
-class Sample:
+class BoardSample:
     """One line of tegrastats.
 
     Attributes:
-        ram_mib: Memory in use; CPU and GPU share it.
+        ram_mib: Memory in use, shared by CPU and GPU.
         gpu_percent: Load of the GPU.
         gpu_mhz: Clocks of the GPU's clusters.
-        cpu_percent: Load by core that is on.
-        cpu_mhz: Clock by core that is on.
+        cpu_percent: Load of each core that is on.
+        cpu_mhz: Clock of each core that is on.
         celsius: Temperature by sensor.
-        milliwatts: Power at this moment by rail.
+        milliwatts: Current power by rail.
     """
 
     ram_mib: int | None = None
@@ -46,19 +46,19 @@ class Sample:
 
     @property
     def board_milliwatts(self) -> int | None:
-        """Power of the whole board where there is a rail for it, else the sum of the rails."""
+        """Power of the whole board if a rail reports it, else the sum of the rails."""
         if not self.milliwatts:
             return None
         whole = [self.milliwatts[rail] for rail in _WHOLE_BOARD if rail in self.milliwatts]
         return whole[0] if whole else sum(self.milliwatts.values())
 
 
-def parse_line(line: str) -> Sample:
-    """Parse one line; what is not in it, or unknown, is left out."""
+def parse_line(line: str) -> BoardSample:
+    """Parse one line; missing and unknown fields are omitted."""
     memory, gpu, cores = _MEMORY.search(line), _GPU.search(line), _CORES.search(line)
     loads = _CORE.findall(cores[1]) if cores else []
     heat = {name: float(value) for name, value in _TEMPERATURE.findall(line)}
-    return Sample(
+    return BoardSample(
         ram_mib=int(memory[1]) if memory else None,
         gpu_percent=int(gpu[1]) if gpu else None,
         gpu_mhz=tuple(int(c) for c in gpu[2].split(",") if c) if gpu and gpu[2] else (),
@@ -69,7 +69,7 @@ def parse_line(line: str) -> Sample:
     )
 
 
-def summarise_samples(samples: Sequence[Sample]) -> dict[str, object]:
+def summarise_samples(samples: Sequence[BoardSample]) -> dict[str, object]:
     """Return means, maxima and the range of clocks over the samples as a JSON object."""
     power = [p for s in samples if (p := s.board_milliwatts) is not None]
     rails = sorted({rail for sample in samples for rail in sample.milliwatts})
@@ -104,7 +104,7 @@ def _range(values: Iterable[int]) -> list[int] | None:
 
 
 def parse_power_mode(text: str) -> str | None:
-    """Return the power mode that `nvpmodel -q` names, such as "MAXN"."""
+    """Return the power mode in the output of `nvpmodel -q`, such as "MAXN"."""
     found = re.search(r"NV Power Mode\s*:\s*(.+)", text)
     return found[1].strip() if found else None
 
@@ -123,7 +123,7 @@ def power_mode() -> str | None:
 
 
 def gpu_clock_locked(devfreq: Path = _DEVFREQ) -> bool | None:
-    """Say whether the GPU's clock cannot move, as after `jetson_clocks`; None where unknown."""
+    """Return whether the GPU clock is locked, as after `jetson_clocks`; None if unknown."""
     for folder in sorted(devfreq.glob("*gpu*")):
         try:
             limits = [int((folder / name).read_text()) for name in ("min_freq", "max_freq")]
@@ -134,14 +134,14 @@ def gpu_clock_locked(devfreq: Path = _DEVFREQ) -> bool | None:
 
 
 class Watch:
-    """Collects tegrastats while a block runs; elsewhere than on a Jetson it collects nothing.
+    """Collects tegrastats while a `with` block runs; does nothing on other machines.
 
     Args:
-        interval_ms: Between two samples.
+        interval_ms: Interval between two samples.
     """
 
     def __init__(self, interval_ms: int = 200) -> None:
-        self.samples: list[Sample] = []
+        self.samples: list[BoardSample] = []
         self._interval_ms = interval_ms
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -166,7 +166,7 @@ class Watch:
             self._reader.join(timeout=10)
 
     def summary(self) -> dict[str, object] | None:
-        """Return what was seen, or None where there is no tegrastats."""
+        """Return a summary of the samples, or None where there is no tegrastats."""
         if not self.samples:
             return None
         board = {"power_mode": power_mode(), "gpu_clock_locked": gpu_clock_locked()}

@@ -1,1 +1,1 @@
-"""Numbers from label maps and tensors: confusion, mIoU, bootstrap intervals, percentiles."""
+"""Numbers from label maps and tensors: confusion, mIoU, bootstrap intervals."""

@@ -1,4 +1,4 @@
-"""How sure a change of mIoU is: a bootstrap interval over images."""
+"""A bootstrap interval over images for a change of mIoU."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Change:
-    """A change of mIoU in points (percent of one), with its interval.
+    """A change of mIoU in percentage points, with its interval.
 
     Attributes:
         points: The change over all images; negative is a loss.
         low: Lower end of the interval.
         high: Upper end of the interval.
         level: Share of resampled data sets whose change is inside.
-        rounds: How often the images were drawn again.
-        pictures: How many images there are.
+        rounds: Number of resamplings.
+        pictures: Number of images.
     """
 
     points: float
@@ -49,22 +49,22 @@ def miou_change(
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Change:
-    """Compare two runs over the same images; both see the same draw in every round.
+    """Compare two runs over the same images; every resampling is applied to both runs.
 
     Args:
         before: Confusion matrices by image, int64 [K, K].
-        after: Of the same images in the same order.
-        protocol: Of the mean.
-        rounds: Resamplings; at least 1.
-        seed: Of the draws.
+        after: Confusion matrices of the same images in the same order.
+        protocol: Protocol of the mean.
+        rounds: Number of resamplings; at least 1.
+        seed: Seed of the resampling.
 
     Raises:
-        InputError: No images, or not as many in both.
+        InputError: There are no images, or the two numbers differ.
         UsageError: There is no such protocol.
     """
     require_protocol(protocol)
     if not before or len(before) != len(after):
-        message = f"{len(before)} images are compared with {len(after)}; expected the same ones."
+        message = f"{len(before)} images are compared with {len(after)}; expected the same images."
         raise InputError(message)
     first, second = _counts(before), _counts(after)
     count = len(before)
@@ -77,7 +77,7 @@ def miou_change(
 
 
 def _counts(matrices: Sequence[Confusion]) -> NDArray[np.int64]:
-    """True, predicted and right pixels by image and category, int64 [3, images, K]."""
+    """Return true, predicted and correct pixels by image and category, int64 [3, images, K]."""
     rows = [(m.sum(1), m.sum(0), np.diagonal(m)) for m in matrices]
     counts: NDArray[np.int64] = np.asarray(rows, np.int64).transpose(1, 0, 2)
     return counts
@@ -86,12 +86,12 @@ def _counts(matrices: Sequence[Confusion]) -> NDArray[np.int64]:
 def _mious(
     counts: NDArray[np.int64], draws: NDArray[np.int64], protocol: str
 ) -> NDArray[np.float64]:
-    """MIoU in percent of every draw; float64 [rounds]. `draws` says how often an image counts."""
+    """Return the mIoU of every draw in percent, float64 [rounds]; `draws` are weights of images."""
     truth, predicted, right = (draws @ part for part in counts)
     union = truth + predicted - right
     iou = np.divide(right, union, out=np.zeros(union.shape), where=union > 0)
     present = truth > 0
     counted = present if protocol == "d2-main" else union > 0
-    # A draw may hold no labelled pixel at all: its mean is 0 in both runs, and its change too.
+    # A draw may have no labelled pixel: its mean is 0 in both runs, and so is its change.
     means: NDArray[np.float64] = (iou * present).sum(1) / np.maximum(counted.sum(1), 1)
     return 100 * means

@@ -1,4 +1,4 @@
-"""Which category was taken for which: pixel counts, one row per true category."""
+"""Confusion matrices: pixel counts by true and predicted category."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_ovss.errors import InputError
 
 IGNORED = -1
-"""Value of a pixel of the truth that is not counted, whatever was predicted there."""
+"""Value of a ground truth pixel that is not counted."""
 
 Confusion = NDArray[np.int64]
 
@@ -24,7 +24,7 @@ def count_confusion(truth: NDArray[Any], prediction: NDArray[Any], *, classes: i
         classes: K, at least 1; above 255 is fine.
 
     Returns:
-        int64 [K, K], rows are true, columns are predicted; ignored pixels are in none.
+        int64 [K, K], rows are true, columns are predicted; without ignored pixels.
 
     Raises:
         InputError: The sizes differ, or an id is out of range.
@@ -34,7 +34,9 @@ def count_confusion(truth: NDArray[Any], prediction: NDArray[Any], *, classes: i
             f"The label map is {_size(truth)} and the prediction {_size(prediction)} "
             "(height x width); expected equal sizes."
         )
-        raise InputError(message, hint="edge-ovss data check finds images and labels that differ.")
+        raise InputError(
+            message, hint="edge-ovss data check lists images and labels of different sizes."
+        )
     counted = truth != IGNORED
     true_ids = truth[counted].astype(np.int64)
     predicted_ids = prediction[counted].astype(np.int64)
@@ -45,7 +47,7 @@ def count_confusion(truth: NDArray[Any], prediction: NDArray[Any], *, classes: i
 
 
 def pack_confusion(matrix: Confusion) -> list[list[int]]:
-    """Return the entries that are not 0 as [true, predicted, pixels], for a journal in JSON."""
+    """Return the nonzero entries as [true, predicted, pixels], for JSON."""
     rows, columns = np.nonzero(matrix)
     packed = np.stack([rows, columns, matrix[rows, columns]], axis=1)
     entries: list[list[int]] = packed.tolist()
@@ -53,7 +55,7 @@ def pack_confusion(matrix: Confusion) -> list[list[int]]:
 
 
 def unpack_confusion(entries: list[list[int]], *, classes: int) -> Confusion:
-    """Return the matrix that `pack_confusion` packed, int64 [K, K]."""
+    """Return the matrix packed by `pack_confusion`, int64 [K, K]."""
     matrix = np.zeros((classes, classes), np.int64)
     if entries:
         rows, columns, pixels = np.asarray(entries, np.int64).T

@@ -1,7 +1,7 @@
-"""Labels against a reference whose scores are known: what is wrong, and what is undecided.
+"""Compare labels with a reference whose scores are known: which differ, and which are undecided.
 
-A pixel counts for neither where the given output and the reference's own are both within the
-tolerance of the best score: either is right there. Everywhere else a label that differs is wrong.
+A pixel does not count where the given output and the reference's own are both within the tolerance
+of the best score: either is right there. Everywhere else a label that differs is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_PAIRS = 5
 
 @dataclass(frozen=True)
 class Pair:
-    """Two outputs and the share of all pixels that is about them, 0 to 1."""
+    """Two outputs, and the share of all pixels that concerns them, 0 to 1."""
 
     outputs: tuple[str, str]
     share: float
@@ -34,13 +34,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class LabelComparison:
-    """Labels of one frame against those of a reference.
+    """The labels of one frame compared with those of a reference.
 
     Attributes:
-        agreement: Share of equal labels among the pixels that count; 1 where none does.
+        agreement: Share of equal labels among the pixels that count; 1 if none does.
         counted: Share of pixels that count.
-        ties: Outputs between which the reference is undecided, the most frequent pair first.
-        flips: (expected, given) where a label that counts is wrong, the most frequent first.
+        ties: Pairs of outputs between which the reference is undecided, the most frequent first.
+        flips: Pairs (expected, given) of wrong labels that count, the most frequent first.
     """
 
     agreement: float
@@ -62,9 +62,9 @@ def compare_labels(
     Args:
         given: Labels of the backend.
         expected: Labels of the reference.
-        ranking: Of the reference's scores, with `given`.
-        precision: In which the backend computes.
-        names: Of the K outputs.
+        ranking: Ranking of the reference's scores, made with `given`.
+        precision: Precision in which the backend computes.
+        names: Names of the K outputs.
     """
     tolerance = tolerance_of(ranking.lead, precision)
     undecided = ranking.lead <= tolerance
@@ -89,7 +89,7 @@ def compare_labels(
 def count_pairs(
     first: NDArray[Any], second: NDArray[Any], names: Sequence[str], *, pixels: int
 ) -> tuple[Pair, ...]:
-    """Count pairs of outputs, [n] each; return the most frequent as shares of `pixels`."""
+    """Count pairs of outputs, given as two arrays [n]; return the most frequent ones."""
     both = np.stack([first.astype(np.int64), second.astype(np.int64)], 1)
     pairs, counts = np.unique(both, axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
@@ -100,7 +100,7 @@ def count_pairs(
 
 
 def join_pairs(frames: Iterable[tuple[int, Sequence[Pair]]]) -> tuple[Pair, ...]:
-    """Join the pairs of frames, each with its number of pixels; the most frequent first."""
+    """Merge the pairs of several frames, given with their pixel counts; most frequent first."""
     counts: Counter[tuple[str, str]] = Counter()
     total = 0
     for pixels, pairs in frames:
@@ -111,13 +111,13 @@ def join_pairs(frames: Iterable[tuple[int, Sequence[Pair]]]) -> tuple[Pair, ...]
 
 
 def ties_text(ties: Sequence[Mapping[str, Any]]) -> str:
-    """Return what there is to say, for people, about pairs in the form of `Pair.to_json`."""
+    """Return a warning about ties, given in the form of `Pair.to_json`."""
     pairs = ", ".join(
         f"{tie['outputs'][0]!r} and {tie['outputs'][1]!r} ({100 * tie['share']:.3g} %)"
         for tie in ties
     )
     return (
-        f"The model cannot tell apart, on the share of the pixels given: {pairs}. Their scores are "
-        "equal there but for rounding, and which of the two is answered is chance. Where neither "
-        "is to be seen, a word for what is helps; where both mean the same, make them one category."
+        f"The model cannot tell apart, on the given share of pixels: {pairs}. Their scores differ "
+        "there only by rounding, and which of the two wins is chance. If neither is visible, add a "
+        "class for what is; if both mean the same, make them one category."
     )

@@ -1,7 +1,7 @@
-"""mIoU and its relatives from one confusion matrix, under both denominators in use.
+"""mIoU and related scores from a confusion matrix, with both denominators in use.
 
-Two means are called mIoU (docs/evaluation.md). They differ as soon as a category is predicted
-that the data set does not have: `d2-main` leaves it out, `d2-0.6+mmseg` counts it as 0.
+Two means are called mIoU (docs/evaluation.md). They differ when a category is predicted that the
+data set does not have: `d2-main` omits it, `d2-0.6+mmseg` counts it as 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DEFAULT_PROTOCOL = "d2-main"
 
 @dataclass(frozen=True)
 class Scores:
-    """What a confusion matrix says; all ratios in [0, 1], NaN where there is nothing to divide.
+    """Scores from a confusion matrix; ratios are in [0, 1], or NaN where undefined.
 
     Attributes:
         names: The K category names.
@@ -33,7 +33,7 @@ class Scores:
         accuracy: float64 [K], TP / GT; NaN for a category without ground truth.
         truth_pixels: int64 [K], pixels of the ground truth.
         predicted_pixels: int64 [K], predicted pixels where the truth is not ignored.
-        pixel_accuracy: Share of pixels that are right.
+        pixel_accuracy: Share of correct pixels.
         mean_accuracy: Mean of `accuracy` over the categories in the ground truth.
         fw_iou: IoU weighted by the share of each category in the ground truth.
     """
@@ -90,14 +90,14 @@ class Scores:
 
 
 def score_confusion(matrix: Confusion, names: Sequence[str]) -> Scores:
-    """Compute the scores of a data set from its one summed confusion matrix.
+    """Compute the scores of a data set from its summed confusion matrix.
 
     Args:
         matrix: int64 [K, K], rows are true, columns are predicted.
         names: K category names.
 
     Raises:
-        InputError: No pixel is counted, or the names do not fit the matrix.
+        InputError: The matrix is empty, or the names do not fit it.
     """
     if matrix.shape != (len(names), len(names)):
         message = f"The confusion matrix is {matrix.shape}; expected {len(names)} categories."
@@ -126,7 +126,7 @@ def require_protocol(name: str) -> None:
     """Check that `name` is one of `PROTOCOLS`.
 
     Raises:
-        UsageError: It is not; the hint names a close one.
+        UsageError: It is not; the hint suggests a similar name.
     """
     if name not in PROTOCOLS:
         close = difflib.get_close_matches(name, PROTOCOLS, n=1)

@@ -1,4 +1,4 @@
-"""Compare two tensors that should be the same."""
+"""Compare two tensors that should be equal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _TINY = float(np.finfo(np.float64).tiny)
 
 @dataclass(frozen=True)
 class TensorComparison:
-    """How far a tensor is from what was expected.
+    """Differences between a tensor and the expected one.
 
     Attributes:
-        max_error: Largest absolute difference; infinite where a value is not finite.
-        relative_l2: ‖given − expected‖ / ‖expected‖, the latter not below a floor that may be
-            asked for; infinite where a value is not finite.
-        cosine: Cosine of the angle between the two; 0 where a value is not finite.
-        finite: Whether every value given is finite.
+        max_error: Largest absolute difference; infinite if a value is not finite.
+        relative_l2: ‖given − expected‖ / ‖expected‖, with an optional floor for the denominator;
+            infinite if a value is not finite.
+        cosine: Cosine of the angle between the two; 0 if a value is not finite.
+        finite: Whether all given values are finite.
     """
 
     max_error: float
@@ -30,7 +30,7 @@ class TensorComparison:
     finite: bool
 
     def to_json(self) -> dict[str, object]:
-        """Return the numbers as a JSON object; infinity, which JSON has not, is None."""
+        """Return the numbers as a JSON object; infinity, which JSON lacks, becomes None."""
         return {k: None if v in (float("inf"),) else v for k, v in asdict(self).items()}
 
 
@@ -42,8 +42,8 @@ def compare_tensors(
     Args:
         given: Any shape.
         expected: The same shape.
-        floor: What an element of `expected` counts as at least, in the root of their mean square:
-            rounding is not relative to scores of nearly nothing.
+        floor: Least root mean square of `expected` to divide by: rounding errors are not relative
+            to scores near zero.
     """
     first, second = given.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
     if not np.isfinite(first).all():
@@ -62,9 +62,9 @@ def compare_tensors(
 
 
 def compare_layouts(given: NDArray[Any], expected: NDArray[Any]) -> TensorComparison | None:
-    """Compare two tensors that may have their axes in another order; None where none fits.
+    """Compare two tensors whose axes may be ordered differently; None if no order fits.
 
-    An exporter may move a transposition across the end of a block: the nearest order counts.
+    An exporter may move a transpose across the end of a block: the closest order counts.
     """
     if given.size != expected.size or not given.size:
         return None

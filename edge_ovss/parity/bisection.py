@@ -1,8 +1,8 @@
-"""Where does a graph leave torch? The first block whose output departs.
+"""Find the first block of a graph whose output departs from torch.
 
-Nodes are named "module.path/Op_N" at export, so the end of every torch module can be found in
-the graph. A copy of the graph answers with those tensors too, some at a time, in the order in
-which they are computed, until one departs.
+Nodes are named "module.path/Op_N" at export, so the end of every torch module can be found in the
+graph. Copies of the graph return those tensors as well, a few at a time and in the order of
+computation, until one departs.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ Array = NDArray[Any]
 
 PREPARE = "prepare"
 ANSWER = "answer"
-# Blocks in one run: their outputs are in memory together, in the graph and in torch.
+# Blocks per run: their outputs, of the graph and of torch, are in memory together.
 _AT_A_TIME = 32
 
 
 @dataclass(frozen=True)
 class BlockParity:
-    """One block, compared.
+    """The comparison of one block.
 
     Attributes:
-        path: Of the torch module; "prepare" is the image before the first module.
-        comparison: Of its output.
+        path: Path of the torch module; "prepare" is the image before the first module.
+        comparison: Comparison of the block's output.
     """
 
     path: str
@@ -53,12 +53,12 @@ class BlockParity:
 
 @dataclass(frozen=True)
 class Bisection:
-    """Where a graph departs.
+    """The place where a graph departs from torch.
 
     Attributes:
-        first: Path of the first block that departs; "answer" where every block agrees.
-        blocks: What was compared, in the order of computation, up to the one that departs.
-        limit: The relative L2 error above which a block departs.
+        first: Path of the first block that departs; "answer" if every block agrees.
+        blocks: Compared blocks in the order of computation, up to the one that departs.
+        limit: Relative L2 error above which a block departs.
     """
 
     first: str
@@ -67,12 +67,12 @@ class Bisection:
 
     @property
     def text(self) -> str:
-        """One sentence for people."""
+        """The result as one sentence."""
         agreeing = sum(b.comparison.relative_l2 <= self.limit for b in self.blocks)
         if self.first == ANSWER:
             return (
-                f"on ONNX Runtime all {agreeing} blocks agree with torch; what departs is the "
-                "answer behind them (upsampling, argmax of near ties, output map), or the backend"
+                f"on ONNX Runtime all {agreeing} blocks agree with torch; the difference is in the "
+                "steps after them (upsampling, argmax of near ties, output map) or the backend"
             )
         last = self.blocks[-1].comparison
         how = f"relative L2 {last.relative_l2:.3g}" if last.finite else "values are not finite"
@@ -82,7 +82,7 @@ class Bisection:
         return f"the first to depart is {what}: {how}; {agreeing} blocks before it agree"
 
     def to_json(self) -> dict[str, object]:
-        """Return where it departs, and every block, as a JSON object."""
+        """Return the place and all compared blocks as a JSON object."""
         return {
             "first": self.first,
             "limit": self.limit,
@@ -103,7 +103,7 @@ def bisect(
         limit: Relative L2 error above which a block departs.
 
     Raises:
-        ArtifactError: No node of the graph is named after a module, so nothing can be compared.
+        ArtifactError: No node of the graph is named after a module.
         MissingDependencyError: onnx, onnxruntime or torch is not installed.
     """
     onnx = require("onnx", extra="export")
@@ -127,10 +127,10 @@ def bisect(
 
 
 def _first_departure(blocks: Sequence[BlockParity], limit: float) -> BlockParity | None:
-    """Return the first block that departs for good.
+    """Return the first block that departs and is not inside a block that agrees.
 
-    A rewrite of the graph (a scale that is folded into a matrix) moves the inside of a block and
-    not its end: where an enclosing block agrees, what departs in it is no fault.
+    A rewrite of the graph (a scale that is folded into a matrix) changes the inside of a block and
+    not its end: if an enclosing block agrees, a departure within it is not a fault.
     """
     agreeing = [block.path for block in blocks if block.comparison.relative_l2 <= limit]
     for block in blocks:
@@ -145,7 +145,7 @@ def _is_inside(path: str, other: str) -> bool:
 
 
 def _ends(model: Any, paths: Sequence[str]) -> dict[str, str]:  # noqa: ANN401 (a ModelProto)
-    """Return the last tensor of every module, or of what is in it, by path, in graph order."""
+    """Return the last tensor of every module by path, children included, in graph order."""
     known, ends = set(paths), dict[str, tuple[int, int, str]]()
     for position, node in enumerate(model.graph.node):
         if node.op_type == "Resize" and PREPARE not in ends:
@@ -172,13 +172,13 @@ def _compare(
 ) -> Iterator[BlockParity]:
     for path in paths:
         comparison = compare_layouts(given[path], expected[path]) if path in expected else None
-        # Where the graph has no tensor of that shape, the exporter has merged the block's end.
+        # If the graph has no tensor of that shape, the exporter has fused the end of the block.
         if comparison is not None:
             yield BlockParity(path, comparison)
 
 
 class _Probe:
-    """Runs copies of a graph that answer with some of their inner tensors."""
+    """Runs copies of a graph that return some of its inner tensors."""
 
     def __init__(self, onnx: Any, model: Any, bundle: Bundle, folder: Path) -> None:  # noqa: ANN401
         self._onnx, self._model, self._folder = onnx, model, folder
@@ -204,7 +204,7 @@ class _Probe:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Put a file there without a copy where the file system allows it."""
+    """Link a file, or copy it where the file system has no links."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""Images of a comparison: the frame, torch's labels, the backend's, and where they differ."""
+"""Write example images of a comparison: the frame, both label maps, and the difference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_ovss._files import make_folder
 from edge_ovss.frames.images import write_picture
-from edge_ovss.parity.compare import BackendParity, Example
+from edge_ovss.parity.results import BackendParity, Example
 
 _DIFFERS = (220, 20, 60)
 KINDS = ("frame", "torch", "backend", "difference")
@@ -22,7 +22,7 @@ def write_examples(
     """Write the examples of a comparison as PNG files into `out`/pictures.
 
     Returns:
-        For each example its facts and its files, relative to `out`.
+        The facts and the files, relative to `out`, of each example.
 
     Raises:
         OutputError: A file cannot be written.
@@ -49,7 +49,7 @@ def write_examples(
 
 
 def _pictures(example: Example, palette: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
-    # Greyed, so that the few pixels that differ are seen.
+    # Greyed out, so that the few pixels that differ stand out.
     grey = example.frame.mean(-1, keepdims=True).repeat(3, -1) * 0.5 + 96
     difference = grey.astype(np.uint8)
     difference[_widened(example.torch != example.backend)] = _DIFFERS
@@ -57,7 +57,7 @@ def _pictures(example: Example, palette: NDArray[np.uint8]) -> tuple[NDArray[np.
 
 
 def _widened(differs: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Spread each pixel that differs to its neighbours: one alone would not be seen."""
+    """Spread each pixel that differs to its neighbours: a single one would not be visible."""
     padded = np.pad(differs, 1)
     height, width = differs.shape
     wide: NDArray[np.bool_] = np.logical_or.reduce(

@@ -1,7 +1,7 @@
-"""The torch model behind a bundle, rebuilt from what its manifest says.
+"""The torch model behind a bundle, rebuilt from its manifest.
 
-The one file of this package that reaches `models` and `export`, and only inside functions: what
-compares with torch needs torch, everything else here does not.
+Only this file of the package imports `export`, and only inside functions, because only comparing
+with torch needs torch.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class TorchAnswer:
-    """What torch says about one frame.
+    """The outputs of torch for one frame.
 
     Attributes:
         labels: uint8 or uint16 [H, W].
-        alive: int32 [n], ids of the categories left, without empty slots.
+        alive: int32 [n], ids of the surviving categories, without empty slots.
         counts: int32 [3].
         scores: float32 [T, h, w].
         timings: Milliseconds of "infer" and "total".
@@ -48,10 +48,10 @@ class TorchAnswer:
 
 
 class TorchReference:
-    """The graph of a bundle in torch, in FP32, whatever the precision of the bundle.
+    """The graph of a bundle in torch, always in FP32.
 
     Args:
-        graph: A frozen module of `edge_ovss.export`, with the outputs of `_OUTPUTS`.
+        graph: A frozen module of `edge_ovss.export` with the outputs `_OUTPUTS`.
     """
 
     name = "torch"
@@ -68,17 +68,16 @@ class TorchReference:
         embeddings: str | Path | None = None,
         threads: int | None = None,
     ) -> TorchReference:
-        """Rebuild the model with the weights, words, size and rejection of a bundle.
+        """Rebuild the model with the weights, vocabulary, size and rejection of a bundle.
 
         Args:
             bundle: The bundle.
-            checkpoint: The checkpoint it was exported from; not needed for random or embedded
-                weights.
-            embeddings: The embedding pack it was exported with, instead of the text tower.
-            threads: CPU threads of torch; None leaves them.
+            checkpoint: The checkpoint of the export; not needed for random or embedded weights.
+            embeddings: The embedding pack of the export, instead of the text tower.
+            threads: CPU threads of torch; None for torch's default.
 
         Raises:
-            UsageError: A checkpoint is needed, or given where none was used.
+            UsageError: A checkpoint is missing, or given although none was used.
             CheckpointError: The weights are not those of the bundle.
             MissingDependencyError: torch is not installed.
         """
@@ -119,15 +118,15 @@ class TorchReference:
         )
 
     def block_paths(self) -> tuple[str, ...]:
-        """Return the paths of the modules whose outputs `blocks` gives."""
+        """Return the paths of the modules whose outputs `blocks` can return."""
         return tuple(path for path in self._modules() if path)
 
     def _modules(self) -> dict[str, Any]:
-        # A module that is reached by two paths is listed under both: the graph knows only one.
+        # List a module with two paths under both: the graph has only one of them.
         return dict(self.graph.named_modules(remove_duplicate=False))
 
     def prepared(self, frame: NDArray[np.uint8]) -> Array | None:
-        """Return the resized image before the first module, or None where it has no name."""
+        """Return the resized image before the first module; None if the model has none."""
         if not hasattr(self.graph, "prepare"):
             return None
         torch = require("torch", extra="export")
@@ -137,9 +136,9 @@ class TorchReference:
         return picture
 
     def blocks(self, frame: NDArray[np.uint8], paths: Sequence[str]) -> dict[str, Array]:
-        """Return the outputs of modules for one frame; one that gives no one tensor is left out.
+        """Return the outputs of modules for one frame, except of those with several outputs.
 
-        A module that runs several times keeps its last output.
+        For a module that runs several times, the last output is returned.
         """
         torch = require("torch", extra="export")
         seen: dict[str, Array] = {}
@@ -162,7 +161,7 @@ class TorchReference:
 
 
 def _weights(bundle: Bundle, checkpoint: str | Path | None) -> dict[str, Any]:
-    """Return the export options that give the weights of a bundle."""
+    """Return the export options that select the weights of a bundle."""
     weights = bundle.manifest.model.weights
     if weights.source == "checkpoint":
         if checkpoint is None:
@@ -194,7 +193,7 @@ def _rejection(bundle: Bundle) -> Rejection:
     info = bundle.manifest.rejection
     topk = info.topk or DEFAULT_TOPK
     if info.mode != "slots" or info.slots is None:
-        # Without rejection the published k stands there, and is not used.
+        # Without rejection k is not used; the published one stands in.
         return Fitted(info.mode, topk=topk).fit(bundle.manifest.vocabulary.categories)
     first, second, third = info.slots
     return Fitted("slots", topk=topk, slots=(first, second, third))

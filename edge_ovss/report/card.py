@@ -13,14 +13,14 @@ _BARS = str.maketrans({"|": "\\|", "\n": " "})
 
 
 def render_card(data: ReportData) -> str:
-    """Return a model card: front matter that hubs read, and the numbers as tables."""
+    """Return a model card: front matter for model hubs, and the numbers as tables."""
     parts = [_front_matter(data), _about(data), _accuracy(data), _parity(data), _latency(data)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _front_matter(data: ReportData) -> str:
     manifest = data.bundle.manifest
-    # Strings of a bundle may hold anything: JSON is YAML, and is escaped.
+    # Strings of a bundle may hold anything; JSON is valid YAML, and escaped.
     lines = [
         "---",
         "library_name: edge-ovss",
@@ -60,7 +60,7 @@ def _table(headers: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
 
 
 def _line(text: str) -> str:
-    """Return text as one line in which nothing is markup."""
+    """Return text as one line with all markup escaped."""
     return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", " ".join(text.split()))
 
 

@@ -1,4 +1,4 @@
-"""Gather what was measured of a bundle: every eval, parity and bench in its reports folder."""
+"""Gather the measurements of a bundle: every eval, parity and bench in its reports folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LARGEST = 64 << 20
 
 @dataclass(frozen=True)
 class Picture:
-    """A row of images of a comparison: files by kind, and what they show."""
+    """A row of example images of a comparison: files by kind, and a title."""
 
     title: str
     files: dict[str, Path]
@@ -31,16 +31,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class ReportData:
-    """All that a report shows.
+    """The contents of a report.
 
     Attributes:
-        bundle: What was measured.
-        created: When the report was made, ISO 8601.
+        bundle: The bundle that was measured.
+        created: Time of the report, ISO 8601.
         evaluations: `eval.json` documents.
         comparisons: Results of `parity.json` documents, with the data set and environment.
         benches: `bench-*.json` documents.
-        pictures: Examples of the comparisons.
-        foreign: Files that were left out because they belong to another graph.
+        pictures: Example images of the comparisons.
+        foreign: Files that were skipped because they belong to another graph.
     """
 
     bundle: Bundle
@@ -53,11 +53,11 @@ class ReportData:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was measured yet."""
+        """Whether nothing has been measured yet."""
         return not (self.evaluations or self.comparisons or self.benches)
 
     def environment(self) -> Document:
-        """Return the environment of the first measurement; {} where there is none."""
+        """Return the environment of the first measurement, or {}."""
         for document in (*self.benches, *self.evaluations, *self.comparisons):
             if document.get("environment"):
                 found: Document = document["environment"]
@@ -80,20 +80,20 @@ class ReportData:
 
 
 def other_answer(manifest: Manifest) -> str:
-    """Return ", answer 'fast', not the published one", or "" where it is the published one."""
+    """Return ", answer 'fast', not the published one", or "" for the published one."""
     answer = manifest.output.answer
     return "" if answer == PUBLISHED_ANSWER else f", answer '{answer}', not the published one"
 
 
 def gather(bundle: Bundle, extra: Sequence[str | Path] = ()) -> ReportData:
-    """Read what was measured of a bundle.
+    """Read the measurements of a bundle.
 
     Args:
-        bundle: Its folder `reports` is searched.
+        bundle: The bundle; its folder `reports` is searched.
         extra: More files or folders, for measurements that were written elsewhere.
 
     Raises:
-        InputError: A place of `extra` is not there, or a file is no measurement.
+        InputError: A path in `extra` does not exist, or a file is not a measurement.
     """
     own = graph_hash(bundle)
     found: dict[str, list[Document]] = {kind: [] for kind in _KINDS}
@@ -151,7 +151,7 @@ def _own_parts(document: Document, own: str) -> list[Document]:
         return [document] if document.get("graph_sha256") == own else []
     shared = {key: document[key] for key in ("dataset", "subset", "environment") if key in document}
     results = document.get("results", [])
-    # The precisions of one model are compared in one run: the others stay, as rows beside it.
+    # One run compares several precisions of a model; keep the others as rows for comparison.
     if not any(result.get("graph_sha256") == own for result in results):
         return []
     return [shared | result | {"own": result.get("graph_sha256") == own} for result in results]

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
-from edge_ovss._optional import require
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.report.data import Document, ReportData, other_answer
+from edge_ovss.report.gallery import gallery
+from edge_ovss.report.markup import STYLE, facts_of, flatten, legend, missing, section, table_of
 from edge_ovss.report.scope import remarks_of, scope_of, title_of
-from edge_ovss.report.style import STYLE
 from edge_ovss.report.svg import Bar, Series, bar_plot, percentile_plot
-
-_WIDEST = 480
-# More facts than this in one place are folded away.
-_MOST_FACTS = 12
-_KINDS = {"frame": "frame", "torch": "torch", "backend": "bundle", "difference": "difference"}
 
 
 def render_html(data: ReportData) -> str:
@@ -43,38 +36,6 @@ def render_html(data: ReportData) -> str:
         f"<title>{title}: report</title><style>{STYLE}</style></head>"
         f"<body><main>{''.join(sections)}{foot}</main></body></html>\n"
     )
-
-
-def _table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in headers)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows
-    )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="wide">{table}</div>'
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return f'<b class="{"good" if value else "bad"}">{"yes" if value else "NO"}</b>'
-    return escape(
-        f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-    )
-
-
-def _facts(pairs: Iterable[tuple[str, object]]) -> str:
-    rows = "".join(f"<dt>{escape(k)}</dt><dd>{_cell(v)}</dd>" for k, v in pairs)
-    return f"<dl>{rows}</dl>"
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
-
-
-def _missing(what: str, command: str) -> str:
-    return f"<p class='dim'>{escape(what)} <code>{escape(command)}</code></p>"
 
 
 def _head(data: ReportData) -> str:
@@ -103,7 +64,7 @@ def _tiles(data: ReportData) -> list[tuple[str, str]]:
         drop = max(result["numbers"]["miou_drop"] for result in own)
         scopes = {result["scope"] for result in own if result.get("scope")}
         name = ", ".join(["mIoU lost against torch", *sorted(scopes)])
-        # The sum drops the sign of a zero.
+        # Adding zero removes the sign of a negative zero.
         tiles.append((name, f"{round(drop, 2) + 0.0:.2f} points"))
     for one in data.evaluations[:2]:
         subset = " (subset)" if one["subset"] else ""
@@ -146,13 +107,13 @@ def _what(data: ReportData) -> str:
     left = ""
     if data.foreign:
         names = escape(", ".join(data.foreign))
-        left = f"<p class='bad'>Left out, measured on another graph: {names}.</p>"
-    return _section("What it is", _facts(pairs), left)
+        left = f"<p class='bad'>Skipped, measured on a different graph: {names}.</p>"
+    return section("What it is", facts_of(pairs), left)
 
 
 def _parity(data: ReportData) -> str:
     if not data.comparisons:
-        return _section("Parity with torch", _missing("Not measured:", "edge-ovss parity BUNDLE"))
+        return section("Parity with torch", missing("Not measured:", "edge-ovss parity BUNDLE"))
     what = ("agrees", "frames", "labels equal %", "scores, relative L2")
     miou = ("mIoU torch", "mIoU", "change", "95 % interval")
     headers = ("bundle", "precision", "backend", *what, *miou)
@@ -174,7 +135,7 @@ def _parity(data: ReportData) -> str:
                 f"{change['low']:+.3f} … {change['high']:+.3f}",
             )
         )
-    return _section("Parity with torch", _table(headers, rows), _departures(data), _gallery(data))
+    return section("Parity with torch", table_of(headers, rows), _departures(data), gallery(data))
 
 
 def _scoped(miou: float, result: Document) -> str:
@@ -192,50 +153,10 @@ def _departures(data: ReportData) -> str:
     return f"<ul>{''.join(parts)}</ul>" if parts else ""
 
 
-def _gallery(data: ReportData) -> str:
-    rows = []
-    for picture in data.pictures:
-        figures = "".join(
-            f"<figure><img alt='{_KINDS[kind]}' src='{_inline(path)}'>"
-            f"<figcaption>{_KINDS[kind]}</figcaption></figure>"
-            for kind, path in picture.files.items()
-            if kind in _KINDS
-        )
-        rows.append(f"<h3>{escape(picture.title)}</h3><div class='row'>{figures}</div>")
-    return "".join([*rows, _colours(data)]) if rows else ""
-
-
-def _colours(data: ReportData) -> str:
-    """Say which color is which output."""
-    words = data.bundle.vocabulary
-    chips = "".join(
-        f"<span><i style='background:rgb({red},{green},{blue})'></i>{escape(name)}</span>"
-        for name, (red, green, blue) in zip(
-            words.display_names, words.palette.tolist(), strict=True
-        )
-    )
-    return f"<details open><summary>Colors</summary><p class='chips'>{chips}</p></details>"
-
-
-def _inline(path: Path) -> str:
-    """Return an image as a data address, made smaller: a page should open at once."""
-    cv2 = require("cv2", extra="onnxruntime")
-    image = cv2.imread(str(path))
-    if image is None:
-        return "data:,"
-    height, width = image.shape[:2]
-    if width > _WIDEST:
-        size = (_WIDEST, max(1, round(height * _WIDEST / width)))
-        # Label maps must keep their colors: no mixing at edges.
-        image = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
-    _, data = cv2.imencode(".png", image)
-    return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()
-
-
 def _accuracy(data: ReportData) -> str:
     if not data.evaluations:
         command = "edge-ovss eval BUNDLE DATA --layout NAME"
-        return _section("Accuracy", _missing("Not measured:", command), _compared(data))
+        return section("Accuracy", missing("Not measured:", command), _compared(data))
     where = ("backend", "preprocessing", "protocol")
     keys = ("miou", "miou_d2_main", "miou_d2_06_mmseg", "pixel_accuracy", "mean_accuracy", "fw_iou")
     shown = ("mIoU", "d2-main", "d2-0.6+mmseg", "pixel acc.", "mean acc.", "fw IoU")
@@ -248,11 +169,11 @@ def _accuracy(data: ReportData) -> str:
         rows.append((title, one["pictures"], *named, *(scores[key] for key in keys)))
         about = f"IoU by category, {title}" + (f", {scope}" if scope else "")
         plots.append(_by_category(about, scores["by_category"]) + _remarks(one))
-    return _section("Accuracy", _table(headers, rows), *plots, _compared(data))
+    return section("Accuracy", table_of(headers, rows), *plots, _compared(data))
 
 
 def _remarks(evaluation: Document) -> str:
-    """Return what was ignored, left out, or never occurs, below the numbers it limits."""
+    """Return the remarks on what the numbers do not cover."""
     items = "".join(f"<li>{escape(remark)}</li>" for remark in remarks_of(evaluation))
     return f"<ul>{items}</ul>" if items else ""
 
@@ -265,7 +186,7 @@ def _by_category(title: str, categories: Sequence[Document]) -> str:
         (str(c["name"]).strip(), c["iou"], c.get("accuracy"), c.get("truth_pixels"))
         for c in categories
     ]
-    table = _table(headers, rows)
+    table = table_of(headers, rows)
     return (
         f"<h3>{escape(title)}</h3>{bar_plot(bars, title=title)}"
         f"<details><summary>Table</summary>{table}</details>"
@@ -273,26 +194,21 @@ def _by_category(title: str, categories: Sequence[Document]) -> str:
 
 
 def _compared(data: ReportData) -> str:
-    """IoU by category of the bundle with torch's beside it."""
+    """Return plots of the IoU by category, with torch's as marks."""
     parts = []
     for result in data.comparisons:
         title = f"{result['bundle']} on {result['backend']}, against {result['truth']}"
         title += f", {result['scope']}" if result.get("scope") else ""
         bars = [Bar(str(c["name"]), c["iou"], c["iou_torch"]) for c in result["by_category"]]
         bars.sort(key=lambda bar: -1.0 if bar.value is None else bar.value)
-        legend = _legend("bundle", "torch (mark), change in points behind")
-        parts.append(f"<h3>{escape(title)}</h3>{legend}{bar_plot(bars, title=title)}")
+        marks = legend("bundle", "torch (mark); change in points in brackets")
+        parts.append(f"<h3>{escape(title)}</h3>{marks}{bar_plot(bars, title=title)}")
     return "".join(parts)
-
-
-def _legend(first: str, second: str) -> str:
-    marks = ((f"<i class='{kind}'></i>", name) for kind, name in (("one", first), ("two", second)))
-    return f"<p class='legend'>{''.join(mark + escape(name) for mark, name in marks)}</p>"
 
 
 def _latency(data: ReportData) -> str:
     if not data.benches:
-        return _section("Latency", _missing("Not measured:", "edge-ovss bench BUNDLE"))
+        return section("Latency", missing("Not measured:", "edge-ovss bench BUNDLE"))
     parts = []
     for bench in data.benches:
         frame = bench["frame"]
@@ -303,11 +219,11 @@ def _latency(data: ReportData) -> str:
         parts.append(_stages(bench))
         subjects = bench["subjects"]
         if len(subjects) > 1:
-            parts.append(_legend(subjects[0]["name"], subjects[1]["name"]))
+            parts.append(legend(subjects[0]["name"], subjects[1]["name"]))
         series = [Series(s["name"], s["total_ms"]) for s in subjects]
         parts.append(percentile_plot(series, title="milliseconds per frame by percentile"))
-        parts.append(_facts(_other_numbers(bench)))
-    return _section("Latency", *parts)
+        parts.append(facts_of(_other_numbers(bench)))
+    return section("Latency", *parts)
 
 
 def _stages(bench: Mapping[str, Any]) -> str:
@@ -318,7 +234,7 @@ def _stages(bench: Mapping[str, Any]) -> str:
             speed = subject["throughput_fps"] if stage == "total" else None
             row = tuple(float(times[key]) for key in ("mean", "p50", "p90", "p99", "max"))
             rows.append((subject["name"], stage, *row, speed))
-    return _table(headers, rows)
+    return table_of(headers, rows)
 
 
 def _other_numbers(bench: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -345,56 +261,27 @@ def _rejection(data: ReportData) -> str:
     slots = list(rejection.slots) if rejection.slots else "no limit"
     text = f"Mode {rejection.mode}, k {rejection.topk}, slots {slots}."
     headers = ("data set", "median of wanted", "most wanted", "images without room, %")
-    return _section("Rejection", f"<p>{escape(text)}</p>", _table(headers, rows) if rows else "")
+    return section("Rejection", f"<p>{escape(text)}</p>", table_of(headers, rows) if rows else "")
 
 
 def _calibration(data: ReportData) -> str:
     facts = data.bundle.manifest.document.get("precision")
     known = facts if isinstance(facts, dict) else {}
-    pairs, lists = _flatten("", known)
+    pairs, lists = flatten("", known)
     if "calibration" not in known:
         pairs.append(("calibration", "none: no value in the graph was chosen from images"))
     details = "".join(
-        f"<details><summary>{escape(name)} ({len(rows)})</summary>{_facts(rows)}</details>"
+        f"<details><summary>{escape(name)} ({len(rows)})</summary>{facts_of(rows)}</details>"
         for name, rows in lists
     )
-    return _section("Precision and calibration", _facts(pairs), details)
-
-
-_Pairs = list[tuple[str, object]]
-
-
-def _flatten(prefix: str, facts: Mapping[str, Any]) -> tuple[_Pairs, list[tuple[str, _Pairs]]]:
-    """Return plain facts by dotted name, and apart what is too long to be read at a glance."""
-    pairs: _Pairs = []
-    lists: list[tuple[str, _Pairs]] = []
-    for key, value in facts.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and len(value) <= _MOST_FACTS:
-            inner, long = _flatten(f"{name}: ", value)
-            pairs += inner
-            lists += long
-        elif isinstance(value, dict):
-            lists.append((name, [(str(k), _brief(v)) for k, v in value.items()]))
-        elif isinstance(value, list) and len(value) > _MOST_FACTS:
-            lists.append((name, [(str(k), _brief(v)) for k, v in enumerate(value)]))
-        else:
-            pairs.append((name, _brief(value)))
-    return pairs, lists
-
-
-def _brief(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = ", ".join(map(_brief, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 300 else f"{text[:300]}… ({len(text)} characters)"
+    return section("Precision and calibration", facts_of(pairs), details)
 
 
 def _environment(data: ReportData) -> str:
     environment = data.environment()
     machine = environment.get("machine", {})
     packages = {name: v for name, v in environment.get("packages", {}).items() if v}
-    # Where things lie on the measuring machine is nobody's business.
+    # Paths on the measuring machine are private.
     shown = [(k, str(v)) for k, v in machine.items() if v and k not in ("executable", "cache")]
     made = [(f"export: {k}", str(v)) for k, v in data.bundle.manifest.versions.items()]
-    return _section("Environment", _facts([*shown, *packages.items(), *made]))
+    return section("Environment", facts_of([*shown, *packages.items(), *made]))

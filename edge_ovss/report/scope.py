@@ -1,4 +1,4 @@
-"""What an evaluation in a report is about: which data, which part of it, what was left out."""
+"""Describe the scope of an evaluation: which data, which part of it, what was left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from edge_ovss.report.data import Document
 
 
 def title_of(evaluation: Document) -> str:
-    """Return which data set, or which folder, and which subset of it was scored."""
+    """Return the data set, or the folder, and the subset that was scored."""
     named = evaluation["dataset"] == "folder" and evaluation.get("source")
     source = evaluation["source"] if named else ""
     parts = (evaluation["dataset"], source, evaluation["subset"])
@@ -14,7 +14,7 @@ def title_of(evaluation: Document) -> str:
 
 
 def scope_of(evaluation: Document) -> str:
-    """Return what stands beside every mIoU: "2 of 11 categories", or "" where all are scored."""
+    """Return the qualifier of every mIoU: "2 of 11 categories", or "" if all are scored."""
     left_out = evaluation.get("categories_left_out") or []
     if not left_out:
         return ""
@@ -25,7 +25,7 @@ def scope_of(evaluation: Document) -> str:
 
 
 def _labels(evaluation: Document) -> Document:
-    """Return what became of the pixels; {} of a measurement of an older version."""
+    """Return the coverage of the pixels; {} in a measurement of an older version."""
     labels = evaluation.get("labels")
     kinds = {
         "categories": int,
@@ -41,15 +41,14 @@ def _labels(evaluation: Document) -> Document:
 
 
 def remarks_of(evaluation: Document) -> list[str]:
-    """Return what limits the numbers of an evaluation, one sentence each."""
+    """Return the limits of an evaluation's numbers, one sentence each."""
     left_out = [str(name).strip() for name in evaluation.get("categories_left_out") or []]
     known = _labels(evaluation)
     remarks = []
     if left_out:
         share = f" ({known['left_out_share']:.1f} % of the pixels)" if known else ""
         remarks.append(
-            f"left out of every number, having no word in the vocabulary: {', '.join(left_out)}"
-            f"{share}"
+            f"left out of every number, not in the vocabulary: {', '.join(left_out)}{share}"
         )
     if known.get("ignored"):
         numbers = ", ".join(known["ignored"])

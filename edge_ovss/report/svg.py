@@ -1,4 +1,4 @@
-"""Plots as inline SVG; colors come from the page, so that they follow light and dark."""
+"""Plots as inline SVG; the page defines their colors, for light and dark mode."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_ROWS = 60
 
 @dataclass(frozen=True)
 class Bar:
-    """One row of a bar plot: a name, a value in [0, 100] or None, and one to compare with."""
+    """One row of a bar plot: a name, a value in [0, 100] or None, and a value to compare with."""
 
     name: str
     value: float | None
@@ -89,7 +89,7 @@ class Series:
 
 
 def percentile_plot(series: Sequence[Series], *, title: str) -> str:
-    """Return time over percentile, one line per series: a flat line is a steady latency."""
+    """Return a plot of time by percentile, one line per series; flat means steady latency."""
     height, left, right, top, bottom = 260, 56, _WIDTH - 16, 12, 222
     highest = max(float(np.max(one.times)) for one in series) * 1.05
     parts = [_open(height, title)]

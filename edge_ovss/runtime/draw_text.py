@@ -1,4 +1,4 @@
-"""Write words into images, as well as the installed OpenCV can."""
+"""Draw text into images, as well as the installed OpenCV can."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 
 from edge_ovss._optional import require
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-# Height of a capital of the Hershey fonts at scale 1, and of OpenCV 5's "sans" by its size.
+# Height of a capital letter: of the Hershey fonts at scale 1, of OpenCV 5's "sans" per point.
 _HERSHEY_CAPITAL = 22.0
 _SANS_CAPITAL = 0.70
 _WEIGHT = 430
 _SMALL = 13.0
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN", "RLE", "RLO", "RLI"})
-# Marks that belong to another letter, and characters that are not seen.
+# Unicode categories of combining marks and of invisible characters.
 _NO_LETTERS = "MC"
 
 
 class Lettering:
-    """One size of writing.
+    """Draws text of one size.
 
-    OpenCV 5 brings a font for Latin, Greek, Cyrillic, Chinese, Japanese and Korean; OpenCV 4 draws
-    ASCII only, so there letters lose their accents. `can_draw` tells what neither draws right.
+    OpenCV 5 has a font for Latin, Greek, Cyrillic, Chinese, Japanese and Korean. OpenCV 4 draws
+    only ASCII, so letters lose their accents. `can_draw` detects text that is drawn wrongly.
 
     Args:
         capital: Height of a capital letter in pixels.
@@ -50,11 +50,10 @@ class Lettering:
         return int(size[0])
 
     def can_draw(self, text: str) -> bool:
-        """Whether `text` can be drawn as it is read, accents aside.
+        """Whether `text` can be drawn correctly, apart from accents.
 
-        OpenCV puts one glyph behind the other, from left to right. That is wrong for Arabic and
-        Hebrew, and for marks that belong to the letter before them, as in Thai or Hindi; and what
-        the font lacks it draws as a question mark.
+        OpenCV places glyphs one after the other, from left to right. That is wrong for Arabic and
+        Hebrew, and for combining marks, as in Thai or Hindi. Missing glyphs become question marks.
         """
         return all(
             unicodedata.bidirectional(char) not in _RIGHT_TO_LEFT
@@ -69,7 +68,7 @@ class Lettering:
         return " " <= char <= "~" or _font_has(char)
 
     def fit(self, text: str, width: int) -> str:
-        """Return `text`, cut with "..." so that it is not wider than `width` pixels."""
+        """Return `text`, shortened with "..." to at most `width` pixels."""
         if self.width(text) <= width:
             return text
         for end in range(len(text) - 1, 0, -1):
@@ -78,8 +77,8 @@ class Lettering:
                 return short
         return ""
 
-    def draw(self, image: NDArray[np.uint8], text: str, at: tuple[int, int], ink: Colour) -> None:
-        """Write `text` into `image` (uint8 [H, W, 3]) with its baseline's left end at (x, y)."""
+    def draw(self, image: NDArray[np.uint8], text: str, at: tuple[int, int], ink: Color) -> None:
+        """Draw `text` into `image` (uint8 [H, W, 3]); its baseline starts at `at` = (x, y)."""
         cv2 = self._cv2
         if self._font is not None:
             text = unicodedata.normalize("NFC", text)
@@ -94,7 +93,7 @@ class Lettering:
 
     @property
     def _face(self) -> int:
-        # Duplex draws every stroke twice, which is too bold for small letters.
+        # Duplex doubles every stroke, which is too bold for small letters.
         small = self.capital < _SMALL
         return int(self._cv2.FONT_HERSHEY_SIMPLEX if small else self._cv2.FONT_HERSHEY_DUPLEX)
 
@@ -109,7 +108,7 @@ class Lettering:
 
 @lru_cache(maxsize=4096)
 def _font_has(char: str) -> bool:
-    """Whether the font of OpenCV 5 has a glyph, and does not draw a question mark for it."""
+    """Whether the font of OpenCV 5 has a glyph, rather than drawing a question mark."""
     return _glyph(char) != _glyph("?")
 
 
@@ -121,7 +120,7 @@ def _glyph(char: str) -> bytes:
 
 
 def to_ascii(text: str) -> str:
-    """Return `text` without accents, and with "?" for what is left outside printable ASCII."""
+    """Return `text` without accents, and with "?" for other characters outside printable ASCII."""
     plain = unicodedata.normalize("NFKD", text)
     kept = (char for char in plain if not unicodedata.combining(char))
     return "".join(char if " " <= char <= "~" else "?" for char in kept)

@@ -1,4 +1,4 @@
-"""The strip beside or below an overlay that says which color is what."""
+"""Draw the legend of an overlay: a strip below or beside it with colors, names and shares."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _SMALLEST_CAPITAL = 9.0
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One line: a name, its color (RGB; None for the rest), and its share of pixels."""
+class LegendEntry:
+    """One line of a legend: name, color (RGB; None for the rest), and share of pixels."""
 
     name: str
-    colour: tuple[int, int, int] | None
+    color: tuple[int, int, int] | None
     share: float
 
     @property
     def percent(self) -> str:
-        """The share for people, such as "12.3 %"."""
+        """The share as text, such as "12.3 %"."""
         return f"{100 * self.share:.1f} %" if self.share >= 0.001 else "< 0.1 %"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the entries of a legend go, in pixels; filled column by column."""
+    """The layout of a legend's entries, in pixels; filled column by column."""
 
     columns: int
     rows: int
@@ -54,11 +54,11 @@ class Grid:
         return self.rows * self.line + 2 * self.margin
 
 
-def draw_legend(entries: Sequence[Entry], *, height: int, width: int) -> NDArray[np.uint8]:
+def draw_legend(entries: Sequence[LegendEntry], *, height: int, width: int) -> NDArray[np.uint8]:
     """Return a legend for an image of (height, width), uint8 [h, w, 3] RGB.
 
-    For an image that is wider than high it is a strip to stand below, of at least its width;
-    otherwise one to stand beside it, of at least its height. Writing grows with the image.
+    For a landscape image it is a strip to place below, of at least the image's width; otherwise
+    one to place beside, of at least its height. The text size scales with the image.
     """
     lettering = Lettering(max(_SMALLEST_CAPITAL, 0.0155 * math.sqrt(height * width)))
     below = width >= height
@@ -74,8 +74,8 @@ def draw_legend(entries: Sequence[Entry], *, height: int, width: int) -> NDArray
     return strip
 
 
-def _grid(entries: Sequence[Entry], lettering: Lettering, *, width: int) -> Grid:
-    """Lay the entries out in as many columns as `width` holds; 0 means one column."""
+def _grid(entries: Sequence[LegendEntry], lettering: Lettering, *, width: int) -> Grid:
+    """Arrange the entries in as many columns as fit into `width`; 0 means one column."""
     capital = lettering.capital
     margin, gap = round(1.6 * capital), round(3.4 * capital)
     names = max((lettering.width(entry.name) for entry in entries), default=0)
@@ -96,7 +96,7 @@ def _swatch(capital: float) -> int:
 
 def _draw_entry(
     strip: NDArray[np.uint8],
-    entry: Entry,
+    entry: LegendEntry,
     grid: Grid,
     lettering: Lettering,
     corner: tuple[int, int],
@@ -106,14 +106,14 @@ def _draw_entry(
     capital = lettering.capital
     wide, high = _swatch(capital), round(1.35 * capital)
     top = y + (grid.line - high) // 2
-    if entry.colour is not None:
-        edge = tuple(round(0.7 * part) for part in entry.colour)
-        cv2.rectangle(strip, (x, top), (x + wide, top + high), entry.colour, -1)
+    if entry.color is not None:
+        edge = tuple(round(0.7 * part) for part in entry.color)
+        cv2.rectangle(strip, (x, top), (x + wide, top + high), entry.color, -1)
         cv2.rectangle(strip, (x, top), (x + wide, top + high), edge, max(1, round(capital / 12)))
     baseline = y + (grid.line + round(capital)) // 2
     share = lettering.width(entry.percent)
     left = x + wide + round(0.7 * capital)
     room = grid.entry_width - (left - x) - share - round(0.8 * capital)
-    ink = _INK if entry.colour is not None else _PALE
+    ink = _INK if entry.color is not None else _PALE
     lettering.draw(strip, lettering.fit(entry.name, room), (left, baseline), ink)
     lettering.draw(strip, entry.percent, (x + grid.entry_width - share, baseline), _PALE)

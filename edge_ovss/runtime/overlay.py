@@ -1,4 +1,4 @@
-"""Show a label map over its image, with a legend."""
+"""Draw a label map over its image, with a legend."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge_ovss.errors import UsageError
 from edge_ovss.frames.images import Labels, write_picture
 from edge_ovss.frames.source_notes import note
 from edge_ovss.runtime.draw_text import Lettering
-from edge_ovss.runtime.legend import PAPER, Entry, draw_legend
+from edge_ovss.runtime.legend import PAPER, LegendEntry, draw_legend
 from edge_ovss.runtime.result import Result
 
 ALPHA = 0.55
@@ -32,20 +32,20 @@ def draw_overlay(
     alpha: float = ALPHA,
     entries: int = ENTRIES,
 ) -> NDArray[np.uint8]:
-    """Return the frame under its categories' colors, with a legend below or beside it.
+    """Return the frame blended with its categories' colors, with a legend below or beside it.
 
     Args:
         frame: uint8 [H, W, 3], RGB.
-        result: What a segmenter gave for it.
+        result: The result of a segmenter for it.
         palette: uint8 [K, 3], RGB.
         alpha: Weight of the colors, 0 to 1.
-        entries: Most lines of the legend; what is left over is summed in one more.
+        entries: Maximum number of lines in the legend; one more sums up the rest.
 
     Returns:
-        uint8 [h, w, 3] RGB; the image is its top, or its left, at full size and uncovered.
+        uint8 [h, w, 3] RGB; the legend does not cover the image, which keeps its size.
 
     Raises:
-        UsageError: `alpha` is not in 0 to 1.
+        UsageError: `alpha` is outside 0 to 1.
     """
     picture = blend(frame, result.labels, palette, alpha=alpha)
     lines = legend_entries(result, palette, entries=entries)
@@ -77,7 +77,7 @@ def blend(
     *,
     alpha: float = ALPHA,
 ) -> NDArray[np.uint8]:
-    """Return uint8 [H, W, 3] RGB: the categories' colors over the frame, borders darker.
+    """Return the frame blended with the categories' colors, borders darker; uint8 [H, W, 3] RGB.
 
     Raises:
         UsageError: `alpha` is not in 0 to 1.
@@ -86,8 +86,8 @@ def blend(
         message = f"alpha is {alpha}; expected a number from 0 to 1."
         raise UsageError(message)
     cv2 = require("cv2", extra="onnxruntime")
-    colours = palette[labels]
-    mixed: NDArray[np.uint8] = cv2.addWeighted(frame, 1.0 - alpha, colours, alpha, 0.0)
+    colors = palette[labels]
+    mixed: NDArray[np.uint8] = cv2.addWeighted(frame, 1.0 - alpha, colors, alpha, 0.0)
     border = _borders(labels)
     if alpha > 0.0:
         mixed[border] = (_BORDER * mixed[border]).astype(np.uint8)
@@ -96,27 +96,27 @@ def blend(
 
 def legend_entries(
     result: Result, palette: NDArray[np.uint8], *, entries: int = ENTRIES
-) -> Sequence[Entry]:
-    """Return the lines of a legend, the largest share first; the rest are summed in the last.
+) -> Sequence[LegendEntry]:
+    """Return the lines of a legend, the largest share first; the last one sums up the rest.
 
-    A name that OpenCV cannot draw is shown as "#" and its number in the label map.
+    A name that OpenCV cannot draw is replaced by "#" and its number in the label map.
 
     Warns:
-        SourceNote: Which name such a number stands for.
+        SourceNote: The name that such a number stands for.
     """
     pixels = np.bincount(result.labels.ravel(), minlength=len(result.names))
     order = [i for i in np.argsort(-pixels, kind="stable").tolist() if pixels[i]]
-    # One left over takes as much room as the line that would sum it up.
+    # A single remaining entry takes no more room than a line that sums it up.
     shown = order if len(order) <= entries + 1 else order[:entries]
     share = pixels / result.labels.size
     names = [_drawn_name(i, result.names[i].strip()) for i in shown]
     lines = [
-        Entry(name, _colour(palette[i]), float(share[i]))
+        LegendEntry(name, _color(palette[i]), float(share[i]))
         for i, name in zip(shown, names, strict=True)
     ]
     rest = order[len(shown) :]
     if rest:
-        lines.append(Entry(f"{len(rest)} others", None, float(share[rest].sum())))
+        lines.append(LegendEntry(f"{len(rest)} others", None, float(share[rest].sum())))
     return lines
 
 
@@ -127,12 +127,12 @@ def _drawn_name(number: int, name: str) -> str:
     return f"#{number}"
 
 
-def _colour(row: NDArray[np.uint8]) -> tuple[int, int, int]:
+def _color(row: NDArray[np.uint8]) -> tuple[int, int, int]:
     return int(row[0]), int(row[1]), int(row[2])
 
 
 def _borders(labels: Labels) -> NDArray[np.bool_]:
-    """Return where a pixel's right or lower neighbour is of another category, thick if large."""
+    """Return where the right or lower neighbour has a different category; thicker if large."""
     border = np.zeros(labels.shape, bool)
     border[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     border[:-1, :] |= labels[:-1, :] != labels[1:, :]
@@ -146,7 +146,7 @@ def _borders(labels: Labels) -> NDArray[np.bool_]:
 
 
 def _join(picture: NDArray[np.uint8], legend: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Put a strip of the image's width below it, or one of another shape on its right."""
+    """Place the legend below a landscape image, or to the right of others."""
     height, width = picture.shape[:2]
     if width >= height:
         canvas = np.full((height + legend.shape[0], legend.shape[1], 3), PAPER, np.uint8)

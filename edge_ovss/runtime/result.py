@@ -1,4 +1,4 @@
-"""What one frame gives."""
+"""The result for one frame, and the check of frames."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from edge_ovss.frames.images import Labels
 
 @dataclass(frozen=True)
 class Result:
-    """What one frame gives; the arrays belong to the caller.
+    """The result for one frame; the arrays belong to the caller.
 
     Attributes:
         labels: uint8 or, above 255 outputs, uint16 [H, W]: index into `names` by pixel.
         names: The K output names, in the order of the vocabulary.
-        alive: int32 [n], ids of the categories left after the last rejection, without empty slots.
-        counts: int32 [3], how many categories wanted to stay at each rejection.
-        slots: How many could stay at each rejection; None where there is no limit.
-        reran: Whether this is the answer of the bundle's spare graph, the first having overflowed.
+        alive: int32 [n], ids of the categories that survive all rejections, without empty slots.
+        counts: int32 [3], number of categories that passed the threshold at each rejection.
+        slots: Number of slots at each rejection; None if there is no limit.
+        reran: Whether this comes from the bundle's spare graph, because the first overflowed.
         timings: Milliseconds of "pre", "infer", "post" and "total"; with TensorRT also "device",
-            the part of "infer" that the GPU worked by its own clock, copies included. Of a frame
-            that ran twice, both runs count.
+            the part of "infer" on the GPU by its own clock, including copies. For a frame that
+            ran twice, both runs are counted.
         scores: float32 [T, h, w] by category before the last upsampling, if exported.
         confidence: float32 [H, W], score of the chosen category in [0, 1], if exported.
     """
@@ -43,7 +43,7 @@ class Result:
 
     @property
     def overflow(self) -> bool:
-        """Whether more categories wanted to stay than there were slots, at any rejection."""
+        """Whether more categories passed the threshold than there were slots, at any rejection."""
         if self.slots is None:
             return False
         pairs = zip(self.counts.tolist(), self.slots, strict=False)
@@ -58,10 +58,10 @@ class Result:
 
 
 def check_frame(frame: object) -> NDArray[np.uint8]:
-    """Return `frame` as it must be for a backend: uint8 [H, W, 3], C-contiguous.
+    """Return `frame` in the form that backends need: uint8 [H, W, 3], C-contiguous.
 
     Raises:
-        PictureError: It is no array, or has another dtype, rank, channel count, or no pixel.
+        PictureError: It is not an array, has a different dtype or shape, or no pixels.
     """
     if not isinstance(frame, np.ndarray):
         given = type(frame).__name__

@@ -1,4 +1,4 @@
-"""What is written for one frame: label map, overlay, facts, and scores if they are wanted."""
+"""Write the result for a frame: label map, overlay, facts and, on request, scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AnswerWriter:
     """Writes `NAME.labels.png`, `NAME.overlay.png` and `NAME.json` into a folder.
 
     Attributes:
-        folder: Where; it must be there.
+        folder: Target folder; it must exist.
         palette: uint8 [K, 3], RGB.
         overlay: Whether to write the overlay.
         alpha: Weight of the colors in the overlay, 0 to 1.
@@ -36,14 +36,14 @@ class AnswerWriter:
     save_scores: bool = False
 
     def write(self, frame: Frame, result: Result) -> dict[str, object]:
-        """Write the answer for one frame; the facts are written last.
+        """Write the result for one frame, the facts last.
 
         Returns:
-            What `NAME.json` holds.
+            The content of `NAME.json`.
 
         Raises:
             OutputError: A file cannot be written.
-            UsageError: Scores are wanted, and the bundle was exported without.
+            UsageError: Scores are requested, but the bundle does not output them.
         """
         files = {"labels": f"{frame.name}.labels.png"}
         write_label_map(self.folder / files["labels"], result.labels)
@@ -60,7 +60,7 @@ class AnswerWriter:
 
 
 def frame_facts(frame: Frame, result: Result) -> dict[str, object]:
-    """Return what is worth knowing of one answer, as a JSON object."""
+    """Return the facts of a result as a JSON object."""
     height, width = result.labels.shape
     return {
         "name": frame.name,
@@ -80,7 +80,7 @@ def frame_facts(frame: Frame, result: Result) -> dict[str, object]:
 
 def _packed(result: Result) -> bytes:
     if result.scores is None:
-        message = "The bundle answers without scores, so there are none to save."
+        message = "The bundle does not output scores, so there are none to save."
         raise UsageError(message, hint="Export it again with --outputs labels,scores.")
     buffer = io.BytesIO()
     np.savez_compressed(buffer, scores=result.scores)

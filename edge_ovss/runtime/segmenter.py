@@ -52,15 +52,15 @@ class Segmenter:
             bundle: A folder, or a bundle that is already open.
             backend: A registered name, or "auto" for the first that is usable.
             threads: CPU threads; None means the cores that this process may use.
-            verify: Compare the sha256 of every file; False leaves only the sizes.
-            on_overflow: What follows when more categories want to stay than there are slots:
-                "keep" the answer, which says so, or "rerun" the frame with the bundle's spare
-                graph. That is loaded with the first such frame, and takes memory of its own.
+            verify: Verify the sha256 of every file; with False only the sizes.
+            on_overflow: What to do when more categories pass the threshold than there are slots:
+                "keep" the result, which says so, or "rerun" the frame with the bundle's spare
+                graph, which is loaded on the first such frame and takes additional memory.
 
         Raises:
             BundleError: The bundle is damaged, or too new.
-            UsageError: There is no such backend, or nothing to rerun frames with.
-            MissingDependencyError: What the backend needs is not there.
+            UsageError: There is no such backend, or no spare graph to rerun frames with.
+            MissingDependencyError: Something that the backend needs is missing.
             ArtifactError: The backend cannot load the graph.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, verify=verify)
@@ -84,7 +84,7 @@ class Segmenter:
 
     @property
     def threads(self) -> int | None:
-        """How many CPU threads were asked for; None means the cores that this process may use."""
+        """The requested number of CPU threads; None means the cores that this process may use."""
         return self._backend.threads
 
     def segment(self, frame: NDArray[np.uint8]) -> Result:
@@ -94,8 +94,8 @@ class Segmenter:
             frame: uint8 [H, W, 3], RGB, any H and W of at least 1; copied if not C-contiguous.
 
         Raises:
-            PictureError: The frame has another form.
-            ArtifactError: The graph fails, or memory does not suffice.
+            PictureError: The frame has the wrong form.
+            ArtifactError: The graph fails, or memory runs out.
         """
         start = time.perf_counter()
         batch = check_frame(frame)[np.newaxis]
@@ -110,7 +110,7 @@ class Segmenter:
         return replace(result, timings={"pre": pre, **result.timings, "total": total})
 
     def _run(self, backend: Backend, batch: NDArray[np.uint8]) -> Result:
-        """Return what one graph says of uint8 [1, H, W, 3], without the times around it."""
+        """Run one graph on uint8 [1, H, W, 3]; "pre" and "total" are not in the timings yet."""
         ready = time.perf_counter()
         answer = backend.infer(batch)
         done = time.perf_counter()
@@ -148,7 +148,7 @@ def _wants_rerun(on_overflow: str) -> bool:
 
 
 def _spare(bundle: Bundle, backend: str, threads: int | None) -> Backend | None:
-    """Return a backend for the spare graph, not yet opened; None where nothing can overflow."""
+    """Return a backend for the spare graph, not yet opened; None if nothing can overflow."""
     if bundle.manifest.rejection.mode != "slots":
         return None
     roomy = bundle.spare()
@@ -158,13 +158,13 @@ def _spare(bundle: Bundle, backend: str, threads: int | None) -> Backend | None:
         raise UsageError(message, hint=hint)
     found = create_backend(backend, roomy, threads=threads)
     if not found.any_graph:
-        message = f"Backend '{found.name}' reads the first graph of a bundle only."
+        message = f"Backend '{found.name}' reads only the first graph of a bundle."
         raise UsageError(message, hint="Rerun with another backend, such as onnxruntime.")
     return found
 
 
 def _unpack(answer: Arrays) -> dict[str, Any]:
-    """Strip the batch axis and the empty slots."""
+    """Remove the batch axis and the empty slots."""
     alive = answer["alive"]
     arrays: dict[str, Any] = {
         "labels": answer["labels"][0],

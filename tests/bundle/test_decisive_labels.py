@@ -25,7 +25,7 @@ from edge_ovss.calibration.calibrate import _lead_below_float32
 from edge_ovss.metrics.confusion import count_confusion
 from edge_ovss.metrics.label_comparison import Pair, compare_labels, join_pairs, ties_text
 from edge_ovss.metrics.tensors import compare_tensors
-from edge_ovss.parity.compare import BackendParity, FrameParity
+from edge_ovss.parity.results import BackendParity, FrameParity
 from edge_ovss.parity.tolerances import TOLERANCES
 from edge_ovss.runtime.reference_check import (
     MIN_LABEL_AGREEMENT,

@@ -240,7 +240,7 @@ def test_no_common_word_at_all_is_always_refused(tmp_path: Path) -> None:
     make_folder(tmp_path, [np.zeros((2, 2), np.uint8)])
     (tmp_path / "classes.txt").write_text("unicorn\n")
     dataset = open_dataset(str(tmp_path), layout="folder")
-    with pytest.raises(InputError, match="no word"):
+    with pytest.raises(InputError, match="not in the vocabulary"):
         align(dataset, Vocabulary.from_names(["car"]), allow_missing=True)
 
 

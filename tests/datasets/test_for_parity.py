@@ -12,8 +12,7 @@ import pytest
 from edge_ovss.cli import build_parser, main
 from edge_ovss.cli.proof.parity import DEFAULT_DATA, _data, _text
 from edge_ovss.cli.shared.console import Console
-from edge_ovss.parity.compare import BackendParity, FrameParity
-from edge_ovss.parity.table import render_table
+from edge_ovss.parity.results import BackendParity, FrameParity, render_table
 from edge_ovss.parity.tolerances import tolerance_for
 
 pytest.importorskip("onnxruntime")
@@ -36,7 +35,7 @@ def test_words_that_the_street_has_not_are_compared_on_its_pictures(
     assert args.data is None
     assert dataset.samples[0].name == "street-1000000"
     said = capsys.readouterr().err
-    assert "have no word in the vocabulary 'things'" in said
+    assert "are not in the vocabulary 'things'" in said
     assert "without their labels" in said
     assert "--allow-missing" not in said
 

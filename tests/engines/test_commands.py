@@ -244,7 +244,7 @@ def test_no_room_for_the_plan_is_said_as_such(
     text = str(caught.value)
     assert "cannot be written" in text
     assert "No space left on device" in text
-    assert "Make room on the disk" in text
+    assert "Free space on the disk" in text
     assert "--optimization-level" not in text
     assert list((path / "engines").iterdir()) == []
 

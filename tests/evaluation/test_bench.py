@@ -15,7 +15,7 @@ from edge_ovss.cli import main
 from edge_ovss.errors import ArtifactError, UsageError
 from edge_ovss.evaluation.benchmark import NUMBERS, Benchmark, BenchmarkOptions, benchmark
 from edge_ovss.evaluation.cold_start import measure_cold_start
-from edge_ovss.evaluation.latency import BenchOptions, Frame, Subject, Times, measure_latency
+from edge_ovss.evaluation.latency import BenchOptions, FrameArray, Subject, Times, measure_latency
 from edge_ovss.evaluation.tegrastats import (
     Watch,
     gpu_clock_locked,
@@ -117,7 +117,7 @@ def test_the_power_mode_is_read() -> None:
     assert parse_power_mode("command not found") is None
 
 
-def frame() -> Frame:
+def frame() -> FrameArray:
     return np.zeros((4, 4, 3), np.uint8)
 
 
@@ -125,7 +125,7 @@ def test_subjects_are_warmed_up_and_interleaved() -> None:
     calls: list[str] = []
 
     def subject(name: str, milliseconds: float) -> Subject:
-        def run(_: Frame) -> Times:
+        def run(_: FrameArray) -> Times:
             calls.append(name)
             return {"infer": milliseconds / 2, "total": milliseconds}
 
@@ -232,7 +232,7 @@ def test_a_bundle_is_benchmarked_from_python(tiny_bundle: Path) -> None:
 def test_options_of_a_benchmark_that_contradict_are_refused() -> None:
     with pytest.raises(UsageError, match="cold-starts is -1"):
         BenchmarkOptions(cold_starts=-1)
-    with pytest.raises(UsageError, match="go with --against torch"):
+    with pytest.raises(UsageError, match="need --against torch"):
         BenchmarkOptions(checkpoint="a.pth")
 
 

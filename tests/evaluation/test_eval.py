@@ -17,7 +17,7 @@ from edge_ovss.datasets.layouts import LAYOUTS, Layout
 from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import InputError, OutputError, UsageError
 from edge_ovss.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
-from edge_ovss.evaluation.predicting import upsample_best
+from edge_ovss.evaluation.preprocessing import upsample_best
 from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.vocabulary import Vocabulary
 

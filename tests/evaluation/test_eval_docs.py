@@ -11,7 +11,7 @@ from edge_ovss.datasets.layouts import LAYOUTS
 from edge_ovss.evaluation.benchmark import NUMBERS as BENCH_NUMBERS
 from edge_ovss.evaluation.evaluate import NUMBERS as EVAL_NUMBERS
 from edge_ovss.metrics.miou import PROTOCOLS
-from edge_ovss.parity.compare import NUMBERS as PARITY_NUMBERS
+from edge_ovss.parity.results import NUMBERS as PARITY_NUMBERS
 from edge_ovss.parity.tolerances import TOLERANCES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")

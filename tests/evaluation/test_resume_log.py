@@ -20,7 +20,7 @@ from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import InputError, OutputError
 from edge_ovss.evaluation import resume_log as journal_module
 from edge_ovss.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
-from edge_ovss.evaluation.resume_log import Entry, Journal
+from edge_ovss.evaluation.resume_log import Journal, JournalEntry
 from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.runtime.trt.engine_store import engine_hashes
 
@@ -217,7 +217,7 @@ def test_folders_of_one_name_have_results_of_their_own(
 
 KEY: dict[str, object] = {"graph": "g", "threads": 1}
 LINES = [
-    Entry(n, np.array([[i, 0], [0, 5]]), {"total": 1.5}, (1,), False, n * 4, {0: i, 1: 5})
+    JournalEntry(n, np.array([[i, 0], [0, 5]]), {"total": 1.5}, (1,), False, n * 4, {0: i, 1: 5})
     for i, n in enumerate("abc")
 ]
 
@@ -235,7 +235,7 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
-def same(first: Entry, second: Entry) -> bool:
+def same(first: JournalEntry, second: JournalEntry) -> bool:
     return np.array_equal(first.confusion, second.confusion) and replace(
         first, confusion=second.confusion
     ) == replace(second, counts=tuple(second.counts))
@@ -292,7 +292,7 @@ def test_a_line_of_the_wrong_form_is_dropped(path: Path) -> None:
 @pytest.mark.parametrize("content", [b"my notes\n", b'{"name": "a"}\n', b"\xff\xfe", b"[1]"])
 def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pictures.jsonl").write_bytes(content)
-    with pytest.raises(InputError, match=r"no journal of edge-ovss eval.*overwritten"):
+    with pytest.raises(InputError, match=r"not a journal of edge-ovss eval.*overwritten"):
         kept(tmp_path / "pictures.jsonl")
     assert (tmp_path / "pictures.jsonl").read_bytes() == content
 

@@ -61,7 +61,7 @@ def test_a_list_gives_its_pictures_in_its_order(tmp_path: Path) -> None:
     ("text", "kind", "words"),
     [
         ("# nothing", InputError, "is empty"),
-        ("gone.png", PictureError, r"not there: .*gone\.png"),
+        ("gone.png", PictureError, r"do not exist: .*gone\.png"),
         ("\udcff", InputError, "not UTF-8"),
     ],
 )
@@ -217,5 +217,5 @@ def test_a_list_is_read_as_all_lists_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["x" * 300 + ".png", "y/" * 3000 + "a.png"])
 def test_a_line_of_a_list_that_is_no_name_is_not_there(tmp_path: Path, name: str) -> None:
     (tmp_path / "list.txt").write_text(name)
-    with pytest.raises(PictureError, match="are not there"):
+    with pytest.raises(PictureError, match="do not exist"):
         open_source(str(tmp_path / "list.txt"))

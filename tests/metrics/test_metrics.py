@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_ovss.errors import GateError, InputError, UsageError
 from edge_ovss.evaluation.gates import check_gates, parse_gates, require_passed
+from edge_ovss.evaluation.latency import summarize
 from edge_ovss.metrics.bootstrap import miou_change
 from edge_ovss.metrics.confusion import (
     IGNORED,
@@ -18,7 +19,6 @@ from edge_ovss.metrics.confusion import (
     unpack_confusion,
 )
 from edge_ovss.metrics.miou import Scores, score_confusion
-from edge_ovss.metrics.percentiles import summarise
 
 Maps = list[tuple[NDArray[np.int32], NDArray[np.uint16]]]
 
@@ -185,7 +185,7 @@ def test_the_interval_holds_95_of_100_resampled_data_sets() -> None:
 
 
 def test_comparing_nothing_is_refused() -> None:
-    with pytest.raises(InputError, match="same ones"):
+    with pytest.raises(InputError, match="same images"):
         miou_change([], [])
 
 
@@ -238,5 +238,5 @@ def test_a_gate_on_an_unknown_number_lists_what_there_is() -> None:
 
 def test_percentiles_are_times_that_were_measured() -> None:
     times = [float(value) for value in range(1, 101)]
-    assert summarise(times) == {"mean": 50.5, "p50": 51.0, "p90": 91.0, "p99": 100.0, "max": 100.0}
-    assert summarise([4.0])["p99"] == 4.0
+    assert summarize(times) == {"mean": 50.5, "p50": 51.0, "p90": 91.0, "p99": 100.0, "max": 100.0}
+    assert summarize([4.0])["p99"] == 4.0

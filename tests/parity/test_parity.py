@@ -18,7 +18,8 @@ from edge_ovss.datasets.opening import open_dataset, open_pictures
 from edge_ovss.errors import CheckpointError, ParityError, UsageError
 from edge_ovss.metrics.tensors import compare_layouts, compare_tensors
 from edge_ovss.parity.bisection import ANSWER, PREPARE, Bisection, bisect
-from edge_ovss.parity.compare import BackendParity, compare_backends, numbers_of_all
+from edge_ovss.parity.compare import compare_backends
+from edge_ovss.parity.results import BackendParity, numbers_of_all
 from edge_ovss.parity.tolerances import TOLERANCES, tolerance_for
 from edge_ovss.parity.torch_reference import TorchReference
 from edge_ovss.runtime import Bundle, Segmenter

@@ -154,7 +154,7 @@ def test_an_older_evaluation_still_says_what_was_left_out(measured: Path, labels
     for name in ("report.html", "report.md"):
         text = (measured / "reports" / name).read_text(encoding="utf-8")
         assert "2 categories left out" in text
-        assert "no word in the vocabulary: unicorn, dragon" in text
+        assert "not in the vocabulary: unicorn, dragon" in text
 
 
 def test_pictures_outside_the_folder_are_not_shown(measured: Path, tmp_path: Path) -> None:

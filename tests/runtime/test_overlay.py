@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_ovss.errors import UsageError
 from edge_ovss.frames.source_notes import SourceNote
 from edge_ovss.runtime.draw_text import Lettering, to_ascii
-from edge_ovss.runtime.legend import PAPER, Entry, draw_legend
+from edge_ovss.runtime.legend import PAPER, LegendEntry, draw_legend
 from edge_ovss.runtime.overlay import _borders, blend, draw_overlay, legend_entries, write_overlay
 from edge_ovss.runtime.result import Result
 
@@ -68,7 +68,7 @@ def test_the_legend_never_covers_the_picture(size: tuple[int, int]) -> None:
 def test_the_legend_lists_what_is_there_with_the_largest_first() -> None:
     labels = np.array([[2, 2, 2, 0]], np.uint8)
     lines = legend_entries(answer(labels), PALETTE)
-    assert [(line.name, line.colour, line.percent) for line in lines] == [
+    assert [(line.name, line.color, line.percent) for line in lines] == [
         ("sky", (0, 0, 200), "75.0 %"),
         ("road", (200, 0, 0), "25.0 %"),
     ]
@@ -80,13 +80,13 @@ def test_what_does_not_fit_the_legend_is_summed() -> None:
     palette = np.zeros((20, 3), np.uint8)
     lines = legend_entries(answer(labels, names), palette, entries=4)
     assert len(lines) == 5
-    assert (lines[-1].name, lines[-1].colour) == ("16 others", None)
+    assert (lines[-1].name, lines[-1].color) == ("16 others", None)
     assert lines[-1].share == pytest.approx(0.8)
     assert len(legend_entries(answer(labels, names), palette, entries=19)) == 20
 
 
 def test_a_share_too_small_to_print_is_not_printed_as_zero() -> None:
-    assert Entry("pole", (0, 0, 0), 0.0004).percent == "< 0.1 %"
+    assert LegendEntry("pole", (0, 0, 0), 0.0004).percent == "< 0.1 %"
 
 
 @pytest.mark.parametrize("name", ["Straße", "日本", "a" * 300, "", "tab\tand\nline", "🙂"])
@@ -96,7 +96,7 @@ def test_any_name_can_be_written(
 ) -> None:
     if not has_font:
         monkeypatch.delattr(cv2, "FontFace", raising=False)
-    strip = draw_legend([Entry(name, (10, 200, 10), 0.5)], height=100, width=200)
+    strip = draw_legend([LegendEntry(name, (10, 200, 10), 0.5)], height=100, width=200)
     assert bool((strip == np.array([10, 200, 10])).all(-1).any())
     assert (strip.min(-1) < 150).any()
 
@@ -114,7 +114,7 @@ def test_ascii_keeps_the_letters_under_accents() -> None:
 
 
 def test_writing_grows_with_the_picture() -> None:
-    lines = [Entry("road", (1, 2, 3), 1.0)]
+    lines = [LegendEntry("road", (1, 2, 3), 1.0)]
     small = draw_legend(lines, height=360, width=480)
     large = draw_legend(lines, height=3000, width=4000)
     assert large.shape[0] > 4 * small.shape[0]

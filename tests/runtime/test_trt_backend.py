@@ -343,7 +343,7 @@ def test_a_frame_that_does_not_fit_in_memory_is_said_as_such(
 
 
 def test_a_jetson_gets_half_of_the_free_memory() -> None:
-    from edge_ovss.engines.workspace import default_workspace_mib
+    from edge_ovss.engines.build import default_workspace_mib
 
     orin = machine.Gpu("Orin", "8.7", "L4T 36.4", jetson=True)
     assert default_workspace_mib(orin, 6000) == 3000

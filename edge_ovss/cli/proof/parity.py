@@ -27,9 +27,9 @@ from edge_ovss.errors import InputError, ParityError, UsageError
 from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
 from edge_ovss.metrics.miou import require_protocol
 from edge_ovss.parity.bisection import bisect
-from edge_ovss.parity.compare import NUMBERS, BackendParity, compare_backends, numbers_of_all
+from edge_ovss.parity.compare import compare_backends
 from edge_ovss.parity.examples import write_examples
-from edge_ovss.parity.table import render_table
+from edge_ovss.parity.results import NUMBERS, BackendParity, numbers_of_all, render_table
 from edge_ovss.parity.torch_reference import TorchReference
 
 EXAMPLES = (

@@ -1,4 +1,4 @@
-"""OpenCV captures: of files, cameras and streams, opened without a word on stderr."""
+"""Open files, cameras and streams as OpenCV captures, without output on stderr."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def open_capture(address: str) -> Any:  # noqa: ANN401 (cv2.VideoCapture, import
 
 
 def _place(address: str, kind: SourceKind) -> str | int:
-    """Return what OpenCV takes: the number of a camera, or a path or address it can open."""
+    """Return what OpenCV opens: the number of a camera, or a path or address."""
     if kind is SourceKind.STREAM:
         scheme, separator, rest = address.partition("://")
         return f"{scheme.lower()}{separator}{rest}"
@@ -56,12 +56,12 @@ def _place(address: str, kind: SourceKind) -> str | int:
 
 @contextmanager
 def _quiet(cv2: Any) -> Iterator[None]:  # noqa: ANN401 (the module)
-    """Keep OpenCV and FFmpeg from printing: their lines repeat addresses with the password.
+    """Keep OpenCV and FFmpeg from printing addresses, which may contain a password.
 
-    FFmpeg's level is read once, with the first capture; what a user has set stays.
+    FFmpeg reads its level once, with the first capture; a level set by the user stays.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    logging = getattr(cv2.utils, "logging", cv2)  # where it is depends on the version
+    logging = getattr(cv2.utils, "logging", cv2)  # the place depends on the version
     before = logging.getLogLevel()
     logging.setLogLevel(_SILENT)
     try:

@@ -1,4 +1,4 @@
-"""The frames of a video file, read again whenever they are needed and never kept."""
+"""The frames of a video file by number, decoded on demand and never kept."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from edge_ovss.frames.video.reader import VideoReader
 class VideoFrames:
     """The frames of a video file by number; one decoder walks forward through the file.
 
-    Seeking is left alone: by OpenCV it lands on another frame in some containers. Reading in order
-    costs one pass, and going back starts from the first frame.
+    OpenCV's seek is not used: in some containers it lands on the wrong frame. Reading in order
+    costs one pass; going back restarts from the first frame.
 
     Args:
         path: The file.
 
     Attributes:
-        shortfall: What is missing, where frames cannot be decoded; None if nothing is.
+        shortfall: What is missing if frames cannot be decoded, else None.
 
     Raises:
-        InputError: It is cut off, cannot be opened, or gives no frame.
+        InputError: It is cut off, cannot be opened, or has no frames.
         MissingDependencyError: OpenCV is not installed.
     """
 
@@ -37,20 +37,21 @@ class VideoFrames:
         self._video = VideoReader(path)
         if self._video.cut not in (None, OPEN_FRAME):
             message = f"Video '{shown(path)}' is cut off: {self._video.cut}."
-            raise VideoError(message, hint="Copy it again, or convert what is left of it.")
+            raise VideoError(message, hint="Copy it again, or convert the part that is there.")
         while self._video.grab():
             pass
         self._count = self._video.read
         self.shortfall = self._video.shortfall()
         if not self._count:
-            message = f"Video '{shown(path)}' gave no frame."
-            raise InputError(message, hint="Try another player; if none shows it, record it again.")
+            message = f"Video '{shown(path)}' has no frames."
+            hint = "Try it in a player; if that fails too, record it again."
+            raise InputError(message, hint=hint)
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, index: int) -> Frame:
-        """Return a frame by its number from 0; it is read when it is asked for."""
+        """Return a frame by its number from 0; it is read on first access."""
         if not 0 <= index < self._count:
             raise IndexError(index)
         name = f"{file_stem(self._path.stem)}-{index:06d}"
@@ -60,7 +61,7 @@ class VideoFrames:
         """Return a frame by its number, uint8 [H, W, 3] RGB.
 
         Raises:
-            PictureError: It cannot be read; with the path and the number.
+            PictureError: It cannot be read; the message has the path and the number.
         """
         if index < self._video.read - 1:
             self._video.release()

@@ -1,6 +1,6 @@
-"""What a video file says of its own length, and whether its end is there.
+"""Read the length that a video file states, and check that its end is present.
 
-Only bytes are looked at, so this tells what a player, which shows what there is, does not.
+Only bytes are examined, which finds what a player, showing whatever there is, does not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from edge_ovss._safe_text import shown
 from edge_ovss.errors import InputError
 from edge_ovss.frames.video import matroska, mpeg_streams
 
-# What stands at the top of an MP4 or QuickTime file; anything else there is not taken for a part.
+# Top-level boxes of an MP4 or QuickTime file; anything else at that level is not taken for one.
 _BOXES = frozenset(
     b"ftyp moov mdat free skip wide uuid moof mfra sidx styp udta meta pnot pdin emsg prft ssix "
     b"junk PICT mdta imdt".split()
@@ -23,14 +23,14 @@ _UNKNOWN = 0xFFFFFFFF
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _HEAD = 1 << 16
-_OGG_TAIL = 2 * 65307  # an Ogg page is not longer than half of it
+_OGG_TAIL = 2 * 65307  # twice the longest Ogg page
 _FLV_TAGS = frozenset({8, 9, 18})
-# A film has fewer; a file of nothing but empty parts would keep us busy for minutes.
+# A film has fewer; a file full of empty parts would take minutes.
 _MOST_PARTS = 1_000_000
 
 
 def cut_off(path: Path) -> str | None:
-    """Return in words how a video file shows that its end is missing; None where it does not.
+    """Return how a video file shows that its end is missing, in words; None if it does not.
 
     Raises:
         InputError: It cannot be read.
@@ -48,9 +48,9 @@ def cut_off(path: Path) -> str | None:
 
 
 def last_time(path: Path) -> float | None:
-    """Return when the last packet of any track begins, in seconds; None for other containers.
+    """Return the start of the last packet of any track, in seconds; None for other containers.
 
-    The length that a header states is that of the longest track, which may be the sound.
+    The length in the header is that of the longest track, which may be the audio.
     """
     with path.open("rb") as file:
         head = file.read(4)
@@ -62,7 +62,7 @@ def last_time(path: Path) -> float | None:
 
 
 def is_damaged(path: Path) -> bool:
-    """Whether a container has bytes between its parts that belong to none of them."""
+    """Whether a container has stray bytes between its parts."""
     there = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -73,9 +73,9 @@ def is_damaged(path: Path) -> bool:
 
 
 def states_its_length(path: Path) -> bool:
-    """Whether the header of a container states how long the video is.
+    """Whether the header of a container states the length of the video.
 
-    Where it does not, as in MPEG streams and Ogg, players guess it from what there is.
+    Where it does not, as in MPEG streams and Ogg, players estimate it.
     """
     with path.open("rb") as file:
         head = file.read(12)
@@ -83,9 +83,9 @@ def states_its_length(path: Path) -> bool:
 
 
 def shows_its_end(path: Path) -> bool:
-    """Whether a file that is not cut off is whole by the sizes of its parts, as most MP4 are.
+    """Whether the part sizes of a file that is not cut off prove it complete, as in most MP4 files.
 
-    Its edit list may leave out frames that its header counts.
+    Its edit list may omit frames that its header counts.
     """
     with path.open("rb") as file:
         ends = [end for _, end in _boxes(file)]
@@ -93,7 +93,7 @@ def shows_its_end(path: Path) -> bool:
 
 
 def stated_bytes(file: BinaryIO) -> int:
-    """Return how many bytes a video file says that it has; 0 where it does not say."""
+    """Return the number of bytes that a video file states; 0 where it states none."""
     head = _read(file, 0, _HEAD)
     if head.startswith(b"RIFF"):
         return max(_riffs(file), default=0)
@@ -105,7 +105,7 @@ def stated_bytes(file: BinaryIO) -> int:
 
 
 def _open_end(file: BinaryIO, there: int) -> str | None:
-    """Return what is missing at the end of a file whose length is not stated, or is kept."""
+    """Return what is missing at the end of a file that states no length, or enough bytes."""
     head = _read(file, 0, _HEAD)
     if head.startswith(matroska.MAGIC) and not matroska.stated_end(file):
         return "its last block is incomplete" if matroska.structure(file, there).cut else None
@@ -124,7 +124,7 @@ def _open_end(file: BinaryIO, there: int) -> str | None:
 
 
 def _riffs(file: BinaryIO) -> Iterator[int]:
-    """Yield where each part of an AVI ends; long ones have several."""
+    """Yield the end of each part of an AVI; long files have several."""
     at = 0
     for _ in range(_MOST_PARTS):
         head = _read(file, at, 8)
@@ -138,16 +138,16 @@ def _riffs(file: BinaryIO) -> Iterator[int]:
 
 
 def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Yield the kind of each box at the top of an MP4, and where it ends."""
+    """Yield the kind and the end of each top-level box of an MP4."""
     at = 0
     for _ in range(_MOST_PARTS):
         head = _read(file, at, 16)
         if len(head) < 8 or head[4:8] not in _BOXES:
             return
         size = int.from_bytes(head[:4], "big")
-        if size == 1:  # the true one follows, in 64 bits
+        if size == 1:  # the actual size follows, in 64 bits
             size = int.from_bytes(head[8:16], "big")
-        if size < 8:  # 0 is up to the end, wherever that is
+        if size < 8:  # 0 means up to the end of the file
             yield head[4:8], 0
             return
         yield head[4:8], at + size
@@ -156,13 +156,13 @@ def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 def _asf_size(head: bytes) -> int:
     at = head.find(_ASF_FILE)
-    if at < 0 or len(head) < at + 92 or head[at + 88] & 1:  # 1: it is broadcast, without an end
+    if at < 0 or len(head) < at + 92 or head[at + 88] & 1:  # 1: a broadcast without an end
         return 0
     return int.from_bytes(head[at + 40 : at + 48], "little")
 
 
 def _tags(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Yield where each tag of an FLV ends, with the size that follows it, and its milliseconds."""
+    """Yield the end of each FLV tag, including the size that follows it, and its milliseconds."""
     at = int.from_bytes(_read(file, 5, 4), "big") + 4
     for _ in range(_MOST_PARTS):
         head = _read(file, at, 11)

@@ -1,4 +1,4 @@
-"""The structure of a Matroska or WebM file: how long it says it is, and where its blocks end."""
+"""The structure of a Matroska or WebM file: its stated length, and where its blocks end."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _SEGMENT, _CLUSTER, _GROUP, _INFO = 0x18538067, 0x1F43B675, 0xA0, 0x1549A966
 _SCALE, _TIME, _SIMPLE_BLOCK, _BLOCK = 0x2AD7B1, 0xE7, 0xA3, 0xA1
 _ENTERED = frozenset({_SEGMENT, _CLUSTER, _GROUP, _INFO})
 _LONGEST = 12  # bytes of an identifier and a size
-# A film has fewer; a file of nothing but empty elements would keep us busy for minutes.
+# A film has fewer; a file full of empty elements would take minutes.
 _MOST_ELEMENTS = 500_000
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What a walk over all elements found.
+    """The result of a walk over all elements.
 
     Attributes:
-        cut: Whether the last element ends behind the end of the file.
-        damaged: Whether bytes were met that begin no element.
+        cut: Whether the last element extends past the end of the file.
+        damaged: Whether there are bytes that do not begin an element.
         last_s: The latest time of a block of any track, in seconds; 0 without blocks.
     """
 
@@ -38,7 +38,7 @@ class _Element(NamedTuple):
 
 
 def stated_end(file: BinaryIO) -> int:
-    """Return where the segment ends by its own word; 0 where it does not say, as in a stream."""
+    """Return the stated end of the segment; 0 where none is stated, as in a stream."""
     header = _element(file, 0)
     if header is None or header.size is None:
         return 0
@@ -49,9 +49,9 @@ def stated_end(file: BinaryIO) -> int:
 
 
 def structure(file: BinaryIO, there: int) -> Structure:
-    """Walk over every element of a file of `there` bytes; one read for each, and no payload.
+    """Walk over every element of a file of `there` bytes, without reading payloads.
 
-    Behind the first half million nothing is said but the time.
+    After the first half million elements only the time is reported.
     """
     scale, cluster, last = 1e-3, 0, 0.0
     end = min(there, stated_end(file) or there)
@@ -68,7 +68,7 @@ def structure(file: BinaryIO, there: int) -> Structure:
     if walked == _MOST_ELEMENTS:
         return Structure(cut=False, damaged=False, last_s=last)
     tail = _read(file, at, _LONGEST)
-    # A part of an identifier at the very end is a cut; anything else there is damage.
+    # A partial identifier at the very end is a cut; anything else there is damage.
     broken = at < end
     partial = broken and end - at < _LONGEST and tail[:1] != b"\0"
     return Structure(at > end or partial, broken and not partial, last)
@@ -79,7 +79,7 @@ def _entered(element: _Element) -> bool:
 
 
 def _elements(file: BinaryIO, end: int) -> Iterator[_Element]:
-    """Yield elements in order, those inside others too, up to the first that is none."""
+    """Yield elements in order, nested ones included, up to the first invalid one."""
     at = 0
     for _ in range(_MOST_ELEMENTS):
         element = _element(file, at) if at < end else None
@@ -105,7 +105,7 @@ def _element(file: BinaryIO, at: int) -> _Element | None:
 
 
 def _width(byte: bytes) -> int:
-    """Return how many bytes a number of variable length takes by its first one; 0 for none."""
+    """Return the byte length of a variable-length number by its first byte; 0 for none."""
     return 9 - byte[0].bit_length() if byte and byte[0] else 0
 
 

@@ -1,6 +1,6 @@
-"""Whether an MPEG transport or program stream ends inside one of its packets.
+"""Find out whether an MPEG transport or program stream ends inside one of its packets.
 
-Neither says how long it is. What can be seen is a packet, or a frame in packets, without its end.
+Neither states its length. What can be seen is a packet, or a frame in packets, without its end.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 OPEN_FRAME = "its last frame has no end"
-"""What `transport_cut` says where it may be wrong: one whole frame in 184 fits by chance."""
+"""The result of `transport_cut` that may be wrong: one complete frame in 184 fits by chance."""
 
 _SYNC = 0x47
 _PACKETS = ((188, 0), (192, 4), (204, 0))
@@ -20,7 +20,7 @@ _END = b"\0\0\1\xb9"
 
 
 def packet_form(head: bytes) -> tuple[int, int] | None:
-    """Return the size of a transport packet and where its sync byte is, or None for other files."""
+    """Return the size of a transport packet and the offset of its sync byte; None otherwise."""
     for size, sync in _PACKETS:
         marks = head[sync : size * _CHECKED : size]
         if marks and len(head) > size and set(marks) == {_SYNC}:
@@ -29,7 +29,7 @@ def packet_form(head: bytes) -> tuple[int, int] | None:
 
 
 def transport_cut(file: BinaryIO, there: int, form: tuple[int, int]) -> str | None:
-    """Return in words what a transport stream lacks at its end, or None."""
+    """Return what a transport stream lacks at its end, in words, or None."""
     size, sync = form
     if there % size:
         return "its last packet is incomplete"
@@ -46,7 +46,7 @@ def transport_cut(file: BinaryIO, there: int, form: tuple[int, int]) -> str | No
 
 
 class _Frame:
-    """The frame that comes last in one of the streams: what it states and what there is of it."""
+    """The last frame of one of the streams: its stated size and the bytes seen so far."""
 
     def __init__(self, header: bytes) -> None:
         self._stated = int.from_bytes(header[4:6], "big")
@@ -55,7 +55,7 @@ class _Frame:
 
     def add(self, payload: bytes) -> None:
         self._got += len(payload)
-        # The last packet of a frame is stuffed, but for one that fits by chance.
+        # The last packet of a frame is padded, unless the frame fits by chance.
         self._full = len(payload) == 184
 
     @property
@@ -77,7 +77,7 @@ def _follow(streams: dict[int, _Frame], packet: bytes) -> None:
 
 
 def program_cut(file: BinaryIO, there: int) -> str | None:
-    """Return in words what a program stream lacks at its end, or None."""
+    """Return what a program stream lacks at its end, in words, or None."""
     first = max(0, there - _TAIL)
     file.seek(first)
     tail = file.read(there - first)

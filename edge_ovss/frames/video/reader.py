@@ -1,8 +1,8 @@
-"""The frames of a video file one after the other, and whether they are all that it has.
+"""Read the frames of a video file in order, and find out whether any are missing.
 
-OpenCV ends a video without a word where a file is cut off, and at a frame that cannot be decoded.
-Both are told here. How many frames a header promises is often only a guess (of length and rate),
-so it is no evidence by itself.
+OpenCV ends a video silently where the file is cut off, and at a frame that it cannot decode. Both
+are reported here. The frame count in a header is often only an estimate (length times rate), so it
+is not evidence by itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from edge_ovss.frames.video.lengths import (
     states_its_length,
 )
 
-_HINT = "Copy or record it again, or convert what is left of it."
+_HINT = "Copy or record it again, or convert the part that is there."
 # A header may round its length, and a last frame may be shown for longer than the others.
 _SLACK_FRAMES = 3
 _SLACK = 0.01
@@ -36,12 +36,12 @@ _LONGEST_GAP_MS = 10_000
 
 @dataclass(frozen=True)
 class Shortfall:
-    """What a video lacks.
+    """Frames that a video lacks.
 
     Attributes:
-        reason: In words, for a sentence.
-        read: How many frames there were.
-        expected: How many there should be; None where nothing says so.
+        reason: Why, in words that continue "Video 'x' …".
+        read: Number of frames that were read.
+        expected: Number of frames there should be; None if unknown.
     """
 
     reason: str
@@ -49,7 +49,7 @@ class Shortfall:
     expected: int | None = None
 
     def error(self, path: Path) -> VideoError:
-        """Return the error that tells a user."""
+        """Return the error to show to the user."""
         if self.expected is None:
             count = f"{self.read} frame{'' if self.read == 1 else 's'} could be read"
         else:
@@ -59,10 +59,10 @@ class Shortfall:
 
 
 class Clock:
-    """The times of frames: each, and what is usual between two of them.
+    """Tracks the times of frames and the usual interval between them.
 
     Attributes:
-        last_ms: The time of the last frame that had one, in milliseconds.
+        last_ms: Time of the last frame that had one, in milliseconds.
     """
 
     def __init__(self) -> None:
@@ -71,9 +71,9 @@ class Clock:
         self._gaps: Counter[int] = Counter()
 
     def tick(self, now_ms: float) -> float | None:
-        """Take the time of the next frame; return it in seconds, or None where it tells nothing.
+        """Take the time of the next frame; return it in seconds, or None if it is not usable.
 
-        Some frames come without a time, which OpenCV gives as 0.
+        OpenCV reports frames without a time as 0.
         """
         first, gap = not self._ticks, now_ms - self.last_ms
         self._ticks += 1
@@ -85,7 +85,7 @@ class Clock:
         return now_ms / 1000
 
     def interval(self, fps: float) -> float:
-        """Return the usual time between two frames in milliseconds; 0 if nothing tells it."""
+        """Return the median interval between frames in milliseconds; 0 if unknown."""
         half = sum(self._gaps.values()) / 2
         for gap in sorted(self._gaps):
             half -= self._gaps[gap]
@@ -94,7 +94,7 @@ class Clock:
         return 1000 / fps if fps else 0.0
 
     def holes(self, fps: float) -> int:
-        """Return how many frames would fit where two frames are further apart than usual."""
+        """Return how many frames would fit into gaps that are longer than usual."""
         usual = self.interval(fps)
         if not usual:
             return 0
@@ -103,22 +103,22 @@ class Clock:
 
 @dataclass(frozen=True)
 class _Stored:
-    """What a file holds before decoding: how many packets, and when the last one is shown."""
+    """The contents of a file before decoding: number of packets, and time of the last one."""
 
     packets: int
     last_ms: float
 
 
 class VideoReader:
-    """A video file that is read forward; frames that cannot be decoded are passed over, and told.
+    """A video file that is read forward; frames that cannot be decoded are skipped and reported.
 
     Args:
         path: The file.
 
     Attributes:
-        promised: How many frames the header states, or what OpenCV guesses from it; 0 for none.
-        read: How many frames there were so far.
-        time_s: When the last frame is shown, in seconds from the first; None if not known.
+        promised: Number of frames by the header, or OpenCV's estimate from it; 0 for none.
+        read: Number of frames read so far.
+        time_s: Time of the last frame, in seconds from the first; None if unknown.
 
     Raises:
         InputError: It cannot be opened.
@@ -146,9 +146,9 @@ class VideoReader:
         return self._cut
 
     def grab(self) -> bool:
-        """Go to the next frame that can be decoded; False behind the last one."""
+        """Advance to the next frame that can be decoded; return False after the last one."""
         while not self._capture.grab():
-            # OpenCV says the same at the end and at a frame that cannot be decoded.
+            # OpenCV reports the end and a frame that it cannot decode in the same way.
             self._failed += 1
             if self.read + self._failed > self._packets():
                 return False
@@ -169,7 +169,7 @@ class VideoReader:
         self._capture.release()
 
     def shortfall(self) -> Shortfall | None:
-        """Say what is missing, once `grab` came to the end; None if nothing is."""
+        """Return what is missing after `grab` has reached the end; None if nothing is."""
         stated = self.promised > self.read and states_its_length(self._path)
         promised = self.promised if stated else None
         if self._cut:
@@ -194,7 +194,7 @@ class VideoReader:
         return err
 
     def _packets(self) -> int:
-        """Return how many packets the file holds; looked up only where frames may be missing."""
+        """Return the number of packets in the file; counted only if frames may be missing."""
         if self._stored is None:
             suspicious = (
                 self.read < self.promised or not self.promised or self._clock.holes(self._fps)
@@ -204,9 +204,9 @@ class VideoReader:
         return self._stored.packets
 
     def _lost(self, stored: int) -> int:
-        """Return how many of the packets gave no frame, and left a hole where it should be.
+        """Return how many packets yielded no frame and left a gap where it should be.
 
-        Some packets give none by design; at a variable rate there are holes by design.
+        Either alone may be by design: packets without a frame, or gaps at a variable rate.
         """
         usual, last = self._clock.interval(self._fps), self._stored.last_ms if self._stored else 0.0
         tail = max(0, round((last - self._clock.last_ms) / usual)) if usual else 0
@@ -224,7 +224,7 @@ class VideoReader:
 
 
 def _count_packets(path: Path) -> _Stored | None:
-    """Return what a file holds, without decoding it; None where OpenCV cannot tell."""
+    """Count the packets of a file without decoding them; None where OpenCV cannot tell."""
     cv2 = require("cv2", extra="onnxruntime")
     capture = open_capture(str(path))
     try:

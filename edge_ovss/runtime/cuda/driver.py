@@ -1,4 +1,4 @@
-"""The CUDA driver through ctypes: the library that every machine with an NVIDIA GPU has.
+"""The CUDA driver through ctypes; every machine with an NVIDIA GPU has this library.
 
 Versioned names (`_v2`) are those of the driver's ABI, the same in CUDA 11 to 13; headers map the
 plain names to them.
@@ -21,7 +21,7 @@ _THREAD_LOCAL = 1
 _NON_BLOCKING = 1
 OUT_OF_MEMORY = 2
 
-# Arguments by function; every one of them returns a CUresult.
+# Argument types by function; every function returns a CUresult.
 FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "cuInit": (c_uint,),
     "cuDriverGetVersion": (c_void_p,),
@@ -57,7 +57,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """The first CUDA device: name, compute capability ("8.7"), whether it shares the memory."""
+    """The first CUDA device: name, compute capability ("8.7"), whether it shares host memory."""
 
     name: str
     capability: str
@@ -66,22 +66,22 @@ class DeviceFacts:
 
 
 def cuda_error(name: str, status: int, text: str) -> ArtifactError:
-    """Return the error of a call that failed; memory that does not suffice is said as such.
+    """Return the error for a failed call, with a clear message if memory ran out.
 
     Args:
-        name: Of the function.
-        status: What it returned; the driver's and the runtime's "out of memory" are both 2.
-        text: What that means.
+        name: Name of the function.
+        status: Its return value; "out of memory" is 2 in both the driver and the runtime.
+        text: Name of the status.
     """
     if status == OUT_OF_MEMORY:
         message = f"The GPU has no memory left ({name})."
         return ArtifactError(message, hint="Close other programs, or give smaller frames.")
     message = f"CUDA: {name} failed with error {status} ({text})."
-    return ArtifactError(message, hint="edge-ovss doctor shows what this machine has.")
+    return ArtifactError(message, hint="Run edge-ovss doctor to see what this machine has.")
 
 
 class CudaDriver:
-    """The functions of the driver, checked: a failing call is an error that names it."""
+    """The functions of the driver; a failing call raises an error that names the function."""
 
     def __init__(self, library: Any) -> None:  # noqa: ANN401 (a ctypes library, or a fake one)
         self._library = library
@@ -90,7 +90,7 @@ class CudaDriver:
         """Call a function of `FUNCTIONS`.
 
         Raises:
-            ArtifactError: It fails; memory that does not suffice is said as such.
+            ArtifactError: It fails; the message says so if memory ran out.
         """
         status = getattr(self._library, name)(*arguments)
         if status == 0:
@@ -122,20 +122,20 @@ class CudaDriver:
         return value.value
 
     def handle(self, name: str, *arguments: object) -> int:
-        """Call a function that puts a handle or pointer into its first argument; return it."""
+        """Call a function that returns a handle or pointer in its first argument."""
         value = c_void_p()
         self.call(name, byref(value), *arguments)
         return value.value or 0
 
     def begin_capture(self, stream: int) -> None:
-        """Record what is queued on `stream` from now on instead of running it."""
+        """Start recording work queued on `stream` instead of running it."""
         self.call("cuStreamBeginCapture_v2", stream, _THREAD_LOCAL)
 
     def end_capture(self, stream: int) -> int:
-        """Return what was recorded as a graph that `launch` runs.
+        """Return the recorded work as a graph for `launch`.
 
         Raises:
-            ArtifactError: Something was queued that cannot be recorded; the stream is usable again.
+            ArtifactError: Some work cannot be recorded; the stream is usable again.
         """
         graph = self.handle_after("cuStreamEndCapture", stream)
         try:
@@ -144,7 +144,7 @@ class CudaDriver:
             self.call("cuGraphDestroy", graph)
 
     def handle_after(self, name: str, argument: int) -> int:
-        """Call a function that puts a handle into its second argument; return it."""
+        """Call a function that returns a handle in its second argument."""
         value = c_void_p()
         self.call(name, argument, byref(value))
         return value.value or 0
@@ -158,15 +158,15 @@ class CudaDriver:
         self.call("cuGraphExecDestroy", graph)
 
     def create_event(self) -> int:
-        """Return a new event that keeps the time."""
+        """Return a new event that records a time."""
         return self.handle("cuEventCreate", 0)
 
     def record(self, event: int, stream: int) -> None:
-        """Queue an event: it takes the time when all that was queued before it is done."""
+        """Queue an event, which takes the time when all work queued before it is done."""
         self.call("cuEventRecord", event, stream)
 
     def elapsed_ms(self, start: int, end: int) -> float:
-        """Return milliseconds between two events that have both passed."""
+        """Return the milliseconds between two completed events."""
         value = c_float()
         self.call("cuEventElapsedTime", byref(value), start, end)
         return value.value
@@ -176,13 +176,13 @@ class CudaDriver:
         self.call("cuEventDestroy_v2", event)
 
     def create_stream(self) -> int:
-        """Return a new stream that does not wait for the default one."""
+        """Return a new stream that does not synchronize with the default stream."""
         return self.handle("cuStreamCreate", _NON_BLOCKING)
 
 
 @functools.lru_cache(maxsize=1)
 def cuda_driver() -> CudaDriver | None:
-    """Return the driver with at least one device, or None where there is none."""
+    """Return the driver, or None if there is none or it has no device."""
     library = _load()
     if library is None:
         return None
@@ -203,7 +203,7 @@ def require_driver(what: str) -> CudaDriver:
     """
     driver = cuda_driver()
     if driver is None:
-        message = f"{what} needs an NVIDIA GPU with its driver; this machine shows none."
+        message = f"{what} needs an NVIDIA GPU with its driver; none was found."
         hint = "Run it on the device, or use --backend onnxruntime here."
         raise MissingDependencyError(message, hint=hint)
     return driver

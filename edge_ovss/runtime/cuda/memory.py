@@ -1,8 +1,8 @@
-"""Device memory, pinned memory and streams, by whichever CUDA package works here.
+"""Device memory, pinned memory and streams, through whichever CUDA package works here.
 
-pycuda is taken where it is installed, then cuda-python, then the driver itself through ctypes,
-which needs no package. A package that does not fit the driver is passed over. All three work in
-the device's primary context, the one TensorRT uses.
+The first that is usable is taken: pycuda, cuda-python, or the driver through ctypes, which needs no
+package. A package that does not fit the driver is skipped. All three work in the device's primary
+context, which TensorRT uses too.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ Bytes = NDArray[np.uint8]
 
 
 class DeviceMemory(ABC):
-    """What the runtime needs of CUDA, on device 0.
+    """The CUDA functions that the runtime needs, on device 0.
 
-    Pointers, streams and graphs are integers. Every method but `current` must be called inside a
+    Pointers, streams and graphs are integers. Call every method except `current` inside a
     `with memory.current():` block.
     """
 
@@ -48,12 +48,12 @@ class DeviceMemory(ABC):
 
     def __init__(self, driver: CudaDriver) -> None:
         self.driver = driver
-        # Never released: TensorRT keeps the primary context too, and it ends with the process.
+        # Never released: TensorRT holds the primary context too, until the process ends.
         self._context = driver.handle("cuDevicePrimaryCtxRetain", 0)
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make the primary context that of the calling thread."""
+        """Make the primary context current in the calling thread."""
         self.driver.call("cuCtxPushCurrent_v2", self._context)
         try:
             yield
@@ -70,11 +70,11 @@ class DeviceMemory(ABC):
 
     @abstractmethod
     def allocate_pinned(self, size: int) -> Bytes:
-        """Return uint8 [size] in page-locked memory."""
+        """Return uint8 [size] in page-locked host memory."""
 
     @abstractmethod
     def free_pinned(self, array: Bytes) -> None:
-        """Free what `allocate_pinned` returned; the array must not be used after."""
+        """Free what `allocate_pinned` returned; the array must not be used afterwards."""
 
     def upload(self, pointer: int, array: Bytes, stream: int) -> None:
         """Queue a copy of a pinned array to the device."""
@@ -93,12 +93,12 @@ class DeviceMemory(ABC):
         self.driver.call("cuStreamDestroy_v2", stream)
 
     def synchronize(self, stream: int) -> None:
-        """Wait for all that is queued."""
+        """Wait for all queued work."""
         self.driver.call("cuStreamSynchronize", stream)
 
 
 class CtypesMemory(DeviceMemory):
-    """The driver through ctypes."""
+    """Allocation by the driver through ctypes."""
 
     name: ClassVar[str] = "ctypes"
 
@@ -117,7 +117,7 @@ class CtypesMemory(DeviceMemory):
 
 
 class PycudaMemory(DeviceMemory):
-    """pycuda; streams, copies and graphs go through the driver as everywhere."""
+    """Allocation through pycuda; streams, copies and graphs still go through the driver."""
 
     name: ClassVar[str] = PYCUDA
 
@@ -129,7 +129,7 @@ class PycudaMemory(DeviceMemory):
 
     @contextmanager
     def current(self) -> Iterator[None]:  # noqa: D102
-        # pycuda keeps a stack of contexts of its own and allocates in none but its top.
+        # pycuda has its own stack of contexts and allocates only in the top one.
         self._primary.push()
         try:
             yield
@@ -157,7 +157,7 @@ class PycudaMemory(DeviceMemory):
 
     @contextmanager
     def _checked(self, name: str) -> Iterator[None]:
-        """Turn what pycuda raises into an error that says what to do."""
+        """Convert errors of pycuda to errors that say what to do."""
         try:
             yield
         except self._cuda.MemoryError as err:
@@ -168,7 +168,7 @@ class PycudaMemory(DeviceMemory):
 
 
 class CudaPythonMemory(DeviceMemory):
-    """cuda-python: its runtime bindings, under the old or the new name."""
+    """Allocation through the runtime bindings of cuda-python, under the old or the new name."""
 
     name: ClassVar[str] = CUDA_PYTHON
 
@@ -201,14 +201,14 @@ KINDS: dict[str, type[DeviceMemory]] = {
 
 
 def memory_ways() -> dict[str, Way]:
-    """Return every way by name, the preferred first; nothing is allocated."""
+    """Return all ways to device memory by name, the preferred one first; allocate nothing."""
     return {name: _way(name) for name in KINDS}
 
 
 def memory_names() -> Iterator[str]:
-    """Yield the names of the ways that can be used here, the one that is used first.
+    """Yield the names of the usable ways, the preferred one first.
 
-    A package is imported when its turn comes, so that the first name costs no more than that.
+    Packages are imported one by one, so that the first name does not cost more than needed.
     """
     return (name for name in KINDS if _way(name).problem is None)
 
@@ -222,16 +222,16 @@ def _way(name: str) -> Way:
 
 
 def open_memory(name: str | None = None) -> DeviceMemory:
-    """Return device memory, by the way `name` or the first that can be used.
+    """Return device memory, by the way `name` or by the first usable one.
 
     Raises:
-        UsageError: There is no way of that name.
-        MissingDependencyError: There is no GPU, or that package is not there or does not work.
+        UsageError: The name is unknown.
+        MissingDependencyError: There is no GPU, or the package is missing or does not work.
     """
     driver = require_driver("Device memory")
     chosen = name or next(memory_names())
     if chosen not in KINDS:
-        message = f"Device memory by '{chosen}' is not known; expected one of: {', '.join(KINDS)}."
+        message = f"Device memory '{chosen}' is unknown; expected one of: {', '.join(KINDS)}."
         raise UsageError(message)
     return KINDS[chosen](driver)
 

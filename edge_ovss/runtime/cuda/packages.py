@@ -1,4 +1,4 @@
-"""pycuda and cuda-python: imported where they are there and fit the driver, else what to do."""
+"""Import pycuda and cuda-python if they are installed and fit the driver, else say what to do."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Way:
     """One way to device memory.
 
     Attributes:
-        installed: Whether its package is there.
-        problem: What to do before it can be used; None if nothing.
+        installed: Whether its package is installed.
+        problem: What to do before it can be used; None if it works.
     """
 
     installed: bool
@@ -30,7 +30,7 @@ class Way:
 
 
 def load_pycuda() -> Any:  # noqa: ANN401 (a module)
-    """Return pycuda's driver module, initialised.
+    """Return pycuda's driver module, initialized.
 
     Raises:
         MissingDependencyError: It is not installed, or finds no device.
@@ -44,16 +44,16 @@ def load_pycuda() -> Any:  # noqa: ANN401 (a module)
 
 
 def load_cuda_python() -> Any:  # noqa: ANN401 (a module)
-    """Return the runtime bindings: `cuda.bindings.runtime`, or `cuda.cudart` as it was before.
+    """Return the runtime bindings: `cuda.bindings.runtime`, formerly `cuda.cudart`.
 
     Raises:
-        MissingDependencyError: They are not installed, or are for a later driver than this one.
+        MissingDependencyError: They are not installed, or need a newer driver.
     """
     try:
         runtime = importlib.import_module("cuda.bindings.runtime")
     except ImportError:
         runtime = require("cuda.cudart", extra="cuda-python")
-    # Bindings of a later CUDA than the driver's import well, and then every call of theirs fails.
+    # Bindings for a newer CUDA than the driver's can be imported, but then every call fails.
     status, *_ = runtime.cudaGetDeviceCount()
     if int(status) != 0:
         raise _unfit(CUDA_PYTHON, name_of(status), _older_bindings())
@@ -61,13 +61,13 @@ def load_cuda_python() -> Any:  # noqa: ANN401 (a module)
 
 
 def look(load: Callable[[], object], module: str) -> Way:
-    """Return whether `load` works, and what to do if not; `module` tells if it is installed."""
+    """Return whether `load` works, and what to do if not; `module` is looked up only."""
     try:
         load()
     except EdgeOvssError as err:
         installed = find_spec(module) is not None
         return Way(installed, f"{err.message} {err.hint}" if installed else err.hint)
-    except Exception as err:  # a package that is there but broken is as good as none
+    except Exception as err:  # a broken package is treated as unusable
         return Way(installed=True, problem=f"{type(err).__name__}: {err}")
     return Way(installed=True, problem=None)
 

@@ -1,1 +1,1 @@
-"""TensorRT and TensorRT for RTX at run time: find, check, load and run engines."""
+"""TensorRT and TensorRT for RTX at runtime: find, check, load and run engines."""

@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT for RTX: engines of the bundle, chosen by the frame's size."""
+"""The TensorRT backends: run engines of the bundle, chosen by frame size."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Size = tuple[int, int]
 
 
 class TensorRtBackend(Backend):
-    """Runs engines that `edge-ovss build` made here; one backend per thread.
+    """Runs engines built here by `edge-ovss build`; one backend per thread.
 
-    Engines are read when a frame of their size comes; a frame that none takes is an error that
-    names the command which builds one.
+    An engine is loaded with the first frame of its size. If no engine accepts a frame, the error
+    names the command that builds one.
 
     Args:
-        bundle: What to run.
-        threads: Not used: the GPU does the work.
-        engine: The engine to use instead of those of the bundle.
+        bundle: The bundle to run.
+        threads: Not used, because the GPU does the work.
+        engine: An engine to use instead of those of the bundle.
     """
 
     name: ClassVar[str] = "tensorrt"
@@ -90,7 +90,7 @@ class TensorRtBackend(Backend):
             session = TrtSession(loaded, memory)
             self._sessions[name] = (loaded, session)
             self._check_ends(engine, session)
-            if self._given is None:  # one that is given is being compared just now
+            if self._given is None:  # an explicit engine is just being checked
                 say_unproved(self.bundle, engine)
         return self._sessions[name][1]
 
@@ -113,7 +113,7 @@ class TensorRtBackend(Backend):
         raise ArtifactError(message, hint=f"Build it again: {command}")
 
     def _as_the_contract(self, answer: dict[str, NDArray[Any]]) -> Arrays:
-        """Cast what TensorRT has no type for (uint16), and halves that are to be floats."""
+        """Cast to the types of the graph contract: TensorRT lacks uint16, and may return halves."""
         wanted = {
             "labels": self.bundle.manifest.output.labels_dtype,
             "confidence": "float32",
@@ -137,9 +137,9 @@ BACKENDS: dict[str, type[TensorRtBackend]] = {
 
 
 def open_engine(bundle: Bundle, engine: Engine) -> Backend:
-    """Open one engine, whatever others the bundle has; for proving it.
+    """Open one given engine of the bundle, to check it.
 
     Raises:
-        MissingDependencyError: The library or the GPU is not there.
+        MissingDependencyError: The library or the GPU is missing.
     """
     return BACKENDS[engine.record.key.surroundings.backend](bundle, engine=engine).open()

@@ -1,4 +1,4 @@
-"""The commands that messages print: whole, quoted for a shell, with all options of the key."""
+"""The complete commands that messages suggest, quoted for a shell."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def build_command(
     capabilities: tuple[str, ...] = (),
     overwrite: bool = False,
 ) -> str:
-    """Return the command that builds an engine; what is not given is left to its default.
+    """Return the command that builds an engine; whatever is not given keeps its default.
 
     Args:
-        bundle: What to build.
+        bundle: The bundle to build.
         backend: "tensorrt" or "tensorrt-rtx".
         frames: The frame sizes.
-        flags: Knobs of the builder.
-        capabilities: Compute capabilities; () for the GPU at hand.
-        overwrite: Build even if the engine is there.
+        flags: Options of the builder.
+        capabilities: Compute capabilities; () for the local GPU.
+        overwrite: Build even if the engine exists.
     """
     parts = ["edge-ovss", "build", str(bundle.path), "--backend", backend]
     if capabilities:
@@ -37,7 +37,7 @@ def build_command(
 
 
 def rebuild_command(bundle: Bundle, key: EngineKey, *, overwrite: bool = True) -> str:
-    """Return the command that builds the engine of `key`, and no other, again."""
+    """Return the command that rebuilds exactly the engine of `key`."""
     return build_command(
         bundle,
         key.surroundings.backend,
@@ -49,10 +49,10 @@ def rebuild_command(bundle: Bundle, key: EngineKey, *, overwrite: bool = True) -
 
 
 def named_capabilities(key: EngineKey) -> tuple[str, ...]:
-    """Return the capabilities that must be named to get `key`; () for the GPU at hand."""
+    """Return the capabilities that must be named to get `key`; () for the local GPU."""
     return key.surroundings.capabilities if key.surroundings.device is None else ()
 
 
 def selftest_command(bundle: Bundle, backend: str) -> str:
-    """Return the command that compares a backend's answer with that of the bundle."""
+    """Return the command that checks a backend against the reference output of a bundle."""
     return shlex.join(["edge-ovss", "selftest", str(bundle.path), "--backend", backend])

@@ -1,4 +1,4 @@
-"""What decides whether an engine may be loaded, compared before a byte of it is deserialised."""
+"""The key of an engine: everything that decides whether it may be loaded, checked beforehand."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from edge_ovss.runtime.trt.frame_sizes import FrameRange
 from edge_ovss.runtime.trt.gpu import Gpu, platform_name
 from edge_ovss.runtime.trt.variants import Flavour
 
-# Raised when the way in which a graph becomes an engine changes.
+# Increased when the way in which a graph becomes an engine changes.
 RECIPE = 1
 
 
 @dataclass(frozen=True)
 class Flags:
-    """What a user may turn; None leaves the choice to the builder."""
+    """Options of the builder; None leaves the choice to it."""
 
     optimization_level: int | None = None
     workspace_mib: int | None = None
     tf32: bool = False
 
     def options(self) -> list[str]:
-        """Return what is turned as words of `edge-ovss build`."""
+        """Return the options that are set, as arguments of `edge-ovss build`."""
         words = ["--tf32"] if self.tf32 else []
         if self.optimization_level is not None:
             words += ["--optimization-level", str(self.optimization_level)]
@@ -37,16 +37,16 @@ class Flags:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an engine is bound to besides its graph.
+    """The environment that an engine is bound to.
 
     Attributes:
         backend: "tensorrt" or "tensorrt-rtx".
-        library: Whole version of the TensorRT.
-        platform: Such as "linux-aarch64"; of TensorRT for RTX, the processor alone.
-        capabilities: Compute capabilities that it is built for.
-        device: Name of the GPU; None where an engine fits every GPU of its capabilities.
-        system: L4T release or driver; None as before.
-        recipe: `RECIPE`.
+        library: Full version of TensorRT.
+        platform: Platform such as "linux-aarch64"; for TensorRT for RTX only the processor.
+        capabilities: Compute capabilities that the engine is built for.
+        device: Name of the GPU; None if the engine fits every GPU of its capabilities.
+        system: L4T release or driver version; None likewise.
+        recipe: Version of the build procedure, `RECIPE`.
     """
 
     backend: str
@@ -60,7 +60,7 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class EngineKey:
-    """All of it; `graph` is the hash of the ONNX file and its external data."""
+    """The whole key; `graph` is the hash of the ONNX file and its external data."""
 
     graph: str
     surroundings: Surroundings
@@ -96,7 +96,7 @@ class EngineKey:
         """Read what `to_json` wrote.
 
         Raises:
-            BundleError: A field is missing or of another type.
+            BundleError: A field is missing or has the wrong type.
         """
         flags, frames = fields.section("flags"), fields.section("frames")
         return cls(
@@ -127,7 +127,7 @@ def _size(fields: Fields, key: str) -> tuple[int, int]:
 
 
 def graph_hash(bundle: Bundle) -> str:
-    """Return the hash of the ONNX file and its external data, from the bundle's checked list."""
+    """Return the hash of the ONNX file and its external data, from the hashes in the manifest."""
     info = bundle.manifest.graph
     names = (info.file, *info.external_data)
     lines = [f"{name}:{bundle.manifest.files[name].sha256}" for name in names]
@@ -137,7 +137,7 @@ def graph_hash(bundle: Bundle) -> str:
 def surroundings_here(
     flavour: Flavour, *, version: str, capabilities: tuple[str, ...], gpu: Gpu | None
 ) -> Surroundings:
-    """Return what an engine that is built here is bound to."""
+    """Return the environment that an engine built here is bound to."""
     bound = flavour.needs_gpu and gpu is not None
     return Surroundings(
         backend=flavour.backend,
@@ -151,7 +151,7 @@ def surroundings_here(
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing in which an engine and this machine differ."""
+    """One difference between an engine and this machine."""
 
     what: str
     engine: str
@@ -164,13 +164,13 @@ class Difference:
 def differences(
     key: EngineKey, *, graph: str, here: Surroundings, gpu: Gpu | None
 ) -> list[Difference]:
-    """Return in what an engine does not fit; [] if it may be loaded.
+    """Return the reasons why an engine does not fit; [] if it may be loaded.
 
     Args:
-        key: Of the engine.
-        graph: `graph_hash` of the bundle at hand.
-        here: What an engine that is built here would be bound to.
-        gpu: The GPU at hand.
+        key: Key of the engine.
+        graph: `graph_hash` of the bundle.
+        here: The environment of this machine.
+        gpu: The local GPU.
     """
     theirs = key.surroundings
     found = _unequal({"graph": (key.graph, graph), **_bound(theirs, here)})
@@ -182,7 +182,7 @@ def differences(
 
 
 def key_differences(theirs: EngineKey, wanted: EngineKey) -> list[Difference]:
-    """Return in what the key of an engine is not the one that is wanted; [] if they are equal."""
+    """Return the differences between the key of an engine and the wanted one; [] if equal."""
     one, other = theirs.surroundings, wanted.surroundings
     return _unequal(
         {
@@ -207,7 +207,7 @@ def _bound(theirs: Surroundings, here: Surroundings) -> dict[str, tuple[object, 
 
 
 def _unequal(pairs: Mapping[str, tuple[object, object]]) -> list[Difference]:
-    cut = 12  # of a sha256; the other values are shown whole
+    cut = 12  # shorten a sha256; other values are shown in full
     return [
         Difference(what, *(str(value)[:cut] if what == "graph" else str(value) for value in pair))
         for what, pair in pairs.items()

@@ -1,4 +1,4 @@
-"""`build.json`, which stands beside every plan: what it is, how it was made, what was proved."""
+"""`build.json`, the record beside every plan: its key, its build, and the check of its output."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _LARGEST = 4 << 20
 
 @dataclass(frozen=True)
 class Proof:
-    """Whether an engine gives the right answer.
+    """The check of an engine's output.
 
     Attributes:
         state: "passed", or "not run" with the reason.
-        against: What its answer was compared with: "reference" or "onnxruntime".
+        against: What the output was compared with: "reference" or "onnxruntime".
         agreement: Share of equal labels among those that count, 0 to 1; None if not run.
         reason: Why it was not run.
-        undecided: Share of labels that do not count; None where that is not known.
+        undecided: Share of labels that do not count; None if unknown.
     """
 
     state: str
@@ -40,19 +40,19 @@ class Proof:
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """What `build.json` says.
+    """The content of `build.json`.
 
     Attributes:
-        key: What the engine is bound to.
-        sha256: Of the plan.
-        size: Of the plan, in bytes.
-        created: Time in ISO 8601, UTC.
-        labels: dtype of the labels in the engine; "int32" where the graph has uint16.
+        key: Key of the engine.
+        sha256: Hash of the plan.
+        size: Size of the plan in bytes.
+        created: Build time in ISO 8601, UTC.
+        labels: dtype of the labels in the engine; "int32" if the graph has uint16.
         layers: Number of layers by the type of their first output, before fusion.
-        seconds: "parse" and "build".
-        warnings: What the builder warned of; the first few.
-        proof: Whether it gives the right answer.
-        precision: Of the bundle, such as "fp16".
+        seconds: Duration of "parse" and "build".
+        warnings: The first few warnings of the builder.
+        proof: Whether the output was checked.
+        precision: Precision of the bundle, such as "fp16".
     """
 
     key: EngineKey
@@ -93,7 +93,7 @@ def read_record(folder: Path) -> BuildRecord:
     """Read `build.json` of an engine's folder.
 
     Raises:
-        ArtifactError: It is not there, is damaged, or was written by a later version.
+        ArtifactError: It is missing, damaged, or was written by a newer version.
     """
     path = folder / RECORD
     try:

@@ -1,4 +1,4 @@
-"""The engines of a bundle: which are there, which fit, and why the others do not."""
+"""The engines of a bundle: list them, choose those that fit, and explain why others do not."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ class Engine:
 
     @property
     def plan(self) -> Path:
-        """The file that TensorRT reads."""
+        """The file that TensorRT loads."""
         return self.folder / PLAN
 
     @property
     def frames(self) -> FrameRange:
-        """The frame sizes that it takes."""
+        """The frame sizes that it accepts."""
         return self.record.key.frames
 
 
 def read_engines(bundle: Bundle, backend: str) -> tuple[list[Engine], list[str]]:
-    """Return the engines of a backend, the last built first, and why others cannot be read.
+    """Return the engines of a backend, the newest first, and why others cannot be read.
 
     Raises:
-        BundleError: The folder of engines is a link that leaves the bundle.
+        BundleError: The folder of engines is a link that leads out of the bundle.
     """
     folder = bundle.file(ENGINES)
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
@@ -74,10 +74,10 @@ def read_engines(bundle: Bundle, backend: str) -> tuple[list[Engine], list[str]]
 
 
 def fitting_engines(bundle: Bundle, here: Surroundings, gpu: Gpu | None) -> list[Engine]:
-    """Return the engines that may be loaded here, the last built first.
+    """Return the engines that may be loaded here, the newest first.
 
     Raises:
-        ArtifactError: There is none; the message says in what each differs, and how to build one.
+        ArtifactError: There is none; the message says how each differs, and how to build one.
     """
     engines, complaints = read_engines(bundle, here.backend)
     if not engines:
@@ -114,17 +114,17 @@ def _refuse(
         key.surroundings.backend,
         frames=key.frames,
         flags=key.flags,
-        # A list that leaves out the GPU at hand would build what does not fit here again.
+        # Without the local GPU in its list, the new engine would not fit here either.
         capabilities=named if gpu is not None and gpu.capability in named else (),
     )
     raise ArtifactError(message, hint=f"Build it again here: {command}")
 
 
 def choose_engine(bundle: Bundle, engines: list[Engine], size: Size) -> Engine:
-    """Return the engine for a frame size: pinned before ranged, then the last built.
+    """Return the engine for a frame size: pinned before ranged, then the newest.
 
     Raises:
-        ArtifactError: None takes that size.
+        ArtifactError: None accepts that size.
     """
     taking = [engine for engine in engines if size in engine.frames]
     if taking:
@@ -142,8 +142,7 @@ def read_own_record(bundle: Bundle, folder: Path, key: EngineKey) -> BuildRecord
     """Return the record of the folder that is named after `key`.
 
     Raises:
-        ArtifactError: It is damaged, or of another key: then nothing that it says of the plan can
-            be believed.
+        ArtifactError: It is damaged, or has a different key, so that it cannot be trusted.
     """
     command = rebuild_command(bundle, key)
     try:
@@ -161,12 +160,12 @@ def read_own_record(bundle: Bundle, folder: Path, key: EngineKey) -> BuildRecord
 
 
 def check_plan(bundle: Bundle, engine: Engine) -> bytes:
-    """Return the plan after checking who may write it, and its sha256.
+    """Return the plan after checking its write permissions and its sha256.
 
-    A plan is native code: loading it is running it.
+    A plan is native code: loading it means running it.
 
     Raises:
-        ArtifactError: It has been changed, cannot be read, or others may write it.
+        ArtifactError: It was changed, cannot be read, or other users may write it.
     """
     command = rebuild_command(bundle, engine.record.key)
     try:
@@ -188,7 +187,7 @@ def check_plan(bundle: Bundle, engine: Engine) -> bytes:
 
 
 def _check_owner(folder: Path) -> None:
-    """Refuse a folder into which another user could have put native code."""
+    """Reject a folder into which another user could have put native code."""
     if os.name == "nt":
         return
     for path in (folder, folder / PLAN):
@@ -202,7 +201,7 @@ def _check_owner(folder: Path) -> None:
 
 
 def engine_hashes(bundle: Bundle, backend: str) -> dict[str, str]:
-    """Return the sha256 of the build record by engine, where a backend answers with engines."""
+    """Return the sha256 of each engine's build record; {} for backends without engines."""
     if backend.startswith(_WITHOUT_ENGINES):
         return {}
     records = sorted((bundle.path / ENGINES).glob(f"*/{RECORD}"))

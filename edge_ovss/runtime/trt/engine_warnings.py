@@ -1,6 +1,6 @@
-"""What the user of an engine should know and would not see, said by `logging`, once in a process.
+"""Warnings about engines, logged once per process.
 
-A program that sets up no logging gets the bare sentence on stderr.
+Without a logging configuration, Python prints the bare message on stderr.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _said: set[tuple[str, str, str]] = set()
 
 
 def say_unproved(bundle: Bundle, engine: Engine) -> None:
-    """Say so if no machine has compared the engine's answer with the right one."""
+    """Warn if the engine's output has never been checked."""
     proof = engine.record.proof
     if proof.state == "passed":
         return
@@ -24,20 +24,20 @@ def say_unproved(bundle: Bundle, engine: Engine) -> None:
     _say(
         engine,
         "unproved",
-        f"Engine '{engine.folder.name}' runs here without its answer having been compared; where "
-        f"it was built: {proof.reason or 'not said'}. "
-        f"Compare: {selftest_command(bundle, key.surroundings.backend)}. "
-        f"Compare, and keep that it was right: {rebuild_command(bundle, key, overwrite=False)}",
+        f"The output of engine '{engine.folder.name}' has never been checked. When it was built: "
+        f"{proof.reason or 'reason unknown'}. "
+        f"Check it: {selftest_command(bundle, key.surroundings.backend)}. "
+        f"Check it and record the result: {rebuild_command(bundle, key, overwrite=False)}",
     )
 
 
 def say_suboptimal(bundle: Bundle, engine: Engine, why: str) -> None:
-    """Say that the library takes an engine, but would make a better one here."""
+    """Warn that the library accepts an engine but would build a better one here."""
     command = rebuild_command(bundle, engine.record.key)
     _say(
         engine,
         "suboptimal",
-        f"Engine '{engine.folder.name}' runs here, but not as well as one that is built here "
+        f"Engine '{engine.folder.name}' works, but one built on this machine would be better "
         f"({why}). Build it again: {command}",
     )
 

@@ -1,4 +1,4 @@
-"""The frame sizes an engine takes: one, or a range with the size it is tuned for."""
+"""The frame sizes an engine accepts: one, or a range with the size it is tuned for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LARGEST = 16384
 
 @dataclass(frozen=True)
 class FrameRange:
-    """Smallest, best and largest (height, width); all equal where the size is pinned."""
+    """Smallest, best and largest (height, width); all equal if the size is pinned."""
 
     smallest: Size
     best: Size
@@ -33,12 +33,12 @@ class FrameRange:
 
     @classmethod
     def pinned(cls, size: Size) -> FrameRange:
-        """Return the range that holds one size."""
+        """Return a range of one size."""
         return cls(size, size, size)
 
     @property
     def is_pinned(self) -> bool:
-        """Whether there is one size only."""
+        """Whether the range has only one size."""
         return self.smallest == self.largest
 
     def __contains__(self, size: object) -> bool:
@@ -53,7 +53,7 @@ class FrameRange:
         return f"{text(self.smallest)}…{text(self.largest)} (best {text(self.best)})"
 
     def options(self) -> list[str]:
-        """Return the range as words of `edge-ovss build`."""
+        """Return the range as arguments of `edge-ovss build`."""
         if self.is_pinned:
             return ["--size", text(self.best)]
         sizes = (("--min", self.smallest), ("--opt", self.best), ("--max", self.largest))
@@ -70,7 +70,7 @@ def parse_size(written: str, *, option: str) -> Size:
     """Read "HEIGHTxWIDTH".
 
     Raises:
-        UsageError: It has another form.
+        UsageError: It has the wrong form.
     """
     found = _FORM.fullmatch(written.strip())
     if found is None:
@@ -85,14 +85,14 @@ def parse_range(
     """Read the options --size, or --min, --opt and --max.
 
     Args:
-        size: Of --size.
-        smallest: Of --min.
-        best: Of --opt; None for the largest.
-        largest: Of --max.
-        default: The size to pin where no option is given.
+        size: Value of --size.
+        smallest: Value of --min.
+        best: Value of --opt; None for the largest.
+        largest: Value of --max.
+        default: The size to pin if no option is given.
 
     Raises:
-        UsageError: Options contradict each other, or one has another form.
+        UsageError: Options contradict each other, or one has the wrong form.
     """
     if smallest is None and best is None and largest is None:
         return FrameRange.pinned(default if size is None else parse_size(size, option="--size"))

@@ -12,7 +12,7 @@ from edge_ovss.errors import ArtifactError, UsageError
 from edge_ovss.runtime.cuda.driver import cuda_driver
 from edge_ovss.runtime.trt.variants import Flavour
 
-# What TensorRT for RTX is most often built for where no GPU tells: Ampere, Ada, Blackwell.
+# Targets of TensorRT for RTX if there is no GPU here: Ampere, Ada, Blackwell.
 DESKTOP = ("8.6", "8.9", "12.0")
 JETSON = {"5.3": "Nano", "6.2": "TX2", "7.2": "Xavier", "8.7": "Orin", "11.0": "Thor"}
 
@@ -25,10 +25,10 @@ class Gpu:
     """A GPU, and the system software that its engines depend on.
 
     Attributes:
-        name: As the driver gives it.
-        capability: Such as "8.7".
+        name: Name reported by the driver.
+        capability: Compute capability such as "8.7".
         system: L4T release on a Jetson, else the driver's version.
-        jetson: Whether it is one.
+        jetson: Whether it is a Jetson.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Gpu:
 
 
 def local_gpu() -> Gpu | None:
-    """Return the first GPU, or None where there is none with a driver."""
+    """Return the first GPU, or None if there is none with a driver."""
     driver = cuda_driver()
     if driver is None:
         return None
@@ -55,16 +55,16 @@ def platform_name() -> str:
 
 
 def parse_capabilities(written: str) -> tuple[str, ...]:
-    """Read a list such as "8.6,8.9" or "sm_86,sm_89", in order and each once.
+    """Parse a list such as "8.6,8.9" or "sm_86,sm_89"; keep the order, drop repetitions.
 
     Raises:
-        UsageError: An entry has another form.
+        UsageError: An entry has the wrong form.
     """
     found: dict[str, None] = {}
     for entry in written.split(","):
         match = _FORM.fullmatch(entry.strip())
         if match is None:
-            message = f"--compute-capability has '{entry.strip()}'; expected such as 8.6 or sm_86."
+            message = f"--compute-capability has '{entry.strip()}'; expected 8.6 or sm_86."
             raise UsageError(message, hint="Several are separated by commas: 8.6,8.9,12.0.")
         found[f"{int(match[1])}.{match[2]}"] = None
     return tuple(found)
@@ -73,16 +73,16 @@ def parse_capabilities(written: str) -> tuple[str, ...]:
 def choose_capabilities(
     flavour: Flavour, wanted: tuple[str, ...] | None, gpu: Gpu | None
 ) -> tuple[str, ...]:
-    """Return what to build for.
+    """Return the compute capabilities to build for.
 
     Args:
-        flavour: The TensorRT.
-        wanted: What the user asks for; None for the GPU at hand or, without one, `DESKTOP`.
-        gpu: The GPU at hand.
+        flavour: The variant of TensorRT.
+        wanted: Requested capabilities; None for the local GPU or, without one, `DESKTOP`.
+        gpu: The local GPU.
 
     Raises:
-        UsageError: The TensorRT cannot build for a capability that is asked for.
-        ArtifactError: It cannot run on the GPU at hand.
+        UsageError: TensorRT cannot build for a requested capability.
+        ArtifactError: It does not run on the local GPU.
     """
     if flavour.capabilities is None:
         return _local_only(flavour, wanted, gpu)
@@ -94,7 +94,7 @@ def choose_capabilities(
         if capability not in flavour.capabilities:
             known = ", ".join(map(_sm, flavour.capabilities))
             given = _sm(capability)
-            message = f"{flavour.title} cannot build for {given}; expected some of: {known}."
+            message = f"{flavour.title} cannot build for {given}; expected any of: {known}."
             raise UsageError(message, hint=_elsewhere(capability, flavour))
     return chosen
 
@@ -122,7 +122,7 @@ def _sm(capability: str) -> str:
 
 
 def _release(line: str) -> str:
-    """Return "36.4.3" of "# R36 (release), REVISION: 4.3, …"; the line itself if it is other."""
+    """Return "36.4.3" from "# R36 (release), REVISION: 4.3, …"; other lines as they are."""
     found = re.search(r"R(\d+).*?REVISION:\s*([\d.]+)", line)
     return f"{found[1]}.{found[2]}" if found else line
 

@@ -1,4 +1,4 @@
-"""Bring a plan that was checked onto the GPU; threads of a process share it."""
+"""Load a checked plan onto the GPU; the threads of a process share it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ RUNTIME_CACHE = "runtime.cache"
 
 
 class LoadedEngine:
-    """A deserialised engine: its weights are on the GPU once, however many contexts use it.
+    """A deserialized engine, whose weights are on the GPU once for all contexts.
 
     Attributes:
         library: The TensorRT module.
-        handle: Its ICudaEngine.
-        folder: Where the plan is.
+        handle: The ICudaEngine.
+        folder: Folder of the plan.
     """
 
     def __init__(self, library: ModuleType, runtime: Any, handle: Any, folder: Path) -> None:  # noqa: ANN401
@@ -43,20 +43,20 @@ class LoadedEngine:
         """Return a new execution context; each thread needs its own.
 
         Raises:
-            ArtifactError: There is not enough memory for its activations.
+            ArtifactError: It cannot be created, most likely for lack of memory.
         """
         with self._lock:
             config = self._runtime_config()
             arguments = () if config is None else (config,)
             context = self.handle.create_execution_context(*arguments)
         if context is None:
-            message = f"No execution context for engine '{self.folder.name}' can be made."
-            hint = "Most often the GPU has no memory left: close other programs."
+            message = f"An execution context for engine '{self.folder.name}' cannot be created."
+            hint = "Most often the GPU is out of memory: close other programs."
             raise ArtifactError(message, hint=hint)
         return context
 
     def _runtime_config(self) -> Any:  # noqa: ANN401 (an IRuntimeConfig, or None)
-        """Return a configuration with the cache of kernels, where the library has one."""
+        """Return a configuration with the kernel cache, if the library has one."""
         if not hasattr(self.handle, "create_runtime_config"):
             return None
         config = self.handle.create_runtime_config()
@@ -65,15 +65,15 @@ class LoadedEngine:
         if self._cache is None:
             self._cache = config.create_runtime_cache()
             self._stored = read_runtime_cache(self.folder)
-            if self._stored:  # the library itself refuses one of another GPU or version
+            if self._stored:  # the library rejects caches of another GPU or version
                 self._cache.deserialize(self._stored)
         config.set_runtime_cache(self._cache)
         return config
 
     def save_runtime_cache(self) -> None:
-        """Keep the kernels that were compiled for this GPU; a bundle on a read-only disk has none.
+        """Save the kernels that were compiled for this GPU, unless the disk is read-only.
 
-        Without it, a program that uses TensorRT for RTX compiles them again at every start.
+        Without them, TensorRT for RTX compiles the kernels again at every start.
         """
         if self._cache is None:
             return
@@ -85,7 +85,7 @@ class LoadedEngine:
 
 
 def read_runtime_cache(folder: Path) -> bytes:
-    """Return the kept kernels, or b"" where there are none or they have been changed."""
+    """Return the saved kernels, or b"" if there are none or they were changed."""
     try:
         digest = (folder / f"{RUNTIME_CACHE}.sha256").read_text(encoding="ascii").strip()
         data = (folder / RUNTIME_CACHE).read_bytes()
@@ -95,7 +95,7 @@ def read_runtime_cache(folder: Path) -> bytes:
 
 
 def write_runtime_cache(folder: Path, data: bytes) -> None:
-    """Keep kernels with their hash.
+    """Save kernels with their hash.
 
     Raises:
         OSError: They cannot be written.
@@ -119,21 +119,21 @@ _loading = threading.Lock()
 
 
 def load_engine(bundle: Bundle, engine: Engine, library: Any) -> LoadedEngine:  # noqa: ANN401
-    """Check a plan and deserialise it, or return the one that this process has already.
+    """Check a plan and deserialize it, or return the engine that this process has loaded before.
 
     Raises:
-        ArtifactError: It has been changed, or the library refuses it.
+        ArtifactError: It was changed, or the library refuses it.
     """
     name = (str(engine.folder), engine.record.sha256)
     with _loading:
         found = _loaded.get(name)
         if found is None:
-            found = _deserialise(bundle, engine, library)
+            found = _deserialize(bundle, engine, library)
             _loaded[name] = found
         return found
 
 
-def _deserialise(bundle: Bundle, engine: Engine, library: Any) -> LoadedEngine:  # noqa: ANN401
+def _deserialize(bundle: Bundle, engine: Engine, library: Any) -> LoadedEngine:  # noqa: ANN401
     plan = check_plan(bundle, engine)
     logger, lines = process_logger(library)
     runtime = library.Runtime(logger)
@@ -151,12 +151,12 @@ def check_validity(
     runtime: Any,  # noqa: ANN401
     plan: bytes,
 ) -> None:
-    """Ask the library whether a plan fits this machine, where it can tell without loading it.
+    """Ask the library whether a plan fits this machine, if it can tell without loading the plan.
 
-    One that fits but would be better if it were built here is used, and that is said.
+    A suboptimal plan is used with a warning.
 
     Raises:
-        ArtifactError: It says that it does not.
+        ArtifactError: The plan does not fit.
     """
     if not hasattr(runtime, "get_engine_validity"):
         return
@@ -186,7 +186,7 @@ def _refuse(bundle: Bundle, engine: Engine, library: Any, lines: list[str]) -> N
 def process_logger(library: Any) -> tuple[Any, list[str]]:  # noqa: ANN401
     """Return the process's logger for a library, which prints nothing, and its list of errors.
 
-    A library goes on using the first logger that it is given: this one is never freed.
+    A library keeps using the first logger that it is given, so this one is never freed.
     """
     name = str(library.__name__)
     if name not in _loggers:

@@ -1,4 +1,4 @@
-"""One execution context with its buffers: frames in, arrays out."""
+"""Run an engine: an execution context with its buffers, frames in, arrays out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_ovss.errors import ArtifactError, EdgeOvssError
 from edge_ovss.runtime.cuda.memory import Bytes, DeviceMemory
 from edge_ovss.runtime.trt.loading import LoadedEngine
 
-# By the name that the library's DataType has.
+# numpy types by the name of the library's DataType.
 DTYPES = {
     "UINT8": np.uint8,
     "INT8": np.int8,
@@ -28,7 +28,7 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output: its buffer on the device, and the pinned one that mirrors it."""
+    """An input or output: its device buffer, and the pinned host buffer that mirrors it."""
 
     name: str
     is_input: bool
@@ -40,16 +40,16 @@ class Tensor:
 class TrtSession:
     """Runs one engine in one thread.
 
-    Buffers are kept from frame to frame, and made anew when the frame's size changes. The whole of
-    copy, run and copy is captured in a CUDA graph where that is possible.
+    Buffers are kept between frames and reallocated when the frame size changes. The sequence copy,
+    run, copy is captured in a CUDA graph if possible.
 
     Args:
-        engine: What to run.
-        memory: Where buffers come from; every call is made in its context.
+        engine: The engine to run.
+        memory: Allocator of the buffers; all calls must be made in its context.
 
     Attributes:
         graph_refused: Why frames do not run as a CUDA graph; None if they do.
-        device_ms: How long the GPU took for the last frame, copies included; None before it.
+        device_ms: GPU time of the last frame, including copies; None before the first.
     """
 
     def __init__(self, engine: LoadedEngine, memory: DeviceMemory) -> None:
@@ -84,14 +84,14 @@ class TrtSession:
         """Run one frame.
 
         Args:
-            name: Of the input.
+            name: Name of the input.
             frame: uint8, C-contiguous.
 
         Returns:
-            The outputs by name; the arrays are the caller's.
+            The outputs by name; the arrays belong to the caller.
 
         Raises:
-            ArtifactError: The engine does not take that shape, or fails.
+            ArtifactError: The engine does not accept that shape, or fails.
         """
         if frame.shape != self._shape:
             self._prepare(name, frame)
@@ -109,7 +109,7 @@ class TrtSession:
         return {tensor.name: tensor.array.copy() for tensor in outputs}
 
     def close(self) -> None:
-        """Free everything but the engine."""
+        """Free everything except the engine."""
         self._free_buffers()
         for event in self._events:
             self.memory.driver.free_event(event)
@@ -120,18 +120,18 @@ class TrtSession:
         """Set the input's shape, allocate, run once, and try to capture."""
         self._free_buffers()
         if not self._context.set_input_shape(name, tuple(frame.shape)):
-            message = f"The engine does not take an input of shape {frame.shape}."
+            message = f"The engine does not accept an input of shape {frame.shape}."
             raise ArtifactError(message, hint="Build an engine for this frame size.")
         missing = self._context.infer_shapes()
         if missing:
-            message = f"The engine needs the shapes of {', '.join(missing)} as well."
-            raise ArtifactError(message, hint="The engine was not built by edge-ovss.")
+            message = f"The engine also needs the shapes of {', '.join(missing)}."
+            raise ArtifactError(message, hint="It was not built by edge-ovss; build it again.")
         inputs, outputs = self.io()
         for tensor, kind in {**inputs, **outputs}.items():
             self._allocate(tensor, kind, is_input=tensor in inputs)
         self._shape = frame.shape
         np.copyto(self._tensors[name].array, frame)
-        # A change of shape is worked out by the first run after it, which cannot be captured.
+        # The first run after a change of shape does extra work that cannot be captured.
         self._enqueue()
         self.memory.synchronize(self._stream)
         self._capture()
@@ -168,7 +168,7 @@ class TrtSession:
                 self.memory.download(tensor.host, tensor.pointer, self._stream)
 
     def _capture(self) -> None:
-        """Record copy, run and copy; where that fails, frames go on one by one."""
+        """Capture copy, run and copy; if that fails, every frame queues them again."""
         self.graph_refused = self._why_not_captured()
         if self.graph_refused is not None:
             return
@@ -177,7 +177,7 @@ class TrtSession:
             driver.begin_capture(self._stream)
             try:
                 self._enqueue()
-            finally:  # or the stream stays in capture and can do nothing else
+            finally:  # otherwise the stream stays in capture mode and is unusable
                 self._graph = driver.end_capture(self._stream)
         except EdgeOvssError as err:
             self.graph_refused = err.message
@@ -205,5 +205,5 @@ class TrtSession:
 
 
 def memory_choice() -> str | None:
-    """Return what EDGE_OVSS_DEVICE_MEMORY names: pycuda, cuda-python, ctypes, or None."""
+    """Return the value of EDGE_OVSS_DEVICE_MEMORY: pycuda, cuda-python, ctypes, or None."""
     return os.environ.get("EDGE_OVSS_DEVICE_MEMORY") or None

@@ -1,25 +1,25 @@
-"""The two TensorRTs. The same code drives both: the module is a parameter."""
+"""The two variants of TensorRT; the same code drives both, with the module as a parameter."""
 
 from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from importlib.util import find_spec
 from types import ModuleType
 
+from edge_ovss._optional import is_installed
 from edge_ovss.errors import MissingDependencyError, UsageError
 
 
 @dataclass(frozen=True)
 class Flavour:
-    """One TensorRT.
+    """One variant of TensorRT.
 
     Attributes:
-        backend: The name of its backend.
-        title: What people call it.
-        modules: Names under which it may be importable; the first that is there is used.
+        backend: Name of its backend.
+        title: Product name.
+        modules: Possible module names; the first one installed is used.
         extra: The extra of this package that installs it.
-        capabilities: Compute capabilities that it can build for; None for that of the GPU at hand.
+        capabilities: Compute capabilities that it can build for; None for the local GPU's.
         timing_cache: Whether a timing cache shortens its builds.
     """
 
@@ -32,7 +32,7 @@ class Flavour:
 
     @property
     def needs_gpu(self) -> bool:
-        """Whether a build measures on the GPU that the engine is for."""
+        """Whether a build measures on the target GPU."""
         return self.capabilities is None
 
 
@@ -57,7 +57,7 @@ FLAVOURS: dict[str, Flavour] = {
 
 
 def flavour_of(backend: str) -> Flavour:
-    """Return the TensorRT behind a backend's name.
+    """Return the variant behind a backend's name.
 
     Raises:
         UsageError: That backend does not use engines.
@@ -69,12 +69,12 @@ def flavour_of(backend: str) -> Flavour:
 
 
 def installed_module(flavour: Flavour) -> str | None:
-    """Return the name of the module that would be used, found without importing it."""
-    return next((name for name in flavour.modules if _is_installed(name)), None)
+    """Return the name of the installed module, without importing it; None if there is none."""
+    return next((name for name in flavour.modules if is_installed(name)), None)
 
 
 def load_library(flavour: Flavour) -> ModuleType:
-    """Import the TensorRT.
+    """Import TensorRT.
 
     Raises:
         MissingDependencyError: It is not installed, or its libraries do not load.
@@ -92,7 +92,7 @@ def load_library(flavour: Flavour) -> ModuleType:
 
 
 def install_hint(flavour: Flavour) -> str:
-    """Return how to install it."""
+    """Return how to install a variant."""
     hint = f'pip install "edge-ovss[{flavour.extra}]"'
     if flavour.needs_gpu:
         hint += (
@@ -103,12 +103,5 @@ def install_hint(flavour: Flavour) -> str:
 
 
 def library_version(library: ModuleType) -> str:
-    """Return the whole version, such as "10.3.0" or "1.7.1.116"."""
+    """Return the full version, such as "10.3.0" or "1.7.1.116"."""
     return str(getattr(library, "__version__", "unknown"))
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
