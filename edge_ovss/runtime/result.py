@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.errors import PictureError
-from edge_ovss.frames.images import Labels
+
+if TYPE_CHECKING:  # a robot gives its own frames and needs no image reader
+    from edge_ovss.frames.images import Labels
 
 
 @dataclass(frozen=True)

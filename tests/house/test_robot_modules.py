@@ -11,8 +11,8 @@ import pytest
 
 MODULES = """
 edge_ovss
-edge_ovss._addresses
 edge_ovss._files
+edge_ovss._free_memory
 edge_ovss._import_faults
 edge_ovss._leftovers
 edge_ovss._machine
@@ -36,20 +36,10 @@ edge_ovss.bundle.reader
 edge_ovss.bundle.reference_files
 edge_ovss.bundle.replacement
 edge_ovss.errors
-edge_ovss.frames
-edge_ovss.frames.image_files
-edge_ovss.frames.image_files.headers
-edge_ovss.frames.image_files.integrity
-edge_ovss.frames.image_files.jpeg_scan
-edge_ovss.frames.image_files.orientation
-edge_ovss.frames.image_files.quiet_decoders
-edge_ovss.frames.image_files.tiff_tags
-edge_ovss.frames.images
-edge_ovss.frames.source_kinds
-edge_ovss.frames.source_notes
 edge_ovss.runtime
 edge_ovss.runtime.backends
 edge_ovss.runtime.backends.base
+edge_ovss.runtime.backends.frame_memory
 edge_ovss.runtime.backends.ort
 edge_ovss.runtime.result
 edge_ovss.runtime.segmenter
