@@ -13,7 +13,7 @@ from contestants import Run
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_ovss.export.family import family_export
+from edge_ovss.export.families import family_export
 from edge_ovss.models.spec import Model
 
 HALF = {"cuda": torch.float16, "cpu": torch.bfloat16}
@@ -70,17 +70,17 @@ class _San(nn.Module):
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         """From a frame, uint8 [H, W, 3], to labels [H, W]; nothing is rejected."""
-        model = _Casting(self.model, self.text.dtype)
-        scores = self.scores(model, self.text, frame, size=self.size, topk=None)
+        scores = self.scores(_Casting(self.model, self.text, self.size), frame, None)
         return scores.argmax(0), ()
 
 
 class _Casting:
-    """SAN that takes a float32 picture whatever its weights are."""
+    """What is read of a `LoadedModel`: SAN that takes float32 images whatever its weights are."""
 
-    def __init__(self, model: Model, dtype: torch.dtype) -> None:
+    def __init__(self, model: Model, text: Tensor, size: tuple[int, int]) -> None:
+        self.model, self.embeddings, self.size = self, text, size
         self.spec, self.masks = model.spec, model.masks
-        self._maps, self._dtype = model.maps, dtype
+        self._maps, self._dtype = model.maps, text.dtype
 
     def maps(self, image: Tensor, embeddings: Tensor) -> Any:  # noqa: ANN401 (SanMaps)
         """Run both networks."""

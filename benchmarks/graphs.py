@@ -11,12 +11,14 @@ import torch
 from fixture import survivor_pack
 from torch.utils.flop_counter import FlopCounterMode
 
+from edge_ovss.export.families import family_export
+from edge_ovss.export.family import LoadedModel
+from edge_ovss.export.graph_files import trace
 from edge_ovss.export.options import ALWAYS
 from edge_ovss.export.rejection import Rejection
 from edge_ovss.export.sed.frozen import FrozenSed
 from edge_ovss.export.sed.rewrites import Rewrites
 from edge_ovss.export.sed.template_rank import compress_templates
-from edge_ovss.export.trace import trace
 from edge_ovss.models import load_model
 from edge_ovss.synthetic import render_street
 from edge_ovss.vocabulary import Vocabulary
@@ -77,15 +79,10 @@ class Maker:
 
     def _freeze(self, rejection: Rejection, rewrites: Rewrites) -> FrozenSed:
         picture = self.model.spec.picture
-        return FrozenSed(
-            self.model,
-            embeddings=self.embeddings,
-            vocabulary=self.vocabulary,
-            rejection=rejection,
-            size=(picture.height, picture.width),
-            outputs=ALWAYS,
-            rewrites=rewrites,
-        ).eval()
+        size = (picture.height, picture.width)
+        family = family_export(self.model.spec.family)
+        loaded = LoadedModel(family, self.model, self.vocabulary, self.embeddings, size)
+        return FrozenSed(loaded, rejection, ALWAYS, rewrites=rewrites).eval()
 
 
 def count_multiply_adds(graph: FrozenSed) -> float:

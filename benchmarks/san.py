@@ -26,7 +26,8 @@ from sed import measured_peak, report, table
 from sed_runtime import bundle
 
 from edge_ovss.export import ExportOptions
-from edge_ovss.export.family import family_export
+from edge_ovss.export.families import family_export
+from edge_ovss.export.family import LoadedModel
 from edge_ovss.models import load_model
 from edge_ovss.synthetic import render_street
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
@@ -94,14 +95,14 @@ def _torch_eager(folder: Path, threads: int, frame: NDArray[np.uint8]) -> Run:
     name = json.loads((folder / "setting.json").read_text())["model"]
     model = load_model(name, weights="random", seed=0)
     embeddings = TextEmbeddings.load(folder / "pack.npz")
-    published = family_export("san").published_scores
-    height, width = frame.shape[:2]
+    # Nothing here reads the words.
+    vocabulary = Vocabulary.from_names(["anything"])
+    family, size = family_export("san"), (frame.shape[0], frame.shape[1])
+    loaded = LoadedModel(family, model, vocabulary, embeddings, size)
 
     def run() -> tuple[NDArray[Any], list[int]]:
         with torch.inference_mode():
-            scores = published(
-                model, embeddings, torch.from_numpy(frame), size=(height, width), topk=None
-            )
+            scores = family.published_scores(loaded, torch.from_numpy(frame), None)
             return scores.argmax(0).numpy(), []
 
     return run

@@ -1,29 +1,27 @@
-"""How a family is exported: one record per family, found by the family's name."""
+"""What export knows of a family, and the loaded model and the graph that it works on."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
-from torch import Tensor, nn
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
-from edge_ovss.errors import UsageError
 from edge_ovss.export.rejection import Rejection
-from edge_ovss.models.families import Model
-from edge_ovss.models.spec import ModelSpec
+from edge_ovss.models.catalogue import PUBLISHED
+from edge_ovss.models.spec import Model, ModelSpec
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
-
-PUBLISHED = "published"
 
 
 class FrozenGraph(Protocol):
-    """A module from `frame` to the outputs by the graph contract, with a frozen vocabulary.
+    """A torch module from `frame` to the outputs of the graph contract, vocabulary included.
 
     Attributes:
-        outputs: Names of what it returns, in order.
-        rejection: Fitted to the vocabulary.
+        outputs: Names of its outputs, in order.
+        rejection: The rejection, fitted to the vocabulary.
         size: (height, width) inside the network.
         frame_bytes: Memory that one pixel of a frame takes at the peak, in ONNX Runtime and with
             scores left out.
@@ -39,99 +37,102 @@ class FrozenGraph(Protocol):
         ...
 
 
-class Freeze(Protocol):
-    """From a filled model to its graph."""
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model with weights and a vocabulary, at one image size.
+
+    Attributes:
+        family: How its family is exported.
+        model: The model, in eval mode.
+        vocabulary: T classes.
+        embeddings: Their text embeddings.
+        size: (height, width) inside the network.
+        answer: One of the family's ways to make labels.
+    """
+
+    family: FamilyExport
+    model: Model
+    vocabulary: Vocabulary
+    embeddings: TextEmbeddings
+    size: tuple[int, int]
+    answer: str = PUBLISHED
+
+    def freeze(self, rejection: Rejection, outputs: tuple[str, ...]) -> Any:  # noqa: ANN401
+        """Return the graph (a `FrozenGraph`) with a rejection that is already fitted to T."""
+        return self.family.freeze(self, rejection, outputs).eval()
+
+
+@dataclass(frozen=True)
+class CompressionReport:
+    """What a compression of the prompt templates keeps.
+
+    Attributes:
+        rank: Templates after it.
+        templates: Templates before it.
+        energy: Share of the embeddings' squared norm that is kept.
+        label_agreement: Share of the pixels with the same label as before.
+        miou_against_full: mIoU of the labels after it, with the labels before it as ground truth.
+        pictures: Number of images that were measured.
+    """
+
+    rank: int
+    templates: int
+    energy: float
+    label_agreement: float
+    miou_against_full: float
+    pictures: int
+
+    def to_json(self) -> dict[str, object]:
+        """Return the entry of the manifest."""
+        return asdict(self)
+
+
+class Compress(Protocol):
+    """Compresses a graph of the family in place, and measures what that does to labels."""
 
     def __call__(
         self,
-        model: Model,
+        graph: Any,  # noqa: ANN401 (a graph of the family)
+        rank: int | str,
         *,
-        embeddings: TextEmbeddings,
-        vocabulary: Vocabulary,
-        rejection: Rejection,
-        size: tuple[int, int],
-        outputs: tuple[str, ...],
-        answer: str,
-    ) -> nn.Module:
-        """Return a `FrozenGraph` that is also a torch module."""
-        ...
-
-
-class PublishedScores(Protocol):
-    """The published order of operations in torch."""
-
-    def __call__(
-        self,
-        model: Model,
-        embeddings: TextEmbeddings,
-        frame: Tensor,
-        *,
-        size: tuple[int, int],
-        topk: int | None,
-    ) -> Tensor:
-        """Score a frame, uint8 [H, W, 3] RGB.
+        fresh: Callable[[], Any],
+        frames: Sequence[NDArray[np.uint8]],
+    ) -> CompressionReport:
+        """Compress `graph` to `rank` templates, or to as few as "auto" finds good enough.
 
         Args:
-            model: The model.
-            embeddings: Text embeddings.
-            frame: uint8 [H, W, 3].
-            size: (height, width) inside the network.
-            topk: k of the rejection; None for no rejection.
-
-        Returns:
-            float32 [T, H, W].
+            graph: The graph.
+            rank: A number of templates, or "auto".
+            fresh: Makes the uncompressed graph again.
+            frames: uint8 [H, W, 3] RGB each, at least one.
         """
         ...
 
 
 @dataclass(frozen=True)
 class FamilyExport:
-    """What export must know of a family.
+    """How a family is exported (docs/adding-a-family.md).
 
     Attributes:
-        freeze: Builds the graph.
-        published_scores: What the graph is held against.
+        name: The family's name in `models.catalogue`.
+        freeze: From a loaded model, a rejection and names of outputs to a torch module that is a
+            `FrozenGraph`.
+        published_scores: The published order of operations, to compare with: from a loaded model,
+            a frame (uint8 [H, W, 3]) and k of the rejection (None for no rejection) to float32
+            [T, H, W].
         embedding_size: D of a model.
-        default_rejection: Used where none is asked for.
-        rejects: Whether the family rejects categories at all.
-        answers: Ways from the network to labels; the first is the published one.
-        scores_at_frame: Whether `scores` have the frame's size instead of the fixed one.
-        picture: What the manifest says of the picture in addition.
+        scores_at_frame: Whether the output `scores` has the frame's size instead of a fixed one.
+        picture: What the manifest's section `picture` says in addition.
+        check_rank: Refuses a template rank before a model is loaded; None if templates cannot be
+            compressed.
+        compress: Compresses the templates; None as above.
     """
 
-    freeze: Freeze
-    published_scores: PublishedScores
+    name: str
+    freeze: Callable[[LoadedModel, Rejection, tuple[str, ...]], Any]
+    published_scores: Callable[[LoadedModel, Tensor, int | None], Tensor]
     embedding_size: Callable[[Model], int]
-    default_rejection: Rejection
-    rejects: bool = True
-    answers: tuple[str, ...] = (PUBLISHED,)
     scores_at_frame: bool = False
     picture: Callable[[ModelSpec], dict[str, Any]] = lambda _: {}
-
-    def fit_rejection(self, asked: Rejection | None, *, name: str, categories: int) -> Rejection:
-        """Return the rejection to export with, fitted to T categories.
-
-        Raises:
-            UsageError: The family has no rejection and one was asked for, or it does not fit T.
-        """
-        if asked is not None and not self.rejects and asked.mode != "none":
-            message = f"Rejection '{asked.mode}' was asked for, but '{name}' rejects no categories."
-            raise UsageError(message, hint="Drop --reject, --topk and --slots, or --reject none.")
-        return (asked or self.default_rejection).fit(categories)
-
-    def check_answer(self, answer: str, *, name: str) -> None:
-        """Check that the family knows this answer.
-
-        Raises:
-            UsageError: It does not.
-        """
-        if answer not in self.answers:
-            known = ", ".join(f"'{each}'" for each in self.answers)
-            message = f"Answer '{answer}' was asked for; '{name}' knows {known}."
-            raise UsageError(message, hint="Drop --answer.")
-
-
-def family_export(name: str) -> FamilyExport:
-    """Return the record of a family by its name, such as "sed"."""
-    module = importlib.import_module(f"edge_ovss.export.{name}.family")
-    return cast(FamilyExport, module.EXPORT)
+    check_rank: Callable[[int | str], None] | None = None
+    compress: Compress | None = None

@@ -1,25 +1,35 @@
-"""Write a traced graph, and for the comparison with torch a copy of it that answers with scores.
+"""Trace a graph, write it, and write a copy with scores that is only compared with torch.
 
 Labels alone say little where they are undecided, so a graph is compared by its scores as well,
-whatever outputs were asked for: it is traced with them, and they are dropped from what is kept.
+whichever outputs were asked for: it is traced with them, and they are dropped from what is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from edge_ovss._optional import require
 from edge_ovss.bundle.writer import BundleWriter
+from edge_ovss.graph.passes import apply_passes
+
+# The newest opset that TensorRT 10.3 parses; it has Gelu as one operator.
+OPSET = 20
 
 SCORES = "scores"
 
 Answers = list[dict[str, NDArray[Any]]]
 Save = Callable[[Any, Path], None]
-Run = Callable[[Path, Sequence[NDArray[np.uint8]]], Answers]
 
 _COPY = "scored.onnx"
 
@@ -29,11 +39,70 @@ def with_scores(outputs: tuple[str, ...]) -> tuple[str, ...]:
     return outputs if SCORES in outputs else (*outputs, SCORES)
 
 
-class GraphPair:
-    """A graph that is kept, and its copy with scores until it was compared.
+def trace(
+    graph: nn.Module, frame: Tensor, *, outputs: tuple[str, ...], metadata: dict[str, str]
+) -> Any:  # noqa: ANN401
+    """Trace a frozen graph.
 
     Args:
-        writer: Of the bundle.
+        graph: Module from `frame` to the outputs, in eval mode.
+        frame: uint8 [1, H, W, 3], an example; H and W become dynamic.
+        outputs: Names of what the module returns, in order.
+        metadata: Key-value pairs for the model's metadata.
+
+    Returns:
+        An `onnx_ir.Model` with `frame` as its input and weights in memory.
+
+    Raises:
+        MissingDependencyError: onnx or onnxscript is not installed.
+    """
+    require("onnxscript", extra="export")
+    sides = {1: torch.export.Dim("H", min=1), 2: torch.export.Dim("W", min=1)}
+    with torch.no_grad(), _quiet():
+        program = torch.onnx.export(
+            graph,
+            (frame,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["frame"],
+            output_names=list(outputs),
+            dynamic_shapes={"frame": sides},
+            verbose=False,
+        )
+    if program is None:
+        message = "torch.onnx.export returned nothing"
+        raise RuntimeError(message)
+    model = program.model
+    apply_passes(model)
+    model.producer_name, model.producer_version = "edge-ovss", metadata["edge_ovss.version"]
+    model.graph.name = "edge_ovss"
+    model.metadata_props.clear()
+    model.metadata_props.update(metadata)
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    # The exporter reports its internals as warnings, log lines and prints. A user can do nothing
+    # about them, and its result is compared with torch afterwards.
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+class GraphPair:
+    """A graph to keep, and a copy of it with scores until it has been compared.
+
+    Args:
+        writer: Writer of the bundle.
         model: An `onnx_ir.Model` traced `with_scores`; changed in place.
         name: ONNX file to keep.
         outputs: The outputs to keep.
@@ -57,11 +126,11 @@ class GraphPair:
             drop_output(model, SCORES)
         save(model, self.path)
 
-    def answers(self, run: Run, frames: Sequence[NDArray[np.uint8]]) -> Answers:
+    def run(self, frames: Sequence[NDArray[np.uint8]]) -> Answers:
         """Run the graph, and its copy for the scores; outputs by name for every frame."""
-        found = run(self.path, frames)
+        found = run_graph(self.path, frames)
         if self._copy is not None:
-            scored = run(self._copy, frames)
+            scored = run_graph(self._copy, frames)
             found = [{**a, SCORES: b[SCORES]} for a, b in zip(found, scored, strict=True)]
         return found
 
@@ -73,13 +142,24 @@ class GraphPair:
             self._copy = None
 
 
+def run_graph(path: Path, frames: Sequence[NDArray[np.uint8]]) -> Answers:
+    """Run an ONNX file on frames with ONNX Runtime on the CPU; outputs by name."""
+    ort = require("onnxruntime", extra="export")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    answers = [session.run(names, {"frame": frame[None]}) for frame in frames]
+    return [dict(zip(names, answer, strict=True)) for answer in answers]
+
+
 def data_file(path: Path) -> Path:
-    """Return the file with the large tensors of an ONNX file."""
+    """Return the path of the large tensors of an ONNX file."""
     return path.with_name(f"{path.name}.data")
 
 
 def drop_output(model: Any, name: str) -> None:  # noqa: ANN401
-    """Drop an output of an `onnx_ir.Model`, with the nodes and constants only it needs."""
+    """Drop an output of an `onnx_ir.Model`, and the nodes and constants that only it needs."""
     graph = model.graph
     graph.outputs[:] = [value for value in graph.outputs if value.name != name]
     kept = {id(value) for value in graph.outputs}

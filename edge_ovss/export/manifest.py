@@ -9,22 +9,24 @@ from typing import Any
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.contract import labels_dtype
 from edge_ovss.bundle.manifest import SCHEMA
-from edge_ovss.export.loaded_model import Subject
+from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.rejection import Rejection
 from edge_ovss.vocabulary import Vocabulary
 
 
-def describe(subject: Subject, *, rejection: Rejection, outputs: tuple[str, ...]) -> dict[str, Any]:
+def describe(
+    loaded: LoadedModel, *, rejection: Rejection, outputs: tuple[str, ...]
+) -> dict[str, Any]:
     """Facts of the manifest that do not depend on the files (docs/bundle.md)."""
-    spec, vocabulary, embeddings = subject.model.spec, subject.vocabulary, subject.embeddings
-    height, width = subject.size
+    spec, vocabulary, embeddings = loaded.model.spec, loaded.vocabulary, loaded.embeddings
+    height, width = loaded.size
     return {
         "schema": SCHEMA,
         "tool": {"name": "edge-ovss", "version": VERSION},
         "model": {
             "family": spec.family,
             "name": spec.name,
-            "weights": asdict(subject.model.origin),
+            "weights": asdict(loaded.model.origin),
         },
         "licenses": dict(spec.licenses),
         "vocabulary": {
@@ -54,13 +56,13 @@ def describe(subject: Subject, *, rejection: Rejection, outputs: tuple[str, ...]
             "mean": list(spec.picture.mean),
             "std": list(spec.picture.std),
             "in_graph": True,
-            **subject.family.picture(spec),
+            **loaded.family.picture(spec),
         },
         "output": {
             "labels_dtype": labels_dtype(len(vocabulary.outputs)),
             "outputs": list(outputs),
-            "scores": _scores_size(subject) if "scores" in outputs else None,
-            "answer": subject.answer,
+            "scores": _scores_size(loaded) if "scores" in outputs else None,
+            "answer": loaded.answer,
         },
         "rejection": {
             "mode": rejection.mode,
@@ -71,11 +73,11 @@ def describe(subject: Subject, *, rejection: Rejection, outputs: tuple[str, ...]
     }
 
 
-def _scores_size(subject: Subject) -> dict[str, int]:
+def _scores_size(loaded: LoadedModel) -> dict[str, int]:
     """Return the fixed size of the scores; {0, 0} where it is the frame's."""
-    if subject.family.scores_at_frame:
+    if loaded.family.scores_at_frame:
         return {"height": 0, "width": 0}
-    height, width = subject.size
+    height, width = loaded.size
     return {"height": height // 4, "width": width // 4}
 
 

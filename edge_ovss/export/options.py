@@ -1,4 +1,4 @@
-"""What to export, and the checks that need nothing but the options themselves."""
+"""Options of an export, and the checks that need no model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ovss.errors import UsageError
+from edge_ovss.export.families import family_export
 from edge_ovss.export.rejection import Rejection
+from edge_ovss.models.catalogue import DEFAULT_MODEL, PUBLISHED, entry_of
 from edge_ovss.models.spec import PictureSpec
 
 ALWAYS = ("labels", "alive", "counts")
@@ -21,20 +23,20 @@ class ExportOptions:
         model: Name of the model.
         checkpoint: Path or address of its checkpoint.
         weights: "random" or "embedded" instead of a checkpoint.
-        seed: Of random weights.
+        seed: Seed of random weights.
         embeddings: An embedding pack that replaces the text tower.
-        size: (height, width) inside the network; None for the model's own.
-        rejection: Mode, k and slots; None for what the model's family does by default.
-        outputs: Out of "labels", "scores", "confidence"; "alive" and "counts" always come along.
-        slots_from: Source of pictures from which slots are chosen ("--slots auto"), or None.
-        pictures: Source of pictures on which a template rank is measured; None for street scenes.
-        template_rank: Channels that the cost map is compressed to (SED), "auto", or None.
-        spare_slots: Places of a second graph that `rerun` uses when the first overflows: three
+        size: (height, width) inside the network; None for the model's default.
+        rejection: Mode, k and slots; None for the default of the model's family.
+        outputs: Any of "labels", "scores", "confidence"; "alive" and "counts" are always included.
+        slots_from: Source of images from which slots are chosen ("--slots auto"), or None.
+        pictures: Source of images on which a template rank is measured; None for street scenes.
+        template_rank: Number of templates to compress to, "auto", or None.
+        spare_slots: Slots of a second graph that `rerun` uses when the first overflows: three
             numbers, "all", or None for no second graph.
-        answer: How labels are made of what the network says: "published", or, for SAN, "fast".
+        answer: How labels are made from masks; one of the family's `answers` in the catalogue.
     """
 
-    model: str = "sed-tiny"
+    model: str = DEFAULT_MODEL
     checkpoint: str | Path | None = None
     weights: str | None = None
     seed: int = 0
@@ -44,7 +46,7 @@ class ExportOptions:
     outputs: tuple[str, ...] = ("labels",)
     slots_from: str | None = None
     spare_slots: tuple[int, int, int] | str | None = None
-    answer: str = "published"
+    answer: str = PUBLISHED
     template_rank: int | str | None = None
     pictures: str | None = None
 
@@ -52,15 +54,44 @@ class ExportOptions:
         unknown = [name for name in self.outputs if name not in (*ALWAYS, *OPTIONAL)]
         if unknown or "labels" not in self.outputs:
             message = (
-                f"Outputs are '{','.join(self.outputs)}'; expected 'labels', and with it "
+                f"--outputs is '{','.join(self.outputs)}'; expected 'labels', and after it "
                 f"'scores' or 'confidence' if wanted."
             )
             raise UsageError(message, hint="For example --outputs labels,confidence.")
 
     @property
     def all_outputs(self) -> tuple[str, ...]:
-        """The graph's outputs in their order."""
+        """Outputs of the graph, in order."""
         return (*ALWAYS, *(name for name in OPTIONAL if name in self.outputs))
+
+    def check(self) -> None:
+        """Refuse options that the model's family does not have, before a model is loaded.
+
+        Raises:
+            UsageError: With the option and what was expected.
+        """
+        entry = entry_of(self.model)
+        entry.check_answer(self.answer, model=self.model)
+        if self.template_rank is None:
+            return
+        check_rank = family_export(entry.name).check_rank
+        if check_rank is None:
+            message = f"--template-rank is given, but '{self.model}' cannot compress its templates."
+            raise UsageError(message, hint="Drop --template-rank.")
+        check_rank(self.template_rank)
+
+    def fit_rejection(self, categories: int) -> Rejection:
+        """Return the rejection to export with, fitted to T categories.
+
+        Raises:
+            UsageError: The family has no rejection and one was asked for, or it does not fit T.
+        """
+        rejects = entry_of(self.model).rejects
+        if self.rejection is not None and self.rejection.mode != "none" and not rejects:
+            mode = self.rejection.mode
+            message = f"--reject is {mode}, but '{self.model}' rejects no categories."
+            raise UsageError(message, hint="Drop --reject, --topk and --slots.")
+        return (self.rejection or Rejection("slots" if rejects else "none")).fit(categories)
 
     def size_for(self, picture: PictureSpec) -> tuple[int, int]:
         """Return (height, width) inside the network.
@@ -72,7 +103,7 @@ class ExportOptions:
         step = picture.multiple
         if min(height, width) < step or height % step or width % step:
             message = (
-                f"The picture size is {height}x{width} (height x width); expected multiples of "
+                f"--size is {height}x{width} (height x width); expected multiples of "
                 f"{step}, such as {picture.height}x{picture.width}."
             )
             raise UsageError(message)

@@ -1,7 +1,7 @@
-"""A second graph with more slots beside the first, for frames that overflow the first.
+"""A second graph with more slots, for frames that overflow the first.
 
-It shares the weights' file, so that it costs the bundle its nodes only; opened, it costs memory
-like any graph, and only once a frame needs it.
+It shares the weights file of the first, so it adds only its nodes to the bundle. It is opened, and
+takes memory, only when a frame needs it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from edge_ovss._optional import require
 from edge_ovss.errors import UsageError
+from edge_ovss.export.options import ExportOptions
 from edge_ovss.export.rejection import MAX_TOPK, Rejection
 
 SPARE_FILE = "spare.onnx"
@@ -20,28 +21,36 @@ SPARE_FILE = "spare.onnx"
 Slots = tuple[int, int, int]
 
 
-def check_spare(spare: Slots | str | None, *, mode: str | None, rank: int | str | None) -> None:
+def check_spare(options: ExportOptions, rejection: Rejection, *, categories: int) -> None:
     """Refuse spare slots that nothing could use, before a model is loaded for them.
 
+    Args:
+        options: What to export.
+        rejection: Fitted to T categories; its slots may still be measured.
+        categories: T.
+
     Raises:
-        UsageError: The rejection has no slots, or the templates are compressed.
+        UsageError: The rejection has no slots, the templates are compressed, or there is not more
+            room than in the first graph.
     """
-    if spare is None:
+    if options.spare_slots is None:
         return
-    if mode not in (None, "slots"):
-        message = f"Spare slots are given with rejection '{mode}', which cannot overflow."
+    if rejection.mode != "slots":
+        message = f"--spare-slots is given with --reject {rejection.mode}, which cannot overflow."
         raise UsageError(message, hint="Drop --spare-slots, or use --reject slots.")
-    if rank is not None:
-        message = "Spare slots are given together with a template rank."
-        raise UsageError(message, hint="Drop one of --spare-slots and --template-rank.")
+    if options.template_rank is not None:
+        message = "--spare-slots and --template-rank are both given; expected one of them."
+        raise UsageError(message, hint="Drop one of them.")
+    if options.slots_from is None:
+        fit_spare(options.spare_slots, rejection, categories=categories)
 
 
 def fit_spare(spare: Slots | str, rejection: Rejection, *, categories: int) -> Rejection:
     """Return the rejection of the spare graph.
 
     Args:
-        spare: Places after the three rejections, or "all" for as many as there are categories.
-        rejection: Of the first graph, fitted, with slots.
+        spare: Slots after the three rejections, or "all" for as many as there are categories.
+        rejection: Rejection of the first graph, fitted, with slots.
         categories: T.
 
     Raises:
@@ -53,13 +62,15 @@ def fit_spare(spare: Slots | str, rejection: Rejection, *, categories: int) -> R
     pairs = list(zip(fitted.slots or (), rejection.slots or (), strict=True))
     if any(more < few for more, few in pairs) or all(more == few for more, few in pairs):
         text, first = (",".join(map(str, r.slots or ())) for r in (fitted, rejection))
-        message = f"Spare slots are {text}; expected more room than the {first} of the first graph."
+        message = (
+            f"--spare-slots is {text}; expected more room than the {first} of the first graph."
+        )
         raise UsageError(message, hint="For example --spare-slots all.")
     return fitted
 
 
 def save_sharing(model: Any, path: Path, first: Path) -> None:  # noqa: ANN401
-    """Write `model` so that its large tensors are those that another graph has in its data file.
+    """Write `model` so that it reads its large tensors from the data file of another graph.
 
     Args:
         model: An `onnx_ir.Model`, changed in place.

@@ -1,26 +1,27 @@
-"""Hold an exported graph against torch before anything is kept."""
+"""Compare an exported graph with torch before anything is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge_ovss._optional import require
 from edge_ovss.bundle.decisive import SCORE_FLOOR
 from edge_ovss.bundle.ranking import Ranking, rank_outputs
 from edge_ovss.errors import ParityError
-from edge_ovss.export.loaded_model import Subject
+from edge_ovss.export.family import FrozenGraph
+from edge_ovss.export.frozen_model import FrozenModel
+from edge_ovss.export.graph_files import GraphPair
+from edge_ovss.export.reference import Answered
 from edge_ovss.metrics.label_comparison import LabelComparison, Pair, compare_labels
 from edge_ovss.metrics.tensors import compare_tensors
 from edge_ovss.vocabulary import Vocabulary
 
-# Float32 graphs: what the published reference answers are held to as well.
+# For float32 graphs; the published reference answers are compared with these as well.
 MAX_SCORE_ERROR = 1e-3
 MIN_LABEL_AGREEMENT = 0.999
 
@@ -88,40 +89,59 @@ def _too_few(what: str, agreement: float) -> str:
     )
 
 
-def run_graph(path: Path, frames: Sequence[NDArray[np.uint8]]) -> list[dict[str, NDArray[Any]]]:
-    """Run an ONNX file on frames with ONNX Runtime on the CPU; outputs by name."""
-    ort = require("onnxruntime", extra="export")
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    answers = [session.run(names, {"frame": frame[None]}) for frame in frames]
-    return [dict(zip(names, answer, strict=True)) for answer in answers]
-
-
-def published_scores(
-    subject: Subject, frame: NDArray[np.uint8], *, topk: int | None
-) -> NDArray[np.float32]:
-    """Score a frame by the published order of operations, in torch.
+def compare_graph(
+    pair: GraphPair, frozen: FrozenModel, frames: Sequence[NDArray[np.uint8]]
+) -> tuple[list[FrameParity], list[Answered]]:
+    """Compare a written graph with torch, frame by frame.
 
     Args:
-        subject: Model, vocabulary, embeddings and size.
-        frame: uint8 [H, W, 3] RGB.
-        topk: k of the rejection; None for no rejection.
+        pair: The written graph.
+        frozen: The same graph in torch, and its model.
+        frames: uint8 [H, W, 3] RGB each.
 
     Returns:
-        float32 [T, H, W].
+        The comparisons, and torch's outputs.
+
+    Raises:
+        ParityError: They differ.
     """
-    with torch.inference_mode():
-        scores = subject.family.published_scores(
-            subject.model,
-            subject.embeddings,
-            torch.from_numpy(np.array(frame)),
-            size=subject.size,
-            topk=topk,
+    parities: list[FrameParity] = []
+    answers: list[Answered] = []
+    for frame, answer in zip(frames, pair.run(frames), strict=True):
+        expected = run_torch(frozen.graph, frame)
+        parity, ranking = compare_frame(
+            answer,
+            expected,
+            frozen.loaded.vocabulary,
+            traced=False,
+            published=_published(frozen, frame, expected["counts"]),
+            exact=frozen.exact,
         )
-    answer: NDArray[np.float32] = scores.numpy()
-    return answer
+        parities.append(parity)
+        answers.append(Answered(frame, expected, ranking.lead))
+    require_parity(parities)
+    return parities, answers
+
+
+def run_torch(graph: FrozenGraph, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """Run a frozen graph in torch on a frame, uint8 [H, W, 3] RGB; outputs by name."""
+    with torch.inference_mode():
+        outputs = graph(torch.from_numpy(frame)[None])
+    return {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
+
+
+def _published(
+    frozen: FrozenModel, frame: NDArray[np.uint8], counts: NDArray[np.int32]
+) -> NDArray[np.float32] | None:
+    """Return the published scores, float32 [T, H, W]; None where slots overflow."""
+    loaded, rejection = frozen.loaded, frozen.graph.rejection
+    if rejection.slots is not None and bool((counts > np.array(rejection.slots)).any()):
+        return None  # such a frame gets other labels, and its counts say so
+    topk = None if rejection.mode == "none" else rejection.topk
+    with torch.inference_mode():
+        picture = torch.from_numpy(np.array(frame))
+        scores: NDArray[np.float32] = loaded.family.published_scores(loaded, picture, topk).numpy()
+    return scores
 
 
 def compare_frame(

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from edge_ovss._progress import CountProgress, silent
+from edge_ovss._progress import CountProgress
 from edge_ovss.bundle.ranking import rank_outputs
-from edge_ovss.export.loaded_model import load_subject
+from edge_ovss.export.loading import load_for_export
 from edge_ovss.export.options import ALWAYS, ExportOptions
 from edge_ovss.export.parity_check import FrameParity
 from edge_ovss.export.reference import first_frames
@@ -42,9 +42,8 @@ def find_ties(
     Raises:
         CheckpointError, UsageError: As for an export.
     """
-    subject = load_subject(vocabulary, options, note=silent, progress=progress)
-    rejection = subject.family.fit_rejection(None, name=options.model, categories=len(vocabulary))
-    graph = subject.freeze(rejection, (*ALWAYS, "scores"))
+    loaded = load_for_export(vocabulary, options, progress=progress)
+    graph = loaded.freeze(options.fit_rejection(len(vocabulary)), (*ALWAYS, "scores"))
     found = []
     for frame in first_frames():
         with torch.inference_mode():

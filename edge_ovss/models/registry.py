@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_ovss._progress import Note
 from edge_ovss.errors import CheckpointError, UsageError
 from edge_ovss.models.catalogue import entry_of
 from edge_ovss.models.checkpoints.download import fetch_checkpoint
 from edge_ovss.models.checkpoints.loading import (
-    Note,
     checkpoint_digest,
     load_into,
     read_checkpoint,

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
-from edge_ovss._progress import silent
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import CheckpointError, UsageError
 
@@ -84,7 +83,7 @@ class TorchReference:
         torch = require("torch", extra="export")
         if threads is not None:
             torch.set_num_threads(threads)
-        from edge_ovss.export.loaded_model import load_subject
+        from edge_ovss.export.loading import load_for_export
         from edge_ovss.export.options import ExportOptions
 
         manifest = bundle.manifest
@@ -95,9 +94,9 @@ class TorchReference:
             size=(manifest.picture.height, manifest.picture.width),
             answer=bundle.manifest.output.answer,
         )
-        subject = load_subject(bundle.vocabulary, options, note=silent, progress=None)
-        _check_weights(bundle, subject.model.origin.sha256)
-        return cls(subject.freeze(_rejection(bundle), _OUTPUTS))
+        loaded = load_for_export(bundle.vocabulary, options)
+        _check_weights(bundle, loaded.model.origin.sha256)
+        return cls(loaded.freeze(_rejection(bundle), _OUTPUTS))
 
     def segment(self, frame: NDArray[np.uint8]) -> TorchAnswer:
         """Segment one frame, uint8 [H, W, 3] RGB."""

@@ -348,7 +348,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"outputs": ("scores",)}, "expected 'labels'"),
     ({"model": "sed-bse"}, "sed-base"),
     ({"model": "sed-base", "weights": None}, "needs weights"),
-    ({"checkpoint": "x.pth"}, "Both"),
+    ({"checkpoint": "x.pth"}, "are both given"),
 ]
 
 
@@ -369,15 +369,14 @@ def test_wrong_options_are_refused_and_leave_nothing(
 
 
 def test_graph_that_departs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge_ovss.export import bundle_export
-    from edge_ovss.export import parity_check as compare
+    from edge_ovss.export import graph_files
 
-    real = compare.run_graph
+    real = graph_files.run_graph
 
     def broken(*args: Any) -> list[dict[str, Any]]:  # noqa: ANN401
         return [{**a, "labels": (a["labels"] + 1) % 9} for a in real(*args)]
 
-    monkeypatch.setattr(bundle_export, "run_graph", broken)
+    monkeypatch.setattr(graph_files, "run_graph", broken)
     with pytest.raises(ParityError, match="departs from torch") as caught:
         export_bundle(Vocabulary.from_names(WORDS), tmp_path / "x.ovss", _options())
     assert list(tmp_path.iterdir()) == []
@@ -393,12 +392,12 @@ def test_graph_that_departs_is_not_written(tmp_path: Path, monkeypatch: pytest.M
 def test_interrupted_or_full_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
-    from edge_ovss.export import bundle_export
+    from edge_ovss.export import graph_files
 
     def fail(*_: Any, **__: Any) -> None:  # noqa: ANN401
         raise failure
 
-    monkeypatch.setattr(bundle_export, "run_graph", fail)
+    monkeypatch.setattr(graph_files, "run_graph", fail)
     expected = OutputError if isinstance(failure, OSError) else KeyboardInterrupt
     with pytest.raises(expected):
         export_bundle(Vocabulary.from_names(WORDS), tmp_path / "x.ovss", _options())

@@ -19,8 +19,7 @@ from edge_ovss.bundle.contract import MOST_OUTPUTS, UNKNOWN, labels_dtype  # noq
 from edge_ovss.cli import main  # noqa: E402
 from edge_ovss.errors import ArtifactError, ParityError  # noqa: E402
 from edge_ovss.export import ExportOptions, export_bundle  # noqa: E402
-from edge_ovss.export.family import family_export  # noqa: E402
-from edge_ovss.export.loaded_model import Subject  # noqa: E402
+from edge_ovss.export.loading import load_for_export  # noqa: E402
 from edge_ovss.models import load_model  # noqa: E402
 from edge_ovss.models.families import FAMILIES  # noqa: E402
 from edge_ovss.runtime import Segmenter, selftest  # noqa: E402
@@ -82,12 +81,13 @@ def test_every_frozen_graph_gives_them_in_torch(
     pack: Callable[[str, Vocabulary], Path], family: str, outputs: int
 ) -> None:
     vocabulary = Vocabulary.from_names([f"thing{number}" for number in range(outputs)])
-    model = load_model(f"{family}-tiny", weights="random")
-    embeddings = TextEmbeddings.load(pack(f"{family}-tiny", vocabulary))
-    subject = Subject(model, vocabulary, embeddings, (64, 64))
-    rejection = family_export(family).default_rejection.fit(outputs)
+    model = f"{family}-tiny"
+    options = ExportOptions(
+        model=model, weights="random", embeddings=pack(model, vocabulary), size=(64, 64)
+    )
+    graph = load_for_export(vocabulary, options).freeze(options.fit_rejection(outputs), ("labels",))
     with torch.inference_mode():
-        (labels,) = subject.freeze(rejection, ("labels",))(torch.zeros(1, 9, 12, 3).byte())
+        (labels,) = graph(torch.zeros(1, 9, 12, 3).byte())
     assert labels.dtype == getattr(torch, DTYPES[outputs])
 
 
@@ -106,7 +106,7 @@ class TestABundleIsTriedBeforeItIsKept:
     def test_one_that_does_not_open_is_status_5_and_not_kept(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("edge_ovss.export.bundle_export.OPSET", 19)
+        monkeypatch.setattr("edge_ovss.export.bundle_draft.OPSET", 19)
         with pytest.raises(ArtifactError, match="opset 20") as caught:
             export_bundle("road, sky", tmp_path / "a.ovss", self.OPTIONS)
         assert caught.value.status == 5

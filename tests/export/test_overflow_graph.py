@@ -166,7 +166,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"rejection": TIGHT, "spare_slots": (8, 2, 2)}, "more room than the 4,3,2"),
     ({"rejection": TIGHT, "spare_slots": (8, 9, 9)}, "must not grow"),
     ({"rejection": Rejection("dynamic", topk=2), "spare_slots": "all"}, "cannot overflow"),
-    ({"rejection": TIGHT, "spare_slots": "all", "template_rank": 4}, "template rank"),
+    ({"rejection": TIGHT, "spare_slots": "all", "template_rank": 4}, "template-rank"),
 ]
 
 

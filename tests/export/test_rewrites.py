@@ -21,8 +21,10 @@ if importlib.util.find_spec("open_clip") is None:
 
 from edge_ovss.errors import UsageError  # noqa: E402
 from edge_ovss.export import ExportOptions, Rejection, bundle_export, export_bundle  # noqa: E402
-from edge_ovss.export.loaded_model import Subject, load_subject  # noqa: E402
-from edge_ovss.export.parity_check import relative_error, run_graph  # noqa: E402
+from edge_ovss.export.family import LoadedModel  # noqa: E402
+from edge_ovss.export.graph_files import run_graph, trace  # noqa: E402
+from edge_ovss.export.loading import load_for_export  # noqa: E402
+from edge_ovss.export.parity_check import relative_error  # noqa: E402
 from edge_ovss.export.sed.first_score import FirstScore  # noqa: E402
 from edge_ovss.export.sed.frozen import FrozenSed  # noqa: E402
 from edge_ovss.export.sed.rewrites import (  # noqa: E402
@@ -31,7 +33,6 @@ from edge_ovss.export.sed.rewrites import (  # noqa: E402
     in_this_order,
     piece_size,
 )
-from edge_ovss.export.trace import trace  # noqa: E402
 from edge_ovss.synthetic import render_street  # noqa: E402
 from edge_ovss.vocabulary import Vocabulary  # noqa: E402
 
@@ -62,10 +63,10 @@ REJECTIONS = [
 
 
 @pytest.fixture(scope="module")
-def subject() -> Subject:
+def loaded() -> LoadedModel:
     options = ExportOptions(weights="random", size=(96, 128))
     words = Vocabulary.from_names(WORDS)
-    return load_subject(words, options, note=lambda _: None, progress=None)
+    return load_for_export(words, options)
 
 
 @pytest.fixture(scope="module")
@@ -73,31 +74,22 @@ def frame() -> Any:  # noqa: ANN401
     return torch.from_numpy(np.array(render_street(seed=2, height=120, width=160).image))[None]
 
 
-def _freeze(subject: Subject, rejection: Rejection, rewrites: Rewrites) -> FrozenSed:
-    graph = FrozenSed(
-        subject.model,
-        embeddings=subject.embeddings,
-        vocabulary=subject.vocabulary,
-        rejection=rejection.fit(len(WORDS)),
-        size=subject.size,
-        outputs=OUTPUTS,
-        rewrites=rewrites,
-    )
-    return graph.eval()
+def _freeze(loaded: LoadedModel, rejection: Rejection, rewrites: Rewrites) -> FrozenSed:
+    return FrozenSed(loaded, rejection.fit(len(WORDS)), OUTPUTS, rewrites=rewrites).eval()
 
 
 @pytest.mark.parametrize("rejection", REJECTIONS, ids=lambda r: f"{r.mode}-{r.slots}")
 @pytest.mark.parametrize("name", LEFT_OUT)
 def test_a_rewrite_leaves_the_answer(
-    subject: Subject,
+    loaded: LoadedModel,
     frame: Any,  # noqa: ANN401
     name: str,
     rejection: Rejection,
 ) -> None:
     full = Rewrites(piece_bytes=PIECES)
     with torch.inference_mode():
-        given = _freeze(subject, rejection, full)(frame)
-        expected = _freeze(subject, rejection, replace(full, **LEFT_OUT[name]))(frame)
+        given = _freeze(loaded, rejection, full)(frame)
+        expected = _freeze(loaded, rejection, replace(full, **LEFT_OUT[name]))(frame)
     labels, alive, counts, scores = zip(given, expected, strict=True)
     assert relative_error(scores[0].numpy(), scores[1].numpy()) < 1e-5
     assert torch.equal(*alive)
@@ -144,12 +136,12 @@ def test_order_changes_nothing() -> None:
 
 
 @pytest.fixture(scope="module")
-def write(tmp_path_factory: pytest.TempPathFactory, subject: Subject) -> Callable[..., Path]:
+def write(tmp_path_factory: pytest.TempPathFactory, loaded: LoadedModel) -> Callable[..., Path]:
     """Write the graph of some rewrites."""
     import onnx_ir
 
     def write(frame: Any, **changes: Any) -> Path:  # noqa: ANN401
-        graph = _freeze(subject, REJECTIONS[0], Rewrites(**changes))
+        graph = _freeze(loaded, REJECTIONS[0], Rewrites(**changes))
         model = trace(graph, frame, outputs=OUTPUTS, metadata={"edge_ovss.version": "test"})
         path = tmp_path_factory.mktemp("graph") / "model.onnx"
         onnx_ir.save(model, path, external_data="model.onnx.data")
@@ -159,7 +151,7 @@ def write(tmp_path_factory: pytest.TempPathFactory, subject: Subject) -> Callabl
 
 
 def test_graph_in_pieces_answers_and_holds_each_weight_once(
-    subject: Subject,
+    loaded: LoadedModel,
     frame: Any,  # noqa: ANN401
     write: Callable[..., Path],
 ) -> None:
@@ -212,7 +204,10 @@ def test_later_frames_take_no_more_memory_than_the_first(tmp_path: Path) -> None
     [
         ({"template_rank": 0}, "1 to 80"),
         ({"template_rank": 81}, "1 to 80"),
-        ({"template_rank": 4, "model": "san-tiny", "rejection": None}, "for SED"),
+        (
+            {"template_rank": 4, "model": "san-tiny", "rejection": None},
+            "'san-tiny' cannot compress",
+        ),
         ({"rejection": {"slots": (4, 8, 4), "topk": 2}}, "must not grow"),
         ({"rejection": {"slots": (8, 8, 7), "topk": 8}}, "at least k"),
         ({"rejection": {"topk": 11}}, "10 categories"),
@@ -222,10 +217,10 @@ def test_later_frames_take_no_more_memory_than_the_first(tmp_path: Path) -> None
 def test_wrong_numbers_are_refused_before_a_model_is_loaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changes: dict[str, Any], text: str
 ) -> None:
-    def loaded(*_: Any, **__: Any) -> None:  # noqa: ANN401
+    def load(*_: Any, **__: Any) -> None:  # noqa: ANN401
         pytest.fail("a model was loaded")
 
-    monkeypatch.setattr(bundle_export, "load_subject", loaded)
+    monkeypatch.setattr(bundle_export, "load_for_export", load)
 
     def export() -> None:
         given = dict(changes)

@@ -14,7 +14,8 @@ if importlib.util.find_spec("open_clip") is None:
 
 from edge_ovss.cli import main  # noqa: E402
 from edge_ovss.errors import UsageError  # noqa: E402
-from edge_ovss.export.loaded_model import Subject, load_subject  # noqa: E402
+from edge_ovss.export.family import LoadedModel  # noqa: E402
+from edge_ovss.export.loading import load_for_export  # noqa: E402
 from edge_ovss.export.options import ExportOptions  # noqa: E402
 from edge_ovss.export.parity_check import relative_error  # noqa: E402
 from edge_ovss.export.rejection import Rejection  # noqa: E402
@@ -35,10 +36,10 @@ OUTPUTS = ("labels", "alive", "counts", "scores")
 
 
 @pytest.fixture(scope="module")
-def subject() -> Subject:
+def loaded() -> LoadedModel:
     words = Vocabulary.from_names(["road", "sky", "tree", "car", "person"])
     options = ExportOptions(weights="random", size=(96, 128))
-    return load_subject(words, options, note=lambda _: None, progress=None)
+    return load_for_export(words, options)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +47,8 @@ def frame() -> Any:  # noqa: ANN401
     return render_street(seed=2, height=120, width=160).image
 
 
-def _fresh(subject: Subject) -> FrozenSed:
-    graph: FrozenSed = subject.freeze(Rejection("none").fit(5), OUTPUTS)
+def _fresh(loaded: LoadedModel) -> FrozenSed:
+    graph: FrozenSed = loaded.freeze(Rejection("none").fit(5), OUTPUTS)
     return graph
 
 
@@ -56,21 +57,21 @@ def _scores(graph: FrozenSed, frame: Any) -> Any:  # noqa: ANN401
         return graph(torch.from_numpy(frame)[None])[3][0].numpy()
 
 
-def test_all_rewrites_together_leave_the_answer(subject: Subject, frame: Any) -> None:  # noqa: ANN401
+def test_all_rewrites_together_leave_the_answer(loaded: LoadedModel, frame: Any) -> None:  # noqa: ANN401
     """Folded normalisation and layer scale, split convolutions, text normalised at export."""
-    spec = subject.model.spec.picture
+    spec = loaded.model.spec.picture
     x = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
     x = (x - torch.tensor(spec.mean).view(1, 3, 1, 1)) / torch.tensor(spec.std).view(1, 3, 1, 1)
     x = torch.nn.functional.interpolate(x, (96, 128), mode="bilinear")
     with torch.inference_mode():
-        expected = subject.model(x, subject.embeddings)[0].sigmoid().numpy()
-    assert relative_error(_scores(_fresh(subject), frame), expected) < 1e-5
+        expected = loaded.model(x, loaded.embeddings)[0].sigmoid().numpy()
+    assert relative_error(_scores(_fresh(loaded), frame), expected) < 1e-5
 
 
-def test_freezing_does_not_change_the_model(subject: Subject) -> None:
-    before = {name: value.clone() for name, value in subject.model.state_dict().items()}
-    compress_templates(_fresh(subject), 7)
-    after = subject.model.state_dict()
+def test_freezing_does_not_change_the_model(loaded: LoadedModel) -> None:
+    before = {name: value.clone() for name, value in loaded.model.state_dict().items()}
+    compress_templates(_fresh(loaded), 7)
+    after = loaded.model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
@@ -86,15 +87,15 @@ def test_layer_scale_folds_exactly() -> None:
     assert torch.allclose(block(x), expected, atol=1e-6)
 
 
-def test_full_rank_changes_nothing(subject: Subject, frame: Any) -> None:  # noqa: ANN401
-    graph = _fresh(subject)
+def test_full_rank_changes_nothing(loaded: LoadedModel, frame: Any) -> None:  # noqa: ANN401
+    graph = _fresh(loaded)
     expected = _scores(graph, frame)
     assert compress_templates(graph, 80) == pytest.approx(1.0)
     assert relative_error(_scores(graph, frame), expected) < 1e-5
 
 
-def test_energy_is_what_the_basis_keeps(subject: Subject) -> None:
-    text = _fresh(subject).text
+def test_energy_is_what_the_basis_keeps(loaded: LoadedModel) -> None:
+    text = _fresh(loaded).text
     basis, energy = template_basis(text, 80)
     rows = text.reshape(-1, 80, text.shape[1])
     kept = torch.einsum("tpd,pr->trd", rows, basis[:, :10]).square().sum() / rows.square().sum()
@@ -103,11 +104,11 @@ def test_energy_is_what_the_basis_keeps(subject: Subject) -> None:
     assert bool((energy[1:] >= energy[:-1] - 1e-12).all())
 
 
-def test_shared_templates_compress_without_loss(subject: Subject, frame: Any) -> None:  # noqa: ANN401
+def test_shared_templates_compress_without_loss(loaded: LoadedModel, frame: Any) -> None:  # noqa: ANN401
     """Embeddings that really lie in a space of rank 6 lose nothing at rank 6."""
     rng = np.random.default_rng(0)
     low = np.einsum("pr,trd->tpd", rng.standard_normal((80, 6)), rng.standard_normal((5, 6, 128)))
-    graph = _fresh(subject)
+    graph = _fresh(loaded)
     graph.text = torch.from_numpy(low.astype(np.float32)).flatten(0, 1).contiguous()
     expected = _scores(graph, frame)
     assert compress_templates(graph, 6) == pytest.approx(1.0, abs=1e-9)
@@ -115,18 +116,18 @@ def test_shared_templates_compress_without_loss(subject: Subject, frame: Any) ->
     assert relative_error(_scores(graph, frame), expected) < 1e-4
 
 
-def test_auto_keeps_the_labels_it_promises(subject: Subject, frame: Any) -> None:  # noqa: ANN401
-    graph = _fresh(subject)
-    report = apply_rank(graph, "auto", fresh=lambda: _fresh(subject), frames=[frame])
+def test_auto_keeps_the_labels_it_promises(loaded: LoadedModel, frame: Any) -> None:  # noqa: ANN401
+    graph = _fresh(loaded)
+    report = apply_rank(graph, "auto", fresh=lambda: _fresh(loaded), frames=[frame])
     assert report.label_agreement >= 0.995
     assert report.rank == graph.templates == graph.conv1.in_channels
     assert report.templates == 80
 
 
 @pytest.mark.parametrize("rank", [0, 81, -1])
-def test_rank_out_of_range_is_refused(subject: Subject, frame: Any, rank: int) -> None:  # noqa: ANN401
+def test_rank_out_of_range_is_refused(loaded: LoadedModel, frame: Any, rank: int) -> None:  # noqa: ANN401
     with pytest.raises(UsageError, match="1 to 80"):
-        apply_rank(_fresh(subject), rank, fresh=lambda: _fresh(subject), frames=[frame])
+        apply_rank(_fresh(loaded), rank, fresh=lambda: _fresh(loaded), frames=[frame])
 
 
 def test_rank_that_is_no_number_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,13 +21,12 @@ if importlib.util.find_spec("open_clip") is None:
 
 from edge_ovss.cli import main  # noqa: E402
 from edge_ovss.errors import ParityError  # noqa: E402
-from edge_ovss.export import ExportOptions, bundle_export, export_bundle  # noqa: E402
+from edge_ovss.export import ExportOptions, export_bundle, graph_files  # noqa: E402
 from edge_ovss.export.parity_check import (  # noqa: E402
     FrameParity,
     compare_frame,
     relative_error,
     require_parity,
-    run_graph,
 )
 from edge_ovss.export.reference import Answered, choose_reference, says_little  # noqa: E402
 from edge_ovss.export.ties import tie_findings, ties_of  # noqa: E402
@@ -116,7 +115,7 @@ def options(**changes: Any) -> ExportOptions:  # noqa: ANN401
 
 def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], None]) -> None:
     """Let every run of an exported graph give another answer."""
-    real = run_graph
+    real = graph_files.run_graph
 
     def run(*args: Any) -> Answers:  # noqa: ANN401
         answers = real(*args)
@@ -124,7 +123,7 @@ def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], 
             change(answer)
         return answers
 
-    monkeypatch.setattr(bundle_export, "run_graph", run)
+    monkeypatch.setattr(graph_files, "run_graph", run)
 
 
 def scale_scores(answer: dict[str, Any]) -> None:

@@ -16,8 +16,13 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from edge_ovss.export.trace import trace  # noqa: E402
-from edge_ovss.export.upsample_argmax import CHUNK, PARTS, best_label, best_label_of_any  # noqa: E402
+from edge_ovss.export.graph_files import trace  # noqa: E402
+from edge_ovss.export.parts.upsample_argmax import (  # noqa: E402
+    CHUNK,
+    PARTS,
+    best_label,
+    best_label_of_any,
+)
 from edge_ovss.runtime.backends.ort import open_session  # noqa: E402
 
 OUTPUTS = ("labels", "confidence")

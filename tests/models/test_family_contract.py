@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,11 @@ if importlib.util.find_spec("open_clip") is None:
 from edge_ovss.cli import main  # noqa: E402
 from edge_ovss.errors import VocabularyError  # noqa: E402
 from edge_ovss.export import ExportOptions, export_bundle  # noqa: E402
-from edge_ovss.export.family import PUBLISHED, family_export  # noqa: E402
+from edge_ovss.export.families import EXPORTS, family_export  # noqa: E402
+from edge_ovss.export.family import LoadedModel  # noqa: E402
 from edge_ovss.export.parity_check import relative_error  # noqa: E402
 from edge_ovss.models import load_model  # noqa: E402
-from edge_ovss.models.catalogue import CATALOGUE, family_entry, list_models  # noqa: E402
+from edge_ovss.models.catalogue import CATALOGUE, PUBLISHED, family_entry, list_models  # noqa: E402
 from edge_ovss.models.checkpoints.loading import recognise_family  # noqa: E402
 from edge_ovss.models.families import FAMILIES, Family  # noqa: E402
 from edge_ovss.runtime import Bundle, Segmenter  # noqa: E402
@@ -90,13 +90,15 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Export:
 
 def test_every_family_has_a_tiny_model_and_a_record(family: str) -> None:
     assert _tiny(family) in family_entry(family).models
+    assert next(iter(family_entry(family).answers)) == PUBLISHED
     record = family_export(family)
-    assert record.answers[0] == PUBLISHED
-    assert record.rejects or record.default_rejection.mode == "none"
+    assert family_entry(family).compresses == (record.compress is not None)
+    assert family_entry(family).compresses == (record.check_rank is not None)
 
 
 def test_the_catalogue_lists_the_registered_families_and_what_they_build() -> None:
     assert [entry.name for entry in CATALOGUE] == [each.name for each in FAMILIES]
+    assert [entry.name for entry in CATALOGUE] == [each.name for each in EXPORTS]
     for entry in CATALOGUE:
         build = importlib.import_module(f"edge_ovss.models.{entry.name}.build")
         assert set(build.VARIANTS) == set(entry.models)
@@ -135,14 +137,11 @@ def test_bundle_answers_as_published(exported: Export, family: str, size: tuple[
     )
     frame = np.pad(frame, ((0, 0), (0, size[1] - frame.shape[1]), (0, 0)), mode="reflect")
     rejection = bundle.manifest.rejection
+    embeddings = model.encode_text(vocabulary)
+    loaded = LoadedModel(family_export(family), model, vocabulary, embeddings, SIZE)
+    topk = None if rejection.mode == "none" else rejection.topk
     with torch.inference_mode():
-        published = family_export(family).published_scores(
-            model,
-            model.encode_text(vocabulary),
-            torch.from_numpy(frame),
-            size=SIZE,
-            topk=None if rejection.mode == "none" else rejection.topk,
-        )
+        published = loaded.family.published_scores(loaded, torch.from_numpy(frame), topk)
     with Segmenter.open(bundle) as segmenter:
         result = segmenter.segment(frame)
     assert result.labels.shape == size
@@ -164,7 +163,7 @@ def test_counts_and_alive_name_categories(exported: Export, family: str) -> None
     assert result.counts.shape == (3,)
     assert result.counts.dtype == np.int32
     assert set(result.alive.tolist()) <= set(range(len(WORDS)))
-    if not family_export(family).rejects:
+    if not family_entry(family).rejects:
         assert result.counts.tolist() == [len(WORDS)] * 3
         assert result.alive.tolist() == list(range(len(WORDS)))
     assert result.scores is not None
@@ -226,12 +225,3 @@ def test_embedding_pack_replaces_the_text_tower(family: str, tmp_path: Path) -> 
         )
     assert TextEmbeddings.load(tmp_path / "pack.npz").text_tower == _tiny(family)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pack.npz"]
-
-
-def test_records_of_other_families_are_not_imported() -> None:
-    """Exporting one family must not need what another imports."""
-    modules = {f"edge_ovss.export.family_{family.name}" for family in FAMILIES}
-    for module in modules:
-        sys.modules.pop(module, None)
-    family_export("san")
-    assert modules & set(sys.modules) == {"edge_ovss.export.san.family"}

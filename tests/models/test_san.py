@@ -22,9 +22,9 @@ from torch.nn import functional as F  # noqa: E402
 from edge_ovss.cli import main  # noqa: E402
 from edge_ovss.errors import CheckpointError, UsageError  # noqa: E402
 from edge_ovss.export import ExportOptions, Rejection, export_bundle  # noqa: E402
-from edge_ovss.export.family import family_export  # noqa: E402
-from edge_ovss.export.loaded_model import Subject  # noqa: E402
-from edge_ovss.export.sampling import fit_matrix, fitted_size, spread_matrix  # noqa: E402
+from edge_ovss.export.families import family_export  # noqa: E402
+from edge_ovss.export.family import LoadedModel  # noqa: E402
+from edge_ovss.export.parts.sampling import fit_matrix, fitted_size, spread_matrix  # noqa: E402
 from edge_ovss.export.san.frozen import Shrink, pool_windows  # noqa: E402
 from edge_ovss.models import load_model  # noqa: E402
 from edge_ovss.models.random_weights import fill_randomly  # noqa: E402
@@ -170,14 +170,12 @@ def test_the_rewritten_graph_computes_what_the_model_does(
 ) -> None:
     vocabulary = Vocabulary.from_names(WORDS)
     embeddings = uneven.encode_text(vocabulary)
-    subject = Subject(uneven, vocabulary, embeddings, size, answer)
-    graph = subject.freeze(Rejection("none"), ("labels", "scores"))
+    loaded = LoadedModel(family_export("san"), uneven, vocabulary, embeddings, size, answer)
+    graph = loaded.freeze(Rejection("none"), ("labels", "scores"))
     picture = torch.from_numpy(render_street(seed=2, height=frame[0], width=frame[1]).image)
     with torch.inference_mode():
         labels, scores = graph(picture[None])
-        published = family_export("san").published_scores(
-            uneven, embeddings, picture, size=size, topk=None
-        )
+        published = loaded.family.published_scores(loaded, picture, None)
     error = _error(scores[0], published)
     if answer == "fast":
         assert error > 1e-3
@@ -290,7 +288,7 @@ def test_a_text_tower_that_cannot_be_fetched_is_said_to_be_missing(
 @pytest.mark.parametrize("mode", ["slots", "dynamic"])
 def test_asking_for_rejection_is_refused_before_anything_is_made(mode: str, tmp_path: Path) -> None:
     options = ExportOptions(model="san-tiny", weights="random", rejection=Rejection(mode))
-    with pytest.raises(UsageError, match=f"'{mode}' was asked for.*rejects no categories"):
+    with pytest.raises(UsageError, match=f"--reject is {mode}, .*rejects no categories"):
         export_bundle("camvid", tmp_path / "x.ovss", options)
     assert list(tmp_path.iterdir()) == []
 
@@ -306,7 +304,7 @@ def test_rejection_options_are_refused_on_the_command_line(
 
 def test_sed_has_only_the_published_answer(tmp_path: Path) -> None:
     options = ExportOptions(model="sed-tiny", weights="random", answer="fast")
-    with pytest.raises(UsageError, match="Answer 'fast' was asked for; 'sed-tiny' knows 'publ"):
+    with pytest.raises(UsageError, match="--answer is 'fast'; expected 'published' for 'sed-tiny'"):
         export_bundle("camvid", tmp_path / "x.ovss", options)
 
 

@@ -20,11 +20,12 @@ pytest.importorskip("onnxruntime")
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("open_clip is not installed", allow_module_level=True)
 
-from edge_ovss.export.loaded_model import Subject  # noqa: E402
+from edge_ovss.export.families import family_export  # noqa: E402
+from edge_ovss.export.family import LoadedModel  # noqa: E402
+from edge_ovss.export.graph_files import run_graph, trace  # noqa: E402
 from edge_ovss.export.manifest import describe, graph_metadata  # noqa: E402
-from edge_ovss.export.parity_check import relative_error, run_graph  # noqa: E402
+from edge_ovss.export.parity_check import relative_error  # noqa: E402
 from edge_ovss.export.rejection import Rejection  # noqa: E402
-from edge_ovss.export.trace import trace  # noqa: E402
 from edge_ovss.models.checkpoints.loading import load_into  # noqa: E402
 from edge_ovss.models.san import IGNORED, San, build_san  # noqa: E402
 from edge_ovss.models.spec import WeightsOrigin  # noqa: E402
@@ -57,7 +58,7 @@ def reference() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def subject(golden: Golden, reference: ModuleType) -> Iterator[Subject]:
+def loaded(golden: Golden, reference: ModuleType) -> Iterator[LoadedModel]:
     """The model, filled as a published checkpoint would fill it, with the golden vocabulary."""
     shapes = json.loads((DATA / "san_base.keys.json").read_text())
     tensors = {
@@ -72,7 +73,7 @@ def subject(golden: Golden, reference: ModuleType) -> Iterator[Subject]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGE_OVSS_CACHE", "")
         embeddings = model.encode_text(vocabulary)
-    yield Subject(model, vocabulary, embeddings, SIZE)
+    yield LoadedModel(family_export("san"), model, vocabulary, embeddings, SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +88,13 @@ def _agreement(labels: NDArray[Any], golden: Golden) -> float:
 
 
 def test_model_equals_the_published(
-    subject: Subject, golden: Golden, frame: NDArray[np.uint8]
+    loaded: LoadedModel, golden: Golden, frame: NDArray[np.uint8]
 ) -> None:
-    model, spec = subject.model, subject.model.spec.picture
+    model, spec = loaded.model, loaded.model.spec.picture
     image = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
     mean, std = torch.tensor(spec.mean).view(1, 3, 1, 1), torch.tensor(spec.std).view(1, 3, 1, 1)
     with torch.inference_mode():
-        maps = model.maps((image - mean) / std, subject.embeddings)
+        maps = model.maps((image - mean) / std, loaded.embeddings)
         masks = model.masks(maps.mask_logits, height=SIZE[0], width=SIZE[1])
         classes = maps.query_logits[0].softmax(-1)[:, :-1]
         scores = torch.einsum("qt,qhw->thw", classes, masks[0].sigmoid()).numpy()
@@ -107,16 +108,16 @@ def test_model_equals_the_published(
 
 
 def test_exported_graph_equals_the_published(
-    subject: Subject, golden: Golden, frame: NDArray[np.uint8], tmp_path: Path
+    loaded: LoadedModel, golden: Golden, frame: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    rejection = Rejection("none").fit(len(subject.vocabulary))
-    graph = subject.freeze(rejection, ("labels", "alive", "counts", "scores"))
-    facts = describe(subject, rejection=rejection, outputs=graph.outputs)
+    rejection = Rejection("none").fit(len(loaded.vocabulary))
+    graph = loaded.freeze(rejection, ("labels", "alive", "counts", "scores"))
+    facts = describe(loaded, rejection=rejection, outputs=graph.outputs)
     model = trace(
         graph,
         torch.from_numpy(frame)[None],
         outputs=graph.outputs,
-        metadata=graph_metadata(facts, subject.vocabulary),
+        metadata=graph_metadata(facts, loaded.vocabulary),
     )
     onnx_ir.save(model, tmp_path / "san.onnx", external_data="san.data")
     del model

@@ -14,16 +14,17 @@ import pytest
 from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
+onnx_ir = pytest.importorskip("onnx_ir")
 pytest.importorskip("onnxruntime")
 # Not importorskip: open_clip may be importable only through edge_ovss.models (see _open_clip.py).
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("open_clip is not installed", allow_module_level=True)
 
-from edge_ovss.bundle.writer import BundleWriter  # noqa: E402
-from edge_ovss.export.bundle_export import _run_torch, _write_graph  # noqa: E402
-from edge_ovss.export.loaded_model import Subject  # noqa: E402
+from edge_ovss.export.families import family_export  # noqa: E402
+from edge_ovss.export.family import LoadedModel  # noqa: E402
+from edge_ovss.export.graph_files import run_graph, trace  # noqa: E402
 from edge_ovss.export.manifest import describe, graph_metadata  # noqa: E402
-from edge_ovss.export.parity_check import relative_error, run_graph  # noqa: E402
+from edge_ovss.export.parity_check import relative_error, run_torch  # noqa: E402
 from edge_ovss.export.rejection import Rejection  # noqa: E402
 from edge_ovss.models.checkpoints.loading import load_into  # noqa: E402
 from edge_ovss.models.sed import PREFIX, Sed, build_sed, published_rejection  # noqa: E402
@@ -79,14 +80,15 @@ def fill(empty_model: Sed, reference: ModuleType) -> Callable[[bool], Sed]:
 
 
 @pytest.fixture(scope="module")
-def subject(fill: Callable[[bool], Sed]) -> Iterator[Callable[[bool], Subject]]:
+def loaded(fill: Callable[[bool], Sed]) -> Iterator[Callable[[bool], LoadedModel]]:
     """The model with the golden vocabulary; the text tower is the same for both weights."""
     words = [str(word) for word in _golden("sed_base_24")["classes"]]
     vocabulary = Vocabulary.from_names(words)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGE_OVSS_CACHE", "")
         embeddings = fill(False).encode_text(vocabulary)
-    yield lambda smooth: Subject(fill(smooth), vocabulary, embeddings, SIZE)
+    family = family_export("sed")
+    yield lambda smooth: LoadedModel(family, fill(smooth), vocabulary, embeddings, SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -110,20 +112,20 @@ def _labels(scores: Any) -> NDArray[np.int64]:  # noqa: ANN401
     return labels
 
 
-def test_text_embeddings_equal_the_published(subject: Callable[[bool], Subject]) -> None:
-    array = subject(False).embeddings.array
+def test_text_embeddings_equal_the_published(loaded: Callable[[bool], LoadedModel]) -> None:
+    array = loaded(False).embeddings.array
     golden = _golden("sed_base_24")["text_embeddings"]
     assert relative_error(array[:, ::10], golden.astype(np.float32)) < MAX_ERROR
 
 
 @pytest.mark.parametrize("smooth", [False, True], ids=["plain", "smooth"])
 def test_maps_equal_the_published(
-    subject: Callable[[bool], Subject],
+    loaded: Callable[[bool], LoadedModel],
     image: Any,  # noqa: ANN401
     smooth: bool,
 ) -> None:
     golden = _golden("sed_base_24_smooth" if smooth else "sed_base_24")
-    model, embeddings = subject(smooth).model, subject(smooth).embeddings
+    model, embeddings = loaded(smooth).model, loaded(smooth).embeddings
     with torch.inference_mode():
         maps = model.maps(image, embeddings)
         _, dense = model.encode_picture(image)
@@ -144,13 +146,13 @@ REJECTION_CASES = [(False, 1), (False, 2), (True, 1), (True, 2), (True, 4), (Tru
 
 @pytest.mark.parametrize(("smooth", "topk"), REJECTION_CASES)
 def test_rejection_in_torch_equals_the_published(
-    subject: Callable[[bool], Subject],
+    loaded: Callable[[bool], LoadedModel],
     image: Any,  # noqa: ANN401
     smooth: bool,
     topk: int,
 ) -> None:
     golden = _golden("sed_base_24_smooth" if smooth else "sed_base_24")
-    model, embeddings = subject(smooth).model, subject(smooth).embeddings
+    model, embeddings = loaded(smooth).model, loaded(smooth).embeddings
     with torch.inference_mode():
         scores, survivors = published_rejection(model, image, embeddings, topk=topk)
     assert np.array_equal(survivors[-1].numpy(), golden[f"cer{topk}_kept"])
@@ -175,21 +177,23 @@ GRAPH_CASES = [
     ids=lambda v: f"{v.mode}{v.topk}" if isinstance(v, Rejection) else str(v),
 )
 def test_exported_graph_equals_the_published(
-    subject: Callable[[bool], Subject],
+    loaded: Callable[[bool], LoadedModel],
     frame: NDArray[np.uint8],
     tmp_path: Path,
     smooth: bool,
     rejection: Rejection,
 ) -> None:
     golden = _golden("sed_base_24_smooth" if smooth else "sed_base_24")
-    what = subject(smooth)
+    what = loaded(smooth)
     graph = what.freeze(rejection.fit(24), ("labels", "alive", "counts", "scores"))
     metadata = graph_metadata(
         describe(what, rejection=rejection, outputs=graph.outputs), what.vocabulary
     )
-    with BundleWriter(tmp_path / "b.ovss") as writer:
-        _write_graph(writer, graph, metadata, lambda _: None)
-        answer = run_graph(writer.path("model.onnx"), [frame])[0]
+    picture = torch.from_numpy(frame)[None]
+    model = trace(graph, picture, outputs=graph.outputs, metadata=metadata)
+    onnx_ir.save(model, tmp_path / "sed.onnx", external_data="sed.data")
+    del model
+    answer = run_graph(tmp_path / "sed.onnx", [frame])[0]
     case = "" if rejection.mode == "none" else f"cer{rejection.topk}_"
     assert (answer["labels"][0] == golden[f"{case}labels"]).mean() >= MIN_LABELS
     if case:
@@ -197,7 +201,7 @@ def test_exported_graph_equals_the_published(
         assert np.array_equal(alive, golden[f"{case}kept"])
         expected = golden[f"{case}scores"].astype(np.float32)
         assert relative_error(answer["scores"][0][:, ::4, ::4], expected) < MAX_ERROR
-    same = _run_torch(graph, frame)
+    same = run_torch(graph, frame)
     assert relative_error(answer["scores"], same["scores"]) < 1e-4
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from edge_ovss.export.sampling import fitted_size, spread_matrix
+from edge_ovss.export.parts.sampling import fitted_size, spread_matrix
 
 # The frame is answered in this many bands of rows: the scores of all categories at the size of a
 # 12-megapixel frame do not fit in memory, those of a band do. Cameras' heights divide by it.

@@ -1,43 +1,17 @@
-"""How SAN is exported, and the published order of operations that it is held against."""
+"""How SAN is exported, and its published order of operations, to compare with."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from edge_ovss.export.family import PUBLISHED, FamilyExport
-from edge_ovss.export.rejection import Rejection
-from edge_ovss.export.sampling import fitted_size
+from edge_ovss.export.family import FamilyExport, LoadedModel
+from edge_ovss.export.parts.sampling import fitted_size
 from edge_ovss.export.san.frozen import FrozenSan
-from edge_ovss.models.families import Model
 from edge_ovss.models.spec import ModelSpec
-from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
-
-FAST = "fast"
-
-
-def _freeze(
-    model: Model,
-    *,
-    embeddings: TextEmbeddings,
-    vocabulary: Vocabulary,
-    rejection: Rejection,
-    size: tuple[int, int],
-    outputs: tuple[str, ...],
-    answer: str,
-) -> nn.Module:
-    return FrozenSan(
-        model,
-        embeddings=embeddings,
-        vocabulary=vocabulary,
-        rejection=rejection,
-        size=size,
-        outputs=outputs,
-        fast=answer == FAST,
-    )
 
 
 def fit_frame(frame: Tensor, *, spec: ModelSpec, size: tuple[int, int]) -> Tensor:
@@ -59,20 +33,13 @@ def fit_frame(frame: Tensor, *, spec: ModelSpec, size: tuple[int, int]) -> Tenso
     return F.interpolate(image, fitted, mode="bilinear", align_corners=False, antialias=True)
 
 
-def _published_scores(
-    model: Model,
-    embeddings: TextEmbeddings,
-    frame: Tensor,
-    *,
-    size: tuple[int, int],
-    topk: int | None,
-) -> Tensor:
-    del topk  # there is no rejection
+def _published_scores(loaded: LoadedModel, frame: Tensor, _: int | None) -> Tensor:
+    model, size = loaded.model, loaded.size
     image = fit_frame(frame, spec=model.spec, size=size)
     height, width = image.shape[-2:]
     # To the whole of the fixed size, not only to the next multiple of 32.
     padded = F.pad(image, (0, size[1] - width, 0, size[0] - height))
-    maps = model.maps(padded, embeddings)
+    maps = model.maps(padded, loaded.embeddings)
     masks = model.masks(maps.mask_logits, height=height, width=width)
     frame_size = tuple(frame.shape[:2])
     if frame_size != (height, width):
@@ -92,12 +59,10 @@ def _picture(_: ModelSpec) -> dict[str, Any]:
 
 
 EXPORT = FamilyExport(
-    freeze=_freeze,
+    name="san",
+    freeze=FrozenSan,
     published_scores=_published_scores,
     embedding_size=lambda model: int(model.ov_classifier.text_projection.shape[1]),
-    default_rejection=Rejection("none"),
-    rejects=False,
-    answers=(PUBLISHED, FAST),
     scores_at_frame=True,
     picture=_picture,
 )

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_ovss.bundle.contract import labels_dtype
+from edge_ovss.export.family import LoadedModel
+from edge_ovss.export.parts.sampling import bilinear_matrix, fit_matrix, fitted_size
 from edge_ovss.export.rejection import STAGES, Rejection
-from edge_ovss.export.sampling import bilinear_matrix, fit_matrix, fitted_size
 from edge_ovss.export.san.answer import AnswerBands, SanAnswer
 from edge_ovss.export.san.clip import FrozenExtractor, FrozenRecognition
 from edge_ovss.models.san.model import San
@@ -29,20 +30,17 @@ from edge_ovss.models.san.resizing import clip_positions, shrunk_side
 from edge_ovss.models.san.side_adapter import MaskDecoder
 from edge_ovss.models.san.towers import ClipFeatures
 from edge_ovss.models.spec import PictureSpec
-from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
+
+FAST = "fast"
 
 
 class FrozenSan(nn.Module):
     """The graph that is exported. Not meant to be called for anything but tracing and comparing.
 
     Args:
-        model: SAN, filled, in eval mode. It is not changed.
-        embeddings: Text embeddings of `vocabulary`.
-        vocabulary: T categories, K outputs.
+        loaded: SAN with weights and a vocabulary of T categories and K outputs. It is not changed.
         rejection: Mode "none", the only one there is.
-        size: (height, width) inside the network, multiples of 32.
         outputs: Names of the outputs, in the order in which they are returned.
-        fast: See `AnswerBands`.
     """
 
     class_weights: Tensor
@@ -50,18 +48,9 @@ class FrozenSan(nn.Module):
     side_grid_positions: Tensor
     output_map: Tensor
 
-    def __init__(
-        self,
-        model: San,
-        *,
-        embeddings: TextEmbeddings,
-        vocabulary: Vocabulary,
-        rejection: Rejection,
-        size: tuple[int, int],
-        outputs: tuple[str, ...],
-        fast: bool = False,
-    ) -> None:
+    def __init__(self, loaded: LoadedModel, rejection: Rejection, outputs: tuple[str, ...]) -> None:
         super().__init__()
+        model, size, vocabulary = loaded.model, loaded.size, loaded.vocabulary
         self.rejection = rejection
         self.size = size
         self.outputs = outputs
@@ -73,11 +62,11 @@ class FrozenSan(nn.Module):
         self.side = model.side_adapter_network
         self.decoder = FrozenMaskDecoder(model.side_adapter_network.mask_decoder)
         self.head = FrozenRecognition(model.clip_rec_head)
-        self.answer = AnswerBands(size=size, fast=fast, scores="scores" in outputs)
+        self.answer = AnswerBands(size=size, fast=loaded.answer == FAST, scores="scores" in outputs)
         queries = int(model.side_adapter_network.numbers.queries)
         self.frame_bytes = self.answer.pixel_bytes(queries=queries, categories=self.categories)
         with torch.no_grad():
-            classifier = model.classifier(embeddings)
+            classifier = model.classifier(loaded.embeddings)
             self.register_buffer("class_weights", classifier.t().contiguous())
             self._fold_positions(model)
         output_map = torch.tensor(vocabulary.output_map, dtype=torch.float32)

@@ -50,7 +50,7 @@ class FrozenLayer(nn.Module):
         own = torch.cat([weight[:, :start], weight[:, stop:]], dim=1)
         self.register_buffer("own", own)
 
-    def judge(self, x: Tensor) -> Tensor:
+    def rejection_score(self, x: Tensor) -> Tensor:
         """Scores float [S, 1, h, w] of the categories before the rejection."""
         limit = self.rewrites.piece_bytes
         return in_pieces(self.head, x, dim=0, widest=x.numel(), limit=limit)
@@ -74,7 +74,7 @@ class FrozenLayer(nn.Module):
         rows = in_pieces(self.cnext, x, dim=0, widest=widest, limit=limit)
         return in_pieces(attend, rows, dim=1, widest=widest, limit=limit)
 
-    def rise(
+    def upsample(
         self,
         rows: Tensor,
         guidance: Tensor,
@@ -98,7 +98,7 @@ class FrozenLayer(nn.Module):
         grid = (guidance.shape[2] // 2, guidance.shape[3] // 2)
         shared = F.conv2d(guidance, self.shared, padding=1) if self.rewrites.split_skip else None
 
-        def rise(part: Tensor, level: Tensor) -> Tensor:
+        def upsample(part: Tensor, level: Tensor) -> Tensor:
             level = level if before is None else before(level)
             up = self.up(to_planes(part, grid))
             y: Tensor = self.rest(self.skip(up, guidance, level, shared))
@@ -106,7 +106,9 @@ class FrozenLayer(nn.Module):
 
         # Twice as high and wide, and as many channels as the skip convolution reads.
         widest = 4 * rows.shape[0] * rows.shape[1] * self.own.shape[1]
-        return in_pieces(rise, rows, cost, dim=0, widest=widest, limit=self.rewrites.piece_bytes)
+        return in_pieces(
+            upsample, rows, cost, dim=0, widest=widest, limit=self.rewrites.piece_bytes
+        )
 
     def skip(self, up: Tensor, guidance: Tensor, cost: Tensor, shared: Tensor | None) -> Tensor:
         """The first skip convolution of some categories."""

@@ -1,57 +1,27 @@
-"""How SED is exported, and the published order of operations that it is held against."""
+"""How SED is exported, and its published order of operations, to compare with."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from edge_ovss.export.family import FamilyExport
-from edge_ovss.export.rejection import Rejection
+from edge_ovss.export.family import FamilyExport, LoadedModel
 from edge_ovss.export.sed.frozen import FrozenSed
-from edge_ovss.models.families import Model
+from edge_ovss.export.sed.template_rank import apply_rank, check_rank
 from edge_ovss.models.sed.model import published_rejection
-from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 
-def _freeze(
-    model: Model,
-    *,
-    embeddings: TextEmbeddings,
-    vocabulary: Vocabulary,
-    rejection: Rejection,
-    size: tuple[int, int],
-    outputs: tuple[str, ...],
-    answer: str,
-) -> nn.Module:
-    del answer  # there is only one
-    return FrozenSed(
-        model,
-        embeddings=embeddings,
-        vocabulary=vocabulary,
-        rejection=rejection,
-        size=size,
-        outputs=outputs,
-    )
-
-
-def _published_scores(
-    model: Model,
-    embeddings: TextEmbeddings,
-    frame: Tensor,
-    *,
-    size: tuple[int, int],
-    topk: int | None,
-) -> Tensor:
-    picture = model.spec.picture
+def _published_scores(loaded: LoadedModel, frame: Tensor, topk: int | None) -> Tensor:
+    model, picture = loaded.model, loaded.model.spec.picture
     image = frame.permute(2, 0, 1)[None].float()
     mean, std = torch.tensor(picture.mean), torch.tensor(picture.std)
     image = (image - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
-    image = F.interpolate(image, size=size, mode="bilinear", align_corners=False)
+    image = F.interpolate(image, size=loaded.size, mode="bilinear", align_corners=False)
     if topk is None:
-        scores = model(image, embeddings)[0].sigmoid()
+        scores = model(image, loaded.embeddings)[0].sigmoid()
     else:
-        scores, _ = published_rejection(model, image, embeddings, topk=topk)
+        scores, _ = published_rejection(model, image, loaded.embeddings, topk=topk)
     resized = F.interpolate(
         scores[None], size=frame.shape[:2], mode="bilinear", align_corners=False
     )
@@ -59,8 +29,10 @@ def _published_scores(
 
 
 EXPORT = FamilyExport(
-    freeze=_freeze,
+    name="sed",
+    freeze=FrozenSed,
     published_scores=_published_scores,
     embedding_size=lambda model: int(model.clip_model.text_projection.shape[1]),
-    default_rejection=Rejection("slots"),
+    check_rank=check_rank,
+    compress=apply_rank,
 )

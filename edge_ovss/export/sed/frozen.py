@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_ovss.bundle.contract import labels_dtype
+from edge_ovss.export.family import LoadedModel
+from edge_ovss.export.parts.upsample_argmax import PIXEL_BYTES, best_label, best_label_of_any
 from edge_ovss.export.rejection import (
     STAGES,
     Rejection,
@@ -44,23 +46,18 @@ from edge_ovss.export.sed.rewrites import (
     to_planes,
     to_rows,
 )
-from edge_ovss.export.upsample_argmax import PIXEL_BYTES, best_label, best_label_of_any
 from edge_ovss.models.sed.model import Sed
 from edge_ovss.models.spec import Clip
-from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 
 class FrozenSed(nn.Module):
     """The graph that is exported. Not meant to be called for anything but tracing and comparing.
 
     Args:
-        model: SED, filled, in eval mode. It is not changed.
-        embeddings: Text embeddings of `vocabulary`.
-        vocabulary: T categories, K outputs.
-        rejection: Already fitted to T.
-        size: (height, width) inside the network, multiples of 32.
+        loaded: SED with weights and a vocabulary of T categories and K outputs. It is not changed.
+        rejection: The rejection, already fitted to T.
         outputs: Names of the outputs, in the order in which they are returned.
-        rewrites: What to leave out, if anything.
+        rewrites: Which rewrites apply; None for all.
     """
 
     visual: Clip
@@ -71,16 +68,14 @@ class FrozenSed(nn.Module):
 
     def __init__(
         self,
-        model: Sed,
-        *,
-        embeddings: TextEmbeddings,
-        vocabulary: Vocabulary,
+        loaded: LoadedModel,
         rejection: Rejection,
-        size: tuple[int, int],
         outputs: tuple[str, ...],
+        *,
         rewrites: Rewrites | None = None,
     ) -> None:
         super().__init__()
+        model, size = loaded.model, loaded.size
         self.visual = copy.deepcopy(model.clip_model.visual)
         self.decoder = model.transformer
         self.conv1 = model.transformer.conv1
@@ -101,11 +96,11 @@ class FrozenSed(nn.Module):
         self.size = size
         self.outputs = outputs
         self.frame_bytes = PIXEL_BYTES
-        self.labels_dtype = getattr(torch, labels_dtype(len(vocabulary.outputs)))
-        text = F.normalize(torch.from_numpy(embeddings.array), dim=-1)
+        self.labels_dtype = getattr(torch, labels_dtype(len(loaded.vocabulary.outputs)))
+        text = F.normalize(torch.from_numpy(loaded.embeddings.array), dim=-1)
         self.categories, self.templates, _ = text.shape
         self.register_buffer("text", text.flatten(0, 1).contiguous())
-        output_map = torch.tensor(vocabulary.output_map, dtype=torch.float32)
+        output_map = torch.tensor(loaded.vocabulary.output_map, dtype=torch.float32)
         self.register_buffer("output_map", output_map)
         self._fold_normalisation(model)
         self._prepare_trunk(trunk_bytes)
@@ -188,17 +183,17 @@ class FrozenSed(nn.Module):
         ids = torch.arange(self.categories, device=dense.device)
         valid: Tensor | None = None
         counts: list[Tensor] = []
-        x, chosen = self.enter(costs[0])
+        x, chosen = self.first_stage(costs[0])
         for stage in range(STAGES):
             if stage > 0:
                 layer: Any = self.layers[stage]
-                chosen = self.reject(stage, layer.judge(x), valid)
+                chosen = self.reject(stage, layer.rejection_score(x), valid)
                 x = _select(x, chosen)
             if chosen is not None:
                 costs = [_select(cost, chosen) for cost in costs]
                 ids, valid = _select(ids, chosen), chosen.valid
                 counts.append(chosen.wanted)
-            x, costs = self.rise(stage, x, guidance[stage], costs, valid)
+            x, costs = self.decode_layer(stage, x, guidance[stage], costs, valid)
         return self.mask(x, valid), ids, valid, self.report_counts(counts)
 
     def cost_map(self, dense: Tensor) -> Tensor:
@@ -215,7 +210,7 @@ class FrozenSed(nn.Module):
             levels.append(projection(levels[-1]))
         return levels
 
-    def enter(self, level: Tensor) -> tuple[Tensor, Selection | None]:
+    def first_stage(self, level: Tensor) -> tuple[Tensor, Selection | None]:
         """`conv1` and the first rejection: features of those that stay [S, C, h, w]."""
         if self.rejection.mode != "none" and self.rewrites.late_cost:
             chosen = self.reject(0, self.first_score(level), None)
@@ -233,7 +228,7 @@ class FrozenSed(nn.Module):
             return select_all_with_votes(votes, topk=self.rejection.topk)
         return select_slots(votes, slots=self.rejection.slots[stage])
 
-    def rise(
+    def decode_layer(
         self,
         stage: int,
         x: Tensor,
@@ -250,12 +245,12 @@ class FrozenSed(nn.Module):
         rows, last = layer.mix(x, valid), stage == STAGES - 1
         after = self.score if last else None
         if not self.rewrites.late_guidance:
-            return layer.rise(rows, guidance, costs[stage + 1], after=after), costs
+            return layer.upsample(rows, guidance, costs[stage + 1], after=after), costs
         project: Any = self.cost_guidance[stage]
         if last:
-            return layer.rise(rows, guidance, costs[0], before=project, after=after), costs
+            return layer.upsample(rows, guidance, costs[0], before=project, after=after), costs
         cost = project(costs[0])
-        return layer.rise(rows, guidance, cost), [cost]
+        return layer.upsample(rows, guidance, cost), [cost]
 
     def score(self, x: Tensor) -> Tensor:
         """Features float [S, C, h, w] → scores [S, h, w]."""

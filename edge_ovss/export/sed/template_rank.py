@@ -9,7 +9,6 @@ layers gives the same graph with r channels instead of P. It is lossy, and off u
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,50 +17,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ovss.errors import UsageError
+from edge_ovss.export.family import CompressionReport
 from edge_ovss.export.sed.first_score import FirstScore
 from edge_ovss.export.sed.frozen import FrozenSed
 from edge_ovss.metrics.confusion import count_confusion
 from edge_ovss.metrics.miou import score_confusion
+from edge_ovss.models.text import imagenet_templates
 
 # Labels that a rank chosen by "auto" keeps, on the pictures that it is chosen on.
 MIN_AGREEMENT = 0.995
 
 
-@dataclass(frozen=True)
-class RankReport:
-    """What a compression keeps.
-
-    Attributes:
-        rank: Channels of the cost map after it.
-        templates: Channels before.
-        energy: Share of the embeddings' squared norm that the basis keeps.
-        label_agreement: Share of pixels with the same label as without compression.
-        miou_against_full: mIoU of the compressed labels, taking the full ones as the truth.
-        pictures: How many pictures that was measured on.
-    """
-
-    rank: int
-    templates: int
-    energy: float
-    label_agreement: float
-    miou_against_full: float
-    pictures: int
-
-    def to_json(self) -> dict[str, object]:
-        """For the manifest."""
-        return asdict(self)
-
-
-def check_rank(rank: int | str | None, *, templates: int) -> None:
+def check_rank(rank: int | str) -> None:
     """Refuse a rank that is neither "auto" nor between 1 and the number of templates.
 
     Raises:
         UsageError: With what was given.
     """
-    if rank is None or rank == "auto":
-        return
-    if not isinstance(rank, int) or not 1 <= rank <= templates:
-        message = f"The template rank is {rank}; expected 1 to {templates}, or 'auto'."
+    templates = len(imagenet_templates())
+    if rank != "auto" and not (isinstance(rank, int) and 1 <= rank <= templates):
+        message = f"--template-rank is {rank}; expected 1 to {templates}, or 'auto'."
         raise UsageError(message, hint=f"There are {templates} templates.")
 
 
@@ -127,7 +102,7 @@ def apply_rank(
     *,
     fresh: Callable[[], FrozenSed],
     frames: Sequence[NDArray[np.uint8]],
-) -> RankReport:
+) -> CompressionReport:
     """Compress a graph and measure what that does to the labels of `frames`.
 
     Args:
@@ -141,7 +116,7 @@ def apply_rank(
         UsageError: `rank` is out of range.
     """
     templates = graph.templates
-    check_rank(rank, templates=templates)
+    check_rank(rank)
     full = _labels(graph, frames)
     if rank == "auto":
         tried = [(templates, 1.0)]
@@ -155,7 +130,7 @@ def apply_rank(
         rank = smallest_rank(tried, at_least=MIN_AGREEMENT)
     energy = compress_templates(graph, int(rank))
     agreement, miou = compare_labels(full, _labels(graph, frames))
-    return RankReport(int(rank), templates, energy, agreement, miou, len(frames))
+    return CompressionReport(int(rank), templates, energy, agreement, miou, len(frames))
 
 
 def _ladder(templates: int) -> list[int]:

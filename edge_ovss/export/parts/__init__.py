@@ -1,0 +1,1 @@
+"""Building blocks of frozen graphs that families share."""
