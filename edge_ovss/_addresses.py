@@ -1,4 +1,4 @@
-"""How an address is shown: where it leads, never who asks, with which password or which query."""
+"""Show addresses without user name, password and query."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>`]*")
 _AUTHORITY = re.compile(r"[^/?#\\]*")
-# An IPv6 address in brackets or a name, and a port. What has more colons is half a user name.
+# An IPv6 address in brackets or a name, and a port. With more colons it is part of a user name.
 _HOST = re.compile(r"(\[[^\[\]@/]*\]|[^:\[\]@]*)(:\d*)?")
-# Some cameras take the password in the path: rtsp://host/user=admin_password=…_channel=1.
+# Some cameras expect the password in the path: rtsp://host/user=admin_password=…_channel=1.
 _ASSIGNED = re.compile(r"/[^/]*=.*", re.DOTALL)
 _PROPERTY = re.compile(r"\b((?:user|proxy)-(?:id|pw)|user|pass|passwd|password|token)=\S+", re.I)
 # user:password@host without a scheme, or with one that lacks a slash.
@@ -18,14 +18,14 @@ _BARE_QUERY = re.compile(r"\?\S*=.*", re.DOTALL)
 
 
 def shown_address(text: str) -> str:
-    """Return what may be printed or written of an address, a pipeline or a path.
+    """Return an address, a pipeline or a path without secrets.
 
-    User name, password, query and fragment are left out. Where it cannot be told what belongs to
-    a password, as with an "@" in the path, only the scheme is left. Paths come back as they are.
+    User name, password, query and fragment are removed. If the extent of a password is unclear, as
+    with an "@" in the path, only the scheme is left. Paths are returned unchanged.
 
     Args:
-        text: What the user gave, such as "rtsp://me:secret@10.0.0.7/1?token=x", or a GStreamer
-            pipeline that holds such an address.
+        text: The user's input, such as "rtsp://me:secret@10.0.0.7/1?token=x", or a GStreamer
+            pipeline that contains such an address.
     """
     if _SCHEME.match(text):
         return _shown(text)
@@ -45,11 +45,11 @@ def _shown(address: str) -> str:
     scheme, _, rest = address.partition("://")
     kind = scheme.lower()
     if kind == "synthetic" and "@" not in rest:
-        return address  # its options are no secret, and an error about them must show them
+        return address  # its options are not secret, and errors about them must show them
     authority = _AUTHORITY.match(rest)[0]  # type: ignore[index]
     tail = rest[len(authority) :]
     host = authority.rpartition("@")[2]
-    # In hf://owner/name/file@revision the "@" is no end of a password.
+    # In hf://owner/name/file@revision the "@" does not end a password.
     if not _HOST.fullmatch(host) or ("@" in tail and kind != "hf"):
         return f"{scheme}://…"
     path = re.split(r"[?#;\\]", tail, maxsplit=1)[0]

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, their hashes, and the folder of caches."""
+"""Write files whole or not at all, hash files, and find the cache folder."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _REASONS = {
 
 
 def output_error(path: Path, err: OSError) -> OutputError:
-    """Return the error that tells a user why `path` could not be written."""
+    """Return the error that explains why `path` could not be written."""
     fallback = (err.strerror or str(err), "Check the path and the disk.")
     reason, hint = _REASONS.get(err.errno or 0, fallback)
     return OutputError(f"Cannot write '{shown(path)}': {reason}.", hint=hint)
 
 
 def make_folder(path: Path) -> Path:
-    """Create the folder `path` and its parents if they are not there.
+    """Create the folder `path` and its parents if needed.
 
-    What killed runs left of files that were being written into it is removed, and said.
+    Partial files that killed runs left in it are removed, and reported.
 
     Raises:
         OutputError: It cannot be created, or is a file.
@@ -52,7 +52,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to a temporary sibling of `path`, then rename it into place.
 
     Raises:
-        OutputError: It cannot be written; `path` is then what it was before.
+        OutputError: It cannot be written; `path` is then unchanged.
     """
     try:
         part = new_part(path)
@@ -71,17 +71,17 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, document: object) -> None:
     """Write `document` as indented JSON in UTF-8, whole or not at all.
 
-    Bytes of names that are no UTF-8 are written as escapes.
+    Bytes in names that are not UTF-8 are written as escapes.
 
     Raises:
-        OutputError: It cannot be written; `path` is then what it was before.
+        OutputError: It cannot be written; `path` is then unchanged.
     """
     text = json.dumps(json_ready(document), indent=2, ensure_ascii=False) + "\n"
     write_bytes(path, text.encode("utf-8"))
 
 
 def discard(path: Path) -> None:
-    """Remove the file `path` if it is there; a failure to do so is no news to the user."""
+    """Remove the file `path` if it exists; errors are ignored."""
     try:
         path.unlink(missing_ok=True)
     except OSError:
@@ -106,9 +106,9 @@ def sha256_of_file(path: Path) -> str:
 
 
 def cache_folder() -> Path | None:
-    """Return the folder of all caches, or None where `EDGE_OVSS_CACHE` is set to nothing.
+    """Return the folder of all caches, or None if `EDGE_OVSS_CACHE` is set but empty.
 
-    `EDGE_OVSS_CACHE` names it; without that it is `edge-ovss` in `XDG_CACHE_HOME` or `~/.cache`.
+    `EDGE_OVSS_CACHE` names it; by default it is `edge-ovss` in `XDG_CACHE_HOME` or `~/.cache`.
     """
     chosen = os.environ.get("EDGE_OVSS_CACHE")
     if chosen is not None:

@@ -1,4 +1,4 @@
-"""What to do about a package that is installed and cannot be imported all the same."""
+"""Advice about packages that are installed but cannot be imported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import metadata
 
 _LIBRARY = re.compile(r"\b(lib[\w.+-]+?\.so[\w.]*|[\w.+-]+\.dll)\b")
 _OTHER_NUMPY = re.compile(r"_ARRAY_API|numpy\.core\.multiarray|NumPy 1\.x|numpy\.dtype size", re.I)
-# Packages of Debian and Ubuntu by the library that a wheel expects of the system.
+# Debian and Ubuntu packages by the system library that a wheel expects.
 _SYSTEM = {
     "libGL.so.1": "libgl1",
     "libGLX.so.0": "libglx0",
@@ -28,7 +28,7 @@ _SYSTEM = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a package cannot be imported, and what to do."""
+    """The reason why a package cannot be imported, and what to do."""
 
     error: str
     advice: str
@@ -39,19 +39,19 @@ def remedy(module: str, error: str) -> str:
 
     Args:
         module: Name of the module; its distribution is looked up.
-        error: What its import said.
+        error: The error message of the import.
     """
     root = module.partition(".")[0]
     names = _distributions(root)
     if _OTHER_NUMPY.search(error):
-        return f"It was built for another NumPy: pip install --upgrade {names[0]}"
+        return f"It was built for a different NumPy: pip install --upgrade {names[0]}"
     library = _LIBRARY.search(error)
     if library is None:
-        return f"Install it anew: pip install --force-reinstall --no-deps {shlex.join(names)}"
+        return f"Reinstall it: pip install --force-reinstall --no-deps {shlex.join(names)}"
     install = _system_install(library[1])
     if root != "cv2" or library[1] not in _SYSTEM:
         return install
-    # The headless one opens no windows, which nothing here does, and needs no such library.
+    # The headless package opens no windows, which is not needed here, and needs no such library.
     return (
         f"pip uninstall {shlex.join(names)}, then pip install opencv-python-headless; "
         f"or install the library: {install}"
@@ -67,7 +67,7 @@ def _system_install(library: str) -> str:
 
 
 def _distributions(module: str) -> list[str]:
-    """Return the distributions that brought a module; the module where none says so."""
+    """Return the distributions that installed a module; the module itself if unknown."""
     try:
         found = metadata.packages_distributions().get(module)
     except (OSError, ValueError):

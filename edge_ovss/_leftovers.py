@@ -1,9 +1,9 @@
-"""Temporary files and folders that a killed run cannot leave behind for good.
+"""Temporary files and folders that later runs remove if a run is killed.
 
-Whoever writes one holds an flock on it, and the kernel drops that lock when the process ends, in
-whatever way. So the next run can tell what nobody writes any more, and removes it; what another
-process still writes is locked and stays. A lock of a dead process cannot block anybody, and where
-the system has no such locks (Windows, some network file systems) nothing is removed.
+The process that writes one holds an flock on it, which the kernel releases when the process ends
+for any reason. So the next run can remove files that nobody writes any more, while files that
+another process still writes are locked and stay. A dead process cannot block anybody. On systems
+without such locks (Windows, some network file systems) nothing is removed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ except ImportError:  # Windows
 
 _log = logging.getLogger(__name__)
 
-# What `tempfile.mkdtemp` puts behind a prefix.
+# What `tempfile.mkdtemp` appends to a prefix.
 RANDOM = "[a-z0-9_]{8}"
 _PART = re.compile(r"\..+\.\d+\.[0-9a-f]{8}\.part")
 _SCRATCH = "edge-ovss-scratch-"
-# A file system allows 255 bytes; what is put around a name is shorter than the rest.
+# A file system allows 255 bytes; what is added to a name fits into the rest.
 _LONGEST = 200
 _TRIES = 20
 
@@ -41,8 +41,8 @@ class Held:
     """A temporary file or folder that is locked by this process.
 
     Attributes:
-        path: Where it is, or was before it was renamed.
-        descriptor: Holds the lock; None where the system has no locks.
+        path: Its path, before any renaming.
+        descriptor: File descriptor with the lock; None if the system has no locks.
     """
 
     path: Path
@@ -51,23 +51,23 @@ class Held:
     def release(self) -> None:
         """Give up the lock."""
         if self.descriptor is not None:
-            with suppress(OSError):  # told to the kernel, for a forked child may hold a copy
+            with suppress(OSError):  # closing is not enough: a forked child may hold a copy
                 fcntl.flock(self.descriptor, fcntl.LOCK_UN)
             os.close(self.descriptor)
 
 
 def shortened(name: str) -> str:
-    """Return as much of a file's name as leaves room for a prefix and a suffix."""
+    """Return a file name, shortened to leave room for a prefix and a suffix."""
     while len(os.fsencode(name)) > _LONGEST:
         name = name[:-1]
     return name
 
 
 def new_folder(parent: Path, prefix: str) -> Held:
-    """Make an empty folder of mode 0700 in `parent` that no other run takes for a leftover.
+    """Create an empty, locked folder of mode 0700 in `parent`.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
     for _ in range(_TRIES):
         held = _hold(Path(tempfile.mkdtemp(prefix=prefix, dir=parent)))
@@ -77,10 +77,10 @@ def new_folder(parent: Path, prefix: str) -> Held:
 
 
 def new_part(path: Path, *, mode: int = 0o666) -> Held:
-    """Make an empty sibling of `path` to write to; the umask applies to `mode`.
+    """Create an empty, locked sibling of `path` to write to; the umask applies to `mode`.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
     for _ in range(_TRIES):
         random = f"{os.getpid()}.{secrets.token_hex(4)}"
@@ -93,12 +93,12 @@ def new_part(path: Path, *, mode: int = 0o666) -> Held:
 
 
 def _too_busy(folder: Path) -> OSError:
-    # Somebody else removed every one before it could be locked, which takes microseconds.
-    return OSError(f"what is made in '{folder}' is removed at once by another process")
+    # Another process removed each one in the microseconds before it was locked.
+    return OSError(f"another process removes every file created in '{folder}' at once")
 
 
 def _hold(path: Path) -> Held | None:
-    """Lock what was just made; None where somebody who tidies up has been faster."""
+    """Lock what was just created; None if a process that cleans up was faster."""
     try:
         descriptor = _open(path)
     except FileNotFoundError:
@@ -112,7 +112,7 @@ def _hold(path: Path) -> Held | None:
 
 
 def abandoned(path: Path) -> Held | None:
-    """Lock a temporary file or folder that nobody writes; None where somebody does, or may."""
+    """Lock a temporary file or folder that nobody writes; None if somebody does, or may."""
     try:
         descriptor = _open(path)
     except OSError:
@@ -127,14 +127,14 @@ def abandoned(path: Path) -> Held | None:
 
 
 def _open(path: Path) -> int | None:
-    """Open a file or folder, never a link, and without waiting for a pipe's other end."""
+    """Open a file or folder, but not a link, without waiting for the other end of a pipe."""
     if fcntl is None:
         return None
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Say whether the lock is ours; None where the file system has none."""
+    """Return whether the lock was acquired; None if the file system has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -145,7 +145,7 @@ def _lock(descriptor: int) -> bool | None:
 
 
 def _is_still(path: Path, descriptor: int | None) -> bool:
-    """Say whether the path is still what was opened; it may be gone, or be another by now."""
+    """Return whether the path is still the file that was opened, not gone or replaced."""
     if descriptor is None:
         return False
     try:
@@ -155,7 +155,7 @@ def _is_still(path: Path, descriptor: int | None) -> bool:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove a file or folder that a killed run left behind, and say so; else do nothing."""
+    """Remove a file or folder if a killed run left it behind, and report it."""
     held = abandoned(path)
     if held is None:
         return
@@ -166,7 +166,7 @@ def remove_abandoned(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a leftover that this process has locked, and say so."""
+    """Remove a leftover that this process has locked, and report it."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -179,7 +179,7 @@ def remove(path: Path) -> None:
 
 
 def remove_parts(folder: Path, *, of: str | None = None) -> None:
-    """Remove what killed runs left of files in `folder`: of the file `of`, or of all."""
+    """Remove partial files that killed runs left in `folder`: those of the file `of`, or all."""
     start = "." if of is None else f".{shortened(of)}."
     for path in entries(folder, _PART):
         if path.name.startswith(start):
@@ -187,7 +187,7 @@ def remove_parts(folder: Path, *, of: str | None = None) -> None:
 
 
 def entries(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
-    """Return what of `folder` has such a name; nothing where it cannot be listed."""
+    """Return the entries of `folder` whose name matches; [] if it cannot be listed."""
     try:
         with os.scandir(folder) as found:
             return sorted(folder / entry.name for entry in found if pattern.fullmatch(entry.name))
@@ -197,10 +197,10 @@ def entries(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Give an empty folder among the system's temporary ones, and remove it at the end.
+    """Yield an empty temporary folder, and remove it at the end.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
     parent = Path(tempfile.gettempdir())
     for path in entries(parent, re.compile(re.escape(_SCRATCH) + RANDOM)):
@@ -215,7 +215,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _is_own(path: Path) -> bool:
-    """Say whether a folder is this user's: anybody can make one among the temporary ones."""
+    """Return whether a folder belongs to this user: others can create temporary folders too."""
     try:
         facts = os.lstat(path)
     except OSError:

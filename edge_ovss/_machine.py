@@ -1,4 +1,4 @@
-"""What this machine and this installation have, found without importing anything heavy."""
+"""Facts about this machine and this installation, found without heavy imports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from edge_ovss._files import cache_folder
 from edge_ovss._optional import is_installed
 
-# Module by the distributions that may bring it.
+# Distributions that may provide a module, by module.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
     "cv2": ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
@@ -37,7 +37,7 @@ _BOARD = Path("/proc/device-tree/model")
 
 
 def package_versions() -> dict[str, str | None]:
-    """Return the version by module; None is not installed, "?" is installed without metadata."""
+    """Return the version by module; None if not installed, "?" if there is no metadata."""
     return {module: _version(module, names) for module, names in PACKAGES.items()}
 
 
@@ -53,7 +53,7 @@ def _version(module: str, distributions: tuple[str, ...]) -> str | None:
 
 
 def machine_facts() -> dict[str, object]:
-    """Return facts of the computer; memory in MiB, None where it cannot be known."""
+    """Return facts about the computer; memory in MiB, None where unknown."""
     return {
         "python": platform.python_version(),
         "executable": sys.executable,
@@ -69,16 +69,16 @@ def machine_facts() -> dict[str, object]:
 
 
 def onnxruntime_providers() -> list[str]:
-    """Return the providers that ONNX Runtime was built with; [] where it cannot be imported."""
+    """Return the providers that ONNX Runtime was built with; [] if it cannot be imported."""
     try:
         runtime = importlib.import_module("onnxruntime")
         return list(runtime.get_available_providers())
-    except Exception:  # one that is broken raises anything; `import_check` says what
+    except Exception:  # a broken package may raise anything; `import_check` reports it
         return []
 
 
 def nvidia_gpus() -> list[str]:
-    """Return "name, memory, driver, compute capability" of each GPU that nvidia-smi shows."""
+    """Return "name, memory, driver, compute capability" of each GPU that nvidia-smi lists."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
@@ -92,7 +92,7 @@ def nvidia_gpus() -> list[str]:
 
 
 def jetson() -> dict[str, str] | None:
-    """Return board and L4T release of a Jetson, or None elsewhere."""
+    """Return board and L4T release of a Jetson, or None on other machines."""
     release = _first_line(_TEGRA)
     board = _first_line(_BOARD)
     if release is None and (board is None or "jetson" not in board.lower()):

@@ -1,4 +1,4 @@
-"""Optional packages: import them where they are used, or say which extra brings them."""
+"""Import optional packages where they are used, or say which extra installs them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def require(module: str, *, extra: str) -> ModuleType:
 
     Args:
         module: Dotted module name, such as "onnxruntime".
-        extra: Name of the extra of this package that brings it, such as "onnxruntime".
+        extra: Name of the extra of this package that installs it, such as "onnxruntime".
 
     Raises:
         MissingDependencyError: The module, or a module that it needs, cannot be imported.
     """
     try:
         return importlib.import_module(module)
-    except Exception as err:  # one that is broken raises anything: OSError, AttributeError, ...
-        # A library that the loader does not find is told without a full stop.
+    except Exception as err:  # a broken package may raise anything: OSError, AttributeError, ...
+        # The loader's message about a missing library has no full stop.
         reason = str(err).rstrip(".") or type(err).__name__
         message = f"This step needs the package '{module}', which cannot be imported: {reason}."
         hint = f'pip install "edge-ovss[{extra}]"'
@@ -45,10 +45,10 @@ def is_installed(module: str) -> bool:
 
 
 def env_flag(name: str, *, default: bool = False) -> bool:
-    """Read a yes/no environment variable; "0", "false", "no", "off" and "" are no.
+    """Read a boolean environment variable; "0", "false", "no", "off" and "" mean false.
 
     Raises:
-        UsageError: The variable is set to something that is neither yes nor no.
+        UsageError: The variable has any other value that does not mean true.
     """
     value = os.environ.get(name)
     if value is None:

@@ -1,8 +1,8 @@
-"""Read JSON and TOML so that what comes out is safe to compute with, compare, print and write.
+"""Read JSON and TOML strictly, so that the values are safe to compute with, compare and print.
 
-Python's own readers take more than the formats promise and more than the rest of the program, the
-C++ library or another reader can hold: integers of any length, NaN, lone surrogates, a key given
-twice, nesting without end. The C++ twin is runtime/src/fields.cpp.
+Python's own readers accept more than the formats allow, and more than this program, the C++ library
+or other readers can handle: integers of any length, NaN, lone surrogates, repeated keys, unlimited
+nesting. The C++ counterpart is runtime/src/fields.cpp.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from typing import Any, NoReturn
 from edge_ovss._optional import require
 
 MOST_BYTES = 16 << 20
-"""The largest document that is read where nothing else is said."""
+"""The default size limit of a document in bytes."""
 
 MOST_TOML = 1 << 20
-"""The same for TOML, which people write by hand."""
+"""The default size limit of TOML, which people write by hand."""
 
 DEEPEST = 64
-"""How many objects and lists may stand in each other."""
+"""The deepest nesting of objects and lists."""
 
 LONGEST_NUMBER = 128
-"""Digits and signs of one number."""
+"""The most characters of one number."""
 
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Python's TOML reader needs the square of the number of parts of a dotted key.
+# Python's TOML reader takes quadratic time in the number of parts of a dotted key.
 _MOST_PARTS = 64
 _PART = r"""(?:[\w-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
 _DOTTED_KEY = re.compile(rf"(?<![\w-]){_PART}(?:[ \t]*\.[ \t]*{_PART}){{{_MOST_PARTS}}}", re.ASCII)
 
 
 class DocumentError(ValueError):
-    """The document is not JSON or TOML, or holds what is not read; the message says what."""
+    """The document is not valid JSON or TOML, or is rejected; the message says why."""
 
 
 def read_json(path: Path, *, limit: int = MOST_BYTES) -> Any:  # noqa: ANN401 (any JSON value)
@@ -47,7 +47,7 @@ def read_json(path: Path, *, limit: int = MOST_BYTES) -> Any:  # noqa: ANN401 (a
 
     Raises:
         OSError: The file cannot be read.
-        DocumentError: It is no regular file, too large, or `parse_json` refuses it.
+        DocumentError: It is not a regular file, is too large, or `parse_json` rejects it.
     """
     return parse_json(read_limited(path, limit=limit))
 
@@ -57,7 +57,7 @@ def read_limited(path: Path, *, limit: int) -> bytes:
 
     Raises:
         OSError: The file cannot be read.
-        DocumentError: It is no regular file, or too large.
+        DocumentError: It is not a regular file, or is too large.
     """
     if "\0" in str(path):
         _refuse("its name holds a zero byte")
@@ -75,12 +75,12 @@ def parse_json(data: bytes | str, *, limit: int = MOST_BYTES) -> Any:  # noqa: A
 
     Args:
         data: UTF-8, with or without a byte-order mark, or text.
-        limit: The most bytes (of text: characters).
+        limit: The most bytes (for text: characters).
 
     Raises:
-        DocumentError: It is too large or no JSON, or it holds an integer beyond 64 bits, a number
-            that is not finite or has more than 128 digits, half a surrogate pair, a key that
-            stands twice in one object, or more than 64 levels.
+        DocumentError: It is too large or not JSON, or it has an integer beyond 64 bits, a number
+            that is not finite or has more than 128 digits, a lone surrogate, a repeated key in
+            one object, or more than 64 levels.
     """
     if len(data) > limit:
         _refuse(f"it has more than {limit} bytes")
@@ -111,13 +111,13 @@ def parse_toml_table(text: str, *, limit: int = MOST_TOML) -> dict[str, Any]:
         limit: The most characters.
 
     Raises:
-        DocumentError: It is too large or no TOML, or it holds what `parse_json` refuses.
+        DocumentError: It is too large or not TOML, or has what `parse_json` rejects.
         MissingDependencyError: Python 3.10 without the package tomli.
     """
     if len(text) > limit:
         _refuse(f"it has more than {limit} characters")
     _check_keys(text)
-    # Python has its own reader since 3.11.
+    # Python includes a reader since 3.11.
     toml = require("tomllib" if sys.version_info >= (3, 11) else "tomli", extra="onnxruntime")
     try:
         document: dict[str, Any] = toml.loads(text)
@@ -125,7 +125,7 @@ def parse_toml_table(text: str, *, limit: int = MOST_TOML) -> dict[str, Any]:
         _refuse(f"it is nested more than {DEEPEST} deep")
     except toml.TOMLDecodeError as err:
         raise DocumentError(str(err)) from err
-    except ValueError:  # Python converts no longer ones
+    except ValueError:  # Python does not convert longer ones
         _refuse("an integer does not fit 64 bits")
     _check(document)
     return document
@@ -170,7 +170,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check(document: object) -> None:
-    """Check depth, texts and numbers of a document without recursion."""
+    """Check depth, strings and numbers of a document, without recursion."""
     level: list[object] = [document]
     for _ in range(DEEPEST):
         level = [item for value in level for item in _inside(value)]
@@ -181,7 +181,7 @@ def _check(document: object) -> None:
 
 
 def _inside(value: object) -> Iterable[object]:
-    """Check a value that holds no others, or return what it holds."""
+    """Return the values inside a container; check any other value."""
     if isinstance(value, dict):
         return (*value, *value.values())
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""What a text list is: one entry per line, as vocabularies, names of categories and paths come.
+"""Read text lists: files with one entry per line, such as vocabularies, class names and paths.
 
-Every list that a user writes is read by these rules, so that a file means the same wherever it is
-given. Editors of all systems write such files, and some of what they write cannot be seen.
+Every list that a user writes is read by these rules, so that a file means the same everywhere.
+Editors on all systems write such files, some with invisible characters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST_BYTES = 64 * 2**20
 
 # Windows ends a line with both, Unix with LF, and Excel for Mac with CR alone.
 _LINE_END = re.compile(r"\r\n|\n|\r")
-# Some programs end a line at these, and most do not: what was meant cannot be told.
+# Some programs end a line at these, but most do not, so the meaning is unclear.
 _OTHER_END = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _MARK = "\ufeff"
 _OTHER_ENCODINGS = {
@@ -35,8 +35,8 @@ class ListLine:
     """One entry of a list.
 
     Attributes:
-        number: Of its line in the file, counted from 1, comments and blank lines included.
-        text: The line as it is written, spaces included.
+        number: Line number in the file, from 1, counting comments and blank lines.
+        text: The line as written, including spaces.
     """
 
     number: int
@@ -54,14 +54,14 @@ def read_text_list(
 
     Args:
         path: A regular file.
-        blank_lines: Whether a blank line before the last entry counts for nothing; where it could
-            stand for an entry, give False.
-        limit: The most bytes that are read.
-        error: What is raised.
+        blank_lines: Whether to allow blank lines before the last entry; give False if one could
+            stand for an entry.
+        limit: The most bytes to read.
+        error: Type of the errors to raise.
 
     Raises:
-        InputError: It is not there, is no regular file, is too large or no UTF-8 text, or has a
-            blank line where none may be. The message begins with the path.
+        InputError: It does not exist, is not a regular file, is too large, is not UTF-8 text, or
+            has a blank line where none is allowed. The message begins with the path.
     """
     text = decode_text(_read(path, limit, error), f"'{path}'", error=error)
     try:
@@ -72,15 +72,15 @@ def read_text_list(
 
 
 def decode_text(content: bytes, what: str, *, error: type[InputError] = InputError) -> str:
-    """Return the text of a file in UTF-8, without the byte-order marks that editors put in front.
+    """Return the text of a UTF-8 file, without a leading byte-order mark.
 
     Args:
         content: The bytes of the file.
-        what: What it is, for the message, such as "'words.txt'".
-        error: What is raised.
+        what: Name of the file for the message, such as "'words.txt'".
+        error: Type of the errors to raise.
 
     Raises:
-        InputError: It is not UTF-8, or holds a zero byte; the message says which byte.
+        InputError: It is not UTF-8, or has a zero byte; the message says which byte.
     """
     for mark, name in _OTHER_ENCODINGS.items():
         if content.startswith(mark):
@@ -100,24 +100,23 @@ def decode_text(content: bytes, what: str, *, error: type[InputError] = InputErr
 def list_entries(
     text: str, *, blank_lines: bool, error: type[InputError] = InputError
 ) -> list[ListLine]:
-    """Return the entries of a list: its lines but for blank ones and comments.
+    """Return the entries of a list: all lines except blank ones and comments.
 
-    A line ends with LF, CR LF or CR. A line whose first character, but for white space, is `#` is
-    a comment. A byte-order mark in front of a line, left there where files were joined, is
-    dropped. Spaces are kept.
+    A line ends with LF, CR LF or CR. A line that begins with `#`, after white space, is a comment.
+    A byte-order mark at the start of a line, left from joining files, is dropped. Spaces are kept.
 
     Args:
         text: The content of the file.
-        blank_lines: Whether a blank line before the last entry counts for nothing. With False it
-            is an error: it may stand for an entry, and every number after it would move. Blank
-            lines behind the last entry never count.
-        error: What is raised.
+        blank_lines: Whether to allow blank lines before the last entry. With False they are an
+            error: one may stand for an entry, and every number after it would shift. Blank lines
+            after the last entry are always allowed.
+        error: Type of the errors to raise.
 
     Returns:
-        The entries in their order; none where there is nothing but comments and blank lines.
+        The entries in order; none if there are only comments and blank lines.
 
     Raises:
-        InputError: There is a blank line before the last entry, or one holds a character at which
+        InputError: There is a blank line before the last entry, or a line has a character at which
             only some programs end a line; the message gives its number.
     """
     lines = [line.lstrip(_MARK) for line in _LINE_END.split(text)]
@@ -137,8 +136,8 @@ def _is_entry(line: str) -> bool:
 def _refuse_other_ends(entry: ListLine, error: type[InputError]) -> None:
     if found := _OTHER_END.search(entry.text):
         message = (
-            f"Line {entry.number} holds the character U+{ord(found[0]):04X}, at which some "
-            "programs end a line and others do not."
+            f"Line {entry.number} has the character U+{ord(found[0]):04X}, at which only some "
+            "programs end a line."
         )
         raise error(message, hint="End every line with LF, CR LF or CR, or remove the character.")
 
@@ -163,6 +162,6 @@ def _read(path: Path, limit: int, error: type[InputError]) -> bytes:
         message = f"'{path}' cannot be read: {reason}."
         raise error(message, hint="Expected a text file, one entry per line.") from err
     if len(content) > limit:
-        message = f"'{path}' is larger than {limit // 2**20} MiB: that is no list."
+        message = f"'{path}' is larger than {limit // 2**20} MiB, too large for a list."
         raise error(message, hint="Expected a text file, one entry per line.")
     return content

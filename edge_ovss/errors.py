@@ -1,14 +1,14 @@
-"""The error tree: what went wrong, what to do about it, and the exit status that says so.
+"""The errors of this package, each with a message, a hint and an exit status.
 
-Every error a user can cause is an `EdgeOvssError`. Its message names what was given and what was
-expected; its hint names what to do. Anything else that escapes is a fault of this project.
+Every error that a user can cause is an `EdgeOvssError`. Its message says what was given and what
+was expected; its hint says what to do. Any other exception that escapes is a bug in this project.
 """
 
 from __future__ import annotations
 
 
 class EdgeOvssError(Exception):
-    """Base of all errors of this package; `status` is the exit status of the command line.
+    """Base class of all errors of this package; `status` is the exit status of the command line.
 
     Args:
         message: What was given and what was expected, as one or two sentences.
@@ -33,7 +33,7 @@ class UsageError(EdgeOvssError):
 
 
 class MissingDependencyError(EdgeOvssError):
-    """A package, library or device that this step needs is not there (status 3)."""
+    """A package, library or device that this step needs is missing (status 3)."""
 
     status = 3
 
@@ -57,11 +57,11 @@ class PictureError(InputError):
 
 
 class VideoError(InputError):
-    """A video is cut off or damaged; the frames that it has were given before."""
+    """A video is cut off or damaged; its readable frames were returned before."""
 
 
 class OutputError(InputError):
-    """A result cannot be written where it was asked for (permission, space, existing file)."""
+    """A result cannot be written to the requested place (permission, space, existing file)."""
 
 
 class ArtifactError(EdgeOvssError):
@@ -71,14 +71,14 @@ class ArtifactError(EdgeOvssError):
 
 
 class BundleError(ArtifactError):
-    """A bundle is damaged, incomplete, or of a schema that this version does not know."""
+    """A bundle is damaged, incomplete, or has a schema that this version does not know."""
 
 
 class GateError(EdgeOvssError):
-    """A comparison or a gate did not hold (status 6)."""
+    """A comparison or a gate failed (status 6)."""
 
     status = 6
 
 
 class ParityError(GateError):
-    """Two programs that must agree do not."""
+    """Two results that must agree do not."""

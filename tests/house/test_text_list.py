@@ -40,7 +40,7 @@ def test_comments_count_as_lines_but_not_as_entries() -> None:
 
 @pytest.mark.parametrize("char", ["\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\u2028", "\u2029"])
 def test_a_character_that_ends_a_line_for_some_is_refused(char: str) -> None:
-    with pytest.raises(InputError, match=f"Line 2 holds the character U.{ord(char):04X}"):
+    with pytest.raises(InputError, match=f"Line 2 has the character U.{ord(char):04X}"):
         entries(f"# {char}\nroad{char}car\n".encode())
 
 

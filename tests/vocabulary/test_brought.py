@@ -189,7 +189,7 @@ def test_line_ends_of_all_systems_may_be_mixed(tmp_path: Path, content: bytes) -
 @pytest.mark.parametrize("char", ["\x0b", "\x0c", "\x85", "\u2028", "\u2029"])
 def test_characters_that_may_end_a_line_are_refused(tmp_path: Path, char: str) -> None:
     (tmp_path / "w.txt").write_text(f"sky\nroad{char}car\n", encoding="utf-8")
-    assert f"Line 2 holds the character U+{ord(char):04X}" in _refused(tmp_path / "w.txt")
+    assert f"Line 2 has the character U+{ord(char):04X}" in _refused(tmp_path / "w.txt")
 
 
 @pytest.mark.parametrize(
