@@ -15,18 +15,22 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.calibration.accuracy import Judge, Labelled
+from edge_ovss.calibration.accuracy import Baseline, Labelled
 from edge_ovss.calibration.calibrate import ranges_key
 from edge_ovss.calibration.images import CalibrationPictures, collect_pictures, refuse_overlap
-from edge_ovss.calibration.int8 import Quantiser
+from edge_ovss.calibration.int8 import Quantizer
 from edge_ovss.calibration.options import CalibrateOptions
-from edge_ovss.calibration.ranges import RangeMethod, find_ranges, float_tensors
+from edge_ovss.calibration.ranges import RangeMethod, measure_largest
 from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.graph.emulate_fp16 import emulate_half
 from edge_ovss.graph.fp16 import HalfReport, convert_to_half
-from edge_ovss.graph.view import GraphView
+from edge_ovss.graph.model import load_graph, save_graph
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 COLUMNS = (
     "data",
@@ -64,34 +68,34 @@ def make_graphs(
     bundle: Bundle, pictures: CalibrationPictures, folder: Path, method: RangeMethod
 ) -> Iterator[tuple[str, Path]]:
     """Yield (precision, ONNX file)."""
-    path = bundle.graph_path
-    view = GraphView.load(path)
-    ranges = find_ranges(path, view, pictures, float_tensors(view))
-    report = convert_to_half(view, {name: max(-low, high) for name, (low, high) in ranges.items()})
-    yield "fp16", save(view, folder / "fp16")
-    yield "fp16, rounded", save(rounded(GraphView.load(path), report), folder / "rounded")
+    model = load_graph(bundle.graph_path)
+    half = model.clone()
+    report = convert_to_half(half, measure_largest(model, pictures, key=None))
+    yield "fp16", save(half, folder / "fp16")
+    yield "fp16, rounded", save(rounded(model.clone(), report), folder / "rounded")
     key = ranges_key(bundle, pictures)
     for target, base in (("tensorrt", "fp16"), ("cpu", "fp32")):
         options = CalibrateOptions("int8", "", target=target, base=base, method=method)
-        maker = Quantiser(path, options, pictures, key=key, note=say)
+        maker = Quantizer.measure(model, options, pictures, key=key, note=say)
         blocks = tuple(maker.candidates.blocks)
-        made, half = maker.make(blocks, base=base)
+        made, report_int8 = maker.make(blocks, base=base)
         yield f"int8 ({target}) on {base}", save(made, folder / target)
-        if half is not None:
+        if report_int8 is not None:
             plain, _ = maker.make(blocks, base="fp32")
-            yield f"int8 ({target}) on {base}, rounded", save(rounded(plain, half), folder / "both")
+            plain = rounded(plain, report_int8)
+            yield f"int8 ({target}) on {base}, rounded", save(plain, folder / "both")
 
 
-def rounded(view: GraphView, report: HalfReport) -> GraphView:
+def rounded(model: ir.Model, report: HalfReport) -> ir.Model:
     """Return the float32 graph that rounds as an FP16 device does."""
-    emulate_half(view, report)
-    return view
+    emulate_half(model, report)
+    return model
 
 
-def save(view: GraphView, folder: Path) -> Path:
+def save(model: ir.Model, folder: Path) -> Path:
     """Write a graph into a folder of its own."""
     folder.mkdir()
-    view.save(folder / "model.onnx", data="model.onnx.data")
+    save_graph(model, folder / "model.onnx", data="model.onnx.data")
     return folder / "model.onnx"
 
 
@@ -107,15 +111,15 @@ def judge_set(
     dataset = open_dataset(data, layout=layout or None).take(limit)
     labelled = Labelled.read(dataset, bundle.vocabulary)
     refuse_overlap(pictures, labelled.hashes())
-    judge = Judge.of_labelled(bundle.graph_path, labelled)
+    baseline = Baseline.measure_labelled(bundle.graph_path, labelled)
     for name, path in graphs.items():
-        judged = judge.judge(path)
-        losers = judged.losers(judge.base)
+        judged, base = baseline.compare(path), baseline.accuracy
+        losers = judged.losers(base)
         worst = ", ".join(f"{which} {lost:.2f}" for which, lost in list(losers.items())[:3])
         print(
             f"| {dataset.title} | {name} | {100 * judged.agreement:.2f} | "
-            f"{100 * judged.worst_agreement:.2f} | {judge.base.miou:.2f} | {judged.miou:.2f} | "
-            f"{judged.drop_from(judge.base):.2f} | {worst} |",
+            f"{100 * judged.worst_agreement:.2f} | {base.miou:.2f} | {judged.miou:.2f} | "
+            f"{judged.drop_from(base):.2f} | {worst} |",
             flush=True,
         )
 

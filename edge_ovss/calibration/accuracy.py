@@ -1,9 +1,10 @@
-"""Hold a changed graph against the float32 graph: label agreement, mIoU, categories that lose."""
+"""Compare a changed graph with the float32 graph: label agreement, mIoU, classes that lose."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from edge_ovss.calibration.images import picture_hash
 from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.errors import ArtifactError, InputError
-from edge_ovss.graph.tensor_probe import first_line, open_session
+from edge_ovss.graph.model import first_line
+from edge_ovss.graph.tensor_probe import open_session
 from edge_ovss.metrics.confusion import Confusion, count_confusion
 from edge_ovss.metrics.miou import score_confusion
 from edge_ovss.vocabulary import Vocabulary
@@ -25,17 +27,17 @@ _LOSERS = 5
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a graph reaches.
+class Accuracy:
+    """How good the labels of a graph are.
 
     Attributes:
-        agreement: Share of pixels with the label that the float32 graph gives.
-        worst_agreement: That of the worst picture.
-        pictures: On how many.
+        agreement: Share of pixels with the same label as in the float32 graph.
+        worst_agreement: The same for the worst image.
+        pictures: Number of images.
         miou: In percent, None without labels.
-        iou: By category in percent, for categories in the ground truth.
-        decided_agreement: `agreement` where the float32 graph has decided, which leaves out what
-            rounding alone may change; None where its scores are not known.
+        iou: In percent, by class of the ground truth.
+        decided_agreement: `agreement` on the pixels where the float32 graph is decided: where
+            rounding alone cannot change the label. None where its scores are not known.
     """
 
     agreement: float
@@ -45,14 +47,14 @@ class Judged:
     iou: dict[str, float] | None = None
     decided_agreement: float | None = None
 
-    def drop_from(self, base: Judged) -> float | None:
-        """Return how many mIoU points are lost against another one; below 0 is a gain."""
+    def drop_from(self, base: Accuracy) -> float | None:
+        """Return how many mIoU points are lost compared with `base`; below 0 is a gain."""
         if self.miou is None or base.miou is None:
             return None
         return base.miou - self.miou
 
-    def losers(self, base: Judged) -> dict[str, float]:
-        """Return the IoU points that the worst categories lose against another one."""
+    def losers(self, base: Accuracy) -> dict[str, float]:
+        """Return the IoU points that the worst classes lose compared with `base`."""
         if self.iou is None or base.iou is None:
             return {}
         lost = {name: base.iou[name] - self.iou[name] for name in base.iou}
@@ -65,9 +67,9 @@ class Labelled:
     """A labelled data set, read once.
 
     Attributes:
-        names: Of the samples.
+        names: Names of the samples.
         frames: uint8 [H, W, 3] RGB each.
-        truths: int32 [H, W] scored categories or −1 each.
+        truths: int32 [H, W] scored classes or −1 each.
         alignment: What the numbers of `truths` and of the graph mean.
     """
 
@@ -80,10 +82,10 @@ class Labelled:
     def read(
         cls, dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = False
     ) -> Labelled:
-        """Read pictures and label maps.
+        """Read images and label maps.
 
         Raises:
-            InputError: Its categories have no words, or a picture or label map cannot be read.
+            InputError: The vocabulary lacks its classes, or an image or label map cannot be read.
         """
         alignment = align(dataset, vocabulary, allow_missing=allow_missing)
         frames, truths = [], []
@@ -92,7 +94,7 @@ class Labelled:
             truth = alignment.map_truth(dataset.rule.read(sample.raw_labels()))
             if truth.shape != frame.shape[:2]:
                 message = (
-                    f"Sample '{sample.name}' has labels of {truth.shape} and a picture of "
+                    f"Sample '{sample.name}' has a label map of {truth.shape} and an image of "
                     f"{frame.shape[:2]} (height x width); expected equal sizes."
                 )
                 raise InputError(message, hint="See edge-ovss data check.")
@@ -102,66 +104,89 @@ class Labelled:
         return cls(names, tuple(frames), tuple(truths), alignment)
 
     def hashes(self) -> dict[str, str]:
-        """Return the name by `picture_hash`."""
+        """Return the names of the samples by `picture_hash`."""
         return {picture_hash(f): name for f, name in zip(self.frames, self.names, strict=True)}
 
 
-class Judge:
-    """Pictures, their truth and the answers of the float32 graph.
+@dataclass(frozen=True)
+class Baseline:
+    """Images, their truth, and the labels of the float32 graph that others are compared with.
 
-    Args:
-        path: The float32 ONNX file.
+    Attributes:
         frames: uint8 [H, W, 3] RGB each.
-        truths: int32 [H, W] scored categories or −1 each; None without labels.
+        truths: int32 [H, W] scored classes or −1 each; None without labels.
         alignment: What the numbers of `truths` and of the graph mean.
-        output_map: Output of every category, to tell by the scores, if the graph answers with
-            them, which labels are decided.
+        expected: The graph's labels, [H, W] each.
+        decided: bool [H, W] each, where the graph's scores decide; None where it has none.
     """
 
-    def __init__(
-        self,
+    frames: Sequence[NDArray[np.uint8]]
+    truths: Sequence[NDArray[np.int32]] | None
+    alignment: Alignment | None
+    expected: Sequence[NDArray[Any]]
+    decided: Sequence[NDArray[np.bool_] | None]
+
+    @classmethod
+    def measure(
+        cls,
         path: Path,
         frames: Sequence[NDArray[np.uint8]],
         truths: Sequence[NDArray[np.int32]] | None = None,
         alignment: Alignment | None = None,
         *,
         output_map: Sequence[int] | None = None,
-    ) -> None:
-        self.frames, self.truths, self.alignment = frames, truths, alignment
+    ) -> Baseline:
+        """Run the float32 graph on every image.
+
+        Args:
+            path: The float32 ONNX file.
+            frames: uint8 [H, W, 3] RGB each.
+            truths: int32 [H, W] scored classes or −1 each; None without labels.
+            alignment: What the numbers of `truths` and of the graph mean.
+            output_map: Output of every category. With it and with scores among the outputs of
+                the graph, it is known which labels are decided.
+
+        Raises:
+            ArtifactError: The graph fails, or its float outputs are not finite.
+        """
         session = open_session(path)
-        self.expected: list[NDArray[Any]] = []
-        self.decided: list[NDArray[np.bool_] | None] = []
+        expected, decided = [], []
         for frame in frames:
-            answer = _answer(session, frame)
-            self.expected.append(answer["labels"][0])
-            self.decided.append(_decided(answer, output_map))
-        self.base = self._judged(self.expected)
+            outputs = _run(session, frame)
+            expected.append(outputs["labels"][0])
+            decided.append(_decided(outputs, output_map))
+        return cls(frames, truths, alignment, expected, decided)
 
     @classmethod
-    def of_labelled(
+    def measure_labelled(
         cls, path: Path, labelled: Labelled, *, output_map: Sequence[int] | None = None
-    ) -> Judge:
-        """Judge by a labelled data set."""
+    ) -> Baseline:
+        """Run the float32 graph on a labelled data set; see `measure`."""
         truths, alignment = labelled.truths, labelled.alignment
-        return cls(path, labelled.frames, truths, alignment, output_map=output_map)
+        return cls.measure(path, labelled.frames, truths, alignment, output_map=output_map)
 
-    def judge(self, path: Path) -> Judged:
-        """Run a graph on every picture.
+    @cached_property
+    def accuracy(self) -> Accuracy:
+        """The accuracy of the float32 graph."""
+        return self._accuracy(self.expected)
+
+    def compare(self, path: Path) -> Accuracy:
+        """Run another graph on every image.
 
         Raises:
             ArtifactError: It fails, or its float outputs are not finite.
         """
         session = open_session(path)
-        return self._judged([_answer(session, frame)["labels"][0] for frame in self.frames])
+        return self._accuracy([_run(session, frame)["labels"][0] for frame in self.frames])
 
-    def _judged(self, labels: Sequence[NDArray[Any]]) -> Judged:
+    def _accuracy(self, labels: Sequence[NDArray[Any]]) -> Accuracy:
         pairs = zip(labels, self.expected, strict=True)
         equal = [float((given == wanted).mean()) for given, wanted in pairs]
         sizes = [each.size for each in labels]
         agreement = float(np.average(equal, weights=sizes))
         decided = self._decided_agreement(labels)
         if self.truths is None or self.alignment is None:
-            return Judged(agreement, min(equal), len(labels), decided_agreement=decided)
+            return Accuracy(agreement, min(equal), len(labels), decided_agreement=decided)
         names = self.alignment.names
         total: Confusion = np.zeros((len(names), len(names)), np.int64)
         for given, truth in zip(labels, self.truths, strict=True):
@@ -170,7 +195,7 @@ class Judge:
         scores = score_confusion(total, names)
         present = np.flatnonzero(scores.truth_pixels)
         iou = {names[index]: 100.0 * float(scores.iou[index]) for index in present}
-        return Judged(agreement, min(equal), len(labels), 100.0 * scores.miou(), iou, decided)
+        return Accuracy(agreement, min(equal), len(labels), 100.0 * scores.miou(), iou, decided)
 
     def _decided_agreement(self, labels: Sequence[NDArray[Any]]) -> float | None:
         equal = counted = 0
@@ -183,27 +208,27 @@ class Judge:
 
 
 def _decided(
-    answer: dict[str, NDArray[Any]], output_map: Sequence[int] | None
+    outputs: dict[str, NDArray[Any]], output_map: Sequence[int] | None
 ) -> NDArray[np.bool_] | None:
-    if output_map is None or "scores" not in answer:
+    if output_map is None or "scores" not in outputs:
         return None
-    labels = answer["labels"][0]
-    scores = answer["scores"].reshape(-1, *answer["scores"].shape[-2:])
+    labels = outputs["labels"][0]
+    scores = outputs["scores"].reshape(-1, *outputs["scores"].shape[-2:])
     ranking = rank_outputs(scores, output_map, (labels.shape[0], labels.shape[1]), labels)
     decided: NDArray[np.bool_] = ranking.lead > tolerance_of(ranking.lead, "fp32")
     return decided
 
 
-def _answer(session: Any, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:  # noqa: ANN401
+def _run(session: Any, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:  # noqa: ANN401
     names = [output.name for output in session.get_outputs()]
     try:
         found = session.run(names, {"frame": frame[None]})
     except Exception as err:
-        message = f"The graph fails on a picture: {first_line(err)}"
+        message = f"The graph fails on an image: {first_line(err)}"
         raise ArtifactError(message, hint="Try FP32, or another --base.") from err
     values: dict[str, NDArray[Any]] = dict(zip(names, found, strict=True))
     for name in ("scores", "confidence"):
         if name in values and not np.isfinite(values[name]).all():
-            message = f"Output '{name}' of the graph is not finite on a picture."
-            raise ArtifactError(message, hint="A tensor overflows; calibrate on more pictures.")
+            message = f"Output '{name}' of the graph is not finite on an image."
+            raise ArtifactError(message, hint="A tensor overflows; calibrate on more images.")
     return values

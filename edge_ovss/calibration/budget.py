@@ -1,4 +1,4 @@
-"""How much each block costs when it is quantised, and which go back to float for a budget."""
+"""How much each block costs when it is quantized, and which go back to float for a budget."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from edge_ovss._progress import Note
-from edge_ovss.calibration.accuracy import Judged
+from edge_ovss.calibration.accuracy import Accuracy
 from edge_ovss.errors import GateError
 
-Try = Callable[[Sequence[str]], Judged]
-"""Judges the graph in which exactly these blocks are quantised."""
+Try = Callable[[Sequence[str]], Accuracy]
+"""Measures the graph in which exactly these blocks are quantized."""
 
 
 @dataclass(frozen=True)
 class BlockCost:
-    """One block quantised, everything else in float.
+    """One block quantized, everything else in float.
 
     Attributes:
         block: Its name.
@@ -53,19 +53,19 @@ class Chosen:
     """What the budget loop ended with."""
 
     blocks: tuple[str, ...]
-    judged: Judged
+    accuracy: Accuracy
     steps: tuple[Step, ...]
 
 
 def measure_blocks(
-    blocks: dict[str, tuple[str, ...]], base: Judged, attempt: Try, *, note: Note
+    blocks: dict[str, tuple[str, ...]], base: Accuracy, attempt: Try, *, note: Note
 ) -> list[BlockCost]:
-    """Quantise one block at a time.
+    """Quantize one block at a time.
 
     Args:
         blocks: Names of products by block.
         base: What float32 reaches.
-        attempt: Judges the graph with some blocks quantised.
+        attempt: Measures the graph with some blocks quantized.
         note: Called with one line per block.
 
     Returns:
@@ -73,8 +73,8 @@ def measure_blocks(
     """
     costs = []
     for number, (block, nodes) in enumerate(blocks.items(), 1):
-        judged = attempt([block])
-        cost = BlockCost(block, len(nodes), judged.agreement, judged.drop_from(base))
+        accuracy = attempt([block])
+        cost = BlockCost(block, len(nodes), accuracy.agreement, accuracy.drop_from(base))
         costs.append(cost)
         drop = "" if cost.drop is None else f", mIoU {-cost.drop:+.2f}"
         note(f"block {number}/{len(blocks)} {block}: labels {100 * cost.agreement:.2f} %{drop}")
@@ -84,39 +84,39 @@ def measure_blocks(
 def keep_within(
     budget: float,
     costs: Sequence[BlockCost],
-    base: Judged,
+    base: Accuracy,
     attempt: Try,
     *,
     note: Note,
-    whole: Judged | None = None,
+    whole: Accuracy | None = None,
 ) -> Chosen:
     """Put the most expensive blocks back to float, one by one, until the loss is small enough.
 
     Args:
         budget: mIoU points that may be lost.
-        costs: Of every block that may be quantised, most expensive first.
+        costs: Of every block that may be quantized, most expensive first.
         base: What float32 reaches.
-        attempt: Judges the graph with some blocks quantised.
+        attempt: Measures the graph with some blocks quantized.
         note: Called with one line per round.
-        whole: What everything quantised reaches, if it is known already.
+        whole: What everything quantized reaches, if it is known already.
 
     Raises:
-        GateError: The budget cannot be kept with any block quantised.
+        GateError: The budget cannot be kept with any block quantized.
     """
     order = [cost.block for cost in costs]
     steps: list[Step] = []
     for back in range(len(order)):
-        quantised = tuple(order[back:])
-        judged = whole if whole is not None and not back else attempt(quantised)
-        drop = judged.drop_from(base)
+        quantized = tuple(order[back:])
+        accuracy = whole if whole is not None and not back else attempt(quantized)
+        drop = accuracy.drop_from(base)
         if drop is None:
             break
-        steps.append(Step(tuple(order[:back]), judged.agreement, drop))
+        steps.append(Step(tuple(order[:back]), accuracy.agreement, drop))
         note(
-            f"{len(quantised)} of {len(order)} blocks quantised: mIoU {-drop:+.2f}, "
-            f"labels {100 * judged.agreement:.2f} %"
+            f"{len(quantized)} of {len(order)} blocks quantized: mIoU {-drop:+.2f}, "
+            f"labels {100 * accuracy.agreement:.2f} %"
         )
         if drop <= budget:
-            return Chosen(quantised, judged, tuple(steps))
-    message = f"INT8 loses more than {budget:g} mIoU points with any block quantised."
+            return Chosen(quantized, accuracy, tuple(steps))
+    message = f"INT8 loses more than {budget:g} mIoU points with any block quantized."
     raise GateError(message, hint="Allow more, calibrate on other pictures, or use FP16.")

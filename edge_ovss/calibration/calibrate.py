@@ -8,7 +8,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,14 @@ from edge_ovss._progress import Note, Progress, silent
 from edge_ovss.bundle.decisive import pack_lead
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.writer import BundleWriter
-from edge_ovss.calibration.accuracy import Judge, Judged, Labelled
+from edge_ovss.calibration.accuracy import Accuracy, Baseline, Labelled
 from edge_ovss.calibration.images import (
     RECOMMENDED,
     CalibrationPictures,
     collect_pictures,
     refuse_overlap,
 )
-from edge_ovss.calibration.int8 import Quantiser
+from edge_ovss.calibration.int8 import Quantizer
 from edge_ovss.calibration.manifest_section import (
     DATA_FILE,
     GRAPH_FILE,
@@ -37,18 +37,23 @@ from edge_ovss.calibration.manifest_section import (
 )
 from edge_ovss.calibration.options import CalibrateOptions, Validation, require_other_place
 from edge_ovss.calibration.race import Race, race
-from edge_ovss.calibration.ranges import find_edges, find_ranges, float_tensors
+from edge_ovss.calibration.ranges import find_edges, float_tensors, measure_largest
 from edge_ovss.calibration.warnings import caution
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import ArtifactError, GateError, InputError
 from edge_ovss.graph.emulate_fp16 import emulate_half
 from edge_ovss.graph.fp16 import HalfReport, convert_to_half
-from edge_ovss.graph.tensor_probe import Probe, open_session
-from edge_ovss.graph.view import GraphView
+from edge_ovss.graph.model import load_graph, save_graph
+from edge_ovss.graph.tensor_probe import TensorProbe, open_session
 from edge_ovss.runtime.selftest import read_reference, require_selftest
 
-_JUDGED = 50
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+_METADATA = "edge_ovss.precision"
+
+_MEASURED = 50
 _PROBED = 8
 _RACED = 3
 
@@ -66,8 +71,8 @@ class Calibrated:
     """
 
     bundle: Bundle
-    judged: Judged
-    base: Judged
+    judged: Accuracy
+    base: Accuracy
     race: Race | None
     warnings: tuple[str, ...]
 
@@ -80,7 +85,7 @@ class _Work:
     options: CalibrateOptions
     pictures: CalibrationPictures
     dataset: Dataset | None
-    judge: Judge
+    baseline: Baseline
     note: Note
     scope: str = ""
 
@@ -131,23 +136,25 @@ def calibrate_bundle(
     require_other_place(source.path, out)
     with BundleWriter(out, overwrite=overwrite) as writer:
         work = _prepare(source, options, note, progress)
-        made = _make_int8(work) if options.precision == "int8" else _make_half(work)
-        made.view.model.metadata_props.append(_note_precision(made.view.model, options))
+        make = _make_int8 if options.precision == "int8" else _make_half
+        made = make(work, load_graph(source.graph_path))
+        facts = {"name": options.precision, "base": options.float_base, "target": options.target}
+        made.model.metadata_props[_METADATA] = json.dumps(facts)
         graph = writer.path(GRAPH_FILE)
-        made.view.save(graph, data=DATA_FILE)
+        save_graph(made.model, graph, data=DATA_FILE)
         _check_file(graph)
-        note("judging the new graph")
-        judged = work.judge.judge(graph)
-        _hold_budget(judged, work)
+        note("measuring the new graph")
+        judged = work.baseline.compare(graph)
+        _check_budget(judged, work)
         on = work.dataset.title + work.scope if work.dataset else "calibration pictures"
-        outcome = Outcome(judged, work.judge.base, on, _race(work, graph))
+        outcome = Outcome(judged, work.baseline.accuracy, on, _race(work, graph))
         _write_rest(writer, work, graph)
         write_reports(writer, made, outcome, options, model=source.manifest.model.name)
-        facts = precision_facts(made, outcome, options, work.pictures)
-        manifest = calibrated_manifest(source, facts, options)
+        section = precision_facts(made, outcome, options, work.pictures)
+        manifest = calibrated_manifest(source, section, options)
         finished = Bundle.open(writer.finish(manifest, check=require_selftest), verify=False)
     raced = outcome.race
-    return Calibrated(finished, judged, work.judge.base, raced, _warnings(work, raced))
+    return Calibrated(finished, judged, outcome.base, raced, _warnings(work, raced))
 
 
 def _require_float32(bundle: Bundle) -> None:
@@ -168,20 +175,21 @@ def _prepare(
         options.calibration, count=options.count, seed=options.seed, progress=progress
     )
     if dataset is None or options.validation is None:
-        frames = [frame.read() for frame in pictures.frames[:_JUDGED]]
-        judge = Judge(source.graph_path, frames, output_map=source.vocabulary.output_map)
-        return _Work(source, options, pictures, None, judge, note)
+        frames = [frame.read() for frame in pictures.frames[:_MEASURED]]
+        output_map = source.vocabulary.output_map
+        baseline = Baseline.measure(source.graph_path, frames, output_map=output_map)
+        return _Work(source, options, pictures, None, baseline, note)
     allow_missing = options.validation.allow_missing
     labelled = Labelled.read(dataset, source.vocabulary, allow_missing=allow_missing)
     refuse_overlap(pictures, labelled.hashes())
     note(f"judging float32 on {len(labelled.names)} pictures of {dataset.title}")
     output_map = source.vocabulary.output_map
-    judge = Judge.of_labelled(source.graph_path, labelled, output_map=output_map)
+    baseline = Baseline.measure_labelled(source.graph_path, labelled, output_map=output_map)
     scope = labelled.alignment.scope
     if scope:
         left_out = ", ".join(name.strip() for name in labelled.alignment.left_out)
         caution(f"mIoU is{scope} of the validation data; left out: {left_out}.")
-    return _Work(source, options, pictures, dataset, judge, note, scope)
+    return _Work(source, options, pictures, dataset, baseline, note, scope)
 
 
 def _open_validation(validation: Validation, *, seed: int) -> Dataset:
@@ -201,58 +209,41 @@ def _open_validation(validation: Validation, *, seed: int) -> Dataset:
     return found.take(validation.limit, seed=seed)
 
 
-def _make_half(work: _Work) -> Made:
-    view = GraphView.load(work.source.graph_path)
-    work.note(f"looking for large values on {len(work.pictures)} pictures")
-    tensors = float_tensors(view)
-    ranges = find_ranges(work.source.graph_path, view, work.pictures, tensors, key=work.key)
-    largest = {name: max(-low, high) for name, (low, high) in ranges.items()}
-    report = convert_to_half(view, largest)
-    emulated = _judge_rounding(work, GraphView.load(work.source.graph_path), report)
-    return Made(view, report, None, largest, emulated)
+def _make_half(work: _Work, model: ir.Model) -> Made:
+    work.note(f"looking for large values on {len(work.pictures)} images")
+    largest = measure_largest(model, work.pictures, key=work.key)
+    half = model.clone()
+    report = convert_to_half(half, largest)
+    return Made(half, report, None, largest, _measure_rounding(work, model, report))
 
 
-def _judge_rounding(work: _Work, view: GraphView, report: HalfReport) -> Judged:
-    """Judge a graph with FP16's rounding everywhere, and look for NaN and Inf in it.
+def _measure_rounding(work: _Work, model: ir.Model, report: HalfReport) -> Accuracy:
+    """Measure a graph with FP16's rounding everywhere, and look for NaN and Inf in it.
 
     Args:
-        work: The pictures and the judge.
-        view: What `report` was made from, in float32, with Q/DQ or without; it is changed.
+        work: The images and the baseline.
+        model: What `report` was made from, in float32, with Q/DQ or without; it is changed.
         report: What became FP16.
     """
     work.note("rounding every tensor as an FP16 device does")
-    emulate_half(view, report)
+    emulate_half(model, report)
     with scratch_folder() as folder:
         path = folder / GRAPH_FILE
-        view.save(path, data=DATA_FILE)
-        view = GraphView.load(path)
+        save_graph(model, path, data=DATA_FILE)
+        rounded = load_graph(path)
         frames = (frame.read() for frame in work.pictures.frames[:_PROBED])
-        find_edges(Probe(path, view, float_tensors(view)), frames)
-        return work.judge.judge(path)
+        find_edges(TensorProbe(rounded, float_tensors(rounded)), frames)
+        return work.baseline.compare(path)
 
 
-def _make_int8(work: _Work) -> Made:
-    quantiser = Quantiser(
-        work.source.graph_path, work.options, work.pictures, key=work.key, note=work.note
-    )
-    quantised = quantiser.choose(work.judge)
+def _make_int8(work: _Work, model: ir.Model) -> Made:
+    quantizer = Quantizer.measure(model, work.options, work.pictures, key=work.key, note=work.note)
+    quantized = quantizer.choose(work.baseline)
     emulated = None
-    if quantised.half is not None:
-        view, _ = quantiser.make(quantised.blocks, base="fp32")
-        emulated = _judge_rounding(work, view, quantised.half)
-    return Made(quantised.view, quantised.half, quantised, quantiser.largest, emulated)
-
-
-def _note_precision(model: Any, options: CalibrateOptions) -> Any:  # noqa: ANN401
-    """Return the entry of the ONNX file's metadata; an old one is removed."""
-    import onnx
-
-    key = "edge_ovss.precision"
-    kept = [entry for entry in model.metadata_props if entry.key != key]
-    del model.metadata_props[:]
-    model.metadata_props.extend(kept)
-    value = {"name": options.precision, "base": options.float_base, "target": options.target}
-    return onnx.StringStringEntryProto(key=key, value=json.dumps(value))
+    if quantized.half is not None:
+        plain, _ = quantizer.make(quantized.blocks, base="fp32")
+        emulated = _measure_rounding(work, plain, quantized.half)
+    return Made(quantized.model, quantized.half, quantized, quantizer.largest, emulated)
 
 
 def _check_file(path: Path) -> None:
@@ -265,8 +256,8 @@ def _check_file(path: Path) -> None:
         raise RuntimeError(message) from err  # a fault of ours, not of the user
 
 
-def _hold_budget(judged: Judged, work: _Work) -> None:
-    budget, drop = work.options.max_miou_drop, judged.drop_from(work.judge.base)
+def _check_budget(judged: Accuracy, work: _Work) -> None:
+    budget, drop = work.options.max_miou_drop, judged.drop_from(work.baseline.accuracy)
     if budget is not None and drop is not None and drop > budget:
         message = (
             f"{work.options.precision} loses {drop:.2f} mIoU points on {judged.pictures} pictures; "
@@ -279,7 +270,7 @@ def _race(work: _Work, graph: Path) -> Race | None:
     if work.options.target != "cpu":
         return None
     work.note("racing against float32 on this CPU")
-    result = race(work.source.graph_path, graph, work.judge.frames[:_RACED])
+    result = race(work.source.graph_path, graph, work.baseline.frames[:_RACED])
     if work.options.require_faster and result.factor <= 1:
         message = (
             f"INT8 takes {result.after_ms:.1f} ms here and FP32 {result.before_ms:.1f} ms "

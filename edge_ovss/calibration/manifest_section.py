@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_ovss._files import write_json
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.writer import BundleWriter
-from edge_ovss.calibration.accuracy import Judged
+from edge_ovss.calibration.accuracy import Accuracy
 from edge_ovss.calibration.images import CalibrationPictures
-from edge_ovss.calibration.int8 import Quantised
+from edge_ovss.calibration.int8 import Quantized
 from edge_ovss.calibration.options import CalibrateOptions
 from edge_ovss.calibration.race import Race
 from edge_ovss.calibration.recipe import RECIPE_FILE, Recipe
 from edge_ovss.calibration.tables import write_tables
 from edge_ovss.graph.fp16 import HalfReport
 from edge_ovss.graph.fp32_islands import summarise_islands
-from edge_ovss.graph.view import GraphView
 from edge_ovss.runtime.reference_check import MIN_LABEL_AGREEMENT
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 GRAPH_FILE = "model.onnx"
 DATA_FILE = "model.onnx.data"
@@ -31,18 +33,18 @@ class Made:
     """A graph of another precision and how it came about.
 
     Attributes:
-        view: The graph.
+        model: The graph.
         half: What became FP16, if anything.
-        quantised: What became INT8, if anything.
+        quantized: What became INT8, if anything.
         largest: Largest magnitude by tensor on the calibration pictures, if it was measured.
         emulated: What it reaches with FP16's rounding everywhere, if that was judged.
     """
 
-    view: GraphView
+    model: ir.Model
     half: HalfReport | None
-    quantised: Quantised | None
+    quantized: Quantized | None
     largest: dict[str, float] | None = None
-    emulated: Judged | None = None
+    emulated: Accuracy | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class Outcome:
         race: Speed of the two, if they were raced.
     """
 
-    judged: Judged
-    base: Judged
+    judged: Accuracy
+    base: Accuracy
     on: str
     race: Race | None = None
 
@@ -70,7 +72,7 @@ def write_reports(
     Raises:
         OutputError: A file cannot be written.
     """
-    found = made.quantised
+    found = made.quantized
     if found is None:
         return
     drop = outcome.judged.drop_from(outcome.base)
@@ -91,7 +93,7 @@ def precision_facts(
         "target": options.target,
         "calibration": {
             **pictures.to_json(),
-            "method": options.method.title if made.quantised else "minmax",
+            "method": options.method.title if made.quantized else "minmax",
         },
         "loss": _loss(outcome, options),
     }
@@ -110,7 +112,7 @@ def precision_facts(
 
 
 def _int8_facts(made: Made) -> dict[str, Any]:
-    found = made.quantised
+    found = made.quantized
     if found is None:
         return {}
     return {

@@ -1,4 +1,4 @@
-"""FP32 graph → Q/DQ graph, by ONNX Runtime's quantiser with the settings that a target takes."""
+"""FP32 graph → Q/DQ graph, by ONNX Runtime's quantizer with the settings that a target takes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,11 @@ from edge_ovss._optional import require
 from edge_ovss.calibration.blocks import Candidates
 from edge_ovss.calibration.histograms import Range
 from edge_ovss.errors import UsageError
-from edge_ovss.graph.view import GraphView
+from edge_ovss.graph.model import prepare
+from edge_ovss.graph.walk import activations, float_outputs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 _OPERATORS = ("Conv", "MatMul", "Gemm")
 # Output channel of a weight by operator; Gemm is written with transB = 1 by the exporter.
@@ -28,14 +32,14 @@ class Target:
     Attributes:
         name: What --target takes.
         symmetric: Activations in int8 around 0; otherwise uint8 with a zero point.
-        quantised_outputs: Operators whose output is quantised as well.
+        quantized_outputs: Operators whose output is quantized as well.
         integer_bias: Whether biases become int32.
         about: One line for people.
     """
 
     name: str
     symmetric: bool
-    quantised_outputs: tuple[str, ...]
+    quantized_outputs: tuple[str, ...]
     integer_bias: bool
     about: str
 
@@ -46,14 +50,14 @@ TARGETS = {
         Target(
             "tensorrt",
             symmetric=True,
-            quantised_outputs=(),
+            quantized_outputs=(),
             integer_bias=False,
             about="symmetric int8, per-channel weights, biases and outputs in float",
         ),
         Target(
             "cpu",
             symmetric=False,
-            quantised_outputs=("Conv",),
+            quantized_outputs=("Conv",),
             integer_bias=True,
             about="uint8 activations, per-channel int8 weights (ONNX Runtime with VNNI or AMX)",
         ),
@@ -73,55 +77,51 @@ def find_target(name: str) -> Target:
     return TARGETS[name]
 
 
-def range_tensors(view: GraphView, candidates: Candidates) -> list[str]:
-    """Names of the tensors whose ranges the quantiser needs: inputs and outputs of candidates."""
+def range_tensors(model: ir.Model, candidates: Candidates) -> list[str]:
+    """Names of the tensors whose ranges the quantizer needs: inputs and outputs of candidates."""
     wanted = set(candidates.nodes)
     found: dict[str, None] = {}
-    for node in view.nodes:
+    for node in model.graph:
         if node.name in wanted:
-            found.update(dict.fromkeys((*view.activations(node), *view.float_outputs(node))))
+            near = (*activations(node), *float_outputs(node))
+            found.update(dict.fromkeys(str(value.name) for value in near))
     return list(found)
 
 
 def zero_range_nodes(
-    view: GraphView, candidates: Candidates, ranges: Mapping[str, Range]
+    model: ir.Model, candidates: Candidates, ranges: Mapping[str, Range]
 ) -> list[str]:
     """Names of the candidates that read nothing but zeros: they have no scale."""
     wanted = set(candidates.nodes)
     return [
-        node.name
-        for node in view.nodes
+        str(node.name)
+        for node in model.graph
         if node.name in wanted
-        and any(ranges[name] == (0.0, 0.0) for name in view.activations(node))
+        and any(ranges[value.name] == (0.0, 0.0) for value in activations(node))
     ]
 
 
-def quantise(
-    model: Any,  # noqa: ANN401 (onnx.ModelProto)
-    nodes: Sequence[str],
-    ranges: Mapping[str, Range],
-    target: Target,
-) -> Any:  # noqa: ANN401
-    """Put Q/DQ around products.
+def quantize(
+    model: ir.Model, nodes: Sequence[str], ranges: Mapping[str, Range], target: Target
+) -> ir.Model:
+    """Return a copy of a graph with Q/DQ around products.
 
     Args:
-        model: An `onnx.ModelProto` in float32 with its weights; a copy is changed.
-        nodes: Names of the nodes to quantise.
+        model: A float32 graph.
+        nodes: Names of the nodes to quantize.
         ranges: (lowest, highest) by tensor.
         target: What the runtime wants.
-
-    Returns:
-        The quantised `onnx.ModelProto`.
     """
-    quantizer = require("onnxruntime.quantization.qdq_quantizer", extra="export")
-    kinds = require("onnxruntime.quantization", extra="export").QuantType
-    copy = type(model)()
-    copy.CopyFrom(model)
+    ir = require("onnx_ir", extra="export")
+    copy = model.clone()
     if not nodes:
         return copy
+    quantizer = require("onnxruntime.quantization.qdq_quantizer", extra="export")
+    kinds = require("onnxruntime.quantization", extra="export").QuantType
     with _quiet():
         worker = quantizer.QDQQuantizer(
-            copy,
+            # It takes protobuf only, with the weights in it.
+            ir.to_proto(ir.external_data.load_to_model(copy)),
             per_channel=True,
             reduce_range=False,
             weight_qType=kinds.QInt8,
@@ -137,13 +137,13 @@ def quantise(
                 "AddQDQPairToWeight": False,
                 "DedicatedQDQPair": False,
                 "OpTypesToExcludeOutputQuantization": [
-                    kind for kind in _OPERATORS if kind not in target.quantised_outputs
+                    kind for kind in _OPERATORS if kind not in target.quantized_outputs
                 ],
                 "QDQOpTypePerChannelSupportToAxis": dict(_AXES),
             },
         )
         worker.quantize_model()
-    return worker.model.model
+    return prepare(ir.from_proto(worker.model.model))
 
 
 def _tensors_range(ranges: Mapping[str, Range]) -> Any:  # noqa: ANN401 (a class of onnxruntime)

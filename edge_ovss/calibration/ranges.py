@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,11 @@ from edge_ovss.calibration.histograms import (
 )
 from edge_ovss.calibration.warnings import caution
 from edge_ovss.errors import ArtifactError, OutputError, UsageError
-from edge_ovss.graph.tensor_probe import Probe
-from edge_ovss.graph.view import GraphView
+from edge_ovss.graph.tensor_probe import TensorProbe, samples
+from edge_ovss.graph.walk import float_outputs
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 PERCENTILE = 99.99
 
@@ -72,9 +76,8 @@ class RangeMethod:
         return include_zero(histogram.low, histogram.high)
 
 
-def find_ranges(
-    path: Path,
-    view: GraphView,
+def measure_ranges(
+    model: ir.Model,
     pictures: Pictures,
     tensors: Sequence[str],
     method: RangeMethod | None = None,
@@ -84,12 +87,11 @@ def find_ranges(
     """Measure ranges, or read them from the cache.
 
     Args:
-        path: The ONNX file.
-        view: Its graph.
-        pictures: Frames, uint8 [H, W, 3]; iterated once or twice.
+        model: The graph.
+        pictures: Images, uint8 [H, W, 3]; iterated once or twice.
         tensors: Names of float tensors of the graph.
         method: How ranges are chosen; by default from the lowest to the highest value.
-        key: Hash of graph and pictures; None goes without the cache. A cache that cannot be
+        key: Hash of graph and images; None goes without the cache. A cache that cannot be
             written is warned about.
 
     Returns:
@@ -102,27 +104,28 @@ def find_ranges(
     stored = _cache_file(key, tensors, method)
     if stored is not None and (found := _read_cache(stored, tensors)) is not None:
         return found
-    ranges = _measure(path, view, pictures, tensors, method)
+    edges = find_edges(TensorProbe(model, tensors), pictures)
+    if method.name == "minmax":
+        ranges = {name: include_zero(*edge) for name, edge in edges.items()}
+    else:
+        histograms = {name: Histogram(*edge) for name, edge in edges.items()}
+        probe = TensorProbe(model, tensors, look=samples)
+        for image in pictures:
+            for name, values in probe.run(image):
+                histograms[name].add(values)
+        ranges = {name: method.choose(each) for name, each in histograms.items()}
     if stored is not None:
         _write_cache(stored, ranges)
     return ranges
 
 
-def _measure(
-    path: Path, view: GraphView, pictures: Pictures, tensors: Sequence[str], method: RangeMethod
-) -> dict[str, Range]:
-    edges = find_edges(Probe(path, view, tensors), pictures)
-    if method.name == "minmax":
-        return {name: include_zero(*edge) for name, edge in edges.items()}
-    histograms = {name: Histogram(*edge) for name, edge in edges.items()}
-    probe = Probe(path, view, tensors, samples=True)
-    for image in pictures:
-        for name, values in probe.run(image):
-            histograms[name].add(values)
-    return {name: method.choose(each) for name, each in histograms.items()}
+def measure_largest(model: ir.Model, pictures: Pictures, *, key: str | None) -> dict[str, float]:
+    """Return the largest magnitude of every float tensor; see `measure_ranges`."""
+    ranges = measure_ranges(model, pictures, float_tensors(model), key=key)
+    return {name: max(-low, high) for name, (low, high) in ranges.items()}
 
 
-def find_edges(probe: Probe, pictures: Pictures) -> dict[str, Range]:
+def find_edges(probe: TensorProbe, pictures: Pictures) -> dict[str, Range]:
     """Return the lowest and highest value of every tensor over all pictures.
 
     Raises:
@@ -142,9 +145,9 @@ def find_edges(probe: Probe, pictures: Pictures) -> dict[str, Range]:
     return edges
 
 
-def float_tensors(view: GraphView) -> list[str]:
-    """Names of all float tensors that nodes make."""
-    return [name for node in view.nodes for name in view.float_outputs(node)]
+def float_tensors(model: ir.Model) -> list[str]:
+    """Return the names of all float tensors that nodes make."""
+    return [str(value.name) for node in model.graph for value in float_outputs(node)]
 
 
 def _cache_file(key: str | None, tensors: Sequence[str], method: RangeMethod) -> Path | None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from edge_ovss._optional import require
 from edge_ovss.bundle.writer import BundleWriter
-from edge_ovss.graph.passes import apply_passes
+from edge_ovss.graph.export_passes import apply_export_passes
 
 # The newest opset that TensorRT 10.3 parses; it has Gelu as one operator.
 OPSET = 20
@@ -73,7 +73,7 @@ def trace(
         message = "torch.onnx.export returned nothing"
         raise RuntimeError(message)
     model = program.model
-    apply_passes(model)
+    apply_export_passes(model)
     model.producer_name, model.producer_version = "edge-ovss", metadata["edge_ovss.version"]
     model.graph.name = "edge_ovss"
     model.metadata_props.clear()

@@ -1,71 +1,56 @@
 """Round as an FP16 device does, in a float32 graph.
 
 ONNX Runtime has no FP16 kernels for most operators on x86: it computes in FP32 between Casts, and
-drops pairs of them, so that its answer to an FP16 graph is better than a device's. Here every
-tensor that the FP16 graph holds in FP16 goes through FP16 and back, and overflows as it would.
+drops pairs of them, so that its outputs for an FP16 graph are better than a device's. Here every
+tensor that an FP16 node reads or writes goes through FP16 and back, and overflows as it would.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_ovss.graph.fp16 import HalfReport
-from edge_ovss.graph.view import FLOAT, HALF, GraphView, Node
+from edge_ovss.graph.model import make_node
+from edge_ovss.graph.walk import FLOAT, HALF, array, float_outputs, is_float, is_weight
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 
-def emulate_half(view: GraphView, report: HalfReport) -> None:
+def emulate_half(model: ir.Model, report: HalfReport) -> None:
     """Add roundings to a float32 graph, in place.
 
     Args:
-        view: The float32 graph that `report` was made from; not the converted one.
+        model: The float32 graph that `report` was made from; not the converted one.
         report: Which nodes became FP16.
     """
-    import onnx
-
     half = set(report.half_nodes)
-    rounded: dict[str, str] = {}
-    nodes: list[Node] = []
-    for node in view.nodes:
-        if node.name in half:
-            _round_inputs(view, node, rounded, nodes)
-        nodes.append(node)
-        if node.name in half:
-            for name in view.float_outputs(node):
-                rounded[name] = _round(name, nodes)
-    graph = view.model.graph
-    for item in graph.output:
-        if item.name in rounded:
-            nodes.append(onnx.helper.make_node("Identity", [rounded[item.name]], [item.name]))
-    del graph.node[:]
-    graph.node.extend(nodes)
-    view.refresh()
+    rounded: dict[ir.Value, ir.Value] = {}
+    for node in [node for node in model.graph if node.name in half]:
+        for position, value in enumerate(node.inputs):
+            if is_weight(value) and is_float(value):
+                _round_weight(value)
+            elif is_float(value):
+                if value not in rounded:
+                    rounded[value], casts = _round(value)
+                    model.graph.insert_before(node, casts)
+                node.replace_input_with(position, rounded[value])
+        for value in float_outputs(node):
+            rounded[value], casts = _round(value)
+            model.graph.insert_after(node, casts)
 
 
-def _round_inputs(view: GraphView, node: Node, rounded: dict[str, str], nodes: list[Node]) -> None:
-    for position, name in enumerate(node.input):
-        if not view.is_float(name):
-            continue
-        if name in view.weights:
-            _round_weight(view, name)
-            continue
-        if name not in rounded:
-            rounded[name] = _round(name, nodes)
-        node.input[position] = rounded[name]
+def _round(value: ir.Value) -> tuple[ir.Value, list[ir.Node]]:
+    shape, name = value.shape, str(value.name)
+    down = make_node("Cast", [value], f"{name}/half", dtype=HALF, shape=shape, to=HALF)
+    back = make_node("Cast", down.outputs, f"{name}/rounded", dtype=FLOAT, shape=shape, to=FLOAT)
+    return back.outputs[0], [down, back]
 
 
-def _round(name: str, nodes: list[Node]) -> str:
-    import onnx
+def _round_weight(weight: ir.Value) -> None:
+    import onnx_ir as ir
 
-    half, back = f"{name}/half", f"{name}/rounded"
-    nodes.append(onnx.helper.make_node("Cast", [name], [half], to=HALF))
-    nodes.append(onnx.helper.make_node("Cast", [half], [back], to=FLOAT))
-    return back
-
-
-def _round_weight(view: GraphView, name: str) -> Any:  # noqa: ANN401
-    import onnx
-
-    values = view.array(name).astype(np.float16).astype(np.float32)
-    view.weights[name].CopyFrom(onnx.numpy_helper.from_array(values, name))
+    values = array(weight).astype(np.float16).astype(np.float32)
+    weight.const_value = ir.tensor(values, name=weight.name)

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_ovss.graph.view import FLOAT, WEIGHTED, GraphView, Node
+from edge_ovss.graph.walk import (
+    WEIGHTED,
+    activations,
+    answer_nodes,
+    array,
+    float_outputs,
+    has_weight,
+    is_float,
+    is_weight,
+    readers,
+    stems,
+    upstream,
+    values_by_name,
+)
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 LARGEST = 32768.0
 """Largest magnitude that may be stored in FP16, half of what overflows."""
@@ -26,23 +43,16 @@ FOLLOW = frozenset(
 )
 """Operators that compute in the type of what comes in."""
 
-REASONS = {
-    "norm": "sums of squares over a whole layer overflow in FP16",
-    "softmax": "exponentials and their sum",
-    "linear attention": "sums over categories and the division",
-    "normalise": "a division by a norm or a sum",
-    "reduce": "long sums lose digits in FP16",
-    "answer": "ranking, votes, counts, labels and the heads that they are made from",
-    "frame": "camera bytes, their resize, and integers that are held as floats",
-    "range": f"values above {LARGEST:g} on the calibration pictures",
-    "constant": "a constant that FP16 cannot hold",
-    "unknown": "an operator that is not known to be safe in FP16",
-}
-
 _NORMS = frozenset({"LayerNormalization", "InstanceNormalization", "GroupNormalization"})
-_SOFTMAX = frozenset({"Softmax", "LogSoftmax", "Exp", "Log", "ReduceLogSumExp"})
-_REDUCE = frozenset({"ReduceL2", "ReduceSum", "ReduceMean", "ReduceSumSquare", "GlobalAveragePool"})
-_NORMALISE = frozenset({"Div", "Reciprocal", "Sqrt", "Pow", "LpNormalization"})
+_SOFTMAX = ("Softmax", "LogSoftmax", "Exp", "Log", "ReduceLogSumExp")
+_REDUCE = ("ReduceL2", "ReduceSum", "ReduceMean", "ReduceSumSquare", "GlobalAveragePool")
+_NORMALISE = ("Div", "Reciprocal", "Sqrt", "Pow", "LpNormalization")
+_REASON_BY_OPERATOR = {
+    **dict.fromkeys(_NORMS, "norm"),
+    **dict.fromkeys(_SOFTMAX, "softmax"),
+    **dict.fromkeys(_REDUCE, "reduce"),
+    **dict.fromkeys(_NORMALISE, "normalise"),
+}
 _SCALARS_THAT_VANISH = frozenset({"Add", "Sub", "Max", "Min", "Clip", "Div"})
 
 
@@ -51,7 +61,7 @@ class Island:
     """Why a node stays in FP32.
 
     Attributes:
-        reason: Key of `REASONS`.
+        reason: Key of `reasons.ISLANDS`.
         sticky: Whether what follows it stays in FP32 too, up to the next matrix product.
     """
 
@@ -63,53 +73,49 @@ Islands = dict[str, Island]
 """Island by node name."""
 
 
-def find_islands(view: GraphView, ranges: Mapping[str, float] | None = None) -> Islands:
+def find_islands(model: ir.Model, ranges: Mapping[str, float] | None = None) -> Islands:
     """Find the nodes that must stay in FP32.
 
     Args:
-        view: A float32 graph.
-        ranges: Largest magnitude by tensor name on real pictures, or None if it was not measured.
+        model: A float32 graph.
+        ranges: Largest magnitude by tensor name on real images, or None if it was not measured.
     """
     islands: Islands = {}
-    for name in _answer_nodes(view):
-        islands[name] = Island("answer", sticky=True)
-    for name in _frame_nodes(view):
-        islands.setdefault(name, Island("frame", sticky=True))
-    for name in _linear_attention_nodes(view):
-        islands.setdefault(name, Island("linear attention"))
-    for node in view.nodes:
-        island = _by_operator(view, node)
+    # Two categories whose scores differ by less than FP16 can tell would tie, and ties are
+    # ordered differently everywhere: the score heads are in FP32 too.
+    for node in answer_nodes(model):
+        islands[node.name] = Island("answer", sticky=True)
+    for node in _frame_nodes(model):
+        islands.setdefault(node.name, Island("frame", sticky=True))
+    for node in _linear_attention_nodes(model):
+        islands.setdefault(node.name, Island("linear attention"))
+    for node in model.graph:
+        island = _by_operator(node)
         if island is not None:
             islands.setdefault(node.name, island)
-    _add_large(view, ranges or {}, islands)
+    _add_large(model, ranges or {}, islands)
     return islands
 
 
-def _by_operator(view: GraphView, node: Node) -> Island | None:
+def _by_operator(node: ir.Node) -> Island | None:
     kind = node.op_type
-    if not view.float_outputs(node) and not view.activations(node):
+    if not float_outputs(node) and not activations(node):
         return None
-    for reason, kinds in (
-        ("norm", _NORMS),
-        ("softmax", _SOFTMAX),
-        ("reduce", _REDUCE),
-        ("normalise", _NORMALISE),
-    ):
-        if kind in kinds:
-            return Island(reason)
+    if kind in _REASON_BY_OPERATOR:
+        return Island(_REASON_BY_OPERATOR[kind])
     if kind in {"Cast", "Resize"}:
         return Island("frame", sticky=True)
     if kind not in WEIGHTED and kind not in FOLLOW:
         return Island("unknown", sticky=True)
-    return Island("constant") if _has_lost_constant(view, node) else None
+    return Island("constant") if _has_lost_constant(node) else None
 
 
-def _has_lost_constant(view: GraphView, node: Node) -> bool:
+def _has_lost_constant(node: ir.Node) -> bool:
     """Whether a constant overflows in FP16, or a scalar such as an epsilon would vanish."""
-    for name in node.input:
-        if name not in view.weights or view.types[name] != FLOAT:
+    for value in node.inputs:
+        if not is_weight(value) or not is_float(value):
             continue
-        values = np.abs(view.array(name))
+        values = np.abs(array(value))
         if values.size and float(values.max()) > LARGEST:
             return True
         tiny = values.size == 1 and 0 < float(values.max()) < TINIEST
@@ -118,58 +124,40 @@ def _has_lost_constant(view: GraphView, node: Node) -> bool:
     return False
 
 
-def _answer_nodes(view: GraphView) -> Iterable[str]:
-    """Names of the nodes behind the last products before the outputs and before every ranking.
-
-    The products themselves (score heads) are among them: two categories whose scores differ by
-    less than FP16 can tell would tie, and ties are ordered differently everywhere.
-    """
-    starts = [item.name for item in view.model.graph.output]
-    starts += [node.input[0] for node in view.nodes if node.op_type in {"TopK", "ArgMax"}]
-    for node in view.upstream(starts, view.has_weight):
-        yield node.name
+def _frame_nodes(model: ir.Model) -> Iterable[ir.Node]:
+    """Yield the nodes between the camera and the first products: sizes, places, the resize."""
+    for stem in stems(model):
+        yield from upstream(activations(stem), has_weight)
 
 
-def _frame_nodes(view: GraphView) -> Iterable[str]:
-    """Names of the nodes between the camera and the first products: sizes, places, the resize."""
-    for stem in view.stems():
-        for node in view.upstream(view.activations(stem), view.has_weight):
-            yield node.name
+def _linear_attention_nodes(model: ir.Model) -> Iterable[ir.Node]:
+    """Yield the nodes between projections and a division of one product by another."""
 
+    def stop(node: ir.Node) -> bool:
+        return has_weight(node) or _is_bias(node) or node.op_type in _NORMS
 
-def _linear_attention_nodes(view: GraphView) -> Iterable[str]:
-    """Names of the nodes between projections and a division of one product by another."""
-
-    def stop(node: Node) -> bool:
-        return view.has_weight(node) or _is_bias(view, node) or node.op_type in _NORMS
-
-    for node in view.nodes:
-        if node.op_type != "Div" or len(view.activations(node)) < 2:
+    for node in model.graph:
+        if node.op_type != "Div" or len(activations(node)) < 2:
             continue
-        between = [each for each in view.upstream(list(node.input), stop) if not stop(each)]
+        between = [each for each in upstream(node.inputs, stop) if not stop(each)]
         if any(each.op_type == "MatMul" for each in between):
-            yield node.name
-            yield from (each.name for each in between)
+            yield node
+            yield from between
 
 
-def _is_bias(view: GraphView, node: Node) -> bool:
+def _is_bias(node: ir.Node) -> bool:
     """Whether a node adds the bias of the product before it."""
-    makers = [view.maker.get(name) for name in view.activations(node)]
-    return (
-        node.op_type == "Add"
-        and len(makers) == 1
-        and bool(makers[0])
-        and view.has_weight(makers[0])
-    )
+    makers = [value.producer() for value in activations(node)]
+    return node.op_type == "Add" and len(makers) == 1 and bool(makers[0]) and has_weight(makers[0])
 
 
-def _add_large(view: GraphView, ranges: Mapping[str, float], islands: Islands) -> None:
+def _add_large(model: ir.Model, ranges: Mapping[str, float], islands: Islands) -> None:
     """Makers and readers of large tensors stay in FP32, whatever else they are."""
-    for name, largest in ranges.items():
-        if largest <= LARGEST or not view.is_float(name):
+    for name, value in values_by_name(model).items():
+        if ranges.get(name, 0.0) <= LARGEST or not is_float(value):
             continue
-        maker = view.maker.get(name)
-        for node in (*([maker] if maker is not None else []), *view.readers.get(name, ())):
+        maker = value.producer()
+        for node in (*([maker] if maker is not None else []), *readers(value)):
             islands[node.name] = Island("range", sticky=node is maker)
 
 

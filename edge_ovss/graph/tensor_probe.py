@@ -1,26 +1,33 @@
-"""Look into a graph while it runs: extremes and samples of any tensor, found inside the graph.
+"""Look into a graph while it runs: the values of any tensor, or extremes and samples of them.
 
-The reductions run in the graph itself, so that one run per picture serves hundreds of tensors
+The reductions run in the graph itself, so that one run per image serves hundreds of tensors
 without any of them being copied out or kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
 from edge_ovss.errors import ArtifactError
-from edge_ovss.graph.view import FLOAT, GraphView
+from edge_ovss.graph.model import add_constant, first_line, make_node
+from edge_ovss.graph.walk import FLOAT, sides, values_by_name
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 SAMPLES = 1 << 16
-"""Values of a tensor that are looked at per picture; the extremes are found among all."""
+"""Values of a tensor that are looked at per image; the extremes are found among all."""
 
 _PREFIX = "probe/"
+
+Look = Callable[["ir.Model", "ir.Value"], "list[ir.Node]"]
+"""Makes the nodes that reduce a tensor; the last one has the result. None for the tensor itself."""
 
 
 def open_session(model: Path | bytes, *, folder: Path | None = None) -> Any:  # noqa: ANN401
@@ -54,126 +61,109 @@ def open_session(model: Path | bytes, *, folder: Path | None = None) -> Any:  # 
         raise ArtifactError(message, hint="Upgrade onnxruntime, or export again.") from err
 
 
-class Probe:
+def extremes(model: ir.Model, value: ir.Value) -> list[ir.Node]:
+    """Look for [lowest, highest, sum of magnitudes], float32."""
+    own, one = f"{_PREFIX}{value.name}", _constant(model, "one", 1)
+    # A maximum may overlook NaN; a sum of magnitudes never does.
+    nodes = [make_node("Abs", [value], f"{own}/abs", dtype=FLOAT)]
+    parts = []
+    for kind, source in (
+        ("ReduceMin", value),
+        ("ReduceMax", value),
+        ("ReduceSum", nodes[0].outputs[0]),
+    ):
+        found = make_node(kind, [source], f"{own}/{kind}", dtype=FLOAT, keepdims=0)
+        part = make_node("Reshape", [found.outputs[0], one], f"{own}/{kind}/1", dtype=FLOAT)
+        nodes += [found, part]
+        parts.append(part.outputs[0])
+    return [*nodes, make_node("Concat", parts, own, dtype=FLOAT, axis=0)]
+
+
+def samples(model: ir.Model, value: ir.Value) -> list[ir.Node]:
+    """Look for about `SAMPLES` of the values, float32."""
+    own, size = f"{_PREFIX}{value.name}", 1
+    for side in sides(value) or ():
+        size *= side or 1
+    # An odd step meets every channel and column in turn.
+    step = max(1, size // SAMPLES) | 1
+    first, last = _constant(model, "first", 0), _constant(model, "last", np.iinfo(np.int64).max)
+    ends = [first, last, first, _constant(model, f"step{step}", step)]
+    flat = make_node("Reshape", [value, _constant(model, "flat", -1)], f"{own}/flat", dtype=FLOAT)
+    return [flat, make_node("Slice", [flat.outputs[0], *ends], own, dtype=FLOAT)]
+
+
+def _constant(model: ir.Model, key: str, number: int) -> ir.Value:
+    name = f"{_PREFIX}{key}"
+    known = model.graph.initializers.get(name)
+    return known if known is not None else add_constant(model, name, np.array([number], np.int64))
+
+
+class TensorProbe:
     """A graph that answers with what was asked of its tensors.
 
     Args:
-        path: The ONNX file.
-        view: Its graph.
+        model: The graph; it is not changed.
         tensors: Names of float tensors.
-        samples: Answer with samples of the values instead of with the extremes.
+        look: `extremes`, `samples` or, for the tensors themselves, None. The graph then computes
+            nothing else.
 
     Attributes:
         tensors: As given.
-        model: The graph that runs, an `onnx.ModelProto` without its weights.
+        model: The graph that runs.
     """
 
     def __init__(
-        self, path: Path, view: GraphView, tensors: Sequence[str], *, samples: bool = False
+        self, model: ir.Model, tensors: Sequence[str], *, look: Look | None = extremes
     ) -> None:
-        import onnx
+        import onnx_ir as ir
 
         self.tensors = tuple(tensors)
-        self.model = model = onnx.load(str(path), load_external_data=False)
-        looks = (_sample_nodes if samples else _extreme_nodes)(model, view, tensors)
-        _put_behind_makers(model, looks)
-        self._names = [f"{_PREFIX}{name}" for name in tensors]
-        for name in self._names:
-            model.graph.output.append(onnx.helper.make_tensor_value_info(name, FLOAT, None))
-        self._session = open_session(bytes(model.SerializeToString()), folder=path.parent)
+        self.model = model = model.clone()
+        known = values_by_name(model)
+        asked = [known[name] for name in tensors]
+        if look is None:
+            model.graph.outputs[:] = list(dict.fromkeys(asked))
+        else:
+            asked = [_put_behind_maker(model, value, look(model, value)) for value in asked]
+            model.graph.outputs.extend(asked)
+        self._names = [str(value.name) for value in asked]
+        self._input = str(model.graph.inputs[0].name)
+        self._session = open_session(ir.to_proto(model).SerializeToString(), folder=_folder(model))
 
     def run(self, image: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Yield (tensor, float32) for a frame: [lowest, highest, sum of magnitudes], or samples.
+        """Yield (tensor, float32) for a frame, uint8 [H, W, 3] RGB.
 
         Raises:
             ArtifactError: The graph fails.
         """
         try:
-            values = self._session.run(self._names, {"frame": image[None]})
+            frame = np.ascontiguousarray(image)[None]
+            values = self._session.run(self._names, {self._input: frame})
         except Exception as err:
-            message = f"The graph fails on a calibration picture: {first_line(err)}"
+            message = f"The graph fails on an image: {first_line(err)}"
             raise ArtifactError(message, hint="Run edge-ovss selftest on the bundle.") from err
         yield from zip(self.tensors, values, strict=True)
 
 
-def _put_behind_makers(model: Any, looks: dict[str, list[Any]]) -> None:  # noqa: ANN401
-    """Put the nodes that look at a tensor behind the one that makes it.
+def _put_behind_maker(model: ir.Model, value: ir.Value, nodes: list[ir.Node]) -> ir.Value:
+    """Put the nodes that look at a tensor behind the one that makes it; return the result.
 
     Nodes of equal rank run in their order in the file. At its end, they would all run when
     everything is made, and every tensor would be kept until then: 12.9 GB for sed-base.
     """
-    waiting, ordered = dict(looks), []
-    for node in model.graph.node:
-        ordered.append(node)
-        for name in node.output:
-            ordered.extend(waiting.pop(name, ()))
-    for nodes in waiting.values():  # of inputs
-        ordered.extend(nodes)
-    del model.graph.node[:]
-    model.graph.node.extend(ordered)
+    maker = value.producer()
+    if maker is None:
+        model.graph.extend(nodes)
+    else:
+        model.graph.insert_after(maker, nodes)
+    return nodes[-1].outputs[0]
 
 
-def _extreme_nodes(
-    model: Any,  # noqa: ANN401 (onnx.ModelProto)
-    view: GraphView,
-    tensors: Sequence[str],
-) -> dict[str, list[Any]]:
-    import onnx
+def _folder(model: ir.Model) -> Path | None:
+    """Return where the weights are that are not in memory."""
+    import onnx_ir as ir
 
-    make = onnx.helper.make_node
-    _add_constant(model, "one", np.array([1]))
-    looks = {}
-    for name in tensors:
-        own = f"{_PREFIX}{name}"
-        parts, nodes = [], []
-        # A maximum may overlook NaN; a sum of magnitudes never does.
-        nodes.append(make("Abs", [name], [f"{own}/abs"]))
-        for kind, source in (("ReduceMin", name), ("ReduceMax", name), ("ReduceSum", f"{own}/abs")):
-            nodes.append(make(kind, [source], [f"{own}/{kind}"], keepdims=0))
-            nodes.append(make("Reshape", [f"{own}/{kind}", f"{_PREFIX}one"], [f"{own}/{kind}/1"]))
-            parts.append(f"{own}/{kind}/1")
-        nodes.append(make("Concat", parts, [own], axis=0))
-        looks[name] = nodes
-    return looks
-
-
-def _sample_nodes(
-    model: Any,  # noqa: ANN401
-    view: GraphView,
-    tensors: Sequence[str],
-) -> dict[str, list[Any]]:
-    import onnx
-
-    make = onnx.helper.make_node
-    for key, value in (("flat", -1), ("first", 0), ("last", np.iinfo(np.int64).max)):
-        _add_constant(model, key, np.array([value]))
-    looks = {}
-    for place, name in enumerate(tensors):
-        own = f"{_PREFIX}{name}"
-        _add_constant(model, f"step{place}", np.array([_step(view, name)]))
-        ends = [f"{_PREFIX}first", f"{_PREFIX}last", f"{_PREFIX}first", f"{_PREFIX}step{place}"]
-        looks[name] = [
-            make("Reshape", [name, f"{_PREFIX}flat"], [f"{own}/flat"]),
-            make("Slice", [f"{own}/flat", *ends], [own]),
-        ]
-    return looks
-
-
-def _step(view: GraphView, name: str) -> int:
-    sides = view.shapes.get(name, ())
-    size = int(np.prod([side or 1 for side in sides], dtype=np.int64))
-    # An odd step meets every channel and column in turn.
-    return max(1, size // SAMPLES) | 1
-
-
-def _add_constant(model: Any, key: str, values: NDArray[Any]) -> None:  # noqa: ANN401
-    import onnx
-
-    tensor = onnx.numpy_helper.from_array(values.astype(np.int64), f"{_PREFIX}{key}")
-    model.graph.initializer.append(tensor)
-
-
-def first_line(err: Exception) -> str:
-    """Return the first line of what an error says."""
-    lines = str(err).strip().splitlines() or [type(err).__name__]
-    return lines[0][:300]
+    tensors = (value.const_value for value in model.graph.initializers.values())
+    places = (each.base_dir for each in tensors if isinstance(each, ir.ExternalTensor))
+    place = next(places, None)
+    return None if place is None else Path(place)

@@ -7,23 +7,23 @@ computation, until one departs.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss._leftovers import scratch_folder
-from edge_ovss._optional import require
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError
+from edge_ovss.graph.model import load_graph
+from edge_ovss.graph.tensor_probe import TensorProbe
+from edge_ovss.graph.walk import module_of
 from edge_ovss.metrics.tensors import TensorComparison, compare_layouts
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from edge_ovss.parity.torch_reference import TorchReference
 
 Array = NDArray[Any]
@@ -106,23 +106,21 @@ def bisect(
         ArtifactError: No node of the graph is named after a module.
         MissingDependencyError: onnx, onnxruntime or torch is not installed.
     """
-    onnx = require("onnx", extra="export")
-    model = onnx.load(str(bundle.graph_path), load_external_data=False)
+    model = load_graph(bundle.graph_path)
     ends = _ends(model, reference.block_paths())
     if not any(path != PREPARE for path in ends):
         message = "No node of the graph is named after a torch module; nothing can be compared."
         raise ArtifactError(message, hint="Export the bundle with this version of edge-ovss.")
     seen: list[BlockParity] = []
-    with scratch_folder() as folder:
-        probe = _Probe(onnx, model, bundle, folder)
-        left = list(ends)
-        while left:
-            paths, left = left[:_AT_A_TIME], left[_AT_A_TIME:]
-            given = probe.run(frame, {path: ends[path] for path in paths})
-            seen += _compare(paths, given, _expected(reference, frame, paths))
-            first = _first_departure(seen, limit)
-            if first is not None and not any(_is_inside(first.path, path) for path in left):
-                return Bisection(first.path, tuple(seen[: seen.index(first) + 1]), limit)
+    left = list(ends)
+    while left:
+        paths, left = left[:_AT_A_TIME], left[_AT_A_TIME:]
+        given = dict(TensorProbe(model, [ends[path] for path in paths], look=None).run(frame))
+        found = {path: given[ends[path]] for path in paths}
+        seen += _compare(paths, found, _expected(reference, frame, paths))
+        first = _first_departure(seen, limit)
+        if first is not None and not any(_is_inside(first.path, path) for path in left):
+            return Bisection(first.path, tuple(seen[: seen.index(first) + 1]), limit)
     return Bisection(ANSWER, tuple(seen), limit)
 
 
@@ -144,18 +142,18 @@ def _is_inside(path: str, other: str) -> bool:
     return path.startswith(f"{other}.")
 
 
-def _ends(model: Any, paths: Sequence[str]) -> dict[str, str]:  # noqa: ANN401 (a ModelProto)
+def _ends(model: ir.Model, paths: Sequence[str]) -> dict[str, str]:
     """Return the last tensor of every module by path, children included, in graph order."""
     known, ends = set(paths), dict[str, tuple[int, int, str]]()
-    for position, node in enumerate(model.graph.node):
+    for position, node in enumerate(model.graph):
         if node.op_type == "Resize" and PREPARE not in ends:
-            ends[PREPARE] = (position, 0, node.output[0])
-        parts = node.name.rpartition("/")[0].split(".")
+            ends[PREPARE] = (position, 0, node.outputs[0].name)
+        parts = module_of(node).split(".")
         for depth in range(1, len(parts) + 1):
             path = ".".join(parts[:depth])
             if path in known:
                 # A module ends where its last child does: the child is named before it.
-                ends[path] = (position, -depth, node.output[0])
+                ends[path] = (position, -depth, node.outputs[0].name)
     return {path: end[2] for path, end in sorted(ends.items(), key=lambda item: item[1])}
 
 
@@ -175,37 +173,3 @@ def _compare(
         # If the graph has no tensor of that shape, the exporter has fused the end of the block.
         if comparison is not None:
             yield BlockParity(path, comparison)
-
-
-class _Probe:
-    """Runs copies of a graph that return some of its inner tensors."""
-
-    def __init__(self, onnx: Any, model: Any, bundle: Bundle, folder: Path) -> None:  # noqa: ANN401
-        self._onnx, self._model, self._folder = onnx, model, folder
-        self._input = bundle.manifest.picture.input
-        for name in bundle.manifest.graph.external_data:
-            _link(bundle.file(name), folder / Path(name).name)
-
-    def run(self, frame: NDArray[np.uint8], tensors: Mapping[str, str]) -> dict[str, Array]:
-        """Return the tensors for a frame, by path."""
-        ort = require("onnxruntime", extra="onnxruntime")
-        copy = self._onnx.ModelProto()
-        copy.CopyFrom(self._model)
-        del copy.graph.output[:]
-        copy.graph.output.extend(self._onnx.ValueInfoProto(name=n) for n in {*tensors.values()})
-        path = self._folder / "probe.onnx"
-        path.write_bytes(copy.SerializeToString())
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        names = list(tensors.values())
-        values = session.run(names, {self._input: np.ascontiguousarray(frame)[None]})
-        return dict(zip(tensors, values, strict=True))
-
-
-def _link(source: Path, target: Path) -> None:
-    """Link a file, or copy it where the file system has no links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -19,8 +19,8 @@ from edge_ovss.bundle.decisive import (
     unpack_lead,
 )
 from edge_ovss.bundle.ranking import rank_outputs
-from edge_ovss.calibration import accuracy as judging
-from edge_ovss.calibration.accuracy import Judged
+from edge_ovss.calibration import accuracy
+from edge_ovss.calibration.accuracy import Accuracy, Baseline
 from edge_ovss.calibration.calibrate import _lead_below_float32
 from edge_ovss.metrics.confusion import count_confusion
 from edge_ovss.metrics.label_comparison import Pair, compare_labels, join_pairs, ties_text
@@ -341,13 +341,13 @@ def test_a_failure_of_parity_names_what_is_mistaken_for_what() -> None:
 
 def judged_pictures(
     monkeypatch: pytest.MonkeyPatch, base: list[dict[str, Array]], other: list[dict[str, Array]]
-) -> Judged:
+) -> Accuracy:
     """Judge a graph against another one, of both of which the answers are known."""
     answers = iter([*base, *other])
-    monkeypatch.setattr(judging, "open_session", lambda _: None)
-    monkeypatch.setattr(judging, "_answer", lambda *_: next(answers))
+    monkeypatch.setattr(accuracy, "open_session", lambda _: None)
+    monkeypatch.setattr(accuracy, "_run", lambda *_: next(answers))
     frames = [np.zeros((*each["labels"].shape[1:], 3), np.uint8) for each in base]
-    return judging.Judge(Path("a"), frames, output_map=(0, 1)).judge(Path("b"))
+    return Baseline.measure(Path("a"), frames, output_map=(0, 1)).compare(Path("b"))
 
 
 def test_pictures_are_weighed_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:

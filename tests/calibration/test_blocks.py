@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx")
+ir = pytest.importorskip("onnx_ir")
 
 from edge_ovss.calibration.blocks import find_candidates  # noqa: E402
-from edge_ovss.graph.view import GraphView  # noqa: E402
+from edge_ovss.graph.model import prepare  # noqa: E402
 
 MIDDLE = "blocks.0.mid/Conv"
 
 
 def chain(
     inputs: int, outputs: int, *, group: int = 1, name: str = MIDDLE, similar: str = ""
-) -> GraphView:
+) -> Any:  # noqa: ANN401
     """A stem, a convolution of 3x3 in the middle, and a head."""
     before = {
         "": "b = Identity (a)",
@@ -51,7 +53,7 @@ def chain(
     )
     for node in model.graph.node:
         node.name = name if "mid" in node.input else f"{node.output[0]}/{node.op_type}"
-    return GraphView.of(model)
+    return prepare(ir.from_proto(model))
 
 
 @pytest.mark.parametrize(

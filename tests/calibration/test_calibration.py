@@ -27,7 +27,7 @@ from edge_ovss.calibration import (
     Validation,
     calibrate_bundle,
 )
-from edge_ovss.calibration.accuracy import Judged
+from edge_ovss.calibration.accuracy import Accuracy
 from edge_ovss.calibration.budget import BlockCost, keep_within
 from edge_ovss.calibration.tables import markdown, plot
 from edge_ovss.cli import main
@@ -98,7 +98,7 @@ def test_the_given_bundle_is_not_changed(half: Bundle, source: Path) -> None:
     assert half.manifest.vocabulary == Bundle.open(source).manifest.vocabulary
 
 
-def test_an_int8_bundle_says_what_is_quantised_how_from_what_and_at_which_loss(
+def test_an_int8_bundle_says_what_is_quantized_how_from_what_and_at_which_loss(
     int8: Bundle,
 ) -> None:
     facts = section(int8)
@@ -115,7 +115,7 @@ def test_an_int8_bundle_says_what_is_quantised_how_from_what_and_at_which_loss(
         assert run_selftest(segmenter)
 
 
-def test_no_score_head_is_quantised(int8: Bundle) -> None:
+def test_no_score_head_is_quantized(int8: Bundle) -> None:
     import onnx
 
     graph = onnx.load(str(int8.graph_path), load_external_data=False).graph
@@ -181,8 +181,8 @@ def test_a_damaged_recipe_is_refused(tmp_path: Path, text: str) -> None:
         Recipe.load(file)
 
 
-def judged(miou: float) -> Judged:
-    return Judged(agreement=0.9, worst_agreement=0.8, pictures=1, miou=miou, iou={})
+def judged(miou: float) -> Accuracy:
+    return Accuracy(agreement=0.9, worst_agreement=0.8, pictures=1, miou=miou, iou={})
 
 
 COSTS = [BlockCost(name, 1, 0.9, drop) for name, drop in (("a", 3.0), ("b", 1.0), ("c", 0.1))]
@@ -191,7 +191,7 @@ COSTS = [BlockCost(name, 1, 0.9, drop) for name, drop in (("a", 3.0), ("b", 1.0)
 def test_the_budget_loop_gives_up_the_worst_blocks_first_and_no_more_than_needed() -> None:
     tried: list[tuple[str, ...]] = []
 
-    def attempt(blocks: Sequence[str]) -> Judged:
+    def attempt(blocks: Sequence[str]) -> Accuracy:
         tried.append(tuple(blocks))
         return judged(50.0 - sum(cost.drop or 0 for cost in COSTS if cost.block in blocks))
 
@@ -221,9 +221,9 @@ def test_sensitivity_writes_a_table_and_a_plot(source: Path, tmp_path: Path) -> 
 
 def _blocks_but(source: Path, *, keep: int) -> list[str]:
     from edge_ovss.calibration.blocks import find_candidates
-    from edge_ovss.graph.view import GraphView
+    from edge_ovss.graph.model import load_graph
 
-    return list(find_candidates(GraphView.load(Bundle.open(source).graph_path)).blocks)[keep:]
+    return list(find_candidates(load_graph(Bundle.open(source).graph_path)).blocks)[keep:]
 
 
 def test_a_bundle_that_is_not_float32_is_refused(half: Bundle, tmp_path: Path) -> None:
@@ -271,13 +271,13 @@ def test_options_that_make_no_sense_are_refused(changes: dict[str, Any]) -> None
 def test_half_precision_keeps_the_accuracy_budget_too(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: float | None, kept: bool
 ) -> None:
-    from edge_ovss.calibration.accuracy import Judge
+    from edge_ovss.calibration.accuracy import Baseline
 
-    def loses_a_point(self: Judge, path: Path) -> Judged:
-        assert self.base.miou is not None
-        return replace(self.base, miou=self.base.miou - 0.75)
+    def loses_a_point(self: Baseline, path: Path) -> Accuracy:
+        assert self.accuracy.miou is not None
+        return replace(self.accuracy, miou=self.accuracy.miou - 0.75)
 
-    monkeypatch.setattr(Judge, "judge", loses_a_point)
+    monkeypatch.setattr(Baseline, "compare", loses_a_point)
     made = options("fp16", validation=LABELLED, max_miou_drop=budget)
     if kept:
         done = calibrate_bundle(source, tmp_path / "b.ovss", made)
@@ -289,7 +289,7 @@ def test_half_precision_keeps_the_accuracy_budget_too(
 
 
 def test_pictures_count_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge_ovss.calibration import accuracy as judge
+    from edge_ovss.calibration import accuracy
 
     class Session:
         def __init__(self, path: Path) -> None:
@@ -304,9 +304,9 @@ def test_pictures_count_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None
                 labels += self.wrong
             return [labels]
 
-    monkeypatch.setattr(judge, "open_session", Session)
+    monkeypatch.setattr(accuracy, "open_session", Session)
     frames = [np.zeros((1, 1, 3), np.uint8), np.zeros((9, 11, 3), np.uint8)]
-    found = judge.Judge(Path("right"), frames).judge(Path("wrong"))
+    found = accuracy.Baseline.measure(Path("right"), frames).compare(Path("wrong"))
     assert found.agreement == pytest.approx(0.99)
     assert found.pictures == 2
 

@@ -24,11 +24,12 @@ from edge_ovss.calibration import (
     calibrate_bundle,
 )
 from edge_ovss.calibration.blocks import Candidates, find_candidates
-from edge_ovss.calibration.int8 import Quantiser
+from edge_ovss.calibration.int8 import Quantizer
 from edge_ovss.errors import ArtifactError
 from edge_ovss.export import ExportOptions, Rejection, export_bundle
 from edge_ovss.graph.emulate_fp16 import emulate_half
-from edge_ovss.graph.view import GraphView
+from edge_ovss.graph.model import load_graph
+from edge_ovss.graph.walk import array, is_constant
 from edge_ovss.runtime import Bundle
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -48,7 +49,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def candidates(source: Bundle) -> Candidates:
-    return find_candidates(GraphView.load(source.graph_path))
+    return find_candidates(load_graph(source.graph_path))
 
 
 def options(**changes: Any) -> CalibrateOptions:  # noqa: ANN401
@@ -61,30 +62,30 @@ def section(bundle: Bundle) -> dict[str, Any]:
     return found
 
 
-def readers_of_int8(view: GraphView) -> list[tuple[Any, str]]:
-    """Nodes that read a dequantised activation, each with the tensor that was quantised."""
+def readers_of_int8(model: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401
+    """Nodes that read a dequantized activation, each with the tensor that was quantized."""
     found = []
-    for node in view.nodes:
-        for name in node.input:
-            maker = view.maker.get(name)
-            if maker is None or maker.op_type != "DequantizeLinear" or view.is_constant(name):
+    for node in model.graph:
+        for value in node.inputs:
+            maker = value.producer() if value is not None else None
+            if maker is None or maker.op_type != "DequantizeLinear" or is_constant(value):
                 continue
-            found.append((node, view.maker[maker.input[0]].input[0]))
+            found.append((node, maker.inputs[0].producer().inputs[0]))
     return found
 
 
 @pytest.mark.parametrize("target", ["tensorrt", "cpu"])
-def test_only_what_is_quantised_reads_int8(source: Bundle, target: str) -> None:
+def test_only_what_is_quantized_reads_int8(source: Bundle, target: str) -> None:
     frames = [np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)]
-    quantiser = Quantiser(
-        source.graph_path, options(target=target), frames, key="noise", note=lambda _: None
+    quantizer = Quantizer.measure(
+        load_graph(source.graph_path), options(target=target), frames, key="noise"
     )
-    view, _ = quantiser.make(tuple(quantiser.candidates.blocks), base="fp32")
-    meant = set(quantiser.candidates.nodes)
-    found = readers_of_int8(view)
+    model, _ = quantizer.make(tuple(quantizer.candidates.blocks), base="fp32")
+    meant = set(quantizer.candidates.nodes)
+    found = readers_of_int8(model)
     assert {node.name for node, _ in found} >= meant
-    others = [(node, view.maker[tensor]) for node, tensor in found if node.name not in meant]
-    heads = {name for name, why in quantiser.candidates.excluded.items() if why == "head"}
+    others = [(node, value.producer()) for node, value in found if node.name not in meant]
+    heads = {name for name, why in quantizer.candidates.excluded.items() if why == "head"}
     assert not heads & {node.name for node, _ in others}
     # On a CPU a convolution computes in integers only if its answer is in INT8 too, for everybody.
     assert all(maker.name in meant and maker.op_type == "Conv" for _, maker in others)
@@ -144,13 +145,12 @@ def test_a_bundle_is_calibrated_from_inside_its_folder(
 def test_what_overflows_on_a_device_is_refused(
     source: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
-    def emulate_more(view: GraphView, report: Any) -> None:  # noqa: ANN401
-        import onnx
+    def emulate_more(model: Any, report: Any) -> None:  # noqa: ANN401
+        import onnx_ir
 
-        weight = view.weights["layers.0.own"]
-        grown = onnx.numpy_helper.to_array(weight) * np.float32(1e5)
-        weight.CopyFrom(onnx.numpy_helper.from_array(grown, weight.name))
-        emulate_half(view, report)
+        weight = model.graph.initializers["layers.0.own"]
+        weight.const_value = onnx_ir.tensor(array(weight) * np.float32(1e5), name=weight.name)
+        emulate_half(model, report)
 
     monkeypatch.setattr(calibrate, "emulate_half", emulate_more)
     recipe = Recipe("sed-tiny", ("layers.0.own",)) if precision == "int8" else None

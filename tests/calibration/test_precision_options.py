@@ -15,12 +15,12 @@ from edge_ovss._files import sha256_of_file
 from edge_ovss.calibration import CalibrateOptions, RangeMethod, Recipe, Validation
 from edge_ovss.calibration.calibrate import _open_validation
 from edge_ovss.calibration.options import require_other_place
-from edge_ovss.calibration.ranges import find_ranges
+from edge_ovss.calibration.ranges import measure_ranges
 from edge_ovss.calibration.warnings import CalibrationWarning
 from edge_ovss.cli import build_parser, main
 from edge_ovss.cli.shared.precision import read_options
 from edge_ovss.errors import UsageError
-from edge_ovss.graph.view import GraphView
+from edge_ovss.graph.model import load_graph
 
 MakeBundle = Callable[..., Path]
 STREETS = "synthetic://street?count=2&seed=100&size=48x64"
@@ -257,11 +257,11 @@ def test_a_cache_that_can_be_written_is_not_warned_about(
     pytest.importorskip("onnxruntime")
     monkeypatch.setenv("EDGE_OVSS_CACHE", str(tmp_path / "cache"))
     path = make_bundle(extras=["confidence"]) / "model.onnx"
-    view, frames = GraphView.load(path), [np.zeros((4, 6, 3), np.uint8)]
+    model, frames = load_graph(path), [np.zeros((4, 6, 3), np.uint8)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ranges = find_ranges(path, view, frames, ["confidence"], key="a")
-    assert ranges == find_ranges(path, view, [], ["confidence"], key="a")
+        ranges = measure_ranges(model, frames, ["confidence"], key="a")
+    assert ranges == measure_ranges(model, [], ["confidence"], key="a")
     assert len(list((tmp_path / "cache" / "ranges").iterdir())) == 1
 
 

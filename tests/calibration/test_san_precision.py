@@ -18,7 +18,8 @@ if importlib.util.find_spec("open_clip") is None:
 from edge_ovss.calibration import CalibrateOptions, calibrate_bundle  # noqa: E402
 from edge_ovss.calibration.blocks import find_candidates  # noqa: E402
 from edge_ovss.export import ExportOptions, Rejection, export_bundle  # noqa: E402
-from edge_ovss.graph.view import HALF, GraphView  # noqa: E402
+from edge_ovss.graph.model import load_graph  # noqa: E402
+from edge_ovss.graph.walk import HALF  # noqa: E402
 from edge_ovss.runtime import Segmenter  # noqa: E402
 from edge_ovss.synthetic import render_street  # noqa: E402
 
@@ -45,7 +46,7 @@ def half(san: Path) -> Path:
 
 
 def test_every_block_that_may_become_int8_is_a_block_of_the_network(san: Path) -> None:
-    found = find_candidates(GraphView.load(san / "model.onnx")).blocks
+    found = find_candidates(load_graph(san / "model.onnx")).blocks
     assert "graph" not in found
     for block in ("extractor.resblocks.0", "extractor.resblocks.2", "head.blocks.1"):
         # q, k, v (one product or several), the output projection and the two of the MLP.
@@ -57,10 +58,11 @@ def test_every_block_that_may_become_int8_is_a_block_of_the_network(san: Path) -
 
 def test_no_size_or_place_is_a_half(half: Path) -> None:
     """Above 2048 halves skip whole numbers, above 65504 there are none: no frame ends there."""
-    view = GraphView.load(half / "model.onnx")
-    halves = {name for name, kind in view.types.items() if kind == HALF}
+    graph = load_graph(half / "model.onnx").graph
+    made = [value for node in graph for value in node.outputs]
+    halves = [v for v in (*made, *graph.initializers.values()) if v.dtype == HALF]
     assert len(halves) > 100
-    makers = {view.maker[name].name for name in halves if name in view.maker}
+    makers = {value.producer().name for value in halves if value.producer() is not None}
     assert not [name for name in makers if name.startswith(("answer/", "fit/"))]
 
 

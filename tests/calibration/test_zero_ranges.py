@@ -12,10 +12,10 @@ onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
 from edge_ovss.calibration import CalibrateOptions  # noqa: E402
-from edge_ovss.calibration.int8 import Quantiser  # noqa: E402
+from edge_ovss.calibration.int8 import Quantizer  # noqa: E402
 from edge_ovss.errors import ArtifactError  # noqa: E402
-from edge_ovss.graph.tensor_probe import Probe  # noqa: E402
-from edge_ovss.graph.view import GraphView  # noqa: E402
+from edge_ovss.graph.model import load_graph, save_graph  # noqa: E402
+from edge_ovss.graph.tensor_probe import Look, TensorProbe, extremes, samples  # noqa: E402
 
 BLACK = [np.zeros((16, 16, 3), np.uint8)] * 2
 BRIGHT = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
@@ -59,10 +59,10 @@ def network(path: Path, *, bias: float) -> Path:
     return path
 
 
-def quantiser(path: Path, target: str, base: str | None, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401
+def quantizer(path: Path, target: str, base: str | None, monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401
     monkeypatch.setenv("EDGE_OVSS_CACHE", str(path.parent / "cache"))
     options = CalibrateOptions("int8", "none", target=target, base=base)
-    return Quantiser(path, options, BLACK, key="black", note=lambda _: None)
+    return Quantizer.measure(load_graph(path), options, BLACK, key="black")
 
 
 @pytest.mark.parametrize(
@@ -72,19 +72,17 @@ def test_what_reads_only_zeros_stays_in_float_and_answers_other_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, base: str | None
 ) -> None:
     path = network(tmp_path / "model.onnx", bias=1.0)
-    made = quantiser(path, target, base, monkeypatch)
+    made = quantizer(path, target, base, monkeypatch)
     assert made.candidates.excluded["blocks.0.up/MatMul"] == "zero range"
     assert made.candidates.nodes == ("blocks.0.down/MatMul",)
-    view, _ = made.make(tuple(made.candidates.blocks), base=base or "fp32")
+    model, _ = made.make(tuple(made.candidates.blocks), base=base or "fp32")
     new = tmp_path / "new.onnx"
-    view.save(new, data="new.onnx.data")
+    save_graph(model, new, data="new.onnx.data")
     onnx.checker.check_model(str(new), full_check=True)
-    maker = {name: node for node in view.nodes for name in node.output}
-    products = {node.name: node for node in view.nodes if node.op_type == "MatMul"}
-    assert maker[products["blocks.0.down/MatMul"].input[0]].op_type == "DequantizeLinear"
-    assert "DequantizeLinear" not in {
-        maker[name].op_type for name in products["blocks.0.up/MatMul"].input if name in maker
-    }
+    products = {node.name: node for node in model.graph if node.op_type == "MatMul"}
+    assert products["blocks.0.down/MatMul"].inputs[0].producer().op_type == "DequantizeLinear"
+    makers = [value.producer() for value in products["blocks.0.up/MatMul"].inputs]
+    assert "DequantizeLinear" not in {maker.op_type for maker in makers if maker is not None}
     for frame in (BLACK[0], BRIGHT):
         answer = run(new, frame)
         assert np.isfinite(answer).all()
@@ -99,21 +97,22 @@ def run(path: Path, frame: Any) -> Any:  # noqa: ANN401
 def test_nothing_but_zeros_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = network(tmp_path / "model.onnx", bias=-1.0)
     with pytest.raises(ArtifactError, match="always zero"):
-        quantiser(path, "tensorrt", None, monkeypatch)
+        quantizer(path, "tensorrt", None, monkeypatch)
 
 
-@pytest.mark.parametrize("samples", [False, True])
-def test_a_tensor_is_looked_at_before_the_next_one_is_made(tmp_path: Path, samples: bool) -> None:
+@pytest.mark.parametrize("look", [extremes, samples])
+def test_a_tensor_is_looked_at_before_the_next_one_is_made(tmp_path: Path, look: Look) -> None:
     """Looked at in the end, all tensors of a graph would be in memory at once."""
     path = network(tmp_path / "model.onnx", bias=1.0)
-    probe = Probe(path, GraphView.load(path), ["stem", "hidden", "down"], samples=samples)
-    order = [node.name or node.output[0].split("/")[1] for node in probe.model.graph.node]
+    probe = TensorProbe(load_graph(path), ["stem", "hidden", "down"], look=look)
+    made = {node.name: node.outputs[0].name for node in probe.model.graph}
+    order = [made[n].split("/")[1] if made[n].startswith("probe/") else n for n in made]
     places = [order.index(name) for name in ("stem", "hidden", "down")]
     makers = [
         order.index(name) for name in ("stem/MatMul", "blocks.0/Relu", "blocks.0.down/MatMul")
     ]
     assert places == [place + 1 for place in makers]
-    assert probe.model.graph.node[-1].name == "head/MatMul"
+    assert order[-1] == "head/MatMul"
     found = dict(probe.run(BRIGHT))
     assert set(found) == {"stem", "hidden", "down"}
     assert found["hidden"].min() >= 0

@@ -55,7 +55,7 @@ PICTURE: dict[str, set[str]] = {
     },
     "doctor": {"runtime.backends", "runtime.cuda", "runtime.trt"},
     "engines": {"bundle", "runtime", "runtime.backends", "runtime.trt"},
-    "parity": {"bundle", "datasets", "export", "frames", "metrics", "runtime"},
+    "parity": {"bundle", "datasets", "export", "frames", "graph", "metrics", "runtime"},
     "evaluation": {"bundle", "datasets", "frames", "metrics", "parity", "runtime", "runtime.trt"},
     "report": {"bundle"},
     "calibration": {

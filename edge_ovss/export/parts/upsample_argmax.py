@@ -31,7 +31,7 @@ def best_label(
     The categories are resized a few at a time and only the best so far is kept: the same answer as
     one argmax over all of them (ties go to the lower index), and the memory that it takes does not
     grow with the number of categories. The exported graph is made to keep that order
-    (`passes.resize_in_turn`).
+    (`graph.resize_in_turn`).
 
     Args:
         scores: float [S, h, w], S at least 1.
