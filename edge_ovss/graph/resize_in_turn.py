@@ -33,7 +33,7 @@ def resize_in_turn(model: ir.Model) -> int:
         if node.op_type == "Where" and _frame_sides(output):
             labels = output
         elif node.op_type == "Resize" and labels is not None and _same_sides(output, labels):
-            two = two or add_constant(model, "resize_in_turn.first_two", np.array([0, 1]))
+            two = two or add_constant(model, "resize_in_turn.first_two", np.array([0, 1], np.int64))
             pair, four = ir.Shape([2]), ir.Shape([4])
             front = make_node("Gather", [node.inputs[_SIZES], two], None, dtype=INT64, shape=pair)
             size = make_node("Shape", [labels], None, dtype=INT64, shape=pair, start=-2)
