@@ -37,7 +37,7 @@ VERBS = {
     "doctor": "show what is installed and what each verb needs",
     "vocab": "list, show, check and encode vocabularies",
     "parity": "compare bundles with the torch model they came from",
-    "eval": "score a bundle on a labelled data set (mIoU)",
+    "eval": "score a bundle on a labeled data set (mIoU)",
     "bench": "measure latency, memory and cold start of a bundle",
     "report": "put everything measured of a bundle on one page",
     "data": "list data set layouts, check a data set",
@@ -106,13 +106,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"error: {err}")
         return err.status
     status = _guarded(args)
-    # After a failure too: what cannot be written now would be tried again at exit.
+    # After a failure too: Python would retry a failed write at exit.
     written = finish_stdout()
     return status or written
 
 
 def _verb_of(words: Sequence[str]) -> str:
-    """Return the first word that is no option; "" if there is none."""
+    """Return the first word that is not an option; "" if there is none."""
     return next((word for word in words if not word.startswith("-")), "")
 
 
@@ -132,7 +132,7 @@ def _guarded(args: argparse.Namespace) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return 0  # as `finish_stdout` says
-    except Exception:  # the last line of defence: a fault of ours, shown whole
+    except Exception:  # a fault of edge-ovss: show the whole traceback
         say(traceback.format_exc().rstrip())
         say("error: this is a fault of edge-ovss; please report the lines above")
         return 1

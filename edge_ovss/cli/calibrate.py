@@ -12,9 +12,9 @@ from edge_ovss.cli.shared.precision_options import RARE, add_precision_arguments
 EXAMPLES = (
     "edge-ovss calibrate city.ovss --precision fp16 --calibration images/ --count 50",
     "edge-ovss calibrate city.ovss --target cpu --calibration images.txt \\\n"
-    "      --validation labelled/ --layout folder --max-miou-drop 1",
+    "      --validation labeled/ --layout folder --max-miou-drop 1",
     "edge-ovss calibrate city.ovss --config calibration/configs/cpu-int8.toml \\\n"
-    "      --calibration images/ --validation labelled/ --layout folder",
+    "      --calibration images/ --validation labeled/ --layout folder",
 )
 
 
@@ -42,7 +42,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Calibrate, and print the result and what to do next."""
+    """Calibrate, and print the result and the next step."""
     from edge_ovss.cli.shared.precision import calibrate_and_print, read_options
 
     options = read_options(args)

@@ -148,7 +148,7 @@ def _answers() -> str:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Export, and print the result and what to do next."""
+    """Export, and print the result and the next step."""
     slots = _slots(args)
     if args.precision == "fp32":
         hint = "Add --precision int8 or --precision fp16, or leave it out."
@@ -167,10 +167,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _prepared(
     args: argparse.Namespace, slots: tuple[int, int, int] | None, console: Console
 ) -> tuple[Path, Callable[[Path], Bundle]]:
-    """Return where the bundle goes, and what exports it to a path, after all quick checks."""
+    """Return the path of the bundle and a function that exports to a path."""
     from edge_ovss.cli.shared.vocabulary import checked_vocabulary, file_part
 
-    # The words are checked before torch is even imported: a typo should cost no time.
+    # Checked before torch is imported, so that a typo is reported at once.
     vocabulary = checked_vocabulary(args.vocab, console)
     require("torch", extra="export")
     from edge_ovss.export import export_bundle
@@ -260,7 +260,7 @@ def _slots(args: argparse.Namespace) -> tuple[int, int, int] | None:
     if args.calibration:
         from edge_ovss.calibration.images import refuse_live
 
-        refuse_live(args.calibration)  # --slots auto would measure it for ever
+        refuse_live(args.calibration)  # --slots auto would never end
     if args.slots == "auto" and args.reject not in (None, "slots"):
         message = f"--slots auto is given with --reject {args.reject}."
         raise UsageError(message, hint="Slots go with --reject slots.")
@@ -274,7 +274,7 @@ def _spare_slots(args: argparse.Namespace) -> tuple[int, int, int] | str | None:
         return None
     if args.precision != "fp32":
         message = f"--spare-slots is given with --precision {args.precision}."
-        raise UsageError(message, hint="Only float32 bundles hold a spare graph.")
+        raise UsageError(message, hint="Only float32 bundles have a spare graph.")
     if args.spare_slots == "all":
         return "all"
     return _three(args.spare_slots, option="--spare-slots", word="all")
@@ -290,7 +290,7 @@ def _three(text: str, *, option: str, word: str) -> tuple[int, int, int]:
 
 
 def _rejection(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Rejection | None:
-    """Return what was asked for, or None where nothing was."""
+    """Return the rejection that is asked for, or None."""
     from edge_ovss.export import Rejection
     from edge_ovss.export.rejection import DEFAULT_TOPK
 

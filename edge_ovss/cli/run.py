@@ -117,7 +117,7 @@ def _check(args: argparse.Namespace) -> None:
     source, out = Path(args.source), Path(args.out)
     if source.is_dir() and out.exists() and source.resolve() == out.resolve():
         message = f"--out is the source folder '{out}'; results would become images of it."
-        raise UsageError(message, hint="Choose another folder for --out.")
+        raise UsageError(message, hint="Choose a different folder for --out.")
 
 
 def _check_scores(args: argparse.Namespace, segmenter: Segmenter) -> None:
@@ -175,7 +175,7 @@ def _answer(
 
 
 def _finish(args: argparse.Namespace, console: Console, outcome: _Outcome) -> None:
-    """Warn of overflow, report failures, and say what to do next."""
+    """Warn of overflow, report failures, and print the next step."""
     tally, failures = outcome.tally, outcome.failures
     if tally.reran:
         console.note(f"{tally.reran} of {tally.frames} frames overflowed and were run again")

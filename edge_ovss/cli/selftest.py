@@ -41,7 +41,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.result(text, {"bundle": str(args.bundle), **report.to_json()})
     if not report:
         message = f"Backend '{report.backend}' does not reproduce the bundle's reference output."
-        hint = "Try another --backend, or export the bundle again."
+        hint = "Try a different --backend, or export the bundle again."
         raise ParityError(message, hint=hint)
     console.note(next_step("run", args.bundle, "synthetic://street?count=4", "--out", "out"))
     return 0

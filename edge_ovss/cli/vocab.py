@@ -221,4 +221,4 @@ def _check_target(path: Path) -> None:
         raise OutputError(message, hint="Create the folder first.")
     if not os.access(path.parent, os.W_OK):
         message = f"The folder '{path.parent}' is not writable."
-        raise OutputError(message, hint="Check its permissions, or choose another folder.")
+        raise OutputError(message, hint="Check its permissions, or choose a different folder.")

@@ -1,1 +1,1 @@
-"""What this machine and this installation have, for `edge-ovss doctor`."""
+"""Facts about this machine and this installation, for `edge-ovss doctor`."""

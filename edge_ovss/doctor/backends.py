@@ -1,4 +1,4 @@
-"""Which backends can run here, and what to do for the others; for `edge-ovss doctor`."""
+"""Find which backends can run here, and how to get the others, for `edge-ovss doctor`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ASK_OPENVINO = (
 
 @dataclass(frozen=True)
 class BackendFacts:
-    """One backend: whether it can run here, and what to do if not (None if it can)."""
+    """Whether one backend can run here, and how to get it (None if it can)."""
 
     usable: bool
     advice: str | None
@@ -35,12 +35,12 @@ class BackendFacts:
 def survey_backends(
     engines: EngineFacts, providers: Sequence[str], problem: Problem | None = None
 ) -> dict[str, BackendFacts]:
-    """Look at every backend, in the order of the registry.
+    """Check every backend, in the order of the registry.
 
     Args:
-        engines: What `engines.survey` found.
-        providers: Those of the ONNX Runtime at hand; () where it is not installed.
-        problem: Why ONNX Runtime cannot be imported, where it is installed.
+        engines: The result of `engines.survey`.
+        providers: Execution providers of ONNX Runtime; () if it is not installed.
+        problem: Why ONNX Runtime cannot be imported although it is installed, or None.
     """
     flavours = engines.flavours.items()
     lack = CpuBackend.advice
@@ -76,9 +76,9 @@ def _openvino() -> dict[str, BackendFacts]:
 
 
 def openvino_capabilities() -> tuple[tuple[str, ...] | None, str | None]:
-    """Return what OpenVINO says of this processor, or None and what to do to have it asked.
+    """Return the processor's capabilities from OpenVINO, or None and advice.
 
-    It is asked in a child process: it is large, and doctor must survive one that is broken.
+    OpenVINO runs in a child process: it is large, and doctor must survive a broken one.
     """
     if find_spec("openvino") is None:
         return None, _openvino_install()
@@ -94,7 +94,7 @@ def openvino_capabilities() -> tuple[tuple[str, ...] | None, str | None]:
         line = (err.stderr.strip().splitlines() or [f"status {err.returncode}"])[-1]
         return None, f"openvino is installed but does not load: {line}; {remedy('openvino', line)}"
     except (OSError, subprocess.SubprocessError) as err:
-        return None, f"openvino is installed but does not answer: {type(err).__name__}"
+        return None, f"openvino is installed but does not respond: {type(err).__name__}"
     return tuple(done.stdout.split()), None
 
 
@@ -105,7 +105,7 @@ def _openvino_install() -> str:
 
 
 def processor_has_bf16(cpuinfo: Path = _CPUINFO) -> bool | None:
-    """Return whether the processor says that it computes in BF16; None where it says nothing."""
+    """Return whether the processor reports BF16; None if it reports nothing."""
     try:
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""What this machine and this Python have for engines; for `edge-ovss doctor`."""
+"""Find what this machine and this Python have for engines, for `edge-ovss doctor`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class FlavourFacts:
 
     Attributes:
         module: The module that would be imported; None if there is none.
-        version: What it says when it is imported; None if that fails.
+        version: Its version; None if it cannot be imported.
         builds: Whether `edge-ovss build` can work here.
         runs: Whether an engine can run here.
-        advice: What to do about what is missing; None if nothing is.
+        advice: How to get what is missing; None if nothing is missing.
     """
 
     module: str | None
@@ -37,12 +37,12 @@ class FlavourFacts:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What there is for engines.
+    """Everything on this machine that engines need.
 
     Attributes:
         gpu: The GPU; None without one that has a driver.
-        device_memory: The ways to its memory that can be used, the one that is used first.
-        memory_advice: What to do for the other ways, by name; none of them is needed.
+        device_memory: Usable ways to allocate its memory; the first one is used.
+        memory_advice: How to get the other ways, by name; all are optional.
         flavours: Every TensorRT by the name of its backend.
     """
 
@@ -57,11 +57,11 @@ class EngineFacts:
 
 
 def survey() -> EngineFacts:
-    """Look; nothing of TensorRT is loaded into this process."""
+    """Collect the facts without loading TensorRT into this process."""
     gpu = local_gpu()
     flavours = {name: _look(flavour, gpu) for name, flavour in FLAVOURS.items()}
     ways = memory_ways()
-    # Without a GPU no way works, and only what is not installed can be helped.
+    # Without a GPU no way works, so advise only on packages that are not installed.
     advice = {
         name: way.problem
         for name, way in ways.items()
@@ -94,7 +94,7 @@ def _why_not_run(flavour: Flavour, gpu: Gpu | None) -> str | None:
 
 
 def import_version(module: str) -> tuple[str | None, str]:
-    """Import a module in a child process; return its version, or None and what went wrong."""
+    """Import a module in a child process; return its version, or None and the error."""
     code = f"import {module} as m; print(getattr(m, '__version__', '?'))"
     try:
         done = subprocess.run(
@@ -109,7 +109,7 @@ def import_version(module: str) -> tuple[str | None, str]:
 
 
 def elsewhere(flavour: Flavour, root: Path = _SYSTEM_PACKAGES) -> str | None:
-    """Return advice if another Python of this machine has the module; None if none has."""
+    """Return advice if a different Python on this machine has the module; else None."""
     for module in flavour.modules:
         for found in sorted(root.glob(f"python3*/dist-packages/{module}/__init__.py")):
             folder = found.parent.parent

@@ -1,7 +1,7 @@
-"""Which installed packages cannot be imported; for `edge-ovss doctor`.
+"""Find installed packages that cannot be imported, for `edge-ovss doctor`.
 
-They are imported in another process: they are large, and one that ends the process (a library for
-another processor) must not end doctor.
+They are imported in a child process: they are large, and a package that crashes (a library for a
+different processor) must not end doctor.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _LONGEST = 300
 
 
 def import_problems(modules: Sequence[str], *, seconds: float = _SECONDS) -> dict[str, str]:
-    """Import modules in another process, once for the same modules and places to find them.
+    """Import modules in a child process; the result is cached per modules and search path.
 
     Args:
-        modules: Those that are installed.
-        seconds: How long to wait for all of them.
+        modules: Installed modules.
+        seconds: Time limit for all of them.
 
     Returns:
-        What went wrong, by module, on one line; nothing for those that can be imported.
+        The error of each module that cannot be imported, on one line.
     """
     return dict(_import_problems(tuple(modules), tuple(sys.path), seconds))
 
@@ -73,7 +73,7 @@ def _import_problems(
 def _import_all(
     modules: Sequence[str], path: tuple[str, ...], seconds: float
 ) -> tuple[list[list[Any]], str | None]:
-    """Return what the process told, and how it ended if that was before its end."""
+    """Return the events of the process, and how it ended if it did not finish."""
     command = [sys.executable, "-c", _CODE, json.dumps(path), *modules]
     try:
         done = subprocess.run(
@@ -95,7 +95,7 @@ def _import_all(
 
 
 def _events(text: str) -> list[list[Any]]:
-    """Return the lines that are ours: a package may print while it is imported."""
+    """Return our own lines; a package may print more while it is imported."""
     events = []
     for line in text.splitlines():
         try:

@@ -1,4 +1,4 @@
-"""Which verbs can run here; for `edge-ovss doctor`."""
+"""Find which verbs can run here, for `edge-ovss doctor`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ NEEDS = (
 
 
 def find_problems(packages: Mapping[str, str | None]) -> dict[str, Problem]:
-    """Import the installed modules that verbs need; return what is wrong, by module."""
+    """Import the installed modules that verbs need; return the problems by module."""
     needed = dict.fromkeys(module for need in NEEDS for module in need.modules)
     found = import_check.import_problems([module for module in needed if packages.get(module)])
     return {name: Problem(error, remedy(name, error)) for name, error in found.items()}

@@ -433,7 +433,8 @@ def test_numbers_out_of_range_are_not_ignored_pixels(
     assert report.pixels == {"thing0": 1}
     assert not report.passed
     assert main(["data", "check", str(tmp_path), "--layout", "folder"]) == 4
-    assert "25.0 % of pixels ignored, 50.0 % with numbers of no category" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "25.0 % of pixels ignored, 50.0 % with label values of no category" in out
 
 
 def test_a_set_whose_pictures_are_all_unlabelled_may_be_scored_but_is_noted(
@@ -498,7 +499,7 @@ def test_what_is_left_out_stands_with_every_miou(
     means = [line for line in out.splitlines() if line.startswith(("mIoU", "  d2"))]
     assert len(means) == 3
     assert all("OVER 2 OF 4 CATEGORIES" in line for line in means)
-    assert "left out      unicorn, dragon|s (50.0 % of the labelled pixels)" in out
+    assert "left out      unicorn, dragon|s (50.0 % of the labeled pixels)" in out
     assert "2 of 4 categories are not in the vocabulary" in err
     assert document["categories_left_out"] == ["unicorn", "dragon|s"]
     found = document["labels"]

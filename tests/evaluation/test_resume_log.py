@@ -185,7 +185,7 @@ def test_how_many_are_of_an_earlier_run_is_said(
     assert "earlier run" not in capsys.readouterr().out
     write(data / "labels/a.png", [0, 1, 2, 2])
     assert main(command(bundle, data)) == 0
-    assert "earlier run     1 of 2 pictures are of an earlier run" in capsys.readouterr().out
+    assert "earlier run     1 of 2 images are from an earlier run" in capsys.readouterr().out
     assert main(command(bundle, data, "--json")) == 0
     assert json.loads(capsys.readouterr().out)["pictures_of_earlier_run"] == 2
     assert main(command(bundle, data, "--ignore", "2,255")) == 0

@@ -1,4 +1,4 @@
-"""List the known data set layouts, or check a labelled data set for common mistakes."""
+"""List the known data set layouts, or check a labeled data set for common mistakes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_ovss.errors import InputError
 
 EXAMPLES = (
     "edge-ovss data layouts",
-    "edge-ovss data check labelled/ --layout folder --classes classes.txt",
+    "edge-ovss data check labeled/ --layout folder --classes classes.txt",
 )
 
 
@@ -41,7 +41,7 @@ def _layouts(console: Console) -> int:
     lines = []
     for layout in LAYOUTS.values():
         count = " or ".join(map(str, layout.pictures)) or "any number of"
-        lines.append(f"{layout.name:<13} {count} pictures; {layout.about}")
+        lines.append(f"{layout.name:<13} {count} images; {layout.about}")
         for place in layout.places:
             names = f", names in {place.names}" if place.names else ""
             pattern = f"{place.pictures}/*{place.picture_ending}"
@@ -82,9 +82,9 @@ def _text(report: DataReport) -> str:
     total = sum(report.pixels.values())
     shares = f"{100 * report.ignored_share:.1f} % of pixels ignored"
     if report.outside_share:
-        shares += f", {100 * report.outside_share:.1f} % with numbers of no category"
+        shares += f", {100 * report.outside_share:.1f} % with label values of no category"
     lines = [
-        f"{report.dataset}: {report.pictures} pictures, {shares}",
+        f"{report.dataset}: {report.pictures} images, {shares}",
         f"sizes  {sizes} (height x width)",
         *(f"  {name.strip():<24} {100 * n / total:6.2f} %" for name, n in report.pixels.items()),
     ]

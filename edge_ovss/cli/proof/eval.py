@@ -1,4 +1,4 @@
-"""Score a bundle on a labelled data set, on this device: mIoU and related numbers."""
+"""Score a bundle on a labeled data set, on this device: mIoU and related numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from edge_ovss.runtime.segmenter import Segmenter
 
 EXAMPLES = (
     "edge-ovss eval city.ovss ADE20K/ --layout ade150",
-    "edge-ovss eval city.ovss labelled/ --layout folder --classes classes.txt --limit 100",
+    "edge-ovss eval city.ovss labeled/ --layout folder --classes classes.txt --limit 100",
     'edge-ovss eval city.ovss ADE20K/ --layout ade150 --gate "miou>=30,p99_ms<=50"',
 )
 
@@ -121,7 +121,7 @@ def _text(evaluation: Evaluation, dataset: Dataset) -> str:
         over = f" OVER {kept} OF {coverage.categories} CATEGORIES"
     lines = [
         f"{facts['model']} {facts['precision']} on {facts['backend']}, {dataset.title}, "
-        f"{len(evaluation.entries)} pictures, preprocessing {facts['preprocessing']}",
+        f"{len(evaluation.entries)} images, preprocessing {facts['preprocessing']}",
         *_earlier(evaluation),
         *_other_answer(str(facts["answer"])),
         f"mIoU            {scores['miou']:.2f}{over} "
@@ -145,7 +145,7 @@ def _earlier(evaluation: Evaluation) -> list[str]:
     lines = []
     if reused:
         lines.append(
-            f"earlier run     {reused} of {count} pictures are from an earlier run, with its "
+            f"earlier run     {reused} of {count} images are from an earlier run, with its "
             "times; --fresh measures all"
         )
     if evaluation.restarted:
@@ -159,11 +159,11 @@ def _left_out(coverage: Coverage) -> list[str]:
     lost = sum(coverage.left_out.values())
     share = 100 * lost / (lost + coverage.scored)
     names = some(list(coverage.left_out), _SHOWN)
-    return [f"  left out      {names} ({share:.1f} % of the labelled pixels)"]
+    return [f"  left out      {names} ({share:.1f} % of the labeled pixels)"]
 
 
 def _labels(coverage: Coverage) -> list[str]:
-    """Return lines on the pixels that are not labelled and the categories that never occur."""
+    """Return lines on unlabeled pixels and on categories that never occur."""
     ignored = ", ".join(
         f"{coverage.share(count):.1f} % ignored as {number}"
         for number, count in coverage.ignored.items()

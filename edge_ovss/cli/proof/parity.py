@@ -102,7 +102,7 @@ def _data(args: argparse.Namespace, console: Console) -> Dataset:
             return dataset
         console.note(
             f"{unknown}; the street images are used without their labels, so the mIoU is against "
-            "torch's own labels: --data and --layout name labelled images"
+            "torch's own labels: --data and --layout name labeled images"
         )
         args.data, args.pictures = None, DEFAULT_DATA
     return open_pictures(args.pictures).take(args.limit, seed=args.seed)
@@ -137,7 +137,7 @@ def _compare_all(
             reference,
             segmenters,
             dataset,
-            labelled=args.pictures is None,
+            labeled=args.pictures is None,
             protocol=args.protocol,
             allow_missing=args.allow_missing,
             keep=args.examples,
@@ -172,7 +172,7 @@ def _document(
         "against": "torch",
         "dataset": dataset.name,
         "subset": dataset.subset,
-        "labelled": args.pictures is None,
+        "labeled": args.pictures is None,
         "results": [parity.to_json() for parity in parities],
         "environment": {"machine": machine_facts(), "packages": package_versions()},
     }

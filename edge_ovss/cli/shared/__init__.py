@@ -1,1 +1,1 @@
-"""What several verbs share: the console, interruptions, options, notes."""
+"""Shared by several verbs: the parser, the console, signals, options."""

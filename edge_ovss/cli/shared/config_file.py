@@ -1,4 +1,4 @@
-"""Options of a verb out of a TOML file, for `--config`."""
+"""Read the options of a verb from a TOML file, for `--config`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATHS = (
     "recipe",
     "classes",
 )
-"""Options whose value may be a path; one that exists beside the file is meant."""
+"""Options whose value may be a path, which is then relative to the file if it exists there."""
 
 
 def config_arguments(
@@ -29,8 +29,8 @@ def config_arguments(
 
     Args:
         path: A TOML file; its keys are names of options, with or without leading dashes.
-        options: What it may hold, by names such as "--vocab".
-        taken: Names that are left out.
+        options: The options it may hold, by names such as "--vocab".
+        taken: Options in the file that are skipped.
 
     Raises:
         InputError: The file cannot be read, or is not TOML.
@@ -43,7 +43,7 @@ def config_arguments(
         if name not in options:
             _refuse_key(path, key, options)
         if options[name] in seen:
-            message = f"Config '{path}': '{key}' stands there twice."
+            message = f"Config '{path}': '{key}' is given twice."
             raise UsageError(message)
         seen.add(options[name])
         if name not in taken:
@@ -69,7 +69,7 @@ def _refuse_key(path: Path, key: str, options: Mapping[str, argparse.Action]) ->
 
 
 def _words(path: Path, key: str, value: object, action: argparse.Action) -> list[str]:
-    """Return the arguments that one key stands for."""
+    """Return the arguments for one key."""
     name = f"--{key.lstrip('-')}"
     if action.nargs == 0:
         if not isinstance(value, bool):
@@ -83,7 +83,7 @@ def _words(path: Path, key: str, value: object, action: argparse.Action) -> list
 
 
 def _list_words(path: Path, key: str, value: list[str], action: argparse.Action) -> list[str]:
-    """Repeat an option that may be repeated; join the list with commas for others."""
+    """Repeat a repeatable option; join the list with commas for others."""
     name = f"--{key.lstrip('-')}"
     if isinstance(action, argparse._AppendAction):
         return [f"{name}={item}" for item in value]
@@ -98,7 +98,7 @@ def _refuse_value(path: Path, key: str, value: object, expected: str) -> None:
 
 
 def _beside(path: Path, key: str, value: str) -> str:
-    """Return a path relative to the file where there is one; other values as they are."""
+    """Return the path relative to the file if it exists there; other values unchanged."""
     if key not in PATHS:
         return value
     place = path.parent / value

@@ -23,7 +23,7 @@ _STDOUT = Path("/dev/stdout")
 
 @dataclass(frozen=True)
 class Console:
-    """Where a verb writes.
+    """The output of a verb.
 
     Attributes:
         json: Print one JSON document on stdout instead of text.
@@ -54,7 +54,7 @@ class Console:
         say(f"warning: {text}")
 
     def progress(self, items: Iterable[Item], label: str) -> Iterator[Item]:
-        """Yield `items`, showing how far it got on stderr (a live line only on a terminal)."""
+        """Yield `items`, with a live progress line on stderr if that is a terminal."""
         total = len(items) if isinstance(items, Sized) else None
         live = sys.stderr is not None and sys.stderr.isatty() and not self.quiet
         start = time.monotonic()
@@ -68,7 +68,7 @@ class Console:
             say("")
 
     def counter(self, label: str) -> Callable[[int, int], None] | None:
-        """Return a function that shows how many of how many are done; None off a terminal."""
+        """Return a function that shows a count on stderr; None if that is not a terminal."""
         if self.quiet or sys.stderr is None or not sys.stderr.isatty():
             return None
 
@@ -81,16 +81,16 @@ class Console:
 
 
 def next_step(*words: object) -> str:
-    """Return the line that says what to do next, quoted so that it can be pasted into a shell.
+    """Return a line with the next command, quoted so that it can be pasted into a shell.
 
     Args:
-        words: The verb and its arguments; those in capitals stand for something.
+        words: The verb and its arguments; those in capitals are placeholders.
     """
     return f"Next: edge-ovss {shlex.join(map(str, words))}"
 
 
 def put(text: str, *, end: str = "\n") -> None:
-    """Print on stdout, at once and in one piece.
+    """Print on stdout, unbuffered and in one write.
 
     Raises:
         OutputError: The standard output cannot be written, as on a full disk.
@@ -105,13 +105,11 @@ def put(text: str, *, end: str = "\n") -> None:
 
 
 def say(text: str, *, live: bool = False) -> None:
-    """Print on stderr, without what is secret in addresses.
-
-    Where that cannot be written, nobody is there to be told.
+    """Print on stderr, with the secrets in addresses removed; failures are ignored.
 
     Args:
-        text: Of one line or several.
-        live: Whether it takes the place of the line before.
+        text: One line or several.
+        live: Whether it replaces the line before.
     """
     start, end = ("\r", "") if live else ("", "\n")
     try:
@@ -121,7 +119,7 @@ def say(text: str, *, live: bool = False) -> None:
 
 
 def prepare_streams() -> None:
-    """Let both streams escape what their encoding lacks, instead of failing."""
+    """Make both streams escape characters that they cannot encode, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -129,7 +127,7 @@ def prepare_streams() -> None:
 
 
 def finish_stdout() -> int:
-    """Write what is left of stdout; return the exit status that this gives."""
+    """Flush stdout; return the exit status that this gives."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -139,9 +137,9 @@ def finish_stdout() -> int:
 
 
 def give_up_stdout(err: OSError) -> int:
-    """Say that stdout cannot be written, and return the exit status.
+    """Report that stdout cannot be written, and return the exit status.
 
-    The reader of a pipe may have left (`edge-ovss … | head`): then nobody is there to be told.
+    If the reader of a pipe has left (`edge-ovss … | head`), that is no failure.
     """
     _drop(sys.stdout)
     if isinstance(err, BrokenPipeError):
@@ -152,7 +150,7 @@ def give_up_stdout(err: OSError) -> int:
 
 
 def _drop(stream: TextIO) -> None:
-    """Lead a stream that cannot be written nowhere, or the interpreter would try again at exit."""
+    """Send a stream that cannot be written to the null device; else Python retries at exit."""
     try:
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, stream.fileno())

@@ -1,4 +1,4 @@
-"""The options that name a labelled data set, which eval, parity, data and calibrate share."""
+"""The options that name a labeled data set, which eval, parity, data and calibrate share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge_ovss.datasets.dataset import Dataset
 
 RARE = ("--ignore", "--labels-start", "--expect", "--seed")
-"""What the --help of verbs that score leaves out."""
+"""Options that --help leaves out in verbs that score."""
 
 # The largest label in a 16-bit label map.
 _LARGEST = 65535
@@ -60,13 +60,13 @@ def add_label_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGrou
         "--ignore",
         action="append",
         metavar="N[,N]",
-        help="label values that mean 'not labelled' (default those of the layout); repeatable",
+        help="label values that mean 'not labeled' (default those of the layout); repeatable",
     )
     parser.add_argument(
         "--labels-start",
         type=int,
         choices=(0, 1),
-        help="label value of the first category; with 1, 0 means 'not labelled' "
+        help="label value of the first category; with 1, 0 means 'not labeled' "
         "(default that of the layout)",
     )
 

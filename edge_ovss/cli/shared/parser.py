@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"-\.?\d")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that suggests what a mistyped option or value was meant to be."""
+    """An argument parser that suggests corrections for mistyped options and values."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 (those of argparse)
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -109,12 +109,12 @@ class Parser(argparse.ArgumentParser):
                 for name, action in self._option_string_actions.items()
                 if name not in ("-h", "--help", "--help-all", "--config")
             }
-            # Those that may be repeated would add to what the file says instead of replacing it.
+            # A repeatable option would add to the values in the file instead of replacing them.
             taken = [name for name, action in options.items() if _is_repeated(action, asked)]
             path = Path(asked.config)
             arguments = config_arguments(path, options, taken)
             self._prefix = f"config '{path}': "
-            super().parse_known_args(arguments)  # an unfit value is an error that names the file
+            super().parse_known_args(arguments)  # errors in these values name the file
             self._prefix = ""
         return [*arguments, *given]
 
@@ -130,9 +130,9 @@ class Parser(argparse.ArgumentParser):
                 action.required = True
 
     def _mistyped(self) -> list[str]:
-        """Return the words that look like options, and are none of this parser."""
+        """Return the words that look like options but are not options of this parser."""
         words = takewhile(lambda word: word != "--", self._given)
-        if self._subparsers is not None:  # what follows a verb is the verb's
+        if self._subparsers is not None:  # the rest belongs to the verb
             words = takewhile(lambda word: word.startswith("-"), words)
         heads = [word.partition("=")[0] for word in words if _looks_like_option(word)]
         known = self._option_string_actions
@@ -192,7 +192,7 @@ def add_console_arguments(parser: argparse.ArgumentParser, *, again: bool = Fals
 
     Args:
         parser: Of a verb, or of an action of one.
-        again: Whether the verb in front has them too; what was given there is kept.
+        again: Whether the verb before it has them too; values given there are kept.
     """
     default = argparse.SUPPRESS if again else False
     for name, text in (

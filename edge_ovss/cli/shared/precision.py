@@ -133,7 +133,7 @@ def _summary(done: Calibrated) -> str:
         parts.append(f"{len(facts['quantized'])} blocks in INT8, {kept} more stay in float")
     parts.append(
         f"labels equal to FP32: {100 * done.judged.agreement:.2f} % on {done.judged.pictures} "
-        f"pictures ({facts['loss']['on']})"
+        f"images ({facts['loss']['on']})"
     )
     drop = done.judged.drop_from(done.base)
     if drop is not None:

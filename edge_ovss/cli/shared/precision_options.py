@@ -30,7 +30,7 @@ RARE = (
     "--limit",
     "--allow-missing",
 )
-"""What --help leaves out."""
+"""Options that --help leaves out."""
 
 
 def add_precision_arguments(
@@ -100,7 +100,7 @@ def _add_validation(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--validation",
         metavar="DATA",
-        help="labelled images for the accuracy check; must not overlap with --calibration",
+        help="labeled images for the accuracy check; must not overlap with --calibration",
     )
     add_layout_argument(group)
     add_label_arguments(group)
@@ -114,7 +114,7 @@ def refuse_unread(args: argparse.Namespace, names: Sequence[str], why: str, hint
         UsageError: One of them is given.
     """
     values: dict[str, Any] = {name: getattr(args, name) for name in names}
-    # `0` is given, too: only what argparse put there by itself is not.
+    # `0` counts as given; only argparse's own defaults do not.
     given = [name for name, value in values.items() if value is not None and value is not False]
     if given:
         shown = ", ".join(f"--{name.replace('_', '-')}" for name in given)

@@ -1,4 +1,4 @@
-"""Let a request to end be an exception, so that everything half-written is removed on the way."""
+"""Turn signals that end the process into exceptions, so that partial files are removed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-# "End now" (kill, docker stop, systemd) and "the terminal is gone"; Windows has only the first.
+# Sent by kill, docker stop and systemd, and when the terminal closes; Windows has only the first.
 _NAMES = ("SIGTERM", "SIGHUP")
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal asked this process to end; treated like Ctrl-C, with an exit status of its own."""
+    """A signal asked this process to end; like Ctrl-C, but with a different exit status."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -23,10 +23,10 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """Raise `Terminated` in the block where such a signal would end the process at once.
+    """Raise `Terminated` in the block when such a signal arrives.
 
-    A signal that is ignored (nohup) or handled already stays so, and so does everything where the
-    block does not run in the main thread.
+    A signal that is already ignored (nohup) or handled stays so. Outside the main thread nothing
+    changes.
     """
     before = {}
     if threading.current_thread() is threading.main_thread():

@@ -1,4 +1,4 @@
-"""Ctrl-C and other requests to end, in a loop: what was begun is finished, and then it ends."""
+"""End a loop on Ctrl-C and other signals, after the current item is finished."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
 
 
 class Stop:
-    """Whether a signal asked to stop, and which."""
+    """The signal that asked to stop, if any."""
 
     def __init__(self) -> None:
         self._number: int | None = None
 
     @property
     def asked(self) -> bool:
-        """Whether it did."""
+        """Whether a signal asked to stop."""
         return self._number is not None
 
     def ask(self, number: int, frame: FrameType | None) -> None:
-        """Note a signal; who repeats it does not want to wait.
+        """Remember a signal; a second one stops at once.
 
         Raises:
-            KeyboardInterrupt: It is the second one.
+            KeyboardInterrupt: The first one was SIGINT.
+            Terminated: The first one was a different signal.
         """
         del frame
         self.check()
         self._number = number
 
     def check(self) -> None:
-        """Stop here if it was asked for.
+        """Stop here if a signal asked for it.
 
         Raises:
-            KeyboardInterrupt: It was, by SIGINT.
-            Terminated: It was, by another signal.
+            KeyboardInterrupt: The signal was SIGINT.
+            Terminated: It was a different one.
         """
         if self._number == signal.SIGINT:
             raise KeyboardInterrupt
@@ -49,10 +50,9 @@ class Stop:
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Give what tells of such signals while the block runs; their handlers are put back then.
+    """Collect such signals while the block runs, and restore their handlers afterwards.
 
-    A signal that is ignored, as SIGINT is under nohup, stays ignored. In other threads than the
-    main one there is no telling, and a signal does what it did.
+    An ignored signal stays ignored, as SIGINT under nohup. Outside the main thread nothing changes.
     """
     stop = Stop()
     before = {}
