@@ -86,7 +86,7 @@ class CalibrateOptions:
         refuse_live(self.calibration)
         _check_count("count", self.count)
         if self.seed < 0:
-            message = f"The seed is {self.seed}; expected 0 or more."
+            message = f"--seed is {self.seed}; expected 0 or more."
             raise UsageError(message)
         if self.target == "cpu" and "fp16" in (self.precision, self.base):
             message = "FP16 was asked for a CPU, which computes in FP32 and only converts."
@@ -118,7 +118,7 @@ class CalibrateOptions:
 
     def _check_budget(self, drop: float) -> None:
         if not 0 <= drop <= 100:
-            message = f"The mIoU budget is {drop}; expected points from 0 to 100."
+            message = f"--max-miou-drop is {drop}; expected points from 0 to 100."
             raise UsageError(message)
         if self.validation is None:
             message = "A mIoU budget needs labels, and no validation data are given."
@@ -135,14 +135,14 @@ class CalibrateOptions:
 
 def _check_choice(what: str, given: str, known: tuple[str, ...]) -> None:
     if given not in known:
-        message = f"The {what} is '{given}'; expected one of: {', '.join(known)}."
+        message = f"--{what} is '{given}'; expected one of: {', '.join(known)}."
         raise UsageError(message)
 
 
 def _check_count(what: str, given: int | None) -> None:
     if given is not None and given < 1:
-        message = f"The {what} is {given} pictures; expected at least 1."
-        raise UsageError(message, hint="Leave it out for all of them.")
+        message = f"--{what} is {given}; expected at least 1."
+        raise UsageError(message, hint="Leave it out for all images.")
 
 
 def require_other_place(bundle: Path, out: str | os.PathLike[str]) -> None:

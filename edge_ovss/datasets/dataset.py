@@ -189,7 +189,7 @@ class Dataset:
         if limit is None or limit >= len(self.samples):
             return self
         if limit < 1:
-            message = f"The limit is {limit} images; expected at least 1."
+            message = f"--limit is {limit}; expected at least 1."
             raise InputError(message)
         chosen = sorted(random.Random(seed).sample(range(len(self.samples)), limit))
         return replace(

@@ -49,10 +49,11 @@ class BenchOptions:
         if (self.count is None) == (self.duration_s is None):
             message = "Both a count and a duration were given, or neither; expected one of them."
             raise UsageError(message, hint="Use --count 50 or --duration 10.")
-        if (self.count is not None and self.count < 1) or (
-            self.duration_s is not None and self.duration_s <= 0
-        ):
-            message = "The count or duration is not above 0."
+        if self.count is not None and self.count < 1:
+            message = f"--count is {self.count}; expected at least 1."
+            raise UsageError(message)
+        if self.duration_s is not None and self.duration_s <= 0:
+            message = f"--duration is {self.duration_s}; expected more than 0 seconds."
             raise UsageError(message)
 
     def goes_on(self, done: int, elapsed_s: float) -> bool:

@@ -42,10 +42,10 @@ class Rejection:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            message = f"Rejection '{self.mode}' is unknown; expected one of: {', '.join(MODES)}."
+            message = f"--reject is '{self.mode}'; expected one of: {', '.join(MODES)}."
             raise UsageError(message)
         if self.topk < 1:
-            message = f"k is {self.topk}; expected at least 1."
+            message = f"--topk is {self.topk}; expected at least 1."
             raise UsageError(message, hint="The published value is --topk 8.")
         if self.slots is not None:
             self._check_slots(self.slots)
@@ -53,19 +53,19 @@ class Rejection:
     def _check_slots(self, slots: tuple[int, int, int]) -> None:
         text = ",".join(str(s) for s in slots)
         if self.mode != "slots":
-            message = f"Slots {text} were given with rejection '{self.mode}'."
+            message = f"--slots is {text} and --reject is {self.mode}."
             raise UsageError(message, hint="Slots go with --reject slots.")
         if len(slots) != STAGES:
-            message = f"Slots are '{text}'; expected {STAGES} numbers, one for each rejection."
+            message = f"--slots is '{text}'; expected {STAGES} numbers, one for each rejection."
             raise UsageError(message, hint="For example --slots 64,48,32.")
         if min(slots) < self.topk:
-            message = f"Slots are {text} with k = {self.topk}; each must be at least k."
+            message = f"--slots is {text}; expected at least {self.topk} (--topk) each."
             raise UsageError(message, hint="One position alone keeps k categories.")
         if list(slots) != sorted(slots, reverse=True):
-            message = f"Slots are {text}; they must not grow from one rejection to the next."
+            message = f"--slots is {text}; slots must not grow from one rejection to the next."
             raise UsageError(message, hint="Order them from large to small.")
         if max(slots) > MAX_TOPK:
-            message = f"Slots are {text}; TensorRT's TopK takes at most {MAX_TOPK}."
+            message = f"--slots is {text}; TensorRT's TopK takes at most {MAX_TOPK}."
             raise UsageError(message)
 
     def fit(self, categories: int) -> Rejection:
@@ -77,7 +77,7 @@ class Rejection:
         if self.mode == "none":
             return Rejection("none", topk=min(self.topk, categories))
         if self.topk > categories and self.topk != DEFAULT_TOPK:
-            message = f"k is {self.topk}, but the vocabulary has {categories} categories."
+            message = f"--topk is {self.topk}, but the vocabulary has {categories} categories."
             raise UsageError(message, hint=f"Use --topk {categories} or less, or --reject none.")
         topk = min(self.topk, categories)
         if self.mode == "dynamic":

@@ -44,14 +44,14 @@ REFUSED = [
     ((*INT8, "--percentile", "99"), "--method minmax"),
     ((*INT8, "--method", "entropy", "--percentile", "99.99"), "--method entropy"),
     ((*INT8, *JUDGED, "--ignore", "none"), "--ignore has 'none'"),
-    ((*INT8, *JUDGED, "--limit", "0"), "limit is 0"),
-    ((*INT8, *JUDGED, "--limit", "-3"), "limit is -3"),
-    ((*INT8, *JUDGED, "--max-miou-drop", "-1"), "budget is -1.0"),
-    ((*INT8, *JUDGED, "--max-miou-drop", "100.0000001"), "budget is 100.0000001"),
-    ((*INT8, *JUDGED, "--max-miou-drop", "nan"), "budget is nan"),
-    ((*INT8, "--count", "0"), "count is 0"),
-    ((*INT8, "--count", "-1"), "count is -1"),
-    ((*INT8, "--seed", "-1"), "seed is -1"),
+    ((*INT8, *JUDGED, "--limit", "0"), "--limit is 0"),
+    ((*INT8, *JUDGED, "--limit", "-3"), "--limit is -3"),
+    ((*INT8, *JUDGED, "--max-miou-drop", "-1"), "--max-miou-drop is -1.0"),
+    ((*INT8, *JUDGED, "--max-miou-drop", "100.0000001"), "--max-miou-drop is 100.0000001"),
+    ((*INT8, *JUDGED, "--max-miou-drop", "nan"), "--max-miou-drop is nan"),
+    ((*INT8, "--count", "0"), "--count is 0"),
+    ((*INT8, "--count", "-1"), "--count is -1"),
+    ((*INT8, "--seed", "-1"), "--seed is -1"),
     ((*INT8, "--method", "percentile", "--percentile", "100.0000001"), "100.0000001"),
     ((*INT8, "--method", "percentile", "--percentile", "50"), "percentile is 50.0"),
     (("--precision", "int8", "--calibration", "rtsp://me:secret@gate/1"), "live"),
@@ -175,7 +175,7 @@ def test_python_refuses_what_the_command_line_refuses(changes: dict[str, Any]) -
 
 
 def test_a_limit_of_nothing_and_a_percentile_of_another_method_are_refused() -> None:
-    with pytest.raises(UsageError, match="limit is 0"):
+    with pytest.raises(UsageError, match="--limit is 0"):
         Validation(LABELLED, limit=0)
     with pytest.raises(UsageError, match=r"99\.9 is given with the method 'entropy'"):
         RangeMethod("entropy", 99.9)

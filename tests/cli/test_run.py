@@ -24,6 +24,7 @@ from edge_ovss.frames.images import read_picture, write_picture
 from edge_ovss.frames.sources import Frame
 from edge_ovss.runtime import result_writer as answers
 from edge_ovss.runtime.overflow import enough_slots as enough
+from edge_ovss.runtime.segmenter import Segmenter
 
 cv2: Any = pytest.importorskip("cv2")
 pytest.importorskip("onnxruntime")
@@ -141,6 +142,28 @@ def test_overflow_is_reported_with_what_to_do(
     assert json.loads((tmp_path / "out" / "a.json").read_text())["overflow"] is True
     assert main([*arguments, "--on-overflow", "error"]) == 6
     assert "counts up to 9,4,2, slots 4,4,4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("policy", ["keep", "warn"])
+def test_keep_and_warn_are_one_policy_here_and_in_python(
+    make_bundle: MakeBundle, photos: Path, tmp_path: Path, capsys: Capture, policy: str
+) -> None:
+    bundle = make_bundle(counts=(9, 4, 2))
+    arguments = ["run", str(bundle), str(photos / "a.png"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--on-overflow", policy]) == 0
+    assert "counts up to 9,4,2, slots 4,4,4" in capsys.readouterr().err
+    with Segmenter.open(bundle, on_overflow=policy) as segmenter:
+        assert segmenter.segment(read_picture(photos / "a.png")).overflow
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--threads", "0"), ("--limit", "0"), ("--alpha", "2.0")]
+)
+def test_a_message_spells_an_option_as_the_command_line_does(
+    make_bundle: MakeBundle, photos: Path, capsys: Capture, option: str, value: str
+) -> None:
+    assert main(["run", str(make_bundle()), str(photos / "a.png"), option, value]) == 2
+    assert f"error: {option} is {value}; expected" in capsys.readouterr().err
 
 
 def test_slots_advised_after_an_overflow_allow_for_what_it_hid() -> None:

@@ -137,7 +137,7 @@ def _compare_all(
             reference,
             segmenters,
             dataset,
-            labeled=args.pictures is None,
+            labelled=args.pictures is None,
             protocol=args.protocol,
             allow_missing=args.allow_missing,
             keep=args.examples,
@@ -172,7 +172,7 @@ def _document(
         "against": "torch",
         "dataset": dataset.name,
         "subset": dataset.subset,
-        "labeled": args.pictures is None,
+        "labelled": args.pictures is None,
         "results": [parity.to_json() for parity in parities],
         "environment": {"machine": machine_facts(), "packages": package_versions()},
     }
