@@ -135,7 +135,8 @@ def _lint(args: argparse.Namespace, console: Console) -> int:
     console.result("\n".join(lines), document)
     if args.model is None:
         console.note(
-            f"To find class names that a model cannot tell apart, add --model {DEFAULT_MODEL}"
+            f"To find class names that a model cannot tell apart, add --model NAME, such as "
+            f"{DEFAULT_MODEL}"
         )
     if any(finding.level == "error" for finding in findings):
         return VocabularyError.status

@@ -1,11 +1,13 @@
-"""Words whose tokens are equal: whatever the reason, the text tower cannot tell them apart."""
+"""Class names with equal tokens, which the text tower cannot tell apart."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from edge_ovss.models._open_clip import import_open_clip
 from edge_ovss.models.spec import ModelSpec
+from edge_ovss.models.text import encoded_names
 from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.vocabulary.alikes import alikes, likeness, named, reading, refuse_alikes
 
@@ -15,39 +17,45 @@ _FIRST_CHARACTERS = 1000
 def refuse_equal_tokens(
     vocabulary: Vocabulary, spec: ModelSpec, note: Callable[[str], None]
 ) -> None:
-    """Refuse two outputs all of whose words have equal tokens; say which first words have.
+    """Refuse two outputs all of whose names have equal tokens.
 
-    The tokens tell more than the letters: words that differ behind the 77th token, or in what the
-    tokenizer repairs, are equal too.
+    Comparing letters is not enough: names that differ only after the 77th token, or in what the
+    tokenizer repairs, have equal tokens too.
 
     Args:
-        vocabulary: The words.
-        spec: The model's templates, and how it takes synonyms.
-        note: Called with the categories that the model encodes alike although other synonyms of
-            theirs, which it leaves out, differ. Published lists hold such.
+        vocabulary: The categories.
+        spec: The model's templates, and what it encodes of a category.
+        note: Called for categories whose synonyms differ, but not in what the model encodes of
+            them. Published vocabularies contain some.
 
     Raises:
-        VocabularyError: The message names both words and where they stand.
+        VocabularyError: The message names both categories and where they stand.
     """
-    names = [name for category in vocabulary.categories for name in category.synonyms]
-    tokens = _tokens(names, _shortest(spec.templates))
+    names = {
+        name
+        for category in vocabulary.categories
+        for name in (*category.synonyms, *encoded_names(category, spec))
+    }
+    tokens = _tokens(sorted(names), _shortest(spec.templates))
     refuse_alikes(vocabulary, tokens.__getitem__)
-    if spec.synonyms == "first":
-        for first, second in alikes(vocabulary, tokens.__getitem__, first_only=True):
-            note(
-                f"{named(vocabulary, second)} {likeness(vocabulary, first)}: "
-                f"{spec.name} encodes the first synonym alone"
-            )
+    if spec.synonyms == "average":
+        return
+    encoded = partial(encoded_names, spec=spec)
+    only = {"first": "the first synonym alone", "whole": "the text as it is written"}[spec.synonyms]
+    for first, second in alikes(vocabulary, tokens.__getitem__, encoded=encoded):
+        note(
+            f"{named(vocabulary, second)} {likeness(vocabulary, first)}: {spec.name} encodes {only}"
+        )
 
 
 def _shortest(templates: tuple[str, ...]) -> str:
-    """Return the template that leaves most room for a word: what is equal in it is so in all."""
+    """Return the template with most room for a name: names equal in it are equal in all."""
     return min(templates, key=lambda template: len(reading(template.partition("{}")[0])))
 
 
 def _tokens(names: list[str], template: str) -> dict[str, tuple[int, ...]]:
     """Return the tokens of each name in a template, up to the first end token."""
-    # The tokenizer needs the square of a word's length, and reads 77 tokens of it.
+    # The tokenizer takes time with the square of a name's length, and reads 77 tokens of it.
     prompts = {name: template.replace("{}", name[:_FIRST_CHARACTERS]) for name in names}
     rows = import_open_clip().tokenize(list(prompts.values()))
     ends = rows.argmax(-1).tolist()

@@ -1,15 +1,17 @@
-"""Words × templates → text embeddings, once per vocabulary, and a cache of the answer."""
+"""Encode a vocabulary into text embeddings, once, and cache them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_ovss._files import cache_folder
@@ -17,7 +19,7 @@ from edge_ovss._progress import CountProgress
 from edge_ovss.errors import EdgeOvssError
 from edge_ovss.models._open_clip import import_open_clip
 from edge_ovss.models.spec import Clip, ModelSpec
-from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
+from edge_ovss.vocabulary import Category, TextEmbeddings, Vocabulary
 
 # Token slots per batch: enough rows to keep the matrix products busy, small enough for the cache.
 _BATCH_TOKENS = 1536
@@ -29,6 +31,15 @@ _TEXT_TOWER = (
     "positional_embedding",
     "text_projection",
 )
+_LEARNED = "learned."
+
+
+class EncodePrompts(Protocol):
+    """Encodes prompts: N texts to float32 [N, D] of unit norm."""
+
+    def __call__(self, prompts: Sequence[str], *, progress: CountProgress | None = None) -> Tensor:
+        """Encode; `progress` is called with (prompts done, N)."""
+        ...
 
 
 def imagenet_templates() -> tuple[str, ...]:
@@ -43,20 +54,29 @@ def encode_vocabulary(
     *,
     spec: ModelSpec,
     progress: CountProgress | None = None,
+    encode: EncodePrompts | None = None,
+    learned: nn.Module | None = None,
 ) -> TextEmbeddings:
-    """Encode a vocabulary, or find the answer in the cache.
+    """Encode a vocabulary, or read its embeddings from the cache.
 
-    For every category and template the synonyms are encoded, normalised, averaged and normalised
-    again (the published code of SED does the same). The cache lies under `EDGE_OVSS_CACHE`
-    (default `~/.cache/edge-ovss`), keyed by words, templates, the bytes of the text tower and what
-    it does with them; set `EDGE_OVSS_CACHE=` (empty) to go without.
+    For every category and template the encoded names are normalized, averaged and normalized
+    again. The cache is in `EDGE_OVSS_CACHE` (default `~/.cache/edge-ovss`), keyed by names,
+    templates, weights and structure of the text tower; an empty `EDGE_OVSS_CACHE=` turns it off.
+
+    Args:
+        clip: The text tower, an open_clip CLIP.
+        vocabulary: T categories.
+        spec: The model's templates, and what it encodes of a category.
+        progress: Called with (prompts done, prompts in all).
+        encode: Encodes prompts instead of `encode_prompts`.
+        learned: Weights that `encode` reads besides the text tower, such as a learned prompt.
 
     Returns:
         float32 [T, P, D], unit norm.
     """
-    tower = text_tower_digest(clip)
-    groups = [_encoded_synonyms(category.synonyms, spec) for category in vocabulary.categories]
-    words = [synonym for group in groups for synonym in group]
+    tower = text_tower_digest(clip, learned)
+    groups = [encoded_names(category, spec) for category in vocabulary.categories]
+    words = [name for group in groups for name in group]
     made_by = {
         "vocabulary_sha256": vocabulary.sha256,
         "templates_sha256": TextEmbeddings.templates_digest(spec.templates),
@@ -68,7 +88,8 @@ def encode_vocabulary(
     if found is not None:
         return found
     prompts = [template.replace("{}", word) for word in words for template in spec.templates]
-    features = encode_prompts(clip, prompts, progress=progress)
+    encode = encode or partial(encode_prompts, clip)
+    features = encode(prompts, progress=progress)
     features = features.view(len(words), len(spec.templates), -1)
     result = TextEmbeddings(
         array=_average_synonyms(features, [len(group) for group in groups]).numpy(),
@@ -79,8 +100,11 @@ def encode_vocabulary(
     return result
 
 
-def _encoded_synonyms(synonyms: tuple[str, ...], spec: ModelSpec) -> tuple[str, ...]:
-    return synonyms[:1] if spec.synonyms == "first" else synonyms
+def encoded_names(category: Category, spec: ModelSpec) -> tuple[str, ...]:
+    """Return the names of a category that a model encodes and averages."""
+    if spec.synonyms == "whole":
+        return (category.text.strip(),)
+    return category.synonyms[:1] if spec.synonyms == "first" else category.synonyms
 
 
 def _average_synonyms(features: Tensor, counts: Sequence[int]) -> Tensor:
@@ -92,14 +116,14 @@ def _average_synonyms(features: Tensor, counts: Sequence[int]) -> Tensor:
 def encode_prompts(
     clip: Clip, prompts: Sequence[str], *, progress: CountProgress | None = None
 ) -> Tensor:
-    """Encode prompts by the CLIP text tower.
+    """Encode prompts with the CLIP text tower.
 
-    The tower is causal and the feature is read at the end token, so nothing behind the longest end
-    token of a batch is computed; prompts are sorted by length to make that short.
+    The tower is causal and the feature is read at the end token, so nothing after the longest end
+    token of a batch is computed; prompts are sorted by length to keep that short.
 
     Args:
         clip: An open_clip CLIP.
-        prompts: N texts; beyond 77 tokens they are cut by the tokenizer.
+        prompts: N texts; the tokenizer cuts them after 77 tokens.
         progress: Called with (prompts done, N).
 
     Returns:
@@ -146,18 +170,24 @@ def _encode_tokens(clip: Clip, tokens: Tensor) -> Tensor:
     return features
 
 
-def text_tower_digest(clip: Clip) -> str:
-    """SHA-256 over the names and bytes of the text tower's parameters (as float32)."""
+def text_tower_digest(clip: Clip, learned: nn.Module | None = None) -> str:
+    """SHA-256 over the names and bytes of the text tower's parameters (as float32).
+
+    Args:
+        clip: An open_clip CLIP.
+        learned: A module whose parameters and buffers are included, such as a learned prompt.
+    """
     digest = hashlib.sha256()
-    for name, value in sorted(clip.state_dict().items()):
-        if name.startswith(_TEXT_TOWER):
+    others = {} if learned is None else learned.state_dict(prefix=_LEARNED)
+    for name, value in sorted({**clip.state_dict(), **others}.items()):
+        if name.startswith((*_TEXT_TOWER, _LEARNED)):
             digest.update(f"{name}{tuple(value.shape)}".encode())
             digest.update(np.ascontiguousarray(value.detach().float().cpu().numpy()).data)
     return digest.hexdigest()
 
 
 def _form(clip: Clip) -> str:
-    """Return what a text tower does with its weights: layers, activations, heads, length."""
+    """Describe what a text tower does with its weights: layers, activations, heads, length."""
     heads = [getattr(module, "num_heads", 0) for module in clip.transformer.modules()]
     return f"{clip.transformer!r} {heads} {clip.context_length}"
 
@@ -174,14 +204,14 @@ def _cache_path(words: Sequence[str], others: Sequence[str]) -> Path | None:
 def _from_cache(
     path: Path | None, vocabulary: Vocabulary, made_by: Mapping[str, str]
 ) -> TextEmbeddings | None:
-    """Return what is stored; None where it is damaged, or was made by something else."""
+    """Return the cached embeddings; None if they are damaged or were made by something else."""
     if path is None or not path.is_file():
         return None
     try:
         found = TextEmbeddings.load(path)
         found.require_match(vocabulary)
     except EdgeOvssError:
-        # A damaged cache file is no reason to stop: it is made again.
+        # A damaged cache file is written again.
         return None
     same = all(getattr(found, name) == value for name, value in made_by.items())
     return found if same else None

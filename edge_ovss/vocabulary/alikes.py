@@ -10,11 +10,11 @@ import html
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from math import gcd
 
 from edge_ovss.errors import VocabularyError
-from edge_ovss.vocabulary.vocabulary import Vocabulary
+from edge_ovss.vocabulary.vocabulary import Category, Vocabulary
 from edge_ovss.vocabulary.words import short
 
 # How CLIP cuts a text into pieces, each of which is encoded by itself.
@@ -33,19 +33,21 @@ def reading(name: str) -> tuple[str, ...]:
 
 
 def alikes(
-    vocabulary: Vocabulary, read: Callable[[str], Hashable] = reading, *, first_only: bool = False
+    vocabulary: Vocabulary,
+    read: Callable[[str], Hashable] = reading,
+    *,
+    encoded: Callable[[Category], Sequence[str]] = lambda category: category.synonyms,
 ) -> Iterator[tuple[int, int]]:
     """Yield pairs of categories (earlier, later) whose text embeddings are equal.
 
     Args:
-        vocabulary: The words.
-        read: From a name to what the text tower gets of it.
-        first_only: Whether only the first synonym of a category is encoded.
+        vocabulary: The categories.
+        read: From a name to what the text tower reads of it.
+        encoded: From a category to the names that are encoded and averaged.
     """
     seen: dict[Hashable, int] = {}
     for index, category in enumerate(vocabulary.categories):
-        names = category.synonyms[:1] if first_only else category.synonyms
-        first = seen.setdefault(_mixture([read(name) for name in names]), index)
+        first = seen.setdefault(_mixture([read(name) for name in encoded(category)]), index)
         if first != index:
             yield first, index
 
