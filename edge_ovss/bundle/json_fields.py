@@ -1,10 +1,10 @@
-"""Read the fields of a JSON document, with errors that name the field."""
+"""Read the fields of a JSON document, with errors that name the field, and write them."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import NoReturn
 
 from edge_ovss.errors import BundleError
@@ -128,6 +128,34 @@ class Fields:
     def optional_section(self, key: str) -> Fields | None:
         """Return an object to read its fields in turn, or None."""
         return None if self.values.get(key) is None else self.section(key)
+
+
+HIDDEN = {"hidden": True}
+NULL = {"null": True}
+
+
+def as_json(section: object) -> dict[str, object]:
+    """Return a dataclass as a JSON object, its fields in order.
+
+    A field whose default is None is left out where it is None, others are null then. Metadata of a
+    field may rename it ("key"), leave it out always (`HIDDEN`), or write null always (`NULL`).
+    """
+    assert is_dataclass(section)
+    found = {}
+    for each in fields(section):
+        value, facts = getattr(section, each.name), each.metadata
+        absent = value is None and each.default is None and not facts.get("null")
+        if not absent and not facts.get("hidden"):
+            found[facts.get("key", each.name)] = _plain(value)
+    return found
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value):
+        return as_json(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _is_finite(value: object) -> bool:

@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 
 from edge_ovss._files import sha256_of_file
 from edge_ovss._strict_parsing import DocumentError, read_json
-from edge_ovss.bundle.graph_contract import check_graph
+from edge_ovss.bundle.graph_check import check_graph
 from edge_ovss.bundle.manifest import Manifest
+from edge_ovss.bundle.npy import MOST_BYTES as REFERENCE_LIMIT
 from edge_ovss.bundle.onnx_reader.file import GraphFile, read_graph_file
 from edge_ovss.bundle.onnx_reader.metadata import check_metadata
-from edge_ovss.bundle.reference_files import MOST_BYTES as REFERENCE_LIMIT
-from edge_ovss.bundle.reference_files import check_reference
+from edge_ovss.bundle.reference import Reference, check_reference, load_reference
 from edge_ovss.bundle.replacement import moved_aside
 from edge_ovss.errors import BundleError, VocabularyError
 from edge_ovss.vocabulary import Vocabulary
@@ -93,6 +93,14 @@ class Bundle:
     def graph_path(self) -> Path:
         """Where the ONNX file is."""
         return self.file(self.manifest.graph.file)
+
+    def reference(self) -> Reference:
+        """Read the reference frame and answer.
+
+        Raises:
+            BundleError: A file is no array of the right form.
+        """
+        return load_reference(self.manifest, self.path)
 
     def spare(self) -> Bundle | None:
         """Return the same bundle with its spare graph, which has more slots, as its graph.

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import tolerance_of
-from edge_ovss.bundle.ranking import rank_outputs
+from edge_ovss.bundle.decisive import rank_outputs, tolerance_of
 from edge_ovss.calibration.images import picture_hash
 from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.dataset import Dataset

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from edge_ovss._leftovers import scratch_folder
 from edge_ovss._progress import Note, Progress, silent
-from edge_ovss.bundle.decisive import pack_lead
+from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.manifest import DATA_FILE, GRAPH_FILE
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.reference import Reference, write_reference
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.calibration.accuracy import Accuracy, Baseline, Labelled
 from edge_ovss.calibration.images import (
@@ -27,8 +29,6 @@ from edge_ovss.calibration.images import (
 )
 from edge_ovss.calibration.int8 import Quantizer
 from edge_ovss.calibration.manifest_section import (
-    DATA_FILE,
-    GRAPH_FILE,
     Made,
     Outcome,
     calibrated_manifest,
@@ -46,7 +46,7 @@ from edge_ovss.graph.emulate_fp16 import emulate_half
 from edge_ovss.graph.fp16 import HalfReport, convert_to_half
 from edge_ovss.graph.model import load_graph, save_graph
 from edge_ovss.graph.tensor_probe import TensorProbe, open_session
-from edge_ovss.runtime.selftest import read_reference, require_selftest
+from edge_ovss.runtime.selftest import require_selftest
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -97,10 +97,7 @@ class _Work:
 
 def ranges_key(source: Bundle, pictures: CalibrationPictures) -> str:
     """Hash of a graph with its weights and of the pictures, under which ranges are kept."""
-    manifest = source.manifest
-    names = (manifest.graph.file, *manifest.graph.external_data)
-    parts = [*(manifest.files[name].sha256 for name in names), pictures.sha256]
-    return hashlib.sha256("".join(parts).encode()).hexdigest()
+    return hashlib.sha256(f"{graph_hash(source)}{pictures.sha256}".encode()).hexdigest()
 
 
 def calibrate_bundle(
@@ -150,8 +147,8 @@ def calibrate_bundle(
         outcome = Outcome(judged, work.baseline.accuracy, on, _race(work, graph))
         _write_rest(writer, work, graph)
         write_reports(writer, made, outcome, options, model=source.manifest.model.name)
-        section = precision_facts(made, outcome, options, work.pictures)
-        manifest = calibrated_manifest(source, section, options)
+        section = precision_facts(source, made, outcome, options, work.pictures)
+        manifest = calibrated_manifest(source, section).to_json()
         finished = Bundle.open(writer.finish(manifest, check=require_selftest), verify=False)
     raced = outcome.race
     return Calibrated(finished, judged, outcome.base, raced, _warnings(work, raced))
@@ -303,18 +300,15 @@ def _write_rest(writer: BundleWriter, work: _Work, graph: Path) -> None:
     info = work.source.manifest
     words = writer.path(info.vocabulary.file)
     shutil.copyfile(work.source.file(info.vocabulary.file), words)
-    old = read_reference(work.source)
+    old = work.source.reference()
     session = open_session(graph)
     names = ("labels", "alive", "counts")
-    values = session.run(list(names), {info.picture.input: old.frame[np.newaxis]})
-    arrays = {"frame": old.frame, **dict(zip(names, values, strict=True))}
-    arrays["labels"] = arrays["labels"][0]
+    labels, alive, counts = session.run(list(names), {info.picture.input: old.frame[np.newaxis]})
+    lead = None
     if old.lead is not None:
-        lead = _lead_below_float32(old.lead, arrays["labels"] == old.labels)
-        arrays["lead"] = pack_lead(lead)
-    for name, array in arrays.items():
-        with writer.path(getattr(info.reference, name)).open("wb") as stream:
-            np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+        lead = _lead_below_float32(old.lead, labels[0] == old.labels)
+    answer = Reference(old.frame, labels[0], alive, counts, lead)
+    write_reference(writer.path, info.reference, answer)
 
 
 def _lead_below_float32(float32: NDArray[Any], equal: NDArray[Any]) -> NDArray[np.float32]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edge_ovss._files import write_json
-from edge_ovss._version import VERSION
+from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.manifest import DATA_FILE, GRAPH_FILE, Manifest, now
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.sections import Precision, ToolInfo
+from edge_ovss.bundle.tolerances import LIMITS
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.calibration.accuracy import Accuracy
 from edge_ovss.calibration.images import CalibrationPictures
@@ -19,13 +21,9 @@ from edge_ovss.calibration.recipe import RECIPE_FILE, Recipe
 from edge_ovss.calibration.tables import write_tables
 from edge_ovss.graph.fp16 import HalfReport
 from edge_ovss.graph.fp32_islands import summarise_islands
-from edge_ovss.runtime.reference_check import MIN_LABEL_AGREEMENT
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-
-GRAPH_FILE = "model.onnx"
-DATA_FILE = "model.onnx.data"
 
 
 @dataclass(frozen=True)
@@ -84,43 +82,34 @@ def write_reports(
 
 
 def precision_facts(
-    made: Made, outcome: Outcome, options: CalibrateOptions, pictures: CalibrationPictures
-) -> dict[str, Any]:
+    source: Bundle,
+    made: Made,
+    outcome: Outcome,
+    options: CalibrateOptions,
+    pictures: CalibrationPictures,
+) -> Precision:
     """Return the manifest's section `precision`."""
-    facts: dict[str, Any] = {
-        "name": options.precision,
-        "base": options.float_base,
-        "target": options.target,
-        "calibration": {
+    found, half = made.quantized, made.half
+    return Precision(
+        name=options.precision,
+        base=options.float_base,
+        target=options.target,
+        calibration={
             **pictures.to_json(),
-            "method": options.method.title if made.quantized else "minmax",
+            "method": options.method.title if found else "minmax",
         },
-        "loss": _loss(outcome, options),
-    }
-    if made.half is not None:
-        facts["islands"] = summarise_islands(made.half.islands)
-        facts["half_nodes"] = len(made.half.half_nodes)
-        facts["casts"] = made.half.casts
-        facts["largest"] = _top(made.largest or {})
-    if made.emulated is not None:
-        facts["loss"]["emulated_label_agreement"] = made.emulated.agreement
-        facts["loss"]["emulated_miou"] = made.emulated.miou
-    facts |= _int8_facts(made)
-    if outcome.race is not None:
-        facts["speed"] = outcome.race.to_json()
-    return facts
-
-
-def _int8_facts(made: Made) -> dict[str, Any]:
-    found = made.quantized
-    if found is None:
-        return {}
-    return {
-        "quantized": {block: list(found.candidates.blocks[block]) for block in found.blocks},
-        "excluded": dict(sorted(found.excluded.items())),
-        "ranges": {name: list(edges) for name, edges in found.ranges.items()},
-        "recipe": {"excluded": list(found.in_float), "file": RECIPE_FILE},
-    }
+        loss=_loss(outcome, options, made.emulated),
+        islands=summarise_islands(half.islands) if half else None,
+        half_nodes=len(half.half_nodes) if half else None,
+        casts=half.casts if half else None,
+        largest=_top(made.largest or {}) if half else None,
+        quantized={b: found.candidates.blocks[b] for b in found.blocks} if found else None,
+        excluded=dict(sorted(found.excluded.items())) if found else None,
+        ranges=found.ranges if found else None,
+        recipe={"excluded": found.in_float, "file": RECIPE_FILE} if found else None,
+        speed=outcome.race.to_json() if outcome.race else None,
+        made_from={"graph_sha256": graph_hash(source)},
+    )
 
 
 def _top(largest: dict[str, float], count: int = 10) -> dict[str, float]:
@@ -129,7 +118,7 @@ def _top(largest: dict[str, float], count: int = 10) -> dict[str, float]:
     return {name: round(largest[name], 3) for name in names}
 
 
-def _loss(outcome: Outcome, options: CalibrateOptions) -> dict[str, Any]:
+def _loss(outcome: Outcome, options: CalibrateOptions, emulated: Accuracy | None) -> dict[str, Any]:
     base, judged = outcome.base, outcome.judged
     loss: dict[str, Any] = {
         "against": "fp32",
@@ -148,26 +137,23 @@ def _loss(outcome: Outcome, options: CalibrateOptions) -> dict[str, Any]:
             "budget": options.max_miou_drop,
             "losers": judged.losers(base),
         }
+    if emulated is not None:
+        loss["emulated_label_agreement"] = emulated.agreement
+        loss["emulated_miou"] = emulated.miou
     return loss
 
 
-def calibrated_manifest(
-    source: Bundle, facts: dict[str, Any], options: CalibrateOptions
-) -> dict[str, Any]:
-    """Return the manifest of the new bundle, without "files"."""
-    document: dict[str, Any] = {k: v for k, v in source.manifest.document.items() if k != "files"}
-    # The spare graph is float32 and reads weights that this bundle has no more.
-    document["graph"] = {k: v for k, v in document["graph"].items() if k != "spare"}
+def calibrated_manifest(source: Bundle, precision: Precision) -> Manifest:
+    """Return the manifest of the new bundle, without the files."""
     old = source.manifest
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return {
-        **document,
-        "tool": {"name": "edge-ovss", "version": VERSION},
-        "created": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "precision": {**facts, "made_from": {"graph_sha256": old.files[old.graph.file].sha256}},
-        "graph": {**document["graph"], "file": GRAPH_FILE, "external_data": [DATA_FILE]},
-        "reference": {
-            **document["reference"],
-            "min_label_agreement": MIN_LABEL_AGREEMENT[options.precision],
-        },
-    }
+    # The spare graph is float32 and reads weights that this bundle has no more.
+    graph = replace(old.graph, file=GRAPH_FILE, external_data=(DATA_FILE,), spare=None)
+    least = LIMITS[precision.name].reference_agreement
+    return replace(
+        old,
+        tool=ToolInfo(),
+        created=now(),
+        precision_facts=precision,
+        graph=graph,
+        reference=replace(old.reference, min_label_agreement=least),
+    )

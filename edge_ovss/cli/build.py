@@ -9,7 +9,6 @@ from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.runtime_options import add_bundle_argument
 from edge_ovss.engines.build import BuildOptions, Built, build_engine
 from edge_ovss.errors import UsageError
-from edge_ovss.runtime.selftest import read_reference
 from edge_ovss.runtime.trt.commands import rebuild_command
 from edge_ovss.runtime.trt.engine_key import Flags
 from edge_ovss.runtime.trt.engine_record import Proof
@@ -102,7 +101,7 @@ def read_options(args: argparse.Namespace, bundle: Bundle) -> BuildOptions:
     if workspace is not None and workspace < 1:
         message = f"--workspace is {workspace}; expected at least 1 MiB."
         raise UsageError(message)
-    height, width = read_reference(bundle).labels.shape
+    height, width = bundle.reference().labels.shape
     frames = parse_range(
         size=args.size,
         smallest=args.min,

@@ -87,10 +87,10 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
 
 def _precision(manifest: Manifest) -> str:
     """Return the precision, and for INT8 also the runtime it is made for."""
-    facts = manifest.document.get("precision")
-    if not isinstance(facts, dict) or "target" not in facts or manifest.precision != "int8":
-        return manifest.precision
-    return f"{manifest.precision} for {facts['target']}, the rest in {facts.get('base', 'float')}"
+    facts = manifest.precision_facts
+    if facts.target is None or facts.name != "int8":
+        return facts.name
+    return f"{facts.name} for {facts.target}, the rest in {facts.base or 'float'}"
 
 
 def _verified(verified: bool) -> str:

@@ -13,12 +13,13 @@ from edge_ovss._files import make_folder, output_error, sha256_of_file
 from edge_ovss._free_memory import available_bytes
 from edge_ovss._leftovers import RANDOM, entries, new_folder, remove_abandoned
 from edge_ovss._progress import Note, silent
+from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.replacement import mend, move_into_place
 from edge_ovss.engines.build_process import run_child
 from edge_ovss.engines.build_request import BuildOutcome, BuildRequest
 from edge_ovss.errors import ArtifactError, ParityError, UsageError
-from edge_ovss.runtime.trt.engine_key import EngineKey, Flags, graph_hash, surroundings_here
+from edge_ovss.runtime.trt.engine_key import EngineKey, Flags, surroundings_here
 from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof
 from edge_ovss.runtime.trt.engine_store import ENGINES, Engine, check_plan, read_own_record
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
@@ -121,8 +122,7 @@ def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> Non
         UsageError: A timing cache is requested, but the variant has none.
         ArtifactError: The graph has shapes that depend on the image, or is INT8 for CPUs.
     """
-    precision = bundle.manifest.document.get("precision")
-    if isinstance(precision, dict) and precision.get("target") == "cpu":
+    if bundle.manifest.precision_facts.target == "cpu":
         kind = f"CPU-style {bundle.manifest.precision} (asymmetric, int32 biases)"
         message = f"The bundle uses {kind}, which TensorRT cannot build."
         hint = "Calibrate again with --target tensorrt, which is symmetric with float biases."

@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import tolerance_of
-from edge_ovss.bundle.ranking import rank_outputs
+from edge_ovss.bundle.decisive import rank_outputs, tolerance_of
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.reference import Reference, Rule, Verdict, judge, rule_for
 from edge_ovss.errors import ParityError
 from edge_ovss.runtime.backends import create_backend
 from edge_ovss.runtime.backends.base import Backend
-from edge_ovss.runtime.reference_check import Reference, Rule, Verdict, judge, rule_for
 from edge_ovss.runtime.segmenter import Segmenter
-from edge_ovss.runtime.selftest import read_reference
 from edge_ovss.runtime.trt.commands import rebuild_command, selftest_command
 from edge_ovss.runtime.trt.engine_key import EngineKey
 from edge_ovss.runtime.trt.engine_record import Proof
@@ -55,7 +53,7 @@ def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
     """
     reference, against = expected_answer(bundle, key.frames)
     if reference is None:
-        size = text(read_reference(bundle).labels.shape)
+        size = text(bundle.reference().labels.shape)
         reason = (
             f"the reference frame is {size}, the engine takes {key.frames}, and ONNX Runtime, "
             "which could compute the expected output, is not installed"
@@ -75,7 +73,7 @@ def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
 
 def expected_answer(bundle: Bundle, frames: FrameRange) -> tuple[Reference | None, str]:
     """Return a frame that `frames` allows with its expected output, and who computed that."""
-    reference = read_reference(bundle)
+    reference = bundle.reference()
     height, width = reference.labels.shape
     if (height, width) in frames:
         return reference, "reference"
@@ -93,7 +91,7 @@ def expected_answer(bundle: Bundle, frames: FrameRange) -> tuple[Reference | Non
 
 def rule_at(bundle: Bundle, expected: Reference, frames: FrameRange) -> Rule:
     """Return the rule for an engine that is compared with `expected`."""
-    rule, own = rule_for(bundle.manifest), read_reference(bundle).lead
+    rule, own = rule_for(bundle.manifest), bundle.reference().lead
     if expected.lead is not None or own is None:
         return rule
     lead = fit(own, frames.best)

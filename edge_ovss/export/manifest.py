@@ -1,99 +1,125 @@
-"""What a bundle says about the model in it; the same facts go into the ONNX file."""
+"""The manifest of an exported bundle; most of it goes into the ONNX file as well."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Any
+import platform
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
 
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.contract import labels_dtype
-from edge_ovss.bundle.manifest import SCHEMA
+from edge_ovss.bundle.manifest import DATA_FILE, GRAPH_FILE, VOCABULARY_FILE, Manifest, now
+from edge_ovss.bundle.reference import reference_info
+from edge_ovss.bundle.rejection import Rejection
+from edge_ovss.bundle.sections import (
+    GraphInfo,
+    ModelInfo,
+    OutputSpec,
+    Precision,
+    ScoresSize,
+    TemplatesInfo,
+    TextTowerInfo,
+    VocabularyInfo,
+)
 from edge_ovss.export.family import LoadedModel
-from edge_ovss.export.rejection import Rejection
+from edge_ovss.export.graph_files import OPSET
+from edge_ovss.export.parity_check import FrameParity
+from edge_ovss.export.ties import ties_of
 from edge_ovss.vocabulary import Vocabulary
 
+_PACKAGES = ("torch", "open_clip_torch", "timm", "onnx", "onnxscript", "onnxruntime", "numpy")
+_IN_THE_GRAPH = (
+    "schema",
+    "tool",
+    "model",
+    "licenses",
+    "vocabulary",
+    "templates",
+    "text_tower",
+    "picture",
+    "output",
+    "rejection",
+    "precision",
+)
 
-def describe(
-    loaded: LoadedModel, *, rejection: Rejection, outputs: tuple[str, ...]
-) -> dict[str, Any]:
-    """Facts of the manifest that do not depend on the files (docs/bundle.md)."""
+
+def describe(loaded: LoadedModel, *, rejection: Rejection, outputs: tuple[str, ...]) -> Manifest:
+    """Return the manifest of a new float32 bundle, without files and without measurements."""
     spec, vocabulary, embeddings = loaded.model.spec, loaded.vocabulary, loaded.embeddings
     height, width = loaded.size
-    return {
-        "schema": SCHEMA,
-        "tool": {"name": "edge-ovss", "version": VERSION},
-        "model": {
-            "family": spec.family,
-            "name": spec.name,
-            "weights": asdict(loaded.model.origin),
-        },
-        "licenses": dict(spec.licenses),
-        "vocabulary": {
-            "file": "vocabulary.json",
-            "name": vocabulary.name,
-            "sha256": vocabulary.sha256,
-            "categories": len(vocabulary),
-            "outputs": len(vocabulary.outputs),
-        },
-        "templates": {
-            "name": spec.templates_name,
-            "count": len(spec.templates),
-            "sha256": embeddings.templates_sha256,
-        },
-        "text_tower": {"name": embeddings.text_tower, "sha256": embeddings.text_tower_sha256},
-        "picture": {
-            "input": "frame",
-            "dtype": "uint8",
-            "layout": "HWC",
-            "channels": "RGB",
-            "height": height,
-            "width": width,
-            "keep_aspect": spec.picture.keep_aspect,
-            "interpolation": "bilinear",
-            "coordinates": "half_pixel",
-            "antialias": False,
-            "mean": list(spec.picture.mean),
-            "std": list(spec.picture.std),
-            "in_graph": True,
-            **loaded.family.picture(spec),
-        },
-        "output": {
-            "labels_dtype": labels_dtype(len(vocabulary.outputs)),
-            "outputs": list(outputs),
-            "scores": _scores_size(loaded) if "scores" in outputs else None,
-            "answer": loaded.answer,
-        },
-        "rejection": {
-            "mode": rejection.mode,
-            "topk": None if rejection.mode == "none" else rejection.topk,
-            "slots": list(rejection.slots) if rejection.slots else None,
-        },
-        "precision": {"name": "fp32"},
-    }
+    return Manifest(
+        model=ModelInfo(spec.family, spec.name, loaded.model.origin),
+        licenses=spec.licenses,
+        vocabulary=VocabularyInfo(
+            file=VOCABULARY_FILE,
+            name=vocabulary.name,
+            sha256=vocabulary.sha256,
+            categories=len(vocabulary),
+            outputs=len(vocabulary.outputs),
+        ),
+        templates=TemplatesInfo(
+            spec.templates_name, len(spec.templates), embeddings.templates_sha256
+        ),
+        text_tower=TextTowerInfo(embeddings.text_tower, embeddings.text_tower_sha256),
+        picture=replace(spec.picture, height=height, width=width, **loaded.family.picture(spec)),
+        output=OutputSpec(
+            labels_dtype=labels_dtype(len(vocabulary.outputs)),
+            outputs=outputs,
+            scores=_scores_size(loaded) if "scores" in outputs else None,
+            stated_answer=loaded.answer,
+        ),
+        rejection=rejection,
+        precision_facts=Precision("fp32"),
+        graph=GraphInfo(GRAPH_FILE, (DATA_FILE,), OPSET),
+        created=now(),
+        reference=reference_info("fp32"),
+        parity={},
+        versions={},
+        files={},
+    )
 
 
-def _scores_size(loaded: LoadedModel) -> dict[str, int]:
-    """Return the fixed size of the scores; {0, 0} where it is the frame's."""
+def _scores_size(loaded: LoadedModel) -> ScoresSize:
+    """Return the fixed size of the scores; 0 and 0 where it is the frame's."""
     if loaded.family.scores_at_frame:
-        return {"height": 0, "width": 0}
+        return ScoresSize(0, 0)
     height, width = loaded.size
-    return {"height": height // 4, "width": width // 4}
+    return ScoresSize(height // 4, width // 4)
 
 
-def graph_metadata(facts: dict[str, Any], vocabulary: Vocabulary) -> dict[str, str]:
+def with_measurements(manifest: Manifest, parity: Sequence[FrameParity]) -> Manifest:
+    """Return the manifest with what the comparison with torch gave, and what it ran on."""
+    return replace(
+        manifest,
+        created=now(),
+        parity={
+            "against": "torch",
+            "frames": [frame.to_json() for frame in parity],
+            "ties": [pair.to_json() for pair in ties_of(parity)],
+        },
+        versions={
+            "edge-ovss": VERSION,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+    )
+
+
+def graph_metadata(manifest: Manifest, vocabulary: Vocabulary) -> dict[str, str]:
     """Return the ONNX file's `metadata_props`: JSON values under `edge_ovss.*`.
 
     The plain keys `names`, `imgsz` and `task` are there for other tools that look for them.
     """
-    named = {f"edge_ovss.{key}": json.dumps(value) for key, value in facts.items()}
-    picture = facts["picture"]
+    document = manifest.to_json()
+    facts = {f"edge_ovss.{key}": json.dumps(document[key]) for key in _IN_THE_GRAPH}
     return {
         "edge_ovss.version": VERSION,
-        **named,
+        **facts,
         "edge_ovss.names": json.dumps(list(vocabulary.outputs)),
         "edge_ovss.output_map": json.dumps(list(vocabulary.output_map)),
         "names": json.dumps(dict(enumerate(vocabulary.outputs))),
-        "imgsz": json.dumps([picture["height"], picture["width"]]),
+        "imgsz": json.dumps([manifest.picture.height, manifest.picture.width]),
         "task": "segment",
     }

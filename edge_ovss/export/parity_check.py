@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import SCORE_FLOOR
-from edge_ovss.bundle.ranking import Ranking, rank_outputs
+from edge_ovss.bundle.decisive import SCORE_FLOOR, Ranking, rank_outputs
+from edge_ovss.bundle.tolerances import EXACT, LIMITS
 from edge_ovss.errors import ParityError
 from edge_ovss.export.family import FrozenGraph
 from edge_ovss.export.frozen_model import FrozenModel
@@ -22,8 +22,8 @@ from edge_ovss.metrics.tensors import compare_tensors
 from edge_ovss.vocabulary import Vocabulary
 
 # For float32 graphs; the published reference answers are compared with these as well.
-MAX_SCORE_ERROR = 1e-3
-MIN_LABEL_AGREEMENT = 0.999
+_LIMITS = LIMITS[EXACT].torch
+MAX_SCORE_ERROR, MIN_LABEL_AGREEMENT = _LIMITS.score_error, _LIMITS.label_agreement
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _published(
     loaded, rejection = frozen.loaded, frozen.graph.rejection
     if rejection.slots is not None and bool((counts > np.array(rejection.slots)).any()):
         return None  # such a frame gets other labels, and its counts say so
-    topk = None if rejection.mode == "none" else rejection.topk
+    topk = None if rejection.mode == "none" else rejection.k
     with torch.inference_mode():
         picture = torch.from_numpy(np.array(frame))
         scores: NDArray[np.float32] = loaded.family.published_scores(loaded, picture, topk).numpy()

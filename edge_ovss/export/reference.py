@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import FEW, LEAD_TOLERANCE, Lead, pack_lead
-from edge_ovss.bundle.writer import BundleWriter
+from edge_ovss.bundle.decisive import FEW, Lead
+from edge_ovss.bundle.reference import Reference
+from edge_ovss.bundle.tolerances import EXACT, LIMITS
 from edge_ovss.synthetic import render_street
 
 Frame = NDArray[np.uint8]
-
-FILES = ("frame", "labels", "alive", "counts", "lead")
 
 # Height, width and seed of the frames that compare programs; the graph is traced with the first.
 _FRAMES = ((480, 640, 7_000_001), (361, 499, 7_000_002))
@@ -38,9 +37,15 @@ class Answered:
     lead: Lead
 
     @property
+    def reference(self) -> Reference:
+        """The frame with this answer, as a bundle keeps it."""
+        found = self.outputs
+        return Reference(self.frame, found["labels"][0], found["alive"], found["counts"], self.lead)
+
+    @property
     def decided(self) -> float:
         """Share of the pixels in which a right backend has no choice."""
-        return float(np.mean(self.lead > LEAD_TOLERANCE["fp32"]))
+        return float(np.mean(self.lead > LIMITS[EXACT].lead))
 
 
 def first_frames() -> list[Frame]:
@@ -62,23 +67,3 @@ def choose_reference(answers: Sequence[Answered]) -> Answered:
     """Return the first frame, or the one with most to compare where that has next to nothing."""
     first = answers[0]
     return max(answers, key=lambda each: each.decided) if first.decided < FEW else first
-
-
-def write_reference(writer: BundleWriter, answered: Answered) -> None:
-    """Write the reference answer: `FILES`, as docs/bundle.md describes them."""
-    outputs = answered.outputs
-    arrays = {
-        "frame": answered.frame,
-        "labels": outputs["labels"][0],
-        "alive": outputs["alive"],
-        "counts": outputs["counts"],
-        "lead": pack_lead(answered.lead),
-    }
-    for name in FILES:
-        write_array(writer, f"reference/{name}.npy", arrays[name])
-
-
-def write_array(writer: BundleWriter, name: str, array: NDArray[Any]) -> None:
-    """Write an array into a bundle, without Python objects."""
-    with writer.path(name).open("wb") as stream:
-        np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)

@@ -12,79 +12,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from edge_ovss.errors import UsageError
+from edge_ovss.bundle.contract import STAGES
+from edge_ovss.bundle.rejection import DEFAULT_SLOTS, DEFAULT_TOPK, MAX_TOPK, MODES, Rejection
 
-MODES = ("slots", "dynamic", "none")
-STAGES = 3
-DEFAULT_SLOTS = (64, 48, 32)
-DEFAULT_TOPK = 8
-
-# TensorRT's TopK takes at most this many (facts of TensorRT 10.3 to 11.4 and TensorRT for RTX).
-MAX_TOPK = 3840
+__all__ = [
+    "DEFAULT_SLOTS",
+    "DEFAULT_TOPK",
+    "MAX_TOPK",
+    "MODES",
+    "STAGES",
+    "Rejection",
+    "Selection",
+    "count_votes",
+    "select_all_with_votes",
+    "select_slots",
+]
 
 # Finite, and finite in half precision too: below every score, above -inf.
 _BELOW_ALL = -3.0e4
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """How categories are rejected.
-
-    Attributes:
-        mode: One of `MODES`.
-        topk: k of the published rejection.
-        slots: Places after the first, second and third rejection (mode "slots" only).
-    """
-
-    mode: str = "slots"
-    topk: int = DEFAULT_TOPK
-    slots: tuple[int, int, int] | None = None
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            message = f"--reject is '{self.mode}'; expected one of: {', '.join(MODES)}."
-            raise UsageError(message)
-        if self.topk < 1:
-            message = f"--topk is {self.topk}; expected at least 1."
-            raise UsageError(message, hint="The published value is --topk 8.")
-        if self.slots is not None:
-            self._check_slots(self.slots)
-
-    def _check_slots(self, slots: tuple[int, int, int]) -> None:
-        text = ",".join(str(s) for s in slots)
-        if self.mode != "slots":
-            message = f"--slots is {text} and --reject is {self.mode}."
-            raise UsageError(message, hint="Slots go with --reject slots.")
-        if len(slots) != STAGES:
-            message = f"--slots is '{text}'; expected {STAGES} numbers, one for each rejection."
-            raise UsageError(message, hint="For example --slots 64,48,32.")
-        if min(slots) < self.topk:
-            message = f"--slots is {text}; expected at least {self.topk} (--topk) each."
-            raise UsageError(message, hint="One position alone keeps k categories.")
-        if list(slots) != sorted(slots, reverse=True):
-            message = f"--slots is {text}; slots must not grow from one rejection to the next."
-            raise UsageError(message, hint="Order them from large to small.")
-        if max(slots) > MAX_TOPK:
-            message = f"--slots is {text}; TensorRT's TopK takes at most {MAX_TOPK}."
-            raise UsageError(message)
-
-    def fit(self, categories: int) -> Rejection:
-        """Return this rejection for T categories: k at most T, defaults filled, slots at most T.
-
-        Raises:
-            UsageError: k was asked for above T.
-        """
-        if self.mode == "none":
-            return Rejection("none", topk=min(self.topk, categories))
-        if self.topk > categories and self.topk != DEFAULT_TOPK:
-            message = f"--topk is {self.topk}, but the vocabulary has {categories} categories."
-            raise UsageError(message, hint=f"Use --topk {categories} or less, or --reject none.")
-        topk = min(self.topk, categories)
-        if self.mode == "dynamic":
-            return Rejection("dynamic", topk=topk)
-        first, second, third = self.slots or tuple(max(s, topk) for s in DEFAULT_SLOTS)
-        fitted = (min(first, categories), min(second, categories), min(third, categories))
-        return Rejection("slots", topk=topk, slots=fitted)
 
 
 @dataclass(frozen=True)

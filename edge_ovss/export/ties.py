@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from edge_ovss._progress import CountProgress
-from edge_ovss.bundle.ranking import rank_outputs
+from edge_ovss.bundle.decisive import rank_outputs
 from edge_ovss.export.loading import load_for_export
 from edge_ovss.export.options import ALWAYS, ExportOptions
 from edge_ovss.export.parity_check import FrameParity

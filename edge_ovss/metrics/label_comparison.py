@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import tolerance_of
-from edge_ovss.bundle.ranking import Ranking
+from edge_ovss.bundle.decisive import Ranking, tolerance_of
 
 MOST_PAIRS = 5
 

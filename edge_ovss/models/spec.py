@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from edge_ovss.bundle.sections import ImageSpec, WeightsInfo
+
 # An open_clip.CLIP: open_clip ships no types, and older versions name their towers alike.
 Clip: TypeAlias = Any
 
@@ -14,25 +16,9 @@ Synonyms: TypeAlias = Literal["average", "first", "whole"]
 Model: TypeAlias = Any
 
 
-@dataclass(frozen=True)
-class PictureSpec:
-    """How an image becomes the input of the network.
-
-    Attributes:
-        height: Default height in pixels, a multiple of `multiple`.
-        width: Default width in pixels, a multiple of `multiple`.
-        mean: Mean per channel (R, G, B), in 0…255.
-        std: Standard deviation per channel (R, G, B), in 0…255.
-        multiple: Height and width are multiples of this.
-        keep_aspect: Fit the frame and pad, instead of stretching it.
-    """
-
-    height: int
-    width: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    multiple: int = 32
-    keep_aspect: bool = False
+PictureSpec = ImageSpec
+WeightsOrigin = WeightsInfo
+"""What a model and a manifest say alike has one class."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +38,8 @@ class ModelSpec:
 
     name: str
     family: str
-    picture: PictureSpec
+    picture: ImageSpec
     templates: tuple[str, ...]
     templates_name: str
     licenses: dict[str, str]
     synonyms: Synonyms = "average"
-
-
-@dataclass(frozen=True)
-class WeightsOrigin:
-    """Where the weights of a model came from; goes into the manifest.
-
-    Attributes:
-        source: "checkpoint", "random", "embedded" or "clip".
-        file: Name of the file, without its folder.
-        sha256: SHA-256 of the file.
-        seed: Seed of random weights.
-    """
-
-    source: str
-    file: str | None = None
-    sha256: str | None = None
-    seed: int | None = None

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._progress import Progress
-from edge_ovss.bundle.decisive import SCORE_FLOOR
+from edge_ovss.bundle.decisive import SCORE_FLOOR, rank_outputs
 from edge_ovss.bundle.identity import graph_hash
-from edge_ovss.bundle.ranking import rank_outputs
+from edge_ovss.bundle.reference import rule_for
+from edge_ovss.bundle.tolerances import tolerance_for
 from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.dataset import Dataset, Sample
 from edge_ovss.errors import InputError, ParityError
@@ -20,8 +21,6 @@ from edge_ovss.metrics.label_comparison import LabelComparison, compare_labels
 from edge_ovss.metrics.miou import DEFAULT_PROTOCOL
 from edge_ovss.metrics.tensors import compare_tensors
 from edge_ovss.parity.results import BackendParity, Example, FrameParity, Labels
-from edge_ovss.parity.tolerances import tolerance_for
-from edge_ovss.runtime.reference_check import rule_for
 from edge_ovss.runtime.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def compare_backends(
             names=tuple(names),
             truth=labelled,
             frames=tuple(compared),
-            tolerance=tolerance_for(segmenter.bundle.manifest.precision, segmenter.backend),
+            tolerance=tolerance_for(segmenter.precision),
             examples=tuple(kept),
             protocol=protocol,
             scope="" if truthful is None else truthful.scope,
@@ -139,7 +138,7 @@ def _compare_labels(segmenter: Segmenter, labels: Labels, answer: TorchAnswer) -
     bundle = segmenter.bundle
     size = (labels.shape[0], labels.shape[1])
     ranking = rank_outputs(answer.scores, bundle.vocabulary.output_map, size, labels)
-    precision = rule_for(bundle.manifest, segmenter.backend).precision
+    precision = rule_for(bundle.manifest, segmenter.precision).precision
     names = bundle.vocabulary.outputs
     return compare_labels(labels, answer.labels, ranking, precision=precision, names=names)
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.tolerances import Tolerance
 from edge_ovss.metrics.bootstrap import Change, miou_change
 from edge_ovss.metrics.confusion import Confusion
 from edge_ovss.metrics.label_comparison import Pair, join_pairs
 from edge_ovss.metrics.miou import DEFAULT_PROTOCOL, Scores, score_confusion
 from edge_ovss.metrics.tensors import TensorComparison
 from edge_ovss.parity.bisection import Bisection
-from edge_ovss.parity.tolerances import Tolerance
 
 Labels = NDArray[Any]
 

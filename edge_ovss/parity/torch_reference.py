@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,6 @@ from numpy.typing import NDArray
 from edge_ovss._optional import require
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import CheckpointError, UsageError
-
-if TYPE_CHECKING:
-    from edge_ovss.export.rejection import Rejection
 
 _OUTPUTS = ("labels", "alive", "counts", "scores")
 
@@ -96,7 +93,10 @@ class TorchReference:
         )
         loaded = load_for_export(bundle.vocabulary, options)
         _check_weights(bundle, loaded.model.origin.sha256)
-        return cls(loaded.freeze(_rejection(bundle), _OUTPUTS))
+        rejection = bundle.manifest.rejection
+        if rejection.mode != "slots":
+            rejection = rejection.fit(len(bundle.vocabulary))
+        return cls(loaded.freeze(rejection, _OUTPUTS))
 
     def segment(self, frame: NDArray[np.uint8]) -> TorchAnswer:
         """Segment one frame, uint8 [H, W, 3] RGB."""
@@ -183,16 +183,3 @@ def _check_weights(bundle: Bundle, sha256: str | None) -> None:
             f"the bundle was exported from {expected[:12]}…."
         )
         raise CheckpointError(message, hint="Give the checkpoint that the manifest names.")
-
-
-def _rejection(bundle: Bundle) -> Rejection:
-    from edge_ovss.export.rejection import DEFAULT_TOPK
-    from edge_ovss.export.rejection import Rejection as Fitted
-
-    info = bundle.manifest.rejection
-    topk = info.topk or DEFAULT_TOPK
-    if info.mode != "slots" or info.slots is None:
-        # Without rejection k is not used; the published one stands in.
-        return Fitted(info.mode, topk=topk).fit(bundle.manifest.vocabulary.categories)
-    first, second, third = info.slots
-    return Fitted("slots", topk=topk, slots=(first, second, third))

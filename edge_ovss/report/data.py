@@ -10,9 +10,10 @@ from typing import Any
 
 from edge_ovss._strict_parsing import DocumentError, read_json
 from edge_ovss._version import VERSION
-from edge_ovss.bundle.identity import graph_hash
-from edge_ovss.bundle.manifest import PUBLISHED_ANSWER, Manifest
+from edge_ovss.bundle.identity import graph_hash, is_of_graph
+from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.sections import PUBLISHED_ANSWER
 from edge_ovss.errors import InputError
 
 Document = dict[str, Any]
@@ -95,7 +96,6 @@ def gather(bundle: Bundle, extra: Sequence[str | Path] = ()) -> ReportData:
     Raises:
         InputError: A path in `extra` does not exist, or a file is not a measurement.
     """
-    own = graph_hash(bundle)
     found: dict[str, list[Document]] = {kind: [] for kind in _KINDS}
     pictures: list[Picture] = []
     foreign: list[str] = []
@@ -103,7 +103,7 @@ def gather(bundle: Bundle, extra: Sequence[str | Path] = ()) -> ReportData:
         document = _read(path)
         if document.get("kind") not in _KINDS:
             continue
-        kept = _own_parts(document, own)
+        kept = _own_parts(document, bundle)
         if not kept:
             foreign.append(path.name)
             continue
@@ -145,16 +145,19 @@ def _read(path: Path) -> Document:
     return document if isinstance(document, dict) else {}
 
 
-def _own_parts(document: Document, own: str) -> list[Document]:
+def _own_parts(document: Document, bundle: Bundle) -> list[Document]:
     """Return the parts of a document that were measured on this graph."""
     if document["kind"] != "parity":
-        return [document] if document.get("graph_sha256") == own else []
+        return [document] if is_of_graph(bundle, document.get("graph_sha256")) else []
     shared = {key: document[key] for key in ("dataset", "subset", "environment") if key in document}
-    results = document.get("results", [])
+    results = [
+        result | {"own": is_of_graph(bundle, result.get("graph_sha256"))}
+        for result in document.get("results", [])
+    ]
     # One run compares several precisions of a model; keep the others as rows for comparison.
-    if not any(result.get("graph_sha256") == own for result in results):
+    if not any(result["own"] for result in results):
         return []
-    return [shared | result | {"own": result.get("graph_sha256") == own} for result in results]
+    return [shared | result for result in results]
 
 
 def _pictures(document: Document, folder: Path, bundles: set[Any]) -> Iterator[Picture]:

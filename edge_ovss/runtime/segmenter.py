@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import UsageError
-from edge_ovss.runtime.backends import create_backend
-from edge_ovss.runtime.backends.base import Arrays, Backend
+from edge_ovss.runtime.backends import compute_precision, create_backend
+from edge_ovss.runtime.backends.base import Backend
 from edge_ovss.runtime.result import Result, check_frame
 
 KEEP, RERUN = "keep", "rerun"
@@ -83,6 +84,11 @@ class Segmenter:
         return self._backend.name
 
     @property
+    def precision(self) -> str:
+        """The precision in which labels are computed: the graph's, or less if the backend does."""
+        return compute_precision(self.backend, self.bundle.manifest.precision)
+
+    @property
     def threads(self) -> int | None:
         """The requested number of CPU threads; None means the cores that this process may use."""
         return self._backend.threads
@@ -118,8 +124,7 @@ class Segmenter:
         timings = {"infer": 1e3 * (done - ready), "post": 1e3 * (time.perf_counter() - done)}
         if backend.device_ms is not None:
             timings["device"] = backend.device_ms
-        rejection = backend.bundle.manifest.rejection
-        slots = rejection.slots if rejection.mode == "slots" else None
+        slots = backend.bundle.manifest.rejection.limit
         return Result(names=self.names, slots=slots, timings=timings, **arrays)
 
     def close(self) -> None:

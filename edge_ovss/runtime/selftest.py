@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_ovss.bundle.decisive import unpack_lead
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.errors import BundleError, ParityError
-from edge_ovss.runtime.reference_check import Reference, Rule, Verdict, judge, rule_for
+from edge_ovss.bundle.reference import Reference, Rule, Verdict, judge, rule_for
+from edge_ovss.errors import ParityError
 from edge_ovss.runtime.segmenter import Segmenter
 
 
@@ -23,7 +18,7 @@ class SelftestReport:
     Attributes:
         backend: What gave the answer.
         agreement: Share of equal labels among those that count, 0 to 1.
-        min_agreement: What is asked for (`edge_ovss.runtime.reference_check`).
+        min_agreement: What is asked for (`edge_ovss.bundle.tolerances`).
         same_alive: Whether the surviving categories are the same set.
         same_counts: Whether the counts are equal.
         survivors_count: Whether the two before must be true, as they must in FP32.
@@ -56,20 +51,8 @@ class SelftestReport:
 
 
 def read_reference(bundle: Bundle) -> Reference:
-    """Read the reference frame and answer of a bundle; a leading axis of 1 is dropped.
-
-    Raises:
-        BundleError: A file is no array of the right shape.
-    """
-    info = bundle.manifest.reference
-    frame = _read(bundle, info.frame, np.uint8, rank=3)
-    labels = _read(bundle, info.labels, bundle.manifest.output.labels_dtype, rank=2)
-    if frame.shape != (*labels.shape, 3):
-        message = f"Reference frame {frame.shape} and labels {labels.shape} do not fit together."
-        raise BundleError(message, hint="Export the bundle again.")
-    alive = _read(bundle, info.alive, np.int32, rank=1)
-    counts = _read(bundle, info.counts, np.int32, rank=1)
-    return Reference(frame, labels, alive[alive >= 0], counts, _read_lead(bundle, labels.shape))
+    """Read the reference frame and answer of a bundle; the same as `Bundle.reference`."""
+    return bundle.reference()
 
 
 def run_selftest(segmenter: Segmenter) -> SelftestReport:
@@ -79,9 +62,9 @@ def run_selftest(segmenter: Segmenter) -> SelftestReport:
         BundleError: The reference cannot be read.
         ArtifactError: The graph fails.
     """
-    reference = read_reference(segmenter.bundle)
+    reference = segmenter.bundle.reference()
     result = segmenter.segment(reference.frame)
-    rule = rule_for(segmenter.bundle.manifest, segmenter.backend)
+    rule = rule_for(segmenter.bundle.manifest, segmenter.precision)
     verdict = judge(result, reference, rule)
     return SelftestReport(
         backend=segmenter.backend,
@@ -112,29 +95,3 @@ def require_selftest(folder: Path, *, backend: str = "onnxruntime") -> None:
             f"{'equal' if report.same_counts else 'different'}. Nothing was written."
         )
         raise ParityError(message, hint="Please report this with the model and the vocabulary.")
-
-
-def _read_lead(bundle: Bundle, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
-    name = bundle.manifest.reference.lead
-    if name is None:
-        return None
-    steps = _read(bundle, name, np.uint16, rank=2)
-    if steps.shape != shape:
-        message = f"Reference labels {shape} and lead {steps.shape} do not fit together."
-        raise BundleError(message, hint="Export the bundle again.")
-    return unpack_lead(steps)
-
-
-def _read(bundle: Bundle, name: str, dtype: Any, *, rank: int) -> NDArray[Any]:  # noqa: ANN401
-    try:
-        array = np.load(bundle.file(name), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as err:
-        message = f"'{name}' of the bundle is not a numpy array: {err}."
-        raise BundleError(message, hint="Export the bundle again.") from err
-    if array.ndim == rank + 1 and array.shape[0] == 1:
-        array = array[0]
-    if array.ndim != rank or array.dtype != np.dtype(dtype) or (rank > 1 and array.size == 0):
-        message = f"'{name}' of the bundle has {array.dtype} {array.shape}; expected {dtype}."
-        raise BundleError(message, hint="Export the bundle again.")
-    loaded: NDArray[Any] = array
-    return loaded

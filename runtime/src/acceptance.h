@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // When an answer is as good as the reference answer of a bundle. The rule is that of
-// edge_ovss/runtime/reference_check.py and decisive.py; docs/bundle.md says it in words.
+// edge_ovss/bundle/reference.py, tolerances.py and decisive.py; docs/bundle.md says it in words.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Is the ONNX file of a bundle one that edge-ovss writes, and the one that its manifest describes?
-// Asked before any library reads the file; edge_ovss/bundle/graph_contract.py, graph_metadata.py
+// Asked before any library reads the file; edge_ovss/bundle/graph_check.py, contract.py
 // and operators.py have the same rules.
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reference answer of a bundle: edge_ovss/bundle/reference_files.py has the same rules.
+// The reference answer of a bundle: edge_ovss/bundle/reference.py and npy.py have the same rules.
 #pragma once
 
 #include <cstdint>

@@ -42,7 +42,7 @@ def relist(bundle: Path, name: str) -> None:
 def test_a_written_bundle_opens(make_bundle: MakeBundle) -> None:
     bundle = Bundle.open(make_bundle())
     assert bundle.vocabulary.outputs == ("thing0", "thing1", "thing2")
-    assert bundle.manifest.tool == "edge-ovss 0.1.0"
+    assert str(bundle.manifest.tool) == "edge-ovss 0.1.0"
     assert bundle.manifest.rejection.slots == (4, 4, 4)
     assert bundle.graph.external_data == ("model.onnx.data",)
     assert bundle.file("reference/frame.npy").is_file()

@@ -12,13 +12,14 @@ import pytest
 
 from edge_ovss.bundle.decisive import (
     FEW,
-    LEAD_TOLERANCE,
     lead_of,
     pack_lead,
+    rank_outputs,
     tolerance_of,
     unpack_lead,
 )
-from edge_ovss.bundle.ranking import rank_outputs
+from edge_ovss.bundle.reference import Reference, Rule, judge, rule_for
+from edge_ovss.bundle.tolerances import LIMITS
 from edge_ovss.calibration import accuracy
 from edge_ovss.calibration.accuracy import Accuracy, Baseline
 from edge_ovss.calibration.calibrate import _lead_below_float32
@@ -26,14 +27,7 @@ from edge_ovss.metrics.confusion import count_confusion
 from edge_ovss.metrics.label_comparison import Pair, compare_labels, join_pairs, ties_text
 from edge_ovss.metrics.tensors import compare_tensors
 from edge_ovss.parity.results import BackendParity, FrameParity
-from edge_ovss.parity.tolerances import TOLERANCES
-from edge_ovss.runtime.reference_check import (
-    MIN_LABEL_AGREEMENT,
-    Reference,
-    Rule,
-    judge,
-    rule_for,
-)
+from edge_ovss.runtime.backends import compute_precision
 
 Array = Any
 NAMES = ("dog", "cat", "cow")
@@ -61,7 +55,7 @@ def test_what_is_not_a_number_counts() -> None:
     assert lead_of(row(nan, 0.5, nan), row(0.1, nan, nan))[0].tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("precision", LEAD_TOLERANCE)
+@pytest.mark.parametrize("precision", LIMITS)
 def test_the_tolerance_is_that_of_the_precision_on_both_sides(precision: str) -> None:
     limit = {"fp32": 0.001, "fp16": 0.02, "bf16": 0.1, "int8": 0.1}[precision]
     lead = np.full((10, 10), 1.0)
@@ -71,7 +65,7 @@ def test_the_tolerance_is_that_of_the_precision_on_both_sides(precision: str) ->
 
 
 def test_a_precision_that_is_not_known_has_the_tolerance_of_float32() -> None:
-    assert tolerance_of(np.full((4, 4), 0.5), "fp4") == LEAD_TOLERANCE["fp32"]
+    assert tolerance_of(np.full((4, 4), 0.5), "fp4") == LIMITS["fp32"].lead
 
 
 @pytest.mark.parametrize(("pixels", "tolerance"), [(1, 0.1), (0, 0.001)])
@@ -89,7 +83,7 @@ def test_a_lead_survives_being_stored() -> None:
     lead = unpack_lead(steps)
     assert lead[[0, -1]].tolist() == [0, 1]
     assert np.array_equal(pack_lead(lead.astype(np.float32)), steps)
-    assert int(np.argmax(lead > LEAD_TOLERANCE["fp32"])) == 66  # what other readers compare with
+    assert int(np.argmax(lead > LIMITS["fp32"].lead)) == 66  # what other readers compare with
 
 
 def test_outputs_are_ranked_not_the_categories_that_share_one() -> None:
@@ -289,16 +283,16 @@ def manifest_of(precision: str, least: float) -> Any:  # noqa: ANN401
 def test_a_manifest_may_ask_for_more_but_not_for_less(
     precision: str, backend: str, least: float, expected: tuple[float, bool, str]
 ) -> None:
-    rule = rule_for(manifest_of(precision, least), backend)
+    rule = rule_for(manifest_of(precision, least), compute_precision(backend, precision))
     assert (rule.min_agreement, rule.same_survivors, rule.precision) == expected
-    assert MIN_LABEL_AGREEMENT[rule.precision] <= rule.min_agreement
+    assert LIMITS[rule.precision].reference_agreement <= rule.min_agreement
 
 
 def held(precision: str, agreement: float, **frame: Any) -> BackendParity:  # noqa: ANN401
     whole = count_confusion(np.zeros((1, 1), int), np.zeros((1, 1), int), classes=1)
     scores = compare_tensors(np.ones(2), np.ones(2))
     one = FrameParity("a", (10, 10), agreement, scores, True, whole, whole)
-    tolerance = TOLERANCES[precision]
+    tolerance = LIMITS[precision].torch
     frames = (replace(one, **frame),)
     return BackendParity("b", "0", precision, "x", ("road",), False, frames, tolerance)
 

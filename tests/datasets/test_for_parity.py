@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_ovss.bundle.tolerances import tolerance_for
 from edge_ovss.cli import build_parser, main
 from edge_ovss.cli.proof.parity import DEFAULT_DATA, _data, _text
 from edge_ovss.cli.shared.console import Console
 from edge_ovss.parity.results import BackendParity, FrameParity, render_table
-from edge_ovss.parity.tolerances import tolerance_for
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("cv2")
@@ -75,7 +75,7 @@ def test_what_is_left_out_stands_with_the_miou_of_a_comparison() -> None:
         names=("x", "y"),
         truth=True,
         frames=(frame,),
-        tolerance=tolerance_for("fp32", "onnxruntime"),
+        tolerance=tolerance_for("fp32"),
         scope=" over 2 of 3 categories",
         left_out=("unicorn",),
     )

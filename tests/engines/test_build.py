@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.tolerances import LIMITS
 from edge_ovss.cli import build_parser, main
 from edge_ovss.engines import build as build_module
 from edge_ovss.engines.build import BuildOptions, build_engine
 from edge_ovss.errors import ArtifactError, OutputError, ParityError
-from edge_ovss.runtime.reference_check import MIN_LABEL_AGREEMENT
 from edge_ovss.runtime.trt import gpu as machine
 from edge_ovss.runtime.trt.engine_key import Flags
 from edge_ovss.runtime.trt.engine_record import Proof
@@ -183,7 +183,7 @@ def test_how_far_an_engine_may_be_depends_on_its_precision(
     path = bundle / "manifest.json"
     document = json.loads(path.read_text())
     document["precision"] = {"name": precision, "target": "tensorrt"}
-    document["reference"]["min_label_agreement"] = MIN_LABEL_AGREEMENT[precision]
+    document["reference"]["min_label_agreement"] = LIMITS[precision].reference_agreement
     path.write_text(json.dumps(document))
     # The pretended engine has neither halves nor INT8 in it.
     monkeypatch.setattr(build_module, "_check_precision", lambda _: None)

@@ -15,13 +15,13 @@ import pytest
 
 from edge_ovss import _machine as environment
 from edge_ovss.cli import main
-from edge_ovss.doctor import backends as backend_survey
 from edge_ovss.doctor import engines as survey
-from edge_ovss.doctor.backends import (
+from edge_ovss.doctor.backends import survey_backends
+from edge_ovss.runtime.backends import REGISTRY, openvino_cpu
+from edge_ovss.runtime.backends.openvino_cpu import (
     NO_BF16,
     openvino_capabilities,
     processor_has_bf16,
-    survey_backends,
 )
 from edge_ovss.runtime.cuda import driver as cuda_driver
 from edge_ovss.runtime.cuda import packages as cuda_packages
@@ -103,7 +103,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = Gpu("some GPU", "8.9", "driver 580", False)
     monkeypatch.setattr(survey, "local_gpu", lambda: gpu)
     monkeypatch.setattr(environment, "onnxruntime_providers", list)
-    monkeypatch.setattr(backend_survey, "find_spec", lambda _: None)
+    monkeypatch.setattr(openvino_cpu, "find_spec", lambda _: None)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr(cuda_packages, "find_spec", lambda _: None)
     for name in ("pycuda", "pycuda.driver", "cuda.bindings.runtime", "cuda.cudart"):
@@ -154,7 +154,6 @@ def test_every_extra_that_is_named_exists() -> None:
 
 
 def test_every_backend_of_the_registry_is_looked_at(trt: Pretended) -> None:
-    from edge_ovss.runtime.backends import REGISTRY
 
     assert list(survey_backends(survey.survey(), [])) == list(REGISTRY)
 
@@ -202,7 +201,7 @@ def test_openvino_bf16_is_usable_where_the_processor_has_it(
     monkeypatch: pytest.MonkeyPatch, able: bool
 ) -> None:
     words = ("FP32", "INT8", *(["BF16"] if able else []))
-    monkeypatch.setattr(backend_survey, "openvino_capabilities", lambda: (words, None))
+    monkeypatch.setattr(openvino_cpu, "openvino_capabilities", lambda: (words, None))
     found = survey_backends(survey.survey(), [])
     assert found["openvino"].usable
     assert found["openvino-bf16"].usable is able
@@ -214,7 +213,7 @@ def test_openvino_bf16_is_usable_where_the_processor_has_it(
 def test_a_processor_without_bf16_is_said_before_openvino_is_installed(
     bare: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend_survey, "processor_has_bf16", lambda: False)
+    monkeypatch.setattr(openvino_cpu, "processor_has_bf16", lambda: False)
     advice = survey_backends(survey.survey(), [])["openvino-bf16"].advice
     assert advice == f'{NO_BF16}; pip install "edge-ovss[openvino]"'
 
@@ -232,7 +231,7 @@ def test_an_openvino_that_does_not_load_is_said_as_such(
 ) -> None:
     (tmp_path / "openvino.py").write_text("raise ImportError('libtbb.so.12 is missing')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(backend_survey, "find_spec", lambda _: find_spec("json"))
+    monkeypatch.setattr(openvino_cpu, "find_spec", lambda _: find_spec("json"))
     able, advice = openvino_capabilities()
     assert able is None
     assert "does not load: ImportError: libtbb.so.12 is missing" in str(advice)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.engines.build import default_workspace_mib, free_memory_mib
 from edge_ovss.errors import ArtifactError, UsageError
-from edge_ovss.runtime.trt.engine_key import EngineKey, Flags, Surroundings, graph_hash
+from edge_ovss.runtime.trt.engine_key import EngineKey, Flags, Surroundings
 from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof, read_record
 from edge_ovss.runtime.trt.engine_store import (
     Engine,

@@ -106,7 +106,7 @@ class TestABundleIsTriedBeforeItIsKept:
     def test_one_that_does_not_open_is_status_5_and_not_kept(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("edge_ovss.export.bundle_draft.OPSET", 19)
+        monkeypatch.setattr("edge_ovss.export.manifest.OPSET", 19)
         with pytest.raises(ArtifactError, match="opset 20") as caught:
             export_bundle("road, sky", tmp_path / "a.ovss", self.OPTIONS)
         assert caught.value.status == 5

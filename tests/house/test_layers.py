@@ -42,7 +42,7 @@ PICTURE: dict[str, set[str]] = {
     "runtime.trt": {"bundle", "runtime.backends", "runtime.cuda"},
     "runtime": {"bundle", "frames", "runtime.backends", "synthetic"},
     "datasets": {"frames", "metrics", "synthetic", "vocabulary"},
-    "models": {"vocabulary"},
+    "models": {"bundle", "vocabulary"},
     "export": {
         "bundle",
         "frames",

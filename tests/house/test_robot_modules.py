@@ -22,9 +22,11 @@ edge_ovss._strict_parsing
 edge_ovss._version
 edge_ovss.bundle
 edge_ovss.bundle.contract
-edge_ovss.bundle.graph_contract
+edge_ovss.bundle.decisive
+edge_ovss.bundle.graph_check
 edge_ovss.bundle.json_fields
 edge_ovss.bundle.manifest
+edge_ovss.bundle.npy
 edge_ovss.bundle.onnx_reader
 edge_ovss.bundle.onnx_reader.file
 edge_ovss.bundle.onnx_reader.metadata
@@ -33,8 +35,11 @@ edge_ovss.bundle.onnx_reader.operators
 edge_ovss.bundle.onnx_reader.sizes
 edge_ovss.bundle.onnx_reader.wire
 edge_ovss.bundle.reader
-edge_ovss.bundle.reference_files
+edge_ovss.bundle.reference
+edge_ovss.bundle.rejection
 edge_ovss.bundle.replacement
+edge_ovss.bundle.sections
+edge_ovss.bundle.tolerances
 edge_ovss.errors
 edge_ovss.runtime
 edge_ovss.runtime.backends

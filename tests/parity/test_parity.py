@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edge_ovss._files import sha256_of_file
+from edge_ovss.bundle.tolerances import LIMITS, tolerance_for
 from edge_ovss.cli import main
 from edge_ovss.datasets.opening import open_dataset, open_pictures
 from edge_ovss.errors import CheckpointError, ParityError, UsageError
@@ -20,9 +21,9 @@ from edge_ovss.metrics.tensors import compare_layouts, compare_tensors
 from edge_ovss.parity.bisection import ANSWER, PREPARE, Bisection, bisect
 from edge_ovss.parity.compare import compare_backends
 from edge_ovss.parity.results import BackendParity, numbers_of_all
-from edge_ovss.parity.tolerances import TOLERANCES, tolerance_for
 from edge_ovss.parity.torch_reference import TorchReference
 from edge_ovss.runtime import Bundle, Segmenter
+from edge_ovss.runtime.backends import compute_precision
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch")
@@ -292,13 +293,13 @@ def test_a_transposed_tensor_is_compared_in_its_best_order() -> None:
 
 @pytest.mark.parametrize("name", ["fp32", "FP16", "int8-cpu", "bf16", "int8+fp16"])
 def test_every_precision_has_a_tolerance(name: str) -> None:
-    assert tolerance_for(name) in TOLERANCES.values()
+    assert tolerance_for(name) in [limits.torch for limits in LIMITS.values()]
 
 
 def test_a_backend_that_computes_in_less_is_held_to_less() -> None:
-    assert tolerance_for("fp32", "openvino-bf16") is TOLERANCES["bf16"]
-    assert tolerance_for("fp32", "tensorrt-rtx") is TOLERANCES["fp32"]
-    assert tolerance_for("int8", "openvino-bf16") is TOLERANCES["int8"]
+    assert tolerance_for(compute_precision("openvino-bf16", "fp32")) is LIMITS["bf16"].torch
+    assert tolerance_for(compute_precision("tensorrt-rtx", "fp32")) is LIMITS["fp32"].torch
+    assert tolerance_for(compute_precision("openvino-bf16", "int8")) is LIMITS["int8"].torch
 
 
 def test_a_precision_without_a_tolerance_is_refused() -> None:

@@ -1,6 +1,6 @@
 """The parity suite: one contract for every family, rejection, precision and backend.
 
-What can run on this machine runs; the tolerances are those of `edge_ovss.parity.tolerances`.
+What can run on this machine runs; the tolerances are those of `edge_ovss.bundle.tolerances`.
 """
 
 from __future__ import annotations

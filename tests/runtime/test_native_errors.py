@@ -155,7 +155,7 @@ def test_bundles_of_the_c_tests_are_bundles(name: str) -> None:
 
 def test_engines_are_bound_to_the_same_graph_hash() -> None:
     """The other half is in runtime/tests/engine_cache_test.cpp."""
-    from edge_ovss.runtime.trt.engine_key import graph_hash
+    from edge_ovss.bundle.identity import graph_hash
 
     expected = "b1a03827fab82657af85133f38552337893e841e91dd0a841ba8ac344bfb32e1"
     assert graph_hash(Bundle.open(RUNTIME / "tests" / "data" / "things")) == expected

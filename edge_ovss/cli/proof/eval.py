@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from edge_ovss.bundle.manifest import PUBLISHED_ANSWER
+from edge_ovss.bundle.sections import PUBLISHED_ANSWER
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, open_data
 from edge_ovss.cli.shared.parser import Parser

@@ -223,9 +223,9 @@ class FrozenSed(nn.Module):
         """Decide by scores float [S, 1, h, w] who stays before layer `stage`; None: everybody."""
         if self.rejection.mode == "none":
             return None
-        votes = count_votes(scores[:, 0], topk=self.rejection.topk, valid=valid)
+        votes = count_votes(scores[:, 0], topk=self.rejection.k, valid=valid)
         if self.rejection.slots is None:
-            return select_all_with_votes(votes, topk=self.rejection.topk)
+            return select_all_with_votes(votes, topk=self.rejection.k)
         return select_slots(votes, slots=self.rejection.slots[stage])
 
     def decode_layer(

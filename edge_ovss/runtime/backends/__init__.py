@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import cast
 
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import MissingDependencyError, UsageError
-from edge_ovss.runtime.backends.base import Backend
+from edge_ovss.runtime.backends.base import Backend, Machine
 
 AUTO = "auto"
 
@@ -29,17 +28,30 @@ class Entry:
         requires: Modules that must be installed.
         extra: The extra of this package that installs them.
         automatic: Whether `auto` may choose it.
+        precision: In which it computes a float32 graph, if in less than FP32; tells how far its
+            labels may be off (`bundle.tolerances`).
     """
 
     factory: str
     requires: tuple[str, ...]
     extra: str
     automatic: bool = True
+    precision: str | None = None
 
     @property
     def usable(self) -> bool:
         """Whether the modules it needs are installed (found, not imported)."""
         return all(_is_installed(module) for module in self.requires)
+
+    def load(self) -> type[Backend]:
+        """Import the module of the backend and return its class."""
+        module, _, attribute = self.factory.partition(":")
+        return cast("type[Backend]", getattr(importlib.import_module(module), attribute))
+
+    def why_not_usable(self, machine: Machine) -> str | None:
+        """Return what is in the way of using it here, and what to do; None if nothing is."""
+        install = None if self.usable else f'pip install "edge-ovss[{self.extra}]"'
+        return self.load().why_not_usable(machine, install)
 
 
 REGISTRY: dict[str, Entry] = {
@@ -80,6 +92,7 @@ REGISTRY: dict[str, Entry] = {
         requires=("openvino",),
         extra="openvino",
         automatic=False,
+        precision="bf16",
     ),
     "native": Entry(
         factory="edge_ovss.runtime.backends.native:NativeBackend",
@@ -105,10 +118,14 @@ def create_backend(name: str, bundle: Bundle, *, threads: int | None = None) -> 
     if threads is not None and threads < 1:
         message = f"threads is {threads}; expected at least 1."
         raise UsageError(message)
-    entry = REGISTRY[resolve_backend(name)]
-    module, _, attribute = entry.factory.partition(":")
-    factory = getattr(importlib.import_module(module), attribute)
-    return cast("Callable[..., Backend]", factory)(bundle, threads=threads)
+    return REGISTRY[resolve_backend(name)].load()(bundle, threads=threads)
+
+
+def compute_precision(backend: str, graph: str) -> str:
+    """Return the precision in which a backend computes a graph of this precision."""
+    entry = REGISTRY.get(backend)
+    own = None if entry is None else entry.precision
+    return own if own is not None and graph == "fp32" else graph
 
 
 def resolve_backend(name: str) -> str:

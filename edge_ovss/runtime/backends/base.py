@@ -1,19 +1,35 @@
-"""What every backend does alike: state, and the check of what the graph answers."""
+"""What every backend does alike: its state, and the check of what the graph gives."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.errors import ArtifactError
 
-Arrays = Mapping[str, NDArray[Any]]
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """What was found on this machine, for `Backend.why_not_usable`.
+
+    Attributes:
+        gpu: Whether there is an NVIDIA GPU with a driver.
+        providers: Those of the ONNX Runtime at hand; () where it is not installed.
+        onnxruntime: What is wrong with ONNX Runtime, and what to do; None if nothing is known.
+        engines: What every TensorRT lacks, by the name of its backend; None if nothing.
+    """
+
+    gpu: bool
+    providers: Sequence[str]
+    onnxruntime: str | None
+    engines: Mapping[str, str | None]
 
 
 class Backend(ABC):
@@ -27,6 +43,7 @@ class Backend(ABC):
         threads: CPU threads; None leaves the choice to the backend.
 
     Attributes:
+        contract: Inputs and outputs of the graph.
         any_graph: Whether it runs the graph that `bundle` names, or finds one in the folder itself.
         device_ms: How long the accelerator worked on the last frame, by its own clock; None where
             the backend has no such clock.
@@ -39,6 +56,7 @@ class Backend(ABC):
         self.bundle = bundle
         self.threads = threads
         self.device_ms: float | None = None
+        self.contract = bundle.manifest.contract
         self._is_open = False
 
     def open(self) -> Backend:
@@ -64,13 +82,13 @@ class Backend(ABC):
             caller's and stay valid after the next call.
 
         Raises:
-            ArtifactError: The graph fails, or answers in another form than the contract's.
+            ArtifactError: The graph fails, or its outputs differ from the contract.
         """
         if not self._is_open:
             message = f"Backend '{self.name}' is used before open() or after close()"
             raise RuntimeError(message)
         answer = self._infer_impl(frame)
-        _check_answer(answer, self.bundle, (frame.shape[1], frame.shape[2]))
+        self.contract.check_answer(answer, (frame.shape[1], frame.shape[2]))
         return answer
 
     def close(self) -> None:
@@ -78,6 +96,17 @@ class Backend(ABC):
         if self._is_open:
             self._is_open = False
             self._close_impl()
+
+    @classmethod
+    def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
+        """Return what is in the way of using this backend, and what to do; None if nothing is.
+
+        Args:
+            machine: What was found on this machine.
+            install: How to install the modules that its registry entry names; None if they are.
+        """
+        del machine
+        return install
 
     @abstractmethod
     def _open_impl(self) -> None:
@@ -101,40 +130,3 @@ class Backend(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _check_answer(answer: Arrays, bundle: Bundle, size: tuple[int, int]) -> None:
-    """Compare an answer with the contract; what comes after this trusts it."""
-    spec = bundle.manifest.output
-    for name in spec.outputs:
-        if name not in answer:
-            _refuse(name, "missing", "an array")
-    _check_array("labels", answer["labels"], dtype=spec.labels_dtype, shape=(1, *size))
-    _check_array("alive", answer["alive"], dtype="int32", shape=(None,))
-    _check_array("counts", answer["counts"], dtype="int32", shape=(None,))
-    if "confidence" in spec.outputs:
-        _check_array("confidence", answer["confidence"], dtype="float32", shape=(1, *size))
-    if "scores" in spec.outputs and answer["scores"].ndim not in (3, 4):
-        _refuse("scores", f"of rank {answer['scores'].ndim}", "rank 3 or 4")
-    _check_range("labels", answer["labels"], len(bundle.vocabulary.outputs))
-    _check_range("alive", answer["alive"], len(bundle.vocabulary.prompts))
-
-
-def _check_array(
-    name: str, array: NDArray[Any], *, dtype: str, shape: tuple[int | None, ...]
-) -> None:
-    if str(array.dtype) != dtype:
-        _refuse(name, str(array.dtype), dtype)
-    fits = all(want in (None, have) for have, want in zip(array.shape, shape, strict=False))
-    if array.ndim != len(shape) or not fits:
-        _refuse(name, f"of shape {array.shape}", f"shape {shape}".replace("None", "any"))
-
-
-def _check_range(name: str, array: NDArray[Any], limit: int) -> None:
-    if array.size and int(array.max()) >= limit:
-        _refuse(name, f"as high as {int(array.max())}", f"values below {limit}")
-
-
-def _refuse(name: str, given: str, expected: str) -> NoReturn:
-    message = f"Output '{name}' of the graph is {given}; expected {expected}."
-    raise ArtifactError(message, hint="The graph does not match its manifest; export it again.")

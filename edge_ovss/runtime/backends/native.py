@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import (
     ArtifactError,
@@ -25,7 +26,7 @@ from edge_ovss.errors import (
     PictureError,
     UsageError,
 )
-from edge_ovss.runtime.backends.base import Arrays, Backend
+from edge_ovss.runtime.backends.base import Backend, Machine
 
 ENVIRONMENT = "EDGE_OVSS_NATIVE_LIBRARY"
 FORMATS = ("RGB8", "BGR8", "RGBA8", "BGRA8", "GRAY8", "NV12", "YUYV")
@@ -232,6 +233,16 @@ class NativeBackend(Backend):
         self._session = 0
         self._scores_shape = (0, 0, 0)
 
+    @classmethod
+    def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
+        """Load the library as the backend does."""
+        del machine, install
+        try:
+            NativeLibrary()
+        except MissingDependencyError as err:
+            return f"{err.message} {err.hint}"
+        return None
+
     def _open_impl(self) -> None:
         self._library = NativeLibrary(self._library_path)
         options = Options(threads=self.threads or 0, skip_hashes=1)
@@ -288,15 +299,6 @@ def _result(arrays: dict[str, NDArray[Any]]) -> NativeResult:
             setattr(result, name, arrays[name].ctypes.data_as(POINTER(c_float)))
             setattr(result, f"{name}_size", arrays[name].nbytes)
     return result
-
-
-def why_not_loaded() -> str | None:
-    """Load the library as the backend does; return what is in the way and what to do, or None."""
-    try:
-        NativeLibrary()
-    except MissingDependencyError as err:
-        return f"{err.message} {err.hint}"
-    return None
 
 
 def _find(path: str | os.PathLike[str] | None) -> str:

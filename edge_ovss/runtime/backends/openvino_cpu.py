@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss._import_faults import remedy
 from edge_ovss._machine import available_cores
 from edge_ovss._optional import require
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError, MissingDependencyError
-from edge_ovss.runtime.backends.base import Arrays, Backend
+from edge_ovss.runtime.backends.base import Backend, Machine
 
 _DEVICE = "CPU"
+NO_BF16 = "this processor has no BF16 (AVX-512 BF16 or AMX)"
+
+_CPUINFO = Path("/proc/cpuinfo")
+_ASK_OPENVINO = (
+    "import openvino as o; print(*o.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))"
+)
 
 
 class OpenVinoBackend(Backend):
     """OpenVINO with the precision that the graph has: FP32 stays FP32, INT8 stays INT8."""
 
     name: ClassVar[str] = "openvino"
-    precision: ClassVar[str] = "f32"
+    hint: ClassVar[str] = "f32"
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         super().__init__(bundle, threads=threads)
         self._compiled: Any = None
         self._request: Any = None
+
+    @classmethod
+    def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
+        """Ask OpenVINO, in a child process."""
+        del install
+        return _ask(machine)[1]
 
     def _open_impl(self) -> None:
         self._refuse_dynamic()
@@ -37,7 +57,7 @@ class OpenVinoBackend(Backend):
         # By default OpenVINO computes FP32 graphs in BF16 where it can: the answer would be
         # another on every processor, so the precision is always said.
         settings = {
-            "INFERENCE_PRECISION_HINT": self.precision,
+            "INFERENCE_PRECISION_HINT": self.hint,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self.threads or available_cores(),
         }
@@ -52,7 +72,7 @@ class OpenVinoBackend(Backend):
 
     def _infer_impl(self, frame: NDArray[np.uint8]) -> Arrays:
         try:
-            self._request.infer({self.bundle.manifest.picture.input: frame})
+            self._request.infer(self.contract.feed(frame))
         except Exception as err:
             size = f"{frame.shape[1]} x {frame.shape[2]}"
             message = f"OpenVINO failed on a frame of {size}: {_line(err)}"
@@ -60,7 +80,7 @@ class OpenVinoBackend(Backend):
         # The request's tensors are written again by the next frame.
         return {
             name: np.array(self._request.get_tensor(name).data)
-            for name in self.bundle.manifest.output.outputs
+            for name in self.contract.output_names
         }
 
     def _close_impl(self) -> None:
@@ -82,19 +102,28 @@ class OpenVinoBackend(Backend):
         del core
 
     def _check_ends(self) -> None:
-        inputs = {port.get_any_name() for port in self._compiled.inputs}
-        if inputs != {self.bundle.manifest.picture.input}:
-            _refuse("inputs", inputs, {self.bundle.manifest.picture.input})
+        """Compare the names; OpenVINO gives an output the names of the tensors that it replaced."""
+        inputs = {port.get_any_name(): "" for port in self._compiled.inputs}
         outputs = {name for port in self._compiled.outputs for name in port.get_names()}
-        if not set(self.bundle.manifest.output.outputs) <= outputs:
-            _refuse("outputs", outputs, set(self.bundle.manifest.output.outputs))
+        known = outputs & set(self.contract.output_names)
+        self.contract.require_ends(inputs, known or outputs)
 
 
 class OpenVinoBf16Backend(OpenVinoBackend):
     """OpenVINO with BF16 for what the graph has in FP32; another answer, close by."""
 
     name: ClassVar[str] = "openvino-bf16"
-    precision: ClassVar[str] = "bf16"
+    hint: ClassVar[str] = "bf16"
+
+    @classmethod
+    def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
+        """Ask OpenVINO and, where it cannot be asked, the processor."""
+        del install
+        able, advice = _ask(machine)
+        if able is not None:
+            return None if "BF16" in able else f"{NO_BF16}; use openvino"
+        lacking = [NO_BF16] if processor_has_bf16() is False else []
+        return "; ".join([*lacking, str(advice)])
 
     def _check_processor(self, core: Any) -> None:  # noqa: ANN401 (a class of openvino)
         able = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
@@ -103,11 +132,6 @@ class OpenVinoBf16Backend(OpenVinoBackend):
                 f"This processor has no BF16 (AVX-512 BF16 or AMX); it has: {', '.join(able)}."
             )
             raise MissingDependencyError(message, hint="Use --backend openvino or onnxruntime.")
-
-
-def _refuse(what: str, given: set[str], expected: set[str]) -> NoReturn:
-    message = f"The graph has the {what} {sorted(given)}; the manifest says {sorted(expected)}."
-    raise ArtifactError(message, hint="The graph does not match its manifest; export it again.")
 
 
 def _version(library: ModuleType) -> str:
@@ -119,3 +143,51 @@ def _line(err: Exception) -> str:
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
     return (said or lines or [type(err).__name__])[-1][:300]
+
+
+@lru_cache(maxsize=1)
+def _ask(machine: Machine) -> tuple[tuple[str, ...] | None, str | None]:
+    """Ask once for both backends."""
+    del machine
+    return openvino_capabilities()
+
+
+def openvino_capabilities() -> tuple[tuple[str, ...] | None, str | None]:
+    """Return the processor's capabilities from OpenVINO, or None and advice.
+
+    OpenVINO runs in a child process: it is large, and the caller must survive a broken one.
+    """
+    if find_spec("openvino") is None:
+        return None, _openvino_install()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _ASK_OPENVINO],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    except subprocess.CalledProcessError as err:
+        line = (err.stderr.strip().splitlines() or [f"status {err.returncode}"])[-1]
+        return None, f"openvino is installed but does not load: {line}; {remedy('openvino', line)}"
+    except (OSError, subprocess.SubprocessError) as err:
+        return None, f"openvino is installed but does not respond: {type(err).__name__}"
+    return tuple(done.stdout.split()), None
+
+
+def _openvino_install() -> str:
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return 'pip install "edge-ovss[openvino]"'
+    return "it is for x86-64 processors; use onnxruntime"
+
+
+def processor_has_bf16(cpuinfo: Path = _CPUINFO) -> bool | None:
+    """Return whether the processor reports BF16; None if it reports nothing."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    lines = [line for line in text.splitlines() if line.startswith("flags")]
+    if not lines:
+        return None
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(lines[0].split())

@@ -9,16 +9,17 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._machine import available_cores
 from edge_ovss._optional import require
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError, EdgeOvssError, MissingDependencyError
-from edge_ovss.runtime.backends.base import Arrays, Backend
+from edge_ovss.runtime.backends.base import Backend, Machine
 from edge_ovss.runtime.backends.frame_memory import require_memory
 
 _ERRORS_ONLY = 3
@@ -46,6 +47,12 @@ class CpuBackend(Backend):
         super().__init__(bundle, threads=threads)
         self._session: Any = None
 
+    @classmethod
+    def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
+        """Ask the ONNX Runtime that was found for its providers."""
+        del install
+        return None if machine.providers else machine.onnxruntime or cls.advice
+
     def _open_impl(self) -> None:
         runtime = require("onnxruntime", extra=self.extra)
         self._check_providers(runtime.get_available_providers())
@@ -60,15 +67,15 @@ class CpuBackend(Backend):
             raise _load_error(err, path, runtime) from err
         # A provider whose libraries do not load is left out by ONNX Runtime without an error.
         self._check_providers(session.get_providers())
-        _check_ends(session, self.bundle)
+        inputs = {each.name: each.type[len("tensor(") : -1] for each in session.get_inputs()}
+        self.contract.require_ends(inputs, [each.name for each in session.get_outputs()])
         self._session = session
 
     def _infer_impl(self, frame: NDArray[np.uint8]) -> Arrays:
         taken = self._require_memory(frame.shape[1], frame.shape[2])
-        names = list(self.bundle.manifest.output.outputs)
-        feed = {self.bundle.manifest.picture.input: frame}
+        names = list(self.contract.output_names)
         try:
-            arrays = self._session.run(names, feed)
+            arrays = self._session.run(names, self.contract.feed(frame))
         except Exception as err:
             raise _run_error(err, (frame.shape[1], frame.shape[2])) from err
         CpuBackend.held = max(CpuBackend.held, taken)
@@ -113,6 +120,14 @@ class CudaBackend(CpuBackend):
         "and cuDNN that onnxruntime.ai lists for it (on a Jetson the onnxruntime-gpu wheel for "
         "its JetPack); or use --backend onnxruntime"
     )
+
+    @classmethod
+    def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
+        """Ask for a GPU, and for the provider."""
+        del install
+        if not machine.gpu:
+            return "there is no NVIDIA GPU with a driver on this machine"
+        return None if cls.providers[0] in machine.providers else cls.advice
 
     def _require_memory(self, height: int, width: int) -> int:
         """Return 0: of the GPU's memory nothing is known before the run."""
@@ -194,22 +209,6 @@ def _share_arena(runtime: ModuleType) -> None:
     sizes = {"initial_chunk_size_bytes": _FIRST_BLOCK, "max_dead_bytes_per_chunk": _SPLIT_FROM}
     with contextlib.suppress(Exception):  # the program around us has registered one: use that
         runtime.create_and_register_allocator(place, runtime.OrtArenaCfg(sizes))
-
-
-def _check_ends(session: Any, bundle: Bundle) -> None:  # noqa: ANN401 (a class of onnxruntime)
-    """Compare the graph's inputs and outputs with the manifest."""
-    inputs = {item.name: item.type for item in session.get_inputs()}
-    expected = {bundle.manifest.picture.input: "tensor(uint8)"}
-    if inputs != expected:
-        _refuse("inputs", inputs, expected)
-    outputs = {item.name for item in session.get_outputs()}
-    if outputs != set(bundle.manifest.output.outputs):
-        _refuse("outputs", sorted(outputs), sorted(bundle.manifest.output.outputs))
-
-
-def _refuse(what: str, given: object, expected: object) -> NoReturn:
-    message = f"The graph has the {what} {given}; the manifest says {expected}."
-    raise ArtifactError(message, hint="The graph does not match its manifest; export it again.")
 
 
 def _load_error(err: Exception, path: Path, runtime: ModuleType) -> EdgeOvssError:

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError
-from edge_ovss.runtime.backends.base import Arrays, Backend
+from edge_ovss.runtime.backends.base import Backend, Machine
 from edge_ovss.runtime.cuda.driver import require_driver
 from edge_ovss.runtime.cuda.memory import DeviceMemory, open_memory
 from edge_ovss.runtime.trt.commands import rebuild_command
@@ -48,6 +49,12 @@ class TensorRtBackend(Backend):
         self._memory: DeviceMemory | None = None
         self._sessions: dict[str, tuple[LoadedEngine, TrtSession]] = {}
 
+    @classmethod
+    def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
+        """Repeat what its TensorRT lacks, as doctor lists it under "Engines"."""
+        del install
+        return machine.engines[cls.name]
+
     def _open_impl(self) -> None:
         flavour = FLAVOURS[self.name]
         self._library = load_library(flavour)
@@ -68,7 +75,7 @@ class TensorRtBackend(Backend):
         with memory.current():
             session = self._session((frame.shape[1], frame.shape[2]), memory)
             fresh = session.graph_refused is None and not session.captured
-            answer = session.run(self.bundle.manifest.picture.input, frame)
+            answer = session.run(self.contract.inputs[0].name, frame)
             self.device_ms = session.device_ms
             if fresh:
                 self._keep_kernels()
@@ -99,18 +106,14 @@ class TensorRtBackend(Backend):
             loaded.save_runtime_cache()
 
     def _check_ends(self, engine: Engine, session: TrtSession) -> None:
-        """Compare the engine's inputs and outputs with the manifest."""
+        """Compare the engine's inputs and outputs with the contract."""
         inputs, outputs = session.io()
-        expected = self.bundle.manifest.output.outputs
-        named = inputs == {self.bundle.manifest.picture.input: "UINT8"}
-        if named and set(outputs) == set(expected):
-            return
-        message = (
-            f"Engine '{engine.folder.name}' has the inputs {inputs} and the outputs "
-            f"{sorted(outputs)}; the manifest says frame (uint8) and {sorted(expected)}."
-        )
-        command = rebuild_command(self.bundle, engine.record.key)
-        raise ArtifactError(message, hint=f"Build it again: {command}")
+        lower = {name: kind.lower() for name, kind in inputs.items()}
+        found = self.contract.departure(lower, outputs)
+        if found is not None:
+            message = f"Engine '{engine.folder.name}' has {found}."
+            command = rebuild_command(self.bundle, engine.record.key)
+            raise ArtifactError(message, hint=f"Build it again: {command}")
 
     def _as_the_contract(self, answer: dict[str, NDArray[Any]]) -> Arrays:
         """Cast to the types of the graph contract: TensorRT lacks uint16, and may return halves."""

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from edge_ovss.bundle.json_fields import Fields
-from edge_ovss.bundle.reader import Bundle
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
 from edge_ovss.runtime.trt.gpu import Gpu, platform_name
 from edge_ovss.runtime.trt.variants import Flavour
@@ -124,14 +123,6 @@ def _size(fields: Fields, key: str) -> tuple[int, int]:
     if len(values) != 2:
         fields.refuse(key, "height and width")
     return values[0], values[1]
-
-
-def graph_hash(bundle: Bundle) -> str:
-    """Return the hash of the ONNX file and its external data, from the hashes in the manifest."""
-    info = bundle.manifest.graph
-    names = (info.file, *info.external_data)
-    lines = [f"{name}:{bundle.manifest.files[name].sha256}" for name in names]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def surroundings_here(

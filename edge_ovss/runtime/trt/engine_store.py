@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edge_ovss._files import sha256_of_file
+from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.trt.commands import (
@@ -24,7 +25,6 @@ from edge_ovss.runtime.trt.engine_key import (
     EngineKey,
     Surroundings,
     differences,
-    graph_hash,
     key_differences,
 )
 from edge_ovss.runtime.trt.engine_record import PLAN, RECORD, BuildRecord, read_record

@@ -10,20 +10,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from edge_ovss.bundle.manifest import Manifest
-from edge_ovss.bundle.onnx_reader.file import GraphFile, TensorInfo
+from edge_ovss.bundle.onnx_reader.file import GraphFile
 from edge_ovss.bundle.onnx_reader.nodes import GraphNodes, read_graph_nodes
 from edge_ovss.bundle.onnx_reader.operators import forbidden_operators
 from edge_ovss.bundle.onnx_reader.sizes import check_sizes
 from edge_ovss.errors import ArtifactError
 
-STAGES = 3
-"""How many rejections a graph has, and so how many `counts` it gives."""
-
 _HALF, _BRAIN = 10, 16  # element types of onnx.proto3
 _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 _SHOWN = 5
-
-Shape = tuple[int | str, ...]
 
 
 def check_graph(manifest: Manifest, graph: GraphFile, path: Path) -> None:
@@ -39,8 +34,7 @@ def check_graph(manifest: Manifest, graph: GraphFile, path: Path) -> None:
     """
     name = manifest.graph.file
     _compare(name, "the opset", graph.opset, manifest.graph.opset)
-    _check_inputs(manifest, graph)
-    _check_outputs(manifest, graph)
+    _check_ends(manifest, graph)
     nodes = read_graph_nodes(path)
     _check_operators(manifest, nodes)
     _check_precision(manifest, nodes)
@@ -54,55 +48,20 @@ def _sizes(manifest: Manifest) -> dict[str, int]:
     return {name[start:]: manifest.files[name].bytes for name in manifest.graph.external_data}
 
 
-def _check_inputs(manifest: Manifest, graph: GraphFile) -> None:
-    name = manifest.graph.file
+def _check_ends(manifest: Manifest, graph: GraphFile) -> None:
+    """Compare names, types and declared shapes of inputs and outputs."""
+    name, contract = manifest.graph.file, manifest.contract
     inputs = {each.name: each.dtype for each in graph.inputs}
-    _compare(name, "the inputs", inputs, {manifest.picture.input: manifest.picture.dtype})
-    _check_shape(name, graph.inputs[0], (1, "H", "W", 3))
-
-
-def _check_outputs(manifest: Manifest, graph: GraphFile) -> None:
-    name, spec = manifest.graph.file, manifest.output
-    given = sorted(each.name for each in graph.outputs)
-    _compare(name, "the outputs", given, sorted(spec.outputs))
-    for each in graph.outputs:
-        dtype, shape = _expected(each.name, manifest)
-        _compare(name, f"the output '{each.name}' of dtype", each.dtype, dtype)
-        _check_shape(name, each, shape)
-
-
-def _expected(output: str, manifest: Manifest) -> tuple[str, Shape]:
-    """Return dtype and shape of an output; a size with a name is free."""
-    if output in ("labels", "confidence"):
-        dtype = manifest.output.labels_dtype if output == "labels" else "float32"
-        return dtype, (1, "H", "W")
-    if output == "counts":
-        return "int32", (STAGES,)
-    if output == "alive":
-        return "int32", (_places(manifest),)
-    height, width = manifest.output.scores_size or (0, 0)
-    return "float32", (1, manifest.vocabulary.categories, height or "H", width or "W")
-
-
-def _places(manifest: Manifest) -> int | str:
-    """Return how many places there are after the last rejection."""
-    rejection = manifest.rejection
-    if rejection.mode == "none":
-        return manifest.vocabulary.categories
-    return rejection.slots[-1] if rejection.mode == "slots" and rejection.slots else "n"
-
-
-def _check_shape(name: str, tensor: TensorInfo, expected: Shape) -> None:
-    given = tensor.shape
-    if tensor.name == "scores" and len(given) == len(expected) - 1:
-        expected = expected[1:]
-    fits = len(given) == len(expected) and all(map(_fits, given, expected))
-    if not fits:
-        _refuse(f"'{name}' has '{tensor.name}' of the shape {_text(given)}", _text(expected))
-
-
-def _fits(given: int | str, expected: int | str) -> bool:
-    return isinstance(given, str) if isinstance(expected, str) else given == expected
+    _compare(name, "the inputs", inputs, {each.name: each.dtype for each in contract.inputs})
+    outputs = sorted(each.name for each in graph.outputs)
+    _compare(name, "the outputs", outputs, sorted(contract.output_names))
+    expected = {each.name: each for each in (*contract.inputs, *contract.outputs)}
+    for each in (*graph.inputs, *graph.outputs):
+        wanted = expected[each.name]
+        _compare(name, f"the output '{each.name}' of dtype", each.dtype, wanted.dtype)
+        if not wanted.fits(each.shape):
+            given = f"'{name}' has '{each.name}' of the shape {_text(each.shape)}"
+            _refuse(given, _text(wanted.shape_of(len(each.shape))))
 
 
 def _text(shape: Sequence[int | str]) -> str:
