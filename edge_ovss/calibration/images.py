@@ -164,7 +164,7 @@ def _open(source: str) -> list[Frame] | VideoFrames:
     refuse_live(source)
     kind, path = source_kind(source), Path(source).expanduser()
     if is_video(path, kind):
-        return VideoFrames(path)
+        return VideoFrames.count(path)
     if kind is SourceKind.LIST:
         # By the path as written: the same name may be in several folders.
         return sorted((picture_frame(f, n) for n, f in read_list(path)), key=lambda x: x.name)

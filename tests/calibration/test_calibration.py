@@ -226,6 +226,16 @@ def _blocks_but(source: Path, *, keep: int) -> list[str]:
     return list(find_candidates(load_graph(Bundle.open(source).graph_path)).blocks)[keep:]
 
 
+def test_inspect_says_why_parts_stay_in_fp32(
+    half: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(half.path)]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("in FP32: ")]
+    nodes = len(half.manifest.document["precision"]["islands"]["norm"])
+    expected = f"{nodes} nodes: sums of squares over a whole layer overflow in FP16"
+    assert [row.partition("norm")[2].strip() for row in rows if "FP32: norm " in row] == [expected]
+
+
 def test_a_bundle_that_is_not_float32_is_refused(half: Bundle, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="is in fp16"):
         calibrate_bundle(half, tmp_path / "b.ovss", options())

@@ -71,7 +71,7 @@ def test_a_video_gives_its_frames_in_order_each_time_it_is_read(video: Path) -> 
 def test_frames_of_a_video_may_be_asked_for_in_any_order(tmp_path: Path) -> None:
     # Frames that are stored as changes to the ones before: where a wrong seek would show.
     path = write_video(tmp_path / "drive.mp4", images(30), code="mp4v")
-    frames, wanted = VideoFrames(path), decode(path)
+    frames, wanted = VideoFrames.count(path), decode(path)
     for index in (7, 7, 3, 29, 0, 28):
         assert np.array_equal(frames[index].read(), wanted[index])
 
@@ -141,7 +141,7 @@ def test_a_file_that_is_no_video_is_refused_with_its_path(tmp_path: Path) -> Non
 
 
 def test_a_video_that_changed_in_between_is_an_error_with_the_frame(video: Path) -> None:
-    frames = VideoFrames(video)
+    frames = VideoFrames.count(video)
     write_video(video, images(2))
     with pytest.raises(PictureError, match=r"Frame 20 of the video .*drive\.avi"):
         frames[20].read()
@@ -149,7 +149,7 @@ def test_a_video_that_changed_in_between_is_an_error_with_the_frame(video: Path)
 
 def test_a_frame_that_a_video_does_not_have_is_an_index_error(video: Path) -> None:
     with pytest.raises(IndexError):
-        VideoFrames(video)[30]
+        VideoFrames.count(video)[30]
 
 
 def box(kind: bytes, size: int, *, stated: int | None = None) -> bytes:

@@ -18,6 +18,7 @@ from edge_ovss.calibration.blocks import find_candidates  # noqa: E402
 from edge_ovss.calibration.quantize import find_target, quantize, range_tensors  # noqa: E402
 from edge_ovss.calibration.ranges import measure_ranges  # noqa: E402
 from edge_ovss.errors import ArtifactError, UsageError  # noqa: E402
+from edge_ovss.graph import reasons  # noqa: E402
 from edge_ovss.graph.emulate_fp16 import emulate_half  # noqa: E402
 from edge_ovss.graph.fp16 import HalfReport, convert_to_half  # noqa: E402
 from edge_ovss.graph.keep_bias_apart import keep_bias_apart  # noqa: E402
@@ -167,6 +168,7 @@ def test_norms_attention_and_answer_stay_in_fp32_and_the_rest_does_not() -> None
     _, report = halve()
     found = {name: report.islands[name].reason for name in ISLANDS}
     assert found == ISLANDS
+    assert {island.reason for island in report.islands.values()} <= reasons.ISLANDS.keys()
     assert set(report.half_nodes) >= HALF_NODES
     assert not set(report.half_nodes) & set(ISLANDS)
 
@@ -355,6 +357,7 @@ def test_candidates_leave_out_what_int8_harms() -> None:
         "blocks.1/MatMul_2": "attention",
         "head/Conv": "head",
     }
+    assert set(found.excluded.values()) <= reasons.NOT_INT8.keys()
 
 
 @pytest.fixture

@@ -77,6 +77,7 @@ PICTURE: dict[str, set[str]] = {
         "evaluation",
         "export",
         "frames",
+        "graph",
         "metrics",
         "models",
         "parity",

@@ -23,29 +23,35 @@ class VideoFrames:
 
     Args:
         path: The file.
+        video: Its reader, at the end of the file.
 
     Attributes:
         shortfall: What is missing if frames cannot be decoded, else None.
-
-    Raises:
-        InputError: It is cut off, cannot be opened, or has no frames.
-        MissingDependencyError: OpenCV is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._video = VideoReader(path)
-        if self._video.cut not in (None, OPEN_FRAME):
-            message = f"Video '{shown(path)}' is cut off: {self._video.cut}."
+    def __init__(self, path: Path, video: VideoReader) -> None:
+        self._path, self._video, self._count = path, video, video.read
+        self.shortfall = video.shortfall()
+
+    @classmethod
+    def count(cls, path: Path) -> VideoFrames:
+        """Read a video from its first frame to its last.
+
+        Raises:
+            InputError: It is cut off, cannot be opened, or has no frames.
+            MissingDependencyError: OpenCV is not installed.
+        """
+        video = VideoReader(path)
+        if video.cut not in (None, OPEN_FRAME):
+            message = f"Video '{shown(path)}' is cut off: {video.cut}."
             raise VideoError(message, hint="Copy it again, or convert the part that is there.")
-        while self._video.grab():
+        while video.grab():
             pass
-        self._count = self._video.read
-        self.shortfall = self._video.shortfall()
-        if not self._count:
+        if not video.read:
             message = f"Video '{shown(path)}' has no frames."
             hint = "Try it in a player; if that fails too, record it again."
             raise InputError(message, hint=hint)
+        return cls(path, video)
 
     def __len__(self) -> int:
         return self._count
