@@ -1,9 +1,9 @@
-"""Choose calibration pictures: different from each other, spread over a folder, written as a list.
+"""Choose calibration images: different from each other, spread over a folder, written as a list.
 
-    python calibration/select_images.py PICTURES --count 300 --out calibration.txt
+    python calibration/select_images.py IMAGES --count 300 --out calibration.txt
 
-Neighbours of a drive look alike and add nothing, so a picture is passed over if its 16x16 grey
-thumbnail is within --distance grey levels (mean) of one that is taken already.
+Neighboring frames of a drive look alike and add nothing, so an image is skipped if its 16x16 gray
+thumbnail is within --distance gray levels (mean) of one that is already taken.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EdgeOvssError as err:
         print(f"error: {err}", file=sys.stderr)
         return err.status
-    print(f"{len(chosen)} of {len(paths)} pictures -> {args.out}")
+    print(f"{len(chosen)} of {len(paths)} images -> {args.out}")
     if len(chosen) < args.count:
-        print(f"Only {len(chosen)} differ by {args.distance:g} grey levels or more.")
+        print(f"Only {len(chosen)} differ by {args.distance:g} gray levels or more.")
     return 0
 
 
@@ -46,7 +46,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="searched with its sub-folders")
     parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--distance", type=float, default=4.0, help="grey levels, 0 to 255")
+    parser.add_argument("--distance", type=float, default=4.0, help="gray levels, 0 to 255")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="list file, one path per line")
     args = parser.parse_args(argv)
@@ -54,24 +54,24 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         message = f"--count is {args.count}; expected at least 1."
         raise UsageError(message)
     if not 0 <= args.distance <= 255:
-        message = f"--distance is {args.distance}; expected grey levels from 0 to 255."
+        message = f"--distance is {args.distance}; expected gray levels from 0 to 255."
         raise UsageError(message)
     return args
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Return the pictures in a folder and in those below it, sorted.
+    """Return the images in a folder and in those below it, sorted.
 
     Raises:
-        InputError: The folder is not there, or has none.
+        InputError: The folder does not exist, or has none.
     """
     if not folder.is_dir():
-        message = f"'{folder}' is not a folder; expected one with pictures."
+        message = f"'{folder}' is not a folder; expected one with images."
         raise InputError(message, hint="Check the path.")
     paths = sorted(path for path in folder.rglob("*") if is_picture(path))
     if not paths:
-        message = f"Folder '{folder}' has no pictures, nor have the folders in it."
-        raise InputError(message, hint=f"Pictures end in {' '.join(sorted(PICTURE_SUFFIXES))}.")
+        message = f"Folder '{folder}' has no images, and neither have the folders in it."
+        raise InputError(message, hint=f"Image files end in {' '.join(sorted(PICTURE_SUFFIXES))}.")
     return paths
 
 
@@ -87,7 +87,7 @@ def write_list(out: Path, chosen: Sequence[Path]) -> None:
 
 
 def choose(paths: list[Path], *, count: int, distance: float, seed: int) -> list[Path]:
-    """Return up to `count` pictures that differ from each other, in an order set by `seed`.
+    """Return up to `count` images that differ from each other, in an order set by `seed`.
 
     Raises:
         PictureError: One cannot be read; with its path.
@@ -106,7 +106,7 @@ def choose(paths: list[Path], *, count: int, distance: float, seed: int) -> list
 
 
 def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Shrink uint8 [H, W, 3] to float32 [16, 16] grey by picking pixels."""
+    """Shrink uint8 [H, W, 3] to float32 [16, 16] gray by picking pixels."""
     rows = np.linspace(0, image.shape[0] - 1, _SIDE).astype(int)
     columns = np.linspace(0, image.shape[1] - 1, _SIDE).astype(int)
     small: NDArray[np.float32] = image[rows][:, columns].mean(-1, dtype=np.float32)

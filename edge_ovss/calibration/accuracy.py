@@ -170,7 +170,7 @@ class Baseline:
         return self._accuracy(self.expected)
 
     def compare(self, path: Path) -> Accuracy:
-        """Run another graph on every image.
+        """Run a changed graph on every image.
 
         Raises:
             ArtifactError: It fails, or its float outputs are not finite.

@@ -1,4 +1,4 @@
-"""Which products may be quantized, and the blocks in which they are judged together."""
+"""Which products may be quantized, and the blocks that they are measured in."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _reason(node: ir.Node, *, is_head: bool) -> str | None:
     group = node.attributes.get("group")
     if node.op_type == "Conv" and group is not None and group.as_int() > 1:
         return "depthwise"
-    # What comes in has unit length: a division by a norm is on the way.
+    # The input has unit length: a division by a norm is on the way.
     before = {each.op_type for each in upstream(activations(node), has_weight)}
     if {"ReduceL2", "Div"} <= before:
         return "similarity"

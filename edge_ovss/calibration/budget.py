@@ -18,9 +18,9 @@ class BlockCost:
     """One block quantized, everything else in float.
 
     Attributes:
-        block: Its name.
-        products: How many products are in it.
-        agreement: Share of labels that stay.
+        block: Name of the block.
+        products: Number of its products.
+        agreement: Share of labels that do not change.
         drop: mIoU points lost; None without labels.
     """
 
@@ -31,7 +31,7 @@ class BlockCost:
 
     @property
     def cost(self) -> tuple[float, float]:
-        """What blocks are ordered by: points lost, then labels changed."""
+        """The sort key of blocks: points lost, then labels changed."""
         return (self.drop or 0.0, 1.0 - self.agreement)
 
     def to_json(self) -> dict[str, object]:
@@ -41,7 +41,7 @@ class BlockCost:
 
 @dataclass(frozen=True)
 class Step:
-    """One round of the budget loop: the blocks in float because of it, and what that reaches."""
+    """One round of the budget loop: the blocks that it puts back to float, and the accuracy."""
 
     back_to_float: tuple[str, ...]
     agreement: float
@@ -50,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the budget loop ended with."""
+    """The result of the budget loop."""
 
     blocks: tuple[str, ...]
     accuracy: Accuracy
@@ -64,7 +64,7 @@ def measure_blocks(
 
     Args:
         blocks: Names of products by block.
-        base: What float32 reaches.
+        base: Accuracy of float32.
         attempt: Measures the graph with some blocks quantized.
         note: Called with one line per block.
 
@@ -94,11 +94,11 @@ def keep_within(
 
     Args:
         budget: mIoU points that may be lost.
-        costs: Of every block that may be quantized, most expensive first.
-        base: What float32 reaches.
+        costs: Costs of all blocks that may be quantized, most expensive first.
+        base: Accuracy of float32.
         attempt: Measures the graph with some blocks quantized.
         note: Called with one line per round.
-        whole: What everything quantized reaches, if it is known already.
+        whole: Accuracy with everything quantized, if it is known already.
 
     Raises:
         GateError: The budget cannot be kept with any block quantized.
@@ -119,4 +119,4 @@ def keep_within(
         if drop <= budget:
             return Chosen(quantized, accuracy, tuple(steps))
     message = f"INT8 loses more than {budget:g} mIoU points with any block quantized."
-    raise GateError(message, hint="Allow more, calibrate on other pictures, or use FP16.")
+    raise GateError(message, hint="Allow more, calibrate on other images, or use FP16.")

@@ -1,4 +1,4 @@
-"""A float32 bundle in, a bundle in FP16 or INT8 out."""
+"""Convert a float32 bundle to FP16 or INT8."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ _RACED = 3
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What came out.
+    """The result of a calibration.
 
     Attributes:
         bundle: The new bundle, opened.
-        judged: What it reaches on the validation data or, without them, on calibration pictures.
-        base: What float32 reaches there.
+        judged: Its accuracy on the validation data or, without them, on calibration images.
+        base: The accuracy of float32 on the same images.
         race: Speed against float32 on this CPU, for the target "cpu".
-        warnings: What the user should know.
+        warnings: Sentences for the user.
     """
 
     bundle: Bundle
@@ -79,7 +79,7 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class _Work:
-    """What the steps share."""
+    """State that the steps share."""
 
     source: Bundle
     options: CalibrateOptions
@@ -91,12 +91,12 @@ class _Work:
 
     @property
     def key(self) -> str:
-        """Hash of the graph and of the pictures."""
+        """Hash of the graph and of the images."""
         return ranges_key(self.source, self.pictures)
 
 
 def ranges_key(source: Bundle, pictures: CalibrationPictures) -> str:
-    """Hash of a graph with its weights and of the pictures, under which ranges are kept."""
+    """Hash a graph with its weights and the images: the key of the cache of ranges."""
     return hashlib.sha256(f"{graph_hash(source)}{pictures.sha256}".encode()).hexdigest()
 
 
@@ -109,19 +109,19 @@ def calibrate_bundle(
     note: Note | None = None,
     progress: Progress | None = None,
 ) -> Calibrated:
-    """Write a bundle of another precision; the given one is not changed.
+    """Write a bundle in a different precision; the given one is not changed.
 
     Args:
         bundle: A float32 bundle.
         out: Folder of the new bundle; it appears whole or not at all.
-        options: What to make.
+        options: Precision, calibration images, target and limits.
         overwrite: Replace a bundle at `out`.
         note: Called with one line at every step.
-        progress: Wraps pictures, with a label, to show how far it got.
+        progress: Wraps the images while they are read, to show progress.
 
     Raises:
         ArtifactError: The bundle is not float32, its graph is not finite or cannot be changed.
-        InputError: Pictures or labels cannot be used, or the two sets overlap.
+        InputError: Images or labels cannot be used, or the two sets overlap.
         GateError: The accuracy budget cannot be kept, or INT8 is not faster where it must be.
         OutputError: `out` cannot be written.
         ParityError: The new bundle fails its own selftest.
@@ -165,9 +165,9 @@ def _prepare(
     source: Bundle, options: CalibrateOptions, note: Note, progress: Progress | None
 ) -> _Work:
     dataset = None
-    if options.validation is not None:  # a wrong layout is said before pictures are read
+    if options.validation is not None:  # a wrong layout is reported before images are read
         dataset = _open_validation(options.validation, seed=options.seed)
-    note(f"reading calibration pictures: {options.calibration}")
+    note(f"reading calibration images: {options.calibration}")
     pictures = collect_pictures(
         options.calibration, count=options.count, seed=options.seed, progress=progress
     )
@@ -179,7 +179,7 @@ def _prepare(
     allow_missing = options.validation.allow_missing
     labelled = Labelled.read(dataset, source.vocabulary, allow_missing=allow_missing)
     refuse_overlap(pictures, labelled.hashes())
-    note(f"judging float32 on {len(labelled.names)} pictures of {dataset.title}")
+    note(f"measuring float32 on {len(labelled.names)} images of {dataset.title}")
     output_map = source.vocabulary.output_map
     baseline = Baseline.measure_labelled(source.graph_path, labelled, output_map=output_map)
     scope = labelled.alignment.scope
@@ -220,7 +220,7 @@ def _measure_rounding(work: _Work, model: ir.Model, report: HalfReport) -> Accur
     Args:
         work: The images and the baseline.
         model: What `report` was made from, in float32, with Q/DQ or without; it is changed.
-        report: What became FP16.
+        report: Which nodes became FP16.
     """
     work.note("rounding every tensor as an FP16 device does")
     emulate_half(model, report)
@@ -250,14 +250,14 @@ def _check_file(path: Path) -> None:
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as err:
         message = f"The new graph has mixed types or is damaged: {err}"
-        raise RuntimeError(message) from err  # a fault of ours, not of the user
+        raise RuntimeError(message) from err  # our fault, not the user's
 
 
 def _check_budget(judged: Accuracy, work: _Work) -> None:
     budget, drop = work.options.max_miou_drop, judged.drop_from(work.baseline.accuracy)
     if budget is not None and drop is not None and drop > budget:
         message = (
-            f"{work.options.precision} loses {drop:.2f} mIoU points on {judged.pictures} pictures; "
+            f"{work.options.precision} loses {drop:.2f} mIoU points on {judged.pictures} images; "
             f"the budget is {budget:g}. Nothing was written."
         )
         raise GateError(message, hint="Allow more, or keep FP32.")
@@ -266,7 +266,7 @@ def _check_budget(judged: Accuracy, work: _Work) -> None:
 def _race(work: _Work, graph: Path) -> Race | None:
     if work.options.target != "cpu":
         return None
-    work.note("racing against float32 on this CPU")
+    work.note("comparing the speed with float32 on this CPU")
     result = race(work.source.graph_path, graph, work.baseline.frames[:_RACED])
     if work.options.require_faster and result.factor <= 1:
         message = (
@@ -281,9 +281,9 @@ def _warnings(work: _Work, raced: Race | None) -> tuple[str, ...]:
     warnings = []
     count = len(work.pictures)
     if work.options.precision == "int8" and count < RECOMMENDED:
-        warnings.append(f"{count} calibration pictures; at least {RECOMMENDED} are recommended.")
+        warnings.append(f"{count} calibration images; at least {RECOMMENDED} are recommended.")
     if work.pictures.duplicates:
-        warnings.append(f"{work.pictures.duplicates} pictures were duplicates and left out.")
+        warnings.append(f"{work.pictures.duplicates} images were duplicates and left out.")
     if work.source.manifest.graph.spare is not None:
         warnings.append("The spare graph is float32, and is not in the new bundle.")
     if work.dataset is None:
@@ -296,7 +296,7 @@ def _warnings(work: _Work, raced: Race | None) -> tuple[str, ...]:
 
 
 def _write_rest(writer: BundleWriter, work: _Work, graph: Path) -> None:
-    """Copy the words, and write the answer of the new graph to the old reference frame."""
+    """Copy the vocabulary, and write the outputs of the new graph for the old reference frame."""
     info = work.source.manifest
     words = writer.path(info.vocabulary.file)
     shutil.copyfile(work.source.file(info.vocabulary.file), words)
@@ -312,9 +312,10 @@ def _write_rest(writer: BundleWriter, work: _Work, graph: Path) -> None:
 
 
 def _lead_below_float32(float32: NDArray[Any], equal: NDArray[Any]) -> NDArray[np.float32]:
-    """Return by how much labels of a coarser graph lead: as in float32, if they are `equal`.
+    """Return the leads of labels in a coarser graph: those of float32 where labels are `equal`.
 
-    The new graph may have no scores. What its rounding changed, another backend's may change back.
+    The new graph may have no scores. A label that its rounding changed, the rounding of a different
+    backend may change back.
     """
     lead: NDArray[np.float32] = np.where(equal, float32, 0.0).astype(np.float32)
     return lead

@@ -1,4 +1,4 @@
-"""Calibration pictures: an explicit list, sorted, distinct, counted, hashed and recorded."""
+"""Calibration images: an explicit list, sorted, distinct, counted, hashed and recorded."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from edge_ovss.frames.sources import Frame, is_video, open_source, picture_frame
 from edge_ovss.frames.video.chosen_frames import VideoFrames
 
 RECOMMENDED = 300
-"""Fewer pictures than this are warned about."""
+"""With fewer images, calibration warns."""
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class CalibrationPictures:
-    """Pictures that ranges are measured on.
+    """Images that ranges are measured on.
 
     Attributes:
-        source: What the user gave.
-        frames: The pictures in order; each is read again whenever it is needed.
-        hashes: sha256 of size and pixels of each.
-        found: How many the source had.
-        duplicates: How many of them showed what another one shows; they are left out.
-        seed: Of the choice, where fewer were asked for than there are.
-        promised: How many frames a video should have, where that is more than could be read.
+        source: The source as the user gave it.
+        frames: The images in order; each is read again whenever it is needed.
+        hashes: sha256 of the size and the pixels of each.
+        found: Number of images in the source.
+        duplicates: Number of images with the same pixels as an earlier one; they are left out.
+        seed: Seed of the selection, where fewer were asked for than there are.
+        promised: Number of frames that a video should have, if fewer could be read.
     """
 
     source: str
@@ -50,9 +50,9 @@ class CalibrationPictures:
     promised: int | None = None
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the pictures, uint8 [H, W, 3] RGB."""
+        """Yield the images, uint8 [H, W, 3] RGB."""
         for frame in self.frames:
-            # Not `frame.image`, which would keep every picture in memory.
+            # Not `frame.image`, which would keep every image in memory.
             yield frame.read()
 
     def __len__(self) -> int:
@@ -60,11 +60,11 @@ class CalibrationPictures:
 
     @property
     def sha256(self) -> str:
-        """The hash of the list: of what the pictures show, not of their names or places."""
+        """The hash of the pixels of all images, in order; names and paths do not count."""
         return hashlib.sha256("\n".join(self.hashes).encode()).hexdigest()
 
     def to_json(self) -> dict[str, object]:
-        """Return the record for a manifest; names only, folders are nobody's business."""
+        """Return the record for a manifest, with names and without folders, which are private."""
         promised = {} if self.promised is None else {"promised": self.promised}
         return {
             "source": _public(self.source),
@@ -88,34 +88,34 @@ def picture_hash(image: NDArray[np.uint8]) -> str:
 def collect_pictures(
     source: str, *, count: int | None = None, seed: int = 0, progress: Progress | None = None
 ) -> CalibrationPictures:
-    """Read every picture of a source once, and keep the distinct ones.
+    """Read every image of a source once, and keep the distinct ones.
 
-    Pictures are not held in memory; neither are the frames of a video.
+    No image is kept in memory, and no frame of a video.
 
     Args:
         source: A folder, a list file (.txt, one path per line, relative to the file), a video, a
-            picture, or synthetic://street?count=300.
+            single image, or synthetic://street?count=300.
         count: Take this many, chosen by `seed`; None for all.
-        seed: Of the choice.
+        seed: Seed of the selection.
         progress: Wraps the frames, with a label.
 
     Raises:
         UsageError: The source is live, or of an unknown kind.
-        InputError: The source has no or too few pictures, nothing but single-coloured ones, or is
-            a video that is cut off.
-        PictureError: A picture cannot be read; with its path.
+        InputError: The source has no or too few images, only images of a single color, or is a
+            video that is cut off.
+        PictureError: An image cannot be read; the message has its path.
     """
     found = _open(source)
     chosen = [found[place] for place in _choose(len(found), source, count, seed)]
     kept: dict[str, Frame] = {}
     flat = 0
-    for frame in progress(chosen, "picture") if progress else chosen:
+    for frame in progress(chosen, "image") if progress else chosen:
         image = frame.read()
         kept.setdefault(picture_hash(image), frame)
         flat += int(image.min()) == int(image.max())
     if flat == len(chosen):
-        message = f"All {flat} calibration pictures of '{source}' have a single colour."
-        raise InputError(message, hint="Give pictures such as the camera will see.")
+        message = f"All {flat} calibration images of '{source}' have a single color."
+        raise InputError(message, hint="Give images like those of the camera.")
     return CalibrationPictures(
         source=source,
         frames=tuple(kept.values()),
@@ -133,18 +133,18 @@ def refuse_live(source: str) -> None:
     Raises:
         UsageError: It is a camera or a stream.
     """
-    source_kinds.refuse_live(source, "Calibration pictures")
+    source_kinds.refuse_live(source, "Calibration images")
 
 
 def refuse_overlap(pictures: CalibrationPictures, validation: dict[str, str]) -> None:
-    """Check that no calibration picture is in the validation set.
+    """Check that no calibration image is in the validation set.
 
     Args:
-        pictures: Calibration pictures.
-        validation: Name by `picture_hash` of the validation pictures.
+        pictures: Calibration images.
+        validation: Names of the validation images by `picture_hash`.
 
     Raises:
-        InputError: Some are; with their names.
+        InputError: Some are; the message names them.
     """
     both = [
         f"{frame.name} = {validation[sha]}"
@@ -153,10 +153,10 @@ def refuse_overlap(pictures: CalibrationPictures, validation: dict[str, str]) ->
     ]
     if both:
         message = (
-            f"{len(both)} calibration pictures are in the validation set too: "
+            f"{len(both)} calibration images are also in the validation set: "
             f"{', '.join(both[:_SHOWN])}."
         )
-        hint = "A loss measured on calibration pictures is no measurement; give disjoint sets."
+        hint = "Give disjoint sets: on its own calibration images, a graph looks better than it is."
         raise InputError(message, hint=hint)
 
 
@@ -183,8 +183,8 @@ def _choose(found: int, source: str, count: int | None, seed: int) -> Iterable[i
     if count is None or count == found:
         return range(found)
     if count < 1 or count > found:
-        message = f"{count} pictures of '{source}' were asked for; it has {found}."
-        raise InputError(message, hint="Ask for fewer, but at least one; or give more pictures.")
+        message = f"{count} images of '{source}' were asked for; it has {found}."
+        raise InputError(message, hint="Ask for fewer, at least one, or give more images.")
     return sorted(random.Random(seed).sample(range(found), count))
 
 
@@ -193,7 +193,7 @@ def _public(source: str) -> str:
 
 
 def _public_names(names: Iterable[str]) -> list[str]:
-    """Return file names without folders; those that are equal are numbered, in order."""
+    """Return file names without folders; equal names are numbered, in order."""
     public: dict[str, None] = {}
     for name in names:
         bare = unique = Path(name).name

@@ -35,7 +35,7 @@ Pictures = Any
 
 @dataclass(frozen=True)
 class Quantized:
-    """A quantized graph and how it came about.
+    """A quantized graph and how it was made.
 
     Attributes:
         model: The graph.
@@ -46,7 +46,7 @@ class Quantized:
         ranges: (lowest, highest) by tensor.
         costs: Costs of the blocks, if they were measured.
         steps: Rounds of the budget loop, if there was one.
-        half: What became FP16, if anything.
+        half: The conversion to FP16, if there was one.
     """
 
     model: ir.Model
@@ -66,7 +66,7 @@ class Quantizer:
 
     Attributes:
         model: The float32 graph.
-        options: What is asked for.
+        options: The options of the calibration.
         candidates: The products that may be quantized.
         ranges: (lowest, highest) by tensor.
         largest: Largest magnitude by tensor, where the float base is FP16.
@@ -94,7 +94,7 @@ class Quantizer:
 
         Args:
             model: The float32 graph.
-            options: What is asked for.
+            options: The options of the calibration.
             pictures: Calibration images, to be iterated several times.
             key: Hash of graph and images, for the cache of ranges.
             note: Called with one line at every step.

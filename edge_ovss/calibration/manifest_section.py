@@ -1,4 +1,4 @@
-"""What a calibrated bundle says about itself: precision, pictures, ranges and loss."""
+"""The manifest of a calibrated bundle: precision, images, ranges and loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edge_ovss.calibration.race import Race
 from edge_ovss.calibration.recipe import RECIPE_FILE, Recipe
 from edge_ovss.calibration.tables import write_tables
 from edge_ovss.graph.fp16 import HalfReport
-from edge_ovss.graph.fp32_islands import summarise_islands
+from edge_ovss.graph.fp32_islands import summarize_islands
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Made:
-    """A graph of another precision and how it came about.
+    """A graph in a new precision and how it was made.
 
     Attributes:
         model: The graph.
-        half: What became FP16, if anything.
-        quantized: What became INT8, if anything.
-        largest: Largest magnitude by tensor on the calibration pictures, if it was measured.
-        emulated: What it reaches with FP16's rounding everywhere, if that was judged.
+        half: The conversion to FP16, if there was one.
+        quantized: The quantization, if there was one.
+        largest: Largest magnitude by tensor on the calibration images, if it was measured.
+        emulated: Accuracy with FP16's rounding everywhere, if it was measured.
     """
 
     model: ir.Model
@@ -47,13 +47,13 @@ class Made:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a new graph reaches.
+    """The accuracy and the speed of a new graph.
 
     Attributes:
-        judged: With the new graph.
-        base: With the float32 graph.
-        on: Name of the pictures.
-        race: Speed of the two, if they were raced.
+        judged: Accuracy of the new graph.
+        base: Accuracy of the float32 graph.
+        on: Name of the images.
+        race: Speed of the two, if it was compared.
     """
 
     judged: Accuracy
@@ -99,7 +99,7 @@ def precision_facts(
             "method": options.method.title if found else "minmax",
         },
         loss=_loss(outcome, options, made.emulated),
-        islands=summarise_islands(half.islands) if half else None,
+        islands=summarize_islands(half.islands) if half else None,
         half_nodes=len(half.half_nodes) if half else None,
         casts=half.casts if half else None,
         largest=_top(made.largest or {}) if half else None,
@@ -113,7 +113,7 @@ def precision_facts(
 
 
 def _top(largest: dict[str, float], count: int = 10) -> dict[str, float]:
-    """Return the tensors with the largest magnitudes: how near FP16's end the graph comes."""
+    """Return the largest magnitudes by tensor: how close the graph comes to overflow in FP16."""
     names = sorted(largest, key=lambda name: -largest[name])[:count]
     return {name: round(largest[name], 3) for name in names}
 
@@ -146,7 +146,7 @@ def _loss(outcome: Outcome, options: CalibrateOptions, emulated: Accuracy | None
 def calibrated_manifest(source: Bundle, precision: Precision) -> Manifest:
     """Return the manifest of the new bundle, without the files."""
     old = source.manifest
-    # The spare graph is float32 and reads weights that this bundle has no more.
+    # The spare graph is float32 and reads weights that this bundle no longer has.
     graph = replace(old.graph, file=GRAPH_FILE, external_data=(DATA_FILE,), spare=None)
     least = LIMITS[precision.name].reference_agreement
     return replace(

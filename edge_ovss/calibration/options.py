@@ -1,4 +1,4 @@
-"""What a calibration is asked for, and the checks that need nothing but the options."""
+"""The options of a calibration, and the checks that need nothing else."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Validation:
     Attributes:
         data: As in `edge-ovss eval`.
         layout: As in `edge-ovss eval`; not needed for synthetic://street.
-        classes: A file of category names, or None.
+        classes: A file of class names, or None.
         ignore: Numbers that mean "not labelled", or None for the layout's.
-        limit: A random subset of so many pictures, at least 1, or None.
-        allow_missing: Ignore pixels of categories that the vocabulary has no word for.
-        labels_start: Number of the first category, 0 or 1, or None for the layout's.
+        limit: Size of a random subset, at least 1 image; None for all.
+        allow_missing: Ignore pixels of classes that the vocabulary does not have.
+        labels_start: Number of the first class, 0 or 1, or None for the layout's.
     """
 
     data: str
@@ -43,24 +43,25 @@ class Validation:
 
 @dataclass(frozen=True)
 class CalibrateOptions:
-    """What to make of a float32 bundle.
+    """How a float32 bundle is calibrated.
 
     Attributes:
         precision: One of `PRECISIONS`.
-        calibration: Source of calibration pictures; there is no default set.
-        count: Take so many of them, at least 1; None for all.
-        seed: Of the choice of pictures, and of the subset of the validation set; 0 or more.
+        calibration: Source of calibration images; there is no default.
+        count: How many of them to use, at least 1; None for all.
+        seed: Seed of the selection of images and of the validation subset; 0 or more.
         method: How INT8 ranges are chosen.
         target: "tensorrt" or "cpu".
-        base: What is not INT8 is in "fp16" or "fp32"; None for the target's custom.
+        base: Float type of the layers that are not INT8, "fp16" or "fp32"; None for the
+            target's default.
         validation: Labelled data; needed for a budget.
         max_miou_drop: mIoU points that may be lost; None for no budget.
-        sensitivity: Measure every block even without a budget.
+        sensitivity: Measure the cost of every block even without a budget.
         recipe: Blocks that stay in float.
-        require_faster: Fail where INT8 is not faster than FP32 here.
+        require_faster: Fail if INT8 is not faster than FP32 on this machine.
 
     Raises:
-        UsageError: A value is out of range, or two contradict each other.
+        UsageError: A value is out of range, or two options contradict each other.
     """
 
     precision: str
@@ -89,22 +90,22 @@ class CalibrateOptions:
             message = f"--seed is {self.seed}; expected 0 or more."
             raise UsageError(message)
         if self.target == "cpu" and "fp16" in (self.precision, self.base):
-            message = "FP16 was asked for a CPU, which computes in FP32 and only converts."
+            message = "FP16 was asked for on a CPU, which computes in FP32 and would only convert."
             raise UsageError(message, hint="Use --target tensorrt, or --precision int8.")
         if self.precision == "fp16":
             self._check_half()
         if self.max_miou_drop is not None:
             self._check_budget(self.max_miou_drop)
         if self.sensitivity and self.precision != "int8":
-            message = f"The sensitivity of blocks was asked for with {self.precision}."
-            raise UsageError(message, hint="It goes with --precision int8.")
+            message = f"Block sensitivity was asked for with {self.precision}."
+            raise UsageError(message, hint="It needs --precision int8.")
         if self.require_faster and self.target != "cpu":
-            message = f"--require-faster needs a run on the device; the target is {self.target}."
-            hint = 'There: edge-ovss bench INT8 --against OTHER --gate "speedup_p50>1".'
+            message = f"--require-faster measures on this CPU, but the target is {self.target}."
+            hint = 'On the device: edge-ovss bench INT8 --against OTHER --gate "speedup_p50>1".'
             raise UsageError(message, hint=hint)
 
     def _check_half(self) -> None:
-        """Refuse what only INT8 reads: the manifest would say that it had been done."""
+        """Refuse options of INT8: the manifest would claim that they were used."""
         given = {
             "base fp32": self.base == "fp32",
             f"method {self.method.title}": self.method != RangeMethod(),
@@ -113,7 +114,7 @@ class CalibrateOptions:
         unread = [name for name, is_given in given.items() if is_given]
         if unread:
             what = " and the ".join(unread)
-            message = f"FP16 was asked for with the {what}, which only INT8 reads."
+            message = f"FP16 was asked for with the {what}, which only INT8 uses."
             raise UsageError(message, hint="Leave it out, or use --precision int8.")
 
     def _check_budget(self, drop: float) -> None:
@@ -127,7 +128,7 @@ class CalibrateOptions:
 
     @property
     def float_base(self) -> str:
-        """What is not INT8 is in."""
+        """The float type of the layers that are not INT8."""
         if self.precision == "fp16" or self.base is not None:
             return self.base or "fp16"
         return "fp32" if self.target == "cpu" else "fp16"
@@ -146,7 +147,7 @@ def _check_count(what: str, given: int | None) -> None:
 
 
 def require_other_place(bundle: Path, out: str | os.PathLike[str]) -> None:
-    """Check that a new bundle does not replace the one it is made from, or lie in it.
+    """Check that a new bundle is neither in place of its source bundle nor inside it.
 
     Raises:
         UsageError: It would.

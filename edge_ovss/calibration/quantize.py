@@ -27,11 +27,11 @@ _AXES = {"Conv": 0, "MatMul": 1, "Gemm": 0}
 
 @dataclass(frozen=True)
 class Target:
-    """What a runtime wants of Q/DQ.
+    """How a runtime wants Q/DQ.
 
     Attributes:
-        name: What --target takes.
-        symmetric: Activations in int8 around 0; otherwise uint8 with a zero point.
+        name: Value of --target.
+        symmetric: Whether activations are int8 around 0; otherwise uint8 with a zero point.
         quantized_outputs: Operators whose output is quantized as well.
         integer_bias: Whether biases become int32.
         about: One line for people.
@@ -78,7 +78,7 @@ def find_target(name: str) -> Target:
 
 
 def range_tensors(model: ir.Model, candidates: Candidates) -> list[str]:
-    """Names of the tensors whose ranges the quantizer needs: inputs and outputs of candidates."""
+    """Return the tensors whose ranges the quantizer needs: inputs and outputs of candidates."""
     wanted = set(candidates.nodes)
     found: dict[str, None] = {}
     for node in model.graph:
@@ -91,7 +91,7 @@ def range_tensors(model: ir.Model, candidates: Candidates) -> list[str]:
 def zero_range_nodes(
     model: ir.Model, candidates: Candidates, ranges: Mapping[str, Range]
 ) -> list[str]:
-    """Names of the candidates that read nothing but zeros: they have no scale."""
+    """Return the candidates that read nothing but zeros: they have no scale."""
     wanted = set(candidates.nodes)
     return [
         str(node.name)
@@ -110,7 +110,7 @@ def quantize(
         model: A float32 graph.
         nodes: Names of the nodes to quantize.
         ranges: (lowest, highest) by tensor.
-        target: What the runtime wants.
+        target: The runtime's rules.
     """
     ir = require("onnx_ir", extra="export")
     copy = model.clone()
@@ -157,7 +157,7 @@ def _tensors_range(ranges: Mapping[str, Range]) -> Any:  # noqa: ANN401 (a class
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    # It advises a preprocessing by the root logger that the exporter has already done.
+    # Through the root logger, it recommends a preprocessing that the exporter has already done.
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Is the new graph faster than the old one, on this machine, in ONNX Runtime?"""
+"""Compare the speed of two graphs in ONNX Runtime, on this machine."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Race:
     Attributes:
         before_ms: The float32 graph.
         after_ms: The new graph.
-        runs: How often each ran.
-        threads: How many threads each had.
+        runs: Number of runs of each.
+        threads: Number of threads of each.
     """
 
     before_ms: float
@@ -52,8 +52,8 @@ def race(
 ) -> Race:
     """Run two graphs in turns on the same frames, after one run each to warm up.
 
-    Turns, because another program on the machine then slows down both. The sessions are those of
-    the runtime: what it switches off or on for frames changes what is faster.
+    They take turns so that other programs on the machine slow down both. The sessions are those of
+    the runtime, whose options decide which graph is faster.
     """
     from edge_ovss._machine import available_cores
     from edge_ovss.runtime.backends.ort import open_session

@@ -1,4 +1,4 @@
-"""The ranges of tensors on real pictures, kept in a cache that knows what they belong to."""
+"""Measure the ranges of tensors on real images; a cache keeps them by graph and images."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RangeMethod:
 
     Attributes:
         name: One of `METHODS`.
-        percentile: Of "percentile".
+        percentile: Percentile of the method "percentile".
     """
 
     name: str = "minmax"
@@ -126,7 +126,7 @@ def measure_largest(model: ir.Model, pictures: Pictures, *, key: str | None) -> 
 
 
 def find_edges(probe: TensorProbe, pictures: Pictures) -> dict[str, Range]:
-    """Return the lowest and highest value of every tensor over all pictures.
+    """Return the lowest and highest value of every tensor over all images.
 
     Raises:
         ArtifactError: A value is NaN or infinite; with the name of the tensor.
@@ -135,7 +135,7 @@ def find_edges(probe: TensorProbe, pictures: Pictures) -> dict[str, Range]:
     for image in pictures:
         for name, (low, high, total) in probe.run(image):
             if not np.isfinite([low, high, total]).all():
-                message = f"Tensor '{name}' is not finite on a calibration picture."
+                message = f"Tensor '{name}' is not finite on a calibration image."
                 hint = (
                     "In FP32 the checkpoint is damaged; in FP16 the value is too large: keep FP32."
                 )
@@ -159,13 +159,13 @@ def _cache_file(key: str | None, tensors: Sequence[str], method: RangeMethod) ->
 
 
 def _read_cache(path: Path, tensors: Sequence[str]) -> dict[str, Range] | None:
-    """Return what is stored, or None where it is damaged or of another format."""
+    """Return the stored ranges, or None if they are damaged or of a different format."""
     try:
         document = read_json(path)
         stored = document["ranges"]
         if document["format"] != _FORMAT or set(stored) != set(tensors):
             return None
-        if document["sha256"] != _digest(stored):  # a digit may be another one and still be read
+        if document["sha256"] != _digest(stored):  # a wrong digit would still be read
             return None
         return {name: (float(stored[name][0]), float(stored[name][1])) for name in tensors}
     except (OSError, ValueError, KeyError, TypeError, IndexError):
@@ -178,12 +178,12 @@ def _digest(ranges: Mapping[str, Sequence[float]]) -> str:
 
 
 def _write_cache(path: Path, ranges: dict[str, Range]) -> None:
-    """Keep ranges; they took long to measure, so failing to keep them does not lose them."""
+    """Keep ranges. A failure is only a warning: they took long to measure and are not lost."""
     try:
         make_folder(path.parent)
         write_json(path, {"format": _FORMAT, "sha256": _digest(ranges), "ranges": ranges})
     except OutputError as err:
         caution(
-            f"The ranges are not kept for another run. {err.message} "
-            "Set EDGE_OVSS_CACHE to a folder that can be written, or to nothing."
+            f"The ranges are not kept for the next run. {err.message} "
+            "Set EDGE_OVSS_CACHE to a writable folder, or to nothing."
         )

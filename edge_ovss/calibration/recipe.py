@@ -1,4 +1,4 @@
-"""What a calibration decided, in a form that can be used again."""
+"""The blocks that a calibration kept in float, to be used again."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Recipe:
     Attributes:
         model: Name of the model it was found for.
         excluded: Names of blocks that stay in float.
-        method: How ranges were chosen there, for people.
-        loss: What it cost there, for people.
+        method: How ranges were chosen, for people.
+        loss: mIoU points that it cost, for people.
     """
 
     model: str
@@ -31,10 +31,10 @@ class Recipe:
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
-        """Read a recipe file, or that of a calibrated bundle.
+        """Read a recipe from its file or from a calibrated bundle.
 
         Raises:
-            InputError: It is not there, or is no recipe.
+            InputError: It does not exist, or is not a recipe.
         """
         file = Path(path).expanduser()
         file = file / RECIPE_FILE if file.is_dir() else file
@@ -58,8 +58,8 @@ class Recipe:
         """
         missing = sorted(set(self.excluded) - set(blocks))
         if missing:
-            message = f"The recipe for '{self.model}' names blocks that are not there: {missing}."
-            raise InputError(message, hint="Recipes fit other weights of the same model only.")
+            message = f"The recipe for '{self.model}' names blocks that the graph lacks: {missing}."
+            raise InputError(message, hint="A recipe fits the same model only, with any weights.")
 
     def to_json(self) -> dict[str, object]:
         """Return the recipe as a JSON object."""

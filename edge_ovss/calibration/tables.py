@@ -67,7 +67,7 @@ def markdown(costs: Sequence[BlockCost], steps: Sequence[Step], title: str) -> s
 
 
 def plot(costs: Sequence[BlockCost], steps: Sequence[Step], title: str) -> str:
-    """Return an SVG: a bar per block, as long as what it costs."""
+    """Return an SVG with a bar per block, as long as its cost."""
     lost = [cost.drop is not None for cost in costs]
     by_miou = bool(costs) and all(lost)
     values = [cost.drop or 0.0 if by_miou else 100 * (1 - cost.agreement) for cost in costs]
@@ -85,10 +85,10 @@ def plot(costs: Sequence[BlockCost], steps: Sequence[Step], title: str) -> str:
     for place, (cost, value) in enumerate(zip(costs, values, strict=True)):
         y = _TOP + _ROW * place
         bar = max(1.0, _BAR * max(value, 0.0) / longest)
-        colour = "#e07b00" if cost.block in back else "#3a6ea5"
+        color = "#e07b00" if cost.block in back else "#3a6ea5"
         parts += [
             f'<text x="{_LEFT - 8}" y="{y + 13}" text-anchor="end">{escape(cost.block)}</text>',
-            f'<rect x="{_LEFT}" y="{y}" width="{bar:.1f}" height="{_ROW - 6}" fill="{colour}"/>',
+            f'<rect x="{_LEFT}" y="{y}" width="{bar:.1f}" height="{_ROW - 6}" fill="{color}"/>',
             f'<text x="{_LEFT + bar + 6:.1f}" y="{y + 13}">{value:.2f}</text>',
         ]
     return "\n".join([*parts, "</svg>"]) + "\n"

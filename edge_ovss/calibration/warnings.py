@@ -1,4 +1,4 @@
-"""What a calibration goes on in spite of, told through Python's own warnings."""
+"""Warnings that do not stop a calibration."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import warnings
 
 
 class CalibrationWarning(UserWarning):
-    """Something the user should know that is no reason to stop."""
+    """Something the user should know, but no reason to stop."""
 
 
 def caution(text: str) -> None:
-    """Warn; the same sentence of the same line is shown once."""
+    """Warn; a sentence from one place is shown once."""
     warnings.warn(text, CalibrationWarning, stacklevel=3)

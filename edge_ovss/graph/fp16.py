@@ -43,7 +43,7 @@ _LEAST_SCALE = np.float16(2.0**-24)
 
 @dataclass(frozen=True)
 class HalfReport:
-    """What became of a graph.
+    """The result of a conversion to FP16.
 
     Attributes:
         islands: Why nodes stayed in FP32, by node name.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LARGEST = 32768.0
 """Largest magnitude that may be stored in FP16, half of what overflows."""
 
-TINIEST = 6.1e-5
+SMALLEST = 6.1e-5
 """Below this, FP16 loses digits (smallest normal number); a constant must not get lost."""
 
 FOLLOW = frozenset(
@@ -118,7 +118,7 @@ def _has_lost_constant(node: ir.Node) -> bool:
         values = np.abs(array(value))
         if values.size and float(values.max()) > LARGEST:
             return True
-        tiny = values.size == 1 and 0 < float(values.max()) < TINIEST
+        tiny = values.size == 1 and 0 < float(values.max()) < SMALLEST
         if tiny and node.op_type in _SCALARS_THAT_VANISH:
             return True
     return False
@@ -161,7 +161,7 @@ def _add_large(model: ir.Model, ranges: Mapping[str, float], islands: Islands) -
             islands[node.name] = Island("range", sticky=node is maker)
 
 
-def summarise_islands(islands: Islands) -> dict[str, list[str]]:
+def summarize_islands(islands: Islands) -> dict[str, list[str]]:
     """Return the node names by reason, for the manifest."""
     summary: dict[str, list[str]] = {}
     for name, island in islands.items():

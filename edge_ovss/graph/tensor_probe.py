@@ -46,9 +46,9 @@ def open_session(model: Path | bytes, *, folder: Path | None = None) -> Any:  # 
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = available_cores()
-    # What is ready runs in the order of the file: a look at a tensor comes before its next reader.
+    # Nodes that are ready run in file order: a probe of a tensor comes before its next reader.
     options.execution_order = runtime.ExecutionOrder.PRIORITY_BASED
-    # Idle threads that wait busily are right for one frame at a time, and rude for hundreds.
+    # Spinning helps one frame at a time; over hundreds of images it only takes others' CPU time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if folder is not None:
         key = "session.model_external_initializers_file_folder_path"
@@ -99,7 +99,7 @@ def _constant(model: ir.Model, key: str, number: int) -> ir.Value:
 
 
 class TensorProbe:
-    """A graph that answers with what was asked of its tensors.
+    """A graph that returns inner tensors, or reductions of them.
 
     Args:
         model: The graph; it is not changed.

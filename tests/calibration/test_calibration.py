@@ -293,7 +293,7 @@ def test_half_precision_keeps_the_accuracy_budget_too(
         done = calibrate_bundle(source, tmp_path / "b.ovss", made)
         assert done.judged.drop_from(done.base) == pytest.approx(0.75)
         return
-    with pytest.raises(GateError, match=r"fp16 loses 0\.75 mIoU points on 2 pictures; .* is 0\.5"):
+    with pytest.raises(GateError, match=r"fp16 loses 0\.75 mIoU points on 2 images; .* is 0\.5"):
         calibrate_bundle(source, tmp_path / "b.ovss", made)
     assert list(tmp_path.iterdir()) == []
 

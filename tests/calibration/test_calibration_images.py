@@ -1,4 +1,4 @@
-"""Calibration pictures: what is taken, what is refused."""
+"""Calibration images: what is taken, what is refused."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_list_with_a_missing_picture_is_refused(tmp_path: Path) -> None:
 def test_pictures_of_a_single_colour_are_refused(tmp_path: Path) -> None:
     for name in "ab":
         write_picture(tmp_path / f"{name}.png", np.full((8, 8, 3), ord(name), np.uint8))
-    with pytest.raises(InputError, match="single colour"):
+    with pytest.raises(InputError, match="single color"):
         collect_pictures(str(tmp_path))
 
 

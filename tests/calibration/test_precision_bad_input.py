@@ -66,7 +66,7 @@ def cut_off(path: Path) -> Path:
 PICTURES = {
     "empty": Case(4, ("has no images",)),
     "broken": Case(4, ("1.png",)),
-    "black": Case(4, ("single colour",)),
+    "black": Case(4, ("single color",)),
     "cut off": Case(4, ("drive.avi' is cut off",)),
     "missing": Case(4, ("does not exist",)),
 }
@@ -176,4 +176,4 @@ def test_a_precision_without_calibration_pictures(
     out = tmp_path / "out.ovss"
     assert main(["calibrate", str(make_bundle()), "--precision", precision, "--out", str(out)]) == 2
     advice = "--calibration 'synthetic://street?count=300'"
-    _refused(capsys, (f"--precision {precision} needs pictures", advice), out)
+    _refused(capsys, (f"--precision {precision} needs images", advice), out)

@@ -245,7 +245,7 @@ def test_a_cache_that_cannot_be_written_does_not_end_a_calibration(
     out = tmp_path / "half.ovss"
     assert main(["calibrate", str(tiny_bundle), *HALF, "--out", str(out), "--json"]) == 0
     printed = capsys.readouterr()
-    assert printed.err.count("warning: The ranges are not kept for another run.") == 1
+    assert printed.err.count("warning: The ranges are not kept for the next run.") == 1
     assert "Set EDGE_OVSS_CACHE" in printed.err
     assert any("not kept" in text for text in json.loads(printed.out)["warnings"])
     assert (out / "manifest.json").is_file()

@@ -1,4 +1,4 @@
-"""Calibration pictures out of a video: streamed, the same at every reading, and whole."""
+"""Calibration images from a video: streamed, the same at every reading, and whole."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_frames_of_a_video_are_not_held_in_memory(tmp_path: Path, count: int
 
 
 def test_more_frames_than_a_video_has_is_refused(video: Path) -> None:
-    with pytest.raises(InputError, match=r"31 pictures of .* it has 30"):
+    with pytest.raises(InputError, match=r"31 images of .* it has 30"):
         collect_pictures(str(video), count=31)
 
 
