@@ -56,6 +56,12 @@ def unpack_lead(steps: NDArray[np.uint16]) -> NDArray[np.float64]:
     return lead
 
 
+def is_decided(lead: NDArray[np.floating], precision: str) -> NDArray[np.bool_]:
+    """Return where a label counts, because its lead is more than rounding; the shape of `lead`."""
+    counts: NDArray[np.bool_] = lead > tolerance_of(lead, precision)
+    return counts
+
+
 def tolerance_of(lead: NDArray[np.floating], precision: str) -> float:
     """Return the largest lead that is rounding, in an answer with these leads.
 

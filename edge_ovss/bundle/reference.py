@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import pack_lead, tolerance_of, unpack_lead
+from edge_ovss.bundle.decisive import is_decided, pack_lead, unpack_lead
 from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.npy import read_array, refuse_array, shape_text
 from edge_ovss.bundle.sections import ReferenceInfo
@@ -207,7 +207,7 @@ def judge(result: Answer, reference: Reference, rule: Rule) -> Verdict:
     equal, lead = result.labels == reference.labels, reference.lead
     undecided = None
     if lead is not None:
-        counts = lead > tolerance_of(lead, rule.precision)
+        counts = is_decided(lead, rule.precision)
         equal, undecided = equal[counts], 1.0 - float(np.mean(counts))
     return Verdict(
         rule=rule,

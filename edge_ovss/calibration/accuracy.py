@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import rank_outputs, tolerance_of
+from edge_ovss.bundle.decisive import is_decided, rank_outputs
 from edge_ovss.calibration.images import picture_hash
 from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.dataset import Dataset
@@ -214,8 +214,7 @@ def _decided(
     labels = outputs["labels"][0]
     scores = outputs["scores"].reshape(-1, *outputs["scores"].shape[-2:])
     ranking = rank_outputs(scores, output_map, (labels.shape[0], labels.shape[1]), labels)
-    decided: NDArray[np.bool_] = ranking.lead > tolerance_of(ranking.lead, "fp32")
-    return decided
+    return is_decided(ranking.lead, "fp32")
 
 
 def _run(session: Any, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:  # noqa: ANN401

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import rank_outputs, tolerance_of
+from edge_ovss.bundle.decisive import is_decided, rank_outputs
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.reference import Reference, Rule, Verdict, judge, rule_for
 from edge_ovss.errors import ParityError
@@ -95,8 +95,8 @@ def rule_at(bundle: Bundle, expected: Reference, frames: FrameRange) -> Rule:
     if expected.lead is not None or own is None:
         return rule
     lead = fit(own, frames.best)
-    decided = float(np.mean(lead > tolerance_of(lead, rule.precision)))
-    return replace(rule, min_agreement=rule.min_agreement * decided)
+    share = float(np.mean(is_decided(lead, rule.precision)))
+    return replace(rule, min_agreement=rule.min_agreement * share)
 
 
 def fit(frame: NDArray[Any], size: Size) -> NDArray[Any]:

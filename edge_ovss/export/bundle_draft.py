@@ -22,7 +22,7 @@ from edge_ovss.export.frozen_model import FrozenModel
 from edge_ovss.export.graph_files import GraphPair, Save, data_file, trace, with_scores
 from edge_ovss.export.manifest import describe, graph_metadata, with_measurements
 from edge_ovss.export.overflow_graph import SPARE_FILE, save_sharing
-from edge_ovss.export.parity_check import FrameParity, compare_graph
+from edge_ovss.export.parity_check import FrameCheck, compare_graph
 from edge_ovss.export.reference import (
     choose_reference,
     first_frames,
@@ -46,7 +46,7 @@ class BundleDraft:
         self, writer: BundleWriter, frozen: FrozenModel, *, outputs: tuple[str, ...], note: Note
     ) -> None:
         self.writer, self.frozen, self.outputs, self.note = writer, frozen, outputs, note
-        self._parity: list[FrameParity] = []
+        self._parity: list[FrameCheck] = []
         self._spare: SpareInfo | None = None
 
     def write_graph(self) -> None:

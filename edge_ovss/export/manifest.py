@@ -25,7 +25,7 @@ from edge_ovss.bundle.sections import (
 )
 from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.graph_files import OPSET
-from edge_ovss.export.parity_check import FrameParity
+from edge_ovss.export.parity_check import FrameCheck
 from edge_ovss.export.ties import ties_of
 from edge_ovss.vocabulary import Vocabulary
 
@@ -89,7 +89,7 @@ def _scores_size(loaded: LoadedModel) -> ScoresSize:
     return ScoresSize(height // 4, width // 4)
 
 
-def with_measurements(manifest: Manifest, parity: Sequence[FrameParity]) -> Manifest:
+def with_measurements(manifest: Manifest, parity: Sequence[FrameCheck]) -> Manifest:
     """Return the manifest with what the comparison with torch gave, and what it ran on."""
     return replace(
         manifest,

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import SCORE_FLOOR, Ranking, rank_outputs
+from edge_ovss.bundle.decisive import SCORE_FLOOR, Ranking
 from edge_ovss.bundle.tolerances import EXACT, LIMITS
 from edge_ovss.errors import ParityError
 from edge_ovss.export.family import FrozenGraph
 from edge_ovss.export.frozen_model import FrozenModel
 from edge_ovss.export.graph_files import GraphPair
 from edge_ovss.export.reference import Answered
-from edge_ovss.metrics.label_comparison import LabelComparison, Pair, compare_labels
+from edge_ovss.metrics.label_comparison import LabelComparison, Pair, compare_by_scores
 from edge_ovss.metrics.tensors import compare_tensors
 from edge_ovss.vocabulary import Vocabulary
 
@@ -27,13 +27,13 @@ MAX_SCORE_ERROR, MIN_LABEL_AGREEMENT = _LIMITS.score_error, _LIMITS.label_agreem
 
 
 @dataclass(frozen=True)
-class FrameParity:
+class FrameCheck:
     """One frame through the graph and through torch.
 
     Attributes:
         size: (height, width) of the frame.
         traced: Whether this is the frame that the graph was traced with.
-        counted: Share of pixels whose label counts (`evaluation.label_comparison`).
+        counted: Share of pixels whose label counts (`metrics.label_comparison`).
         label_agreement: Share of those with the same label as the same graph in torch.
         score_error: Relative L2 of the scores, None where they were not compared.
         survivors_equal: Whether the same categories are alive and the counts are equal.
@@ -91,7 +91,7 @@ def _too_few(what: str, agreement: float) -> str:
 
 def compare_graph(
     pair: GraphPair, frozen: FrozenModel, frames: Sequence[NDArray[np.uint8]]
-) -> tuple[list[FrameParity], list[Answered]]:
+) -> tuple[list[FrameCheck], list[Answered]]:
     """Compare a written graph with torch, frame by frame.
 
     Args:
@@ -105,7 +105,7 @@ def compare_graph(
     Raises:
         ParityError: They differ.
     """
-    parities: list[FrameParity] = []
+    parities: list[FrameCheck] = []
     answers: list[Answered] = []
     for frame, answer in zip(frames, pair.run(frames), strict=True):
         expected = run_torch(frozen.graph, frame)
@@ -152,7 +152,7 @@ def compare_frame(
     traced: bool,
     published: NDArray[np.float32] | None,
     exact: bool = True,
-) -> tuple[FrameParity, Ranking]:
+) -> tuple[FrameCheck, Ranking]:
     """Compare the outputs of a graph for one frame with those of torch.
 
     Args:
@@ -167,12 +167,12 @@ def compare_frame(
         The comparison, and the ranking of torch's scores.
     """
     labels = answer["labels"][0]
-    ranking = _ranked(expected["scores"][0], labels, vocabulary)
-    own = compare_labels(labels, expected["labels"][0], ranking, names=vocabulary.outputs)
+    wanted, scores = expected["labels"][0], expected["scores"][0]
+    own, ranking = compare_by_scores(labels, wanted, scores, vocabulary)
     survivors = all(np.array_equal(answer[key], expected[key]) for key in ("alive", "counts"))
     error = relative_error(answer["scores"], expected["scores"], floor=SCORE_FLOOR)
     other = None if published is None else _against_published(labels, published, vocabulary)
-    parity = FrameParity(
+    parity = FrameCheck(
         size=(labels.shape[0], labels.shape[1]),
         traced=traced,
         counted=own.counted,
@@ -187,17 +187,11 @@ def compare_frame(
     return parity, ranking
 
 
-def _ranked(scores: NDArray[Any], labels: NDArray[Any], vocabulary: Vocabulary) -> Ranking:
-    size = (labels.shape[0], labels.shape[1])
-    return rank_outputs(scores, vocabulary.output_map, size, labels)
-
-
 def _against_published(
     labels: NDArray[Any], scores: NDArray[np.float32], vocabulary: Vocabulary
 ) -> LabelComparison:
     expected = np.asarray(vocabulary.output_map)[scores.argmax(0)]
-    ranking = _ranked(scores, labels, vocabulary)
-    return compare_labels(labels, expected, ranking, names=vocabulary.outputs)
+    return compare_by_scores(labels, expected, scores, vocabulary)[0]
 
 
 def relative_error(given: NDArray[Any], expected: NDArray[Any], *, floor: float = 0.0) -> float:
@@ -205,7 +199,7 @@ def relative_error(given: NDArray[Any], expected: NDArray[Any], *, floor: float 
     return compare_tensors(given, expected, floor=floor).relative_l2
 
 
-def require_parity(frames: Sequence[FrameParity]) -> None:
+def require_parity(frames: Sequence[FrameCheck]) -> None:
     """Refuse a graph that departs from torch, or one that was compared on nothing.
 
     Raises:
@@ -225,7 +219,7 @@ def require_parity(frames: Sequence[FrameParity]) -> None:
             raise ParityError(message, hint="Please report this with the model and the vocabulary.")
 
 
-def _most_often(frame: FrameParity) -> str:
+def _most_often(frame: FrameCheck) -> str:
     """Say which categories are concerned most, where any are."""
     said = ""
     if frame.flips:

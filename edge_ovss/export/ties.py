@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from edge_ovss._progress import CountProgress
-from edge_ovss.bundle.decisive import rank_outputs
 from edge_ovss.export.loading import load_for_export
 from edge_ovss.export.options import ALWAYS, ExportOptions
-from edge_ovss.export.parity_check import FrameParity
+from edge_ovss.export.parity_check import FrameCheck
 from edge_ovss.export.reference import first_frames
 from edge_ovss.metrics.label_comparison import (
     Pair,
-    compare_labels,
+    compare_by_scores,
     join_pairs,
     ties_text,
 )
@@ -24,7 +23,7 @@ from edge_ovss.vocabulary import Finding, Vocabulary
 WORTH_SAYING = 0.01
 
 
-def ties_of(frames: Sequence[FrameParity]) -> tuple[Pair, ...]:
+def ties_of(frames: Sequence[FrameCheck]) -> tuple[Pair, ...]:
     """Return the pairs that are tied on enough of the pixels of all frames, the most first."""
     return _often((frame.size[0] * frame.size[1], frame.ties) for frame in frames)
 
@@ -48,9 +47,8 @@ def find_ties(
     for frame in first_frames():
         with torch.inference_mode():
             labels, _, _, scores = graph(torch.from_numpy(frame)[None])
-        given, size = labels[0].numpy(), (frame.shape[0], frame.shape[1])
-        ranking = rank_outputs(scores[0].numpy(), vocabulary.output_map, size, given)
-        compared = compare_labels(given, given, ranking, names=vocabulary.outputs)
+        given = labels[0].numpy()
+        compared, _ = compare_by_scores(given, given, scores[0].numpy(), vocabulary)
         found.append((given.size, compared.ties))
     return _often(found)
 

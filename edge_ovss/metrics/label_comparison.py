@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import Ranking, tolerance_of
+from edge_ovss.bundle.decisive import Ranking, Scores, rank_outputs, tolerance_of
+from edge_ovss.vocabulary import Vocabulary
 
 MOST_PAIRS = 5
 
@@ -83,6 +84,21 @@ def compare_labels(
         ),
         flips=count_pairs(expected[wrong], given[wrong], names, pixels=given.size),
     )
+
+
+def compare_by_scores(
+    given: NDArray[Any],
+    expected: NDArray[Any],
+    scores: Scores,
+    vocabulary: Vocabulary,
+    *,
+    precision: str = "fp32",
+) -> tuple[LabelComparison, Ranking]:
+    """Rank a reference's scores, float32 [T, h, w], and compare labels as `compare_labels` does."""
+    size = (given.shape[0], given.shape[1])
+    ranking = rank_outputs(scores, vocabulary.output_map, size, given)
+    names = vocabulary.outputs
+    return compare_labels(given, expected, ranking, precision=precision, names=names), ranking
 
 
 def count_pairs(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._progress import Progress
-from edge_ovss.bundle.decisive import SCORE_FLOOR, rank_outputs
+from edge_ovss.bundle.decisive import SCORE_FLOOR
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.reference import rule_for
 from edge_ovss.bundle.tolerances import tolerance_for
@@ -17,10 +17,10 @@ from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.dataset import Dataset, Sample
 from edge_ovss.errors import InputError, ParityError
 from edge_ovss.metrics.confusion import count_confusion
-from edge_ovss.metrics.label_comparison import LabelComparison, compare_labels
+from edge_ovss.metrics.label_comparison import compare_by_scores
 from edge_ovss.metrics.miou import DEFAULT_PROTOCOL
 from edge_ovss.metrics.tensors import compare_tensors
-from edge_ovss.parity.results import BackendParity, Example, FrameParity, Labels
+from edge_ovss.parity.results import BackendParity, Example, FrameParity
 from edge_ovss.runtime.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -118,29 +118,21 @@ def _compare(
     scores = None
     if result.scores is not None:
         scores = compare_tensors(result.scores, answer.scores, floor=SCORE_FLOOR)
-    compared = _compare_labels(segmenter, result.labels, answer)
+    precision = rule_for(segmenter.bundle.manifest, segmenter.precision).precision
+    words = segmenter.bundle.vocabulary
+    compared, _ = compare_by_scores(
+        result.labels, answer.labels, answer.scores, words, precision=precision
+    )
     found = FrameParity(
         name=name,
         size=(frame.shape[0], frame.shape[1]),
-        label_agreement=compared.agreement,
+        labels=compared,
         scores=scores,
         same_survivors=_same(result.alive, answer.alive) and _same(result.counts, answer.counts),
         before=count_confusion(true, expected, classes=classes),
         after=count_confusion(true, labels, classes=classes),
-        counted=compared.counted,
-        ties=compared.ties,
-        flips=compared.flips,
     )
     return found, Example(name, compared.agreement, frame, answer.labels, result.labels)
-
-
-def _compare_labels(segmenter: Segmenter, labels: Labels, answer: TorchAnswer) -> LabelComparison:
-    bundle = segmenter.bundle
-    size = (labels.shape[0], labels.shape[1])
-    ranking = rank_outputs(answer.scores, bundle.vocabulary.output_map, size, labels)
-    precision = rule_for(bundle.manifest, segmenter.precision).precision
-    names = bundle.vocabulary.outputs
-    return compare_labels(labels, answer.labels, ranking, precision=precision, names=names)
 
 
 def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_ovss.bundle.tolerances import Tolerance
 from edge_ovss.metrics.bootstrap import Change, miou_change
 from edge_ovss.metrics.confusion import Confusion
-from edge_ovss.metrics.label_comparison import Pair, join_pairs
+from edge_ovss.metrics.label_comparison import LabelComparison, Pair, join_pairs
 from edge_ovss.metrics.miou import DEFAULT_PROTOCOL, Scores, score_confusion
 from edge_ovss.metrics.tensors import TensorComparison
 from edge_ovss.parity.bisection import Bisection
@@ -43,26 +43,20 @@ class FrameParity:
     Attributes:
         name: Name of the sample.
         size: (height, width) of the frame.
-        label_agreement: Share of equal labels among the pixels that count.
+        labels: Comparison of the labels; torch is the reference.
         scores: Comparison of the scores; None if the bundle does not output them.
         same_survivors: Whether the same categories are alive, and the counts are equal.
         before: Confusion of torch with the truth; without a truth, of torch with itself.
         after: Confusion of the backend with the truth; without a truth, with torch.
-        counted: Share of pixels that count: those where torch is decided.
-        ties: Pairs of outputs between which torch is undecided, the most frequent first.
-        flips: Pairs (torch's, the backend's) of wrong labels, the most frequent first.
     """
 
     name: str
     size: tuple[int, int]
-    label_agreement: float
+    labels: LabelComparison
     scores: TensorComparison | None
     same_survivors: bool
     before: Confusion
     after: Confusion
-    counted: float = 1.0
-    ties: tuple[Pair, ...] = ()
-    flips: tuple[Pair, ...] = ()
 
     @property
     def pixels(self) -> int:
@@ -75,12 +69,12 @@ class FrameParity:
             "name": self.name,
             "height": self.size[0],
             "width": self.size[1],
-            "label_agreement": self.label_agreement,
-            "undecided": 1 - self.counted,
+            "label_agreement": self.labels.agreement,
+            "undecided": 1 - self.labels.counted,
             "scores": None if self.scores is None else self.scores.to_json(),
             "same_survivors": self.same_survivors,
-            "ties": [pair.to_json() for pair in self.ties],
-            "flips": [pair.to_json() for pair in self.flips],
+            "ties": [pair.to_json() for pair in self.labels.ties],
+            "flips": [pair.to_json() for pair in self.labels.flips],
         }
 
 
@@ -132,24 +126,24 @@ class BackendParity:
     @property
     def label_agreement(self) -> float:
         """Share of equal labels among the pixels that count, over all frames; 1 if none does."""
-        counted = [frame.counted * frame.pixels for frame in self.frames]
+        counted = [frame.labels.counted * frame.pixels for frame in self.frames]
         if not sum(counted):
             return 1.0
-        return float(np.average([f.label_agreement for f in self.frames], weights=counted))
+        return float(np.average([f.labels.agreement for f in self.frames], weights=counted))
 
     @property
     def undecided(self) -> float:
         """Share of pixels that do not count, over all frames."""
         pixels = [frame.pixels for frame in self.frames]
-        return 1.0 - float(np.average([f.counted for f in self.frames], weights=pixels))
+        return 1.0 - float(np.average([f.labels.counted for f in self.frames], weights=pixels))
 
     def ties(self) -> tuple[Pair, ...]:
         """Return the ties of all frames, the most frequent first."""
-        return join_pairs([(frame.pixels, frame.ties) for frame in self.frames])
+        return join_pairs([(frame.pixels, frame.labels.ties) for frame in self.frames])
 
     def flips(self) -> tuple[Pair, ...]:
         """Return the flips of all frames, the most frequent first."""
-        return join_pairs([(frame.pixels, frame.flips) for frame in self.frames])
+        return join_pairs([(frame.pixels, frame.labels.flips) for frame in self.frames])
 
     def failures(self) -> tuple[str, ...]:
         """Return what exceeds the tolerance, in words; comparing nothing is a failure too."""
@@ -192,7 +186,7 @@ class BackendParity:
         return {
             "frames": float(len(self.frames)),
             "label_agreement": self.label_agreement,
-            "label_agreement_min": min(frame.label_agreement for frame in self.frames),
+            "label_agreement_min": min(frame.labels.agreement for frame in self.frames),
             "undecided": self.undecided,
             "score_error": max((t.relative_l2 for t in tensors), default=None),
             "score_max_error": max((t.max_error for t in tensors), default=None),

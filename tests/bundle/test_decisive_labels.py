@@ -24,7 +24,13 @@ from edge_ovss.calibration import accuracy
 from edge_ovss.calibration.accuracy import Accuracy, Baseline
 from edge_ovss.calibration.calibrate import _lead_below_float32
 from edge_ovss.metrics.confusion import count_confusion
-from edge_ovss.metrics.label_comparison import Pair, compare_labels, join_pairs, ties_text
+from edge_ovss.metrics.label_comparison import (
+    LabelComparison,
+    Pair,
+    compare_labels,
+    join_pairs,
+    ties_text,
+)
 from edge_ovss.metrics.tensors import compare_tensors
 from edge_ovss.parity.results import BackendParity, FrameParity
 from edge_ovss.runtime.backends import compute_precision
@@ -291,7 +297,8 @@ def test_a_manifest_may_ask_for_more_but_not_for_less(
 def held(precision: str, agreement: float, **frame: Any) -> BackendParity:  # noqa: ANN401
     whole = count_confusion(np.zeros((1, 1), int), np.zeros((1, 1), int), classes=1)
     scores = compare_tensors(np.ones(2), np.ones(2))
-    one = FrameParity("a", (10, 10), agreement, scores, True, whole, whole)
+    labels = LabelComparison(agreement, frame.pop("counted", 1.0), flips=frame.pop("flips", ()))
+    one = FrameParity("a", (10, 10), labels, scores, True, whole, whole)
     tolerance = LIMITS[precision].torch
     frames = (replace(one, **frame),)
     return BackendParity("b", "0", precision, "x", ("road",), False, frames, tolerance)
@@ -315,7 +322,8 @@ def test_how_far_a_backend_may_be_from_torch(precision: str, least: float, error
 def test_parity_weighs_frames_by_the_pixels_that_count() -> None:
     parity = held("fp32", 1.0)
     (one,) = parity.frames
-    frames = (replace(one, counted=0.1), replace(one, counted=0.3, label_agreement=0.5))
+    labels = (LabelComparison(1.0, 0.1), LabelComparison(0.5, 0.3))
+    frames = tuple(replace(one, labels=each) for each in labels)
     parity = replace(parity, frames=frames)
     assert parity.label_agreement == pytest.approx(0.625)
     assert parity.undecided == pytest.approx(0.8)

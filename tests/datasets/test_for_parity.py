@@ -13,6 +13,7 @@ from edge_ovss.bundle.tolerances import tolerance_for
 from edge_ovss.cli import build_parser, main
 from edge_ovss.cli.proof.parity import DEFAULT_DATA, _data, _text
 from edge_ovss.cli.shared.console import Console
+from edge_ovss.metrics.label_comparison import LabelComparison
 from edge_ovss.parity.results import BackendParity, FrameParity, render_table
 
 pytest.importorskip("onnxruntime")
@@ -66,7 +67,7 @@ def test_data_that_were_asked_for_are_not_replaced(
 
 def test_what_is_left_out_stands_with_the_miou_of_a_comparison() -> None:
     matrix = np.array([[3, 1], [0, 4]], np.int64)
-    frame = FrameParity("a", (2, 4), 1.0, None, True, matrix, matrix)
+    frame = FrameParity("a", (2, 4), LabelComparison(1.0, 1.0), None, True, matrix, matrix)
     parity = BackendParity(
         bundle="b",
         graph_sha256="0",

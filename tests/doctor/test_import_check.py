@@ -133,8 +133,8 @@ def test_what_is_whole_has_no_problem() -> None:
     [
         (f"raise ImportError({NO_GL!r})", "apt install libgl1"),
         ("raise OSError('libfoo.so.3: cannot open shared object file')", "libfoo.so.3"),
-        ("raise AttributeError('_ARRAY_API not found')", "another NumPy: pip install --upgrade"),
-        ("raise ImportError('numpy.core.multiarray failed to import')", "another NumPy"),
+        ("raise AttributeError('_ARRAY_API not found')", "different NumPy: pip install --upgrade"),
+        ("raise ImportError('numpy.core.multiarray failed to import')", "different NumPy"),
         ("raise RuntimeError('odd')", "pip install --force-reinstall --no-deps broken_package"),
         ("import no_such_module_at_all", 'pip install "edge-ovss[export]"'),
     ],

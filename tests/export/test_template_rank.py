@@ -22,8 +22,8 @@ from edge_ovss.export.rejection import Rejection  # noqa: E402
 from edge_ovss.export.sed.decoder_layer import fold_layer_scale  # noqa: E402
 from edge_ovss.export.sed.frozen import FrozenSed  # noqa: E402
 from edge_ovss.export.sed.template_rank import (  # noqa: E402
+    agreement_and_miou,
     apply_rank,
-    compare_labels,
     compress_templates,
     smallest_rank,
     template_basis,
@@ -144,6 +144,6 @@ def test_smallest_rank_that_holds() -> None:
 
 def test_compare_labels_by_hand() -> None:
     full, given = np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 1]])
-    agreement, miou = compare_labels([full], [given])
+    agreement, miou = agreement_and_miou([full], [given])
     assert agreement == pytest.approx(0.75)
     assert miou == pytest.approx((1 / 2 + 2 / 3) / 2)

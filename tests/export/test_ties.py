@@ -23,7 +23,7 @@ from edge_ovss.cli import main  # noqa: E402
 from edge_ovss.errors import ParityError  # noqa: E402
 from edge_ovss.export import ExportOptions, export_bundle, graph_files  # noqa: E402
 from edge_ovss.export.parity_check import (  # noqa: E402
-    FrameParity,
+    FrameCheck,
     compare_frame,
     relative_error,
     require_parity,
@@ -206,7 +206,7 @@ def test_the_published_answer_is_compared_where_it_is_decided() -> None:
     assert parity.flips == (Pair(("cat", "dog"), 0.5),)
 
 
-def frame_of(**changes: Any) -> FrameParity:  # noqa: ANN401
+def frame_of(**changes: Any) -> FrameCheck:  # noqa: ANN401
     good: dict[str, Any] = {
         "size": (2, 3),
         "traced": True,
@@ -217,7 +217,7 @@ def frame_of(**changes: Any) -> FrameParity:  # noqa: ANN401
         "published_agreement": 1.0,
         "exact": True,
     }
-    return FrameParity(**{**good, **changes})
+    return FrameCheck(**{**good, **changes})
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_lint_without_a_model_needs_none_and_says_how(capsys: pytest.CaptureFixt
 
 
 def test_a_pair_is_worth_a_warning_from_one_pixel_in_a_hundred_on() -> None:
-    def frame(side: int, *ties: tuple[str, float]) -> FrameParity:
+    def frame(side: int, *ties: tuple[str, float]) -> FrameCheck:
         pairs = tuple(Pair(("road", name), share) for name, share in ties)
         return frame_of(size=(side, 100), ties=pairs)
 

@@ -35,7 +35,7 @@ PICTURE: dict[str, set[str]] = {
     "vocabulary": set(),
     "bundle": {"vocabulary"},
     "frames": {"synthetic"},
-    "metrics": {"bundle"},
+    "metrics": {"bundle", "vocabulary"},
     "graph": set(),
     "runtime.cuda": set(),
     "runtime.backends": {"bundle"},

@@ -123,13 +123,13 @@ def apply_rank(
         for candidate in _ladder(templates):
             trial = fresh()
             compress_templates(trial, candidate)
-            agreement, _ = compare_labels(full, _labels(trial, frames))
+            agreement, _ = agreement_and_miou(full, _labels(trial, frames))
             tried.append((candidate, agreement))
             if agreement < MIN_AGREEMENT:
                 break
         rank = smallest_rank(tried, at_least=MIN_AGREEMENT)
     energy = compress_templates(graph, int(rank))
-    agreement, miou = compare_labels(full, _labels(graph, frames))
+    agreement, miou = agreement_and_miou(full, _labels(graph, frames))
     return CompressionReport(int(rank), templates, energy, agreement, miou, len(frames))
 
 
@@ -163,7 +163,7 @@ def smallest_rank(agreements: Sequence[tuple[int, float]], *, at_least: float) -
     return min(good) if good else max(rank for rank, _ in agreements)
 
 
-def compare_labels(
+def agreement_and_miou(
     full: Sequence[NDArray[np.integer[Any]]], given: Sequence[NDArray[np.integer[Any]]]
 ) -> tuple[float, float]:
     """Label agreement and mIoU of `given`, taking `full` as the truth, over all pictures."""
