@@ -14,6 +14,7 @@ Rewritten against the published order of operations, without changing the answer
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +22,9 @@ from torch.nn import functional as F
 
 from edge_ovss.bundle.contract import labels_dtype
 from edge_ovss.export.family import LoadedModel
+from edge_ovss.export.parts.answer_bands import AnswerBands, BandedAnswer
 from edge_ovss.export.parts.sampling import bilinear_matrix, fit_matrix, fitted_size
 from edge_ovss.export.rejection import STAGES, Rejection
-from edge_ovss.export.san.answer import AnswerBands, SanAnswer
 from edge_ovss.export.san.clip import FrozenExtractor, FrozenRecognition
 from edge_ovss.models.san.model import San
 from edge_ovss.models.san.resizing import clip_positions, shrunk_side
@@ -62,9 +63,9 @@ class FrozenSan(nn.Module):
         self.side = model.side_adapter_network
         self.decoder = FrozenMaskDecoder(model.side_adapter_network.mask_decoder)
         self.head = FrozenRecognition(model.clip_rec_head)
-        self.answer = AnswerBands(size=size, fast=loaded.answer == FAST, scores="scores" in outputs)
+        self.answer = SanAnswer(size=size, fast=loaded.answer == FAST, scores="scores" in outputs)
         queries = int(model.side_adapter_network.numbers.queries)
-        self.frame_bytes = self.answer.pixel_bytes(queries=queries, categories=self.categories)
+        self.frame_bytes = self.answer.pixel_bytes(planes=queries, categories=self.categories)
         with torch.no_grad():
             classifier = model.classifier(loaded.embeddings)
             self.register_buffer("class_weights", classifier.t().contiguous())
@@ -124,11 +125,46 @@ class FrozenSan(nn.Module):
         classes = (recognised @ self.class_weights).softmax(-1)
         return masks, classes[:, :-1].t()
 
-    def label(self, answer: SanAnswer) -> Tensor:
+    def label(self, answer: BandedAnswer) -> Tensor:
         """Category index → output index, uint8 or uint16 [1, H, W]."""
         picked = self.output_map.index_select(0, answer.index.flatten())
         # TensorRT takes uint8 as an output only where the cast is the very last operation.
         return picked.view(1, *answer.index.shape).to(self.labels_dtype)
+
+
+class SanAnswer(AnswerBands):
+    """Labels from SAN's masks and classes.
+
+    Args:
+        size: (height, width) inside the network.
+        fast: Add up the masks on their grid and resize the sums, instead of resizing every mask
+            before its sigmoid as published: cheaper, and a few labels differ.
+        scores: Whether to keep the scores of all categories.
+    """
+
+    def __init__(self, *, size: tuple[int, int], fast: bool, scores: bool) -> None:
+        super().__init__(size=size, scores=scores)
+        self.fast = fast
+
+    def forward(self, masks: Tensor, classes: Tensor, *, height: int, width: int) -> BandedAnswer:
+        """Find the best category of every pixel.
+
+        Args:
+            masks: Mask logits, float32 [Q, h, w].
+            classes: Class probabilities without the background, float32 [T, Q].
+            height: Height of the frame.
+            width: Width of the frame.
+        """
+        if self.fast:
+            sums = (classes @ masks.sigmoid().flatten(1)).view(-1, *masks.shape[1:])
+            return self.answer(sums, height=height, width=width)
+        finish = partial(_score_masks, classes=classes)
+        return self.answer(masks, height=height, width=width, finish=finish)
+
+
+def _score_masks(masks: Tensor, *, classes: Tensor) -> Tensor:
+    """Mask logits float [band, Q, W] → scores float [band, T, W]."""
+    return classes @ masks.sigmoid()
 
 
 class FitFrame(nn.Module):

@@ -1,7 +1,8 @@
-"""From SAN's masks and classes to labels at the frame's size."""
+"""From scores or masks on a grid to labels at the frame's size, one band of rows at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,21 +10,21 @@ from torch import Tensor, nn
 
 from edge_ovss.export.parts.sampling import fitted_size, spread_matrix
 
-# The frame is answered in this many bands of rows: the scores of all categories at the size of a
-# 12-megapixel frame do not fit in memory, those of a band do. Cameras' heights divide by it.
+# At the frame size of a 12-megapixel camera, the scores of all categories do not fit in memory, but
+# those of one of so many bands do. The heights of cameras are multiples of it.
 BANDS = 40
 _COLORS = 3
 _FLOAT = 4
 
 
 @dataclass(frozen=True)
-class SanAnswer:
-    """What is said of every pixel of the frame.
+class BandedAnswer:
+    """The best category of every pixel of the frame.
 
     Attributes:
         index: int64 [H, W], the best category.
         best: float32 [H, W], its score.
-        scores: float32 [T, H, W], or empty where they were not asked for.
+        scores: float32 [T, H, W], or empty if they are not kept.
     """
 
     index: Tensor
@@ -32,50 +33,53 @@ class SanAnswer:
 
 
 class AnswerBands(nn.Module):
-    """The answer, one band of rows after the other.
+    """Resizes planes on a grid over the padded image to the frame, and finds the best category.
 
     Args:
         size: (height, width) inside the network.
-        fast: Sum the masks on their grid and resize the sums, instead of resizing every mask
-            before its sigmoid as published: cheaper, and not the same.
         scores: Whether to keep the scores of all categories.
     """
 
-    def __init__(self, *, size: tuple[int, int], fast: bool, scores: bool) -> None:
+    def __init__(self, *, size: tuple[int, int], scores: bool) -> None:
         super().__init__()
         self.size = size
-        self.fast = fast
         self.scores = scores
 
-    def forward(self, masks: Tensor, classes: Tensor, *, height: int, width: int) -> SanAnswer:
-        """Answer.
+    def answer(
+        self,
+        planes: Tensor,
+        *,
+        height: int,
+        width: int,
+        finish: Callable[[Tensor], Tensor] | None = None,
+    ) -> BandedAnswer:
+        """Find the best category of every pixel.
 
         Args:
-            masks: Mask logits, float32 [Q, h, w].
-            classes: Class probabilities without the background, float32 [T, Q].
-            height: Of the frame.
-            width: Of the frame.
+            planes: float32 [N, h, w] on a grid over the padded image.
+            height: Height of the frame.
+            width: Width of the frame.
+            finish: From the resized planes of a band, float32 [band, N, W], to the scores of all
+                categories, [band, T, W]; None where the planes are the scores.
         """
-        planes = (classes @ masks.sigmoid().flatten(1)).view(-1, *masks.shape[1:])
-        planes = planes if self.fast else masks
         band = (height + BANDS - 1) // BANDS
         rows, wide = self._spread(planes, height=height, width=width, count=BANDS * band)
         shape = (band, planes.shape[0], width)
         bands: list[Tensor] = []
         for part in rows.view(BANDS, band, -1).unbind(0):
             values = (part @ wide).view(shape)
-            bands.append(values if self.fast else classes @ values.sigmoid())
+            bands.append(values if finish is None else finish(values))
         best = [_best(values) for values in bands]
         top = _join([value for value, _ in best], height)
         index = _join([place for _, place in best], height)
         scores = _join(bands, height).transpose(0, 1) if self.scores else planes.new_empty(0)
-        return SanAnswer(index[:, 0], top[:, 0], scores)
+        return BandedAnswer(index[:, 0], top[:, 0], scores)
 
     @staticmethod
-    def pixel_bytes(*, queries: int, categories: int) -> int:
-        """Bytes of memory that one pixel of a frame takes at the peak, without kept scores."""
-        # In a band: masks before and after their sigmoid, scores and what reads them.
-        band = 2 * (queries + categories) / BANDS
+    def pixel_bytes(*, planes: int, categories: int) -> int:
+        """Memory in bytes that one pixel of a frame takes at the peak, without kept scores."""
+        # In a band: planes before and after `finish` reads them, scores and what reads them.
+        band = 2 * (planes + categories) / BANDS
         # The frame is there as floats twice: before and after a step of its normalization.
         return round(_FLOAT * (2 * _COLORS + band))
 
@@ -98,7 +102,10 @@ class AnswerBands(nn.Module):
 
 
 def _best(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Highest of float [band, T, W] over T, and where: [band, 1, W] each; the first of equals."""
+    """Return the highest of float [band, T, W] over T and its place, [band, 1, W] each.
+
+    Of equal scores the first is taken.
+    """
     if torch.compiler.is_exporting():
         # As a TopK: ONNX Runtime is several times faster at it than at an ArgMax over this axis,
         # and takes the first of equals too. Torch's own topk promises nothing about equals.
@@ -109,5 +116,5 @@ def _best(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _join(bands: list[Tensor], height: int) -> Tensor:
-    """Bands [band, N, W] one below the other, cut to the frame: [height, N, W]."""
+    """Join bands [band, N, W] one below the other and cut them to the frame: [height, N, W]."""
     return torch.cat(bands).index_select(0, torch.arange(height))
