@@ -11,11 +11,11 @@ import torch
 from fixture import survivor_pack
 from torch.utils.flop_counter import FlopCounterMode
 
+from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.export.families import family_export
 from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.graph_files import trace
 from edge_ovss.export.options import ALWAYS
-from edge_ovss.export.rejection import Rejection
 from edge_ovss.export.sed.frozen import FrozenSed
 from edge_ovss.export.sed.rewrites import Rewrites
 from edge_ovss.export.sed.template_rank import compress_templates

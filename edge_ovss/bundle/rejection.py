@@ -1,4 +1,4 @@
-"""How a graph drops categories on the way (SED's category early rejection)."""
+"""How a graph drops categories on the way (category early rejection)."""
 
 from __future__ import annotations
 

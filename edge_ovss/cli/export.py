@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ovss._optional import require
+from edge_ovss.bundle.rejection import DEFAULT_TOPK, Rejection
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.parser import Parser
 from edge_ovss.cli.shared.precision_options import (
@@ -20,6 +21,7 @@ from edge_ovss.errors import UsageError
 from edge_ovss.models.catalogue import (
     CATALOGUE,
     DEFAULT_MODEL,
+    EXAMPLE_MODEL,
     PUBLISHED,
     FamilyEntry,
     list_models,
@@ -27,12 +29,12 @@ from edge_ovss.models.catalogue import (
 
 if TYPE_CHECKING:
     from edge_ovss.bundle.reader import Bundle
-    from edge_ovss.export import ExportOptions, Rejection
+    from edge_ovss.export import ExportOptions
 
 EXAMPLES = (
     "edge-ovss export --vocab ade150",
-    'edge-ovss export --vocab "road, car, person" --model sed-base --checkpoint sed_base.pth',
-    "edge-ovss export --config export/configs/sed-tiny-cpu.toml --out tiny.ovss",
+    f'edge-ovss export --vocab "road, car, person" --model {EXAMPLE_MODEL} --checkpoint model.pth',
+    f"edge-ovss export --config export/configs/{DEFAULT_MODEL}-cpu.toml --out tiny.ovss",
 )
 
 
@@ -291,9 +293,6 @@ def _three(text: str, *, option: str, word: str) -> tuple[int, int, int]:
 
 def _rejection(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Rejection | None:
     """Return the rejection that is asked for, or None."""
-    from edge_ovss.export import Rejection
-    from edge_ovss.export.rejection import DEFAULT_TOPK
-
     if args.reject is None and args.topk is None and args.slots is None:
         return None
     topk = DEFAULT_TOPK if args.topk is None else args.topk

@@ -12,7 +12,7 @@ from edge_ovss._optional import require
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.parser import Parser, add_console_arguments
 from edge_ovss.errors import GateError, OutputError, UsageError, VocabularyError
-from edge_ovss.models.catalogue import DEFAULT_MODEL, list_models
+from edge_ovss.models.catalogue import DEFAULT_MODEL, EXAMPLE_MODEL, list_models
 from edge_ovss.vocabulary import Category, Finding, Vocabulary, builtin_about, builtin_names, lint
 from edge_ovss.vocabulary.alikes import refuse_alikes
 from edge_ovss.vocabulary.words import short
@@ -20,7 +20,7 @@ from edge_ovss.vocabulary.words import short
 EXAMPLES = (
     "edge-ovss vocab show ade150",
     "edge-ovss vocab lint my-classes.txt --strict",
-    "edge-ovss vocab encode my-classes.txt --model sed-base --checkpoint sed_base.pth \\\n"
+    f"edge-ovss vocab encode my-classes.txt --model {EXAMPLE_MODEL} --checkpoint model.pth \\\n"
     "      --out my-classes.npz",
 )
 

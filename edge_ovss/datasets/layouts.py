@@ -149,7 +149,7 @@ LAYOUTS: dict[str, Layout] = {
             _CONTEXT,
             ignore=_UNKNOWN_459,
             bits=16,
-            about="Pascal Context, 459 categories; not labelled is 459 (SED) or 65535 (SAN)",
+            about="Pascal Context, 459 categories; not labelled is 459 or 65535",
         ),
         Layout(
             "pas20",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge_ovss.export.rejection import Rejection
+from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.models.catalogue import PUBLISHED
 from edge_ovss.models.spec import Model, ModelSpec
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from edge_ovss._addresses import shown_address
 from edge_ovss._progress import Note
+from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.export.family import CompressionReport, FrozenGraph, LoadedModel
 from edge_ovss.export.graph_files import with_scores
 from edge_ovss.export.options import ALWAYS, ExportOptions
-from edge_ovss.export.rejection import Rejection
 from edge_ovss.export.slots import SlotChoice, choose_slots, measure_counts
 from edge_ovss.frames.sources import open_source
 from edge_ovss.models.catalogue import PUBLISHED

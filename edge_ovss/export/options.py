@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.errors import UsageError
 from edge_ovss.export.families import family_export
-from edge_ovss.export.rejection import Rejection
 from edge_ovss.models.catalogue import DEFAULT_MODEL, PUBLISHED, entry_of
 from edge_ovss.models.spec import PictureSpec
 

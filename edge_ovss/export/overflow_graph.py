@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_ovss._optional import require
+from edge_ovss.bundle.rejection import MAX_TOPK, Rejection
 from edge_ovss.errors import UsageError
 from edge_ovss.export.options import ExportOptions
-from edge_ovss.export.rejection import MAX_TOPK, Rejection
 
 SPARE_FILE = "spare.onnx"
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge_ovss._addresses import shown_address
+from edge_ovss.bundle.rejection import DEFAULT_SLOTS
 from edge_ovss.errors import InputError
-from edge_ovss.export.rejection import DEFAULT_SLOTS
 from edge_ovss.frames.sources import open_source
 
 PERCENTILE = 99.9

@@ -1,10 +1,10 @@
 """Keep ONNX Runtime from fusing a bias before it sees that a product is quantized.
 
 Its fusion of MatMul and Add into Gemm comes first and hides the Q/DQ pattern, so that the product
-runs in float32 with its weights converted back at every frame: sed-tiny in INT8 then took 0.21 s of
-CPU time, FP32 0.20 s, and INT8 without the fusion 0.16 s. The fusion takes biases of one axis; one
-with three axes computes the same and is left alone. Written as Gemm with an integer bias from the
-start, sed-base took as long as with the sums apart (0.995 and 0.998 s).
+runs in float32 with its weights converted back at every frame: the tiny model took 0.21 s of CPU
+time in INT8, 0.20 s in FP32, and 0.16 s in INT8 without the fusion. The fusion takes biases of one
+axis; one with three axes computes the same and is left alone. Written as Gemm with an integer bias
+from the start, the base model took as long as with the sums apart (0.995 and 0.998 s).
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def _put_behind_maker(model: ir.Model, value: ir.Value, nodes: list[ir.Node]) ->
     """Put the nodes that look at a tensor behind the one that makes it; return the result.
 
     Nodes of equal rank run in their order in the file. At its end, they would all run when
-    everything is made, and every tensor would be kept until then: 12.9 GB for sed-base.
+    everything is made, and every tensor would be kept until then: 12.9 GB for a base model.
     """
     maker = value.producer()
     if maker is None:

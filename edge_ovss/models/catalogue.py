@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from edge_ovss.errors import UsageError
 
 DEFAULT_MODEL = "sed-tiny"
+EXAMPLE_MODEL = "sed-base"
 PUBLISHED = "published"
 
 _RESIZE_FIRST = "as the authors do: resize the masks, then add them up"
@@ -23,7 +24,7 @@ class FamilyEntry:
         name: Its name in paths, manifests and messages of programs, such as "sed".
         title: Its name as people write it.
         models: Names of its models.
-        rejects: Whether it can drop classes early (`--reject slots` and `dynamic`).
+        rejects: Whether it can drop categories early (`--reject slots` and `dynamic`).
         compresses: Whether its prompt templates can be compressed (`--template-rank`).
         answers: Ways to make labels from its masks (`--answer`), each with an explanation; the
             published one comes first.

@@ -31,7 +31,7 @@ class TextEmbeddings:
         prompts: The T published strings that it was made for, in order.
         vocabulary_sha256: `Vocabulary.sha256` of the vocabulary.
         templates_sha256: `templates_digest` of the P templates, in order.
-        text_tower: Name of the model whose text tower made it, such as "sed-base".
+        text_tower: Name of the model whose text tower made it.
         text_tower_sha256: Hash of that tower's weights.
 
     Raises:

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from edge_ovss.errors import InputError  # noqa: E402
-from edge_ovss.export.rejection import (  # noqa: E402
+from edge_ovss.export.parts.selection import (  # noqa: E402
     count_votes,
     select_all_with_votes,
     select_slots,

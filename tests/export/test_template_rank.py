@@ -12,13 +12,13 @@ torch = pytest.importorskip("torch")
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("open_clip is not installed", allow_module_level=True)
 
+from edge_ovss.bundle.rejection import Rejection  # noqa: E402
 from edge_ovss.cli import main  # noqa: E402
 from edge_ovss.errors import UsageError  # noqa: E402
 from edge_ovss.export.family import LoadedModel  # noqa: E402
 from edge_ovss.export.loading import load_for_export  # noqa: E402
 from edge_ovss.export.options import ExportOptions  # noqa: E402
 from edge_ovss.export.parity_check import relative_error  # noqa: E402
-from edge_ovss.export.rejection import Rejection  # noqa: E402
 from edge_ovss.export.sed.decoder_layer import fold_layer_scale  # noqa: E402
 from edge_ovss.export.sed.frozen import FrozenSed  # noqa: E402
 from edge_ovss.export.sed.template_rank import (  # noqa: E402

@@ -20,12 +20,12 @@ pytest.importorskip("onnxruntime")
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("open_clip is not installed", allow_module_level=True)
 
+from edge_ovss.bundle.rejection import Rejection  # noqa: E402
 from edge_ovss.export.families import family_export  # noqa: E402
 from edge_ovss.export.family import LoadedModel  # noqa: E402
 from edge_ovss.export.graph_files import run_graph, trace  # noqa: E402
 from edge_ovss.export.manifest import describe, graph_metadata  # noqa: E402
 from edge_ovss.export.parity_check import relative_error  # noqa: E402
-from edge_ovss.export.rejection import Rejection  # noqa: E402
 from edge_ovss.models.checkpoints.loading import load_into  # noqa: E402
 from edge_ovss.models.san import IGNORED, San, build_san  # noqa: E402
 from edge_ovss.models.spec import WeightsOrigin  # noqa: E402

@@ -33,7 +33,7 @@ from edge_ovss.parity.results import NUMBERS, BackendParity, numbers_of_all, ren
 from edge_ovss.parity.torch_reference import TorchReference
 
 EXAMPLES = (
-    "edge-ovss parity city.ovss --checkpoint sed_base.pth",
+    "edge-ovss parity city.ovss --checkpoint model.pth",
     "edge-ovss parity city.ovss city-int8-cpu.ovss --data ADE20K/ --layout ade150 --limit 50",
     'edge-ovss parity city.ovss --backend onnxruntime,openvino --gate "label_agreement>=0.995"',
 )

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_ovss.bundle.contract import labels_dtype
+from edge_ovss.bundle.contract import STAGES, labels_dtype
+from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.parts.answer_bands import AnswerBands, BandedAnswer
 from edge_ovss.export.parts.sampling import bilinear_matrix, fit_matrix, fitted_size
-from edge_ovss.export.rejection import STAGES, Rejection
 from edge_ovss.export.san.clip import FrozenExtractor, FrozenRecognition
 from edge_ovss.models.san.model import San
 from edge_ovss.models.san.resizing import clip_positions, shrunk_side

@@ -25,17 +25,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_ovss.bundle.contract import labels_dtype
+from edge_ovss.bundle.contract import STAGES, labels_dtype
+from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.export.family import LoadedModel
-from edge_ovss.export.parts.upsample_argmax import PIXEL_BYTES, best_label, best_label_of_any
-from edge_ovss.export.rejection import (
-    STAGES,
-    Rejection,
+from edge_ovss.export.parts.selection import (
     Selection,
     count_votes,
     select_all_with_votes,
     select_slots,
 )
+from edge_ovss.export.parts.upsample_argmax import PIXEL_BYTES, best_label, best_label_of_any
 from edge_ovss.export.sed.decoder_layer import FrozenLayer, fold_layer_scale
 from edge_ovss.export.sed.first_score import FirstScore
 from edge_ovss.export.sed.rewrites import (

@@ -25,8 +25,8 @@ from edge_ovss.runtime.backends.frame_memory import require_memory
 _ERRORS_ONLY = 3
 # Would make all pieces of a tensor at once; the graph cuts it so that one is there at a time.
 _UNWANTED = "GatherSliceToSplitFusion"
-# The arena's first block: reserved, and touched as far as frames need it. sed-base just fits in; a
-# larger one is used less tightly (docs/performance.md), and what does not fit adds blocks.
+# The arena's first block: reserved, and touched as far as frames need it. A base model just fits; a
+# larger block is used less tightly (docs/performance.md), and what does not fit adds blocks.
 _FIRST_BLOCK = 120 << 20
 _SPLIT_FROM = 2 << 20
 _NO_MEMORY = ("bad_alloc", "allocate memory", "out of memory", "bad allocation", "cuda failure 2")

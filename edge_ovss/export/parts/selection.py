@@ -1,8 +1,7 @@
-"""Category early rejection inside a graph: which categories stay, at fixed or at free size.
+"""Choose the categories that stay at a rejection: a fixed number of slots, or all that are wanted.
 
-Published rejection keeps the categories that are among the k highest of at least one position
-(SED, CVPR 2024, §3.4). `slots` gives them a fixed number of places, so that every shape of the
-graph is known; `dynamic` lets the number of categories vary; `none` keeps all.
+Published category early rejection keeps the categories that are among the k highest of at least
+one position (Xie et al., CVPR 2024, §3.4).
 """
 
 from __future__ import annotations
@@ -11,22 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from edge_ovss.bundle.contract import STAGES
-from edge_ovss.bundle.rejection import DEFAULT_SLOTS, DEFAULT_TOPK, MAX_TOPK, MODES, Rejection
-
-__all__ = [
-    "DEFAULT_SLOTS",
-    "DEFAULT_TOPK",
-    "MAX_TOPK",
-    "MODES",
-    "STAGES",
-    "Rejection",
-    "Selection",
-    "count_votes",
-    "select_all_with_votes",
-    "select_slots",
-]
 
 # Finite, and finite in half precision too: below every score, above -inf.
 _BELOW_ALL = -3.0e4
