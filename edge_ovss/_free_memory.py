@@ -1,7 +1,6 @@
-"""How much memory this process can still have.
+"""Find out how much memory this process can still allocate.
 
-The system says what it has, control groups (a container's limits) what they leave of it, and
-`ulimit -v` what the process may ask for.
+The limits are the system's free memory, control groups (containers), and `ulimit -v`.
 """
 
 from __future__ import annotations
@@ -9,26 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-# A system without a limit writes the largest number of pages there is.
+# Without a limit, systems report the largest possible number of pages.
 _NO_LIMIT = 1 << 60
 _KINDS = ("active", "inactive")
 
 
 def free_bytes(root: Path = Path("/")) -> int | None:
-    """Return the bytes that this process can still have; None where it cannot be known.
-
-    That is the least of what the system has, of what the process's control groups leave (in a
-    container), and of what its own limit on addresses leaves (ulimit -v).
+    """Return the bytes that this process can still allocate; None if unknown.
 
     Args:
-        root: The folder that holds `proc` and `sys`.
+        root: The folder that contains `proc` and `sys`.
     """
     found = [*_of_system(root), *_of_groups(root), *_of_limit(root)]
     return max(0, min(found)) if found else None
 
 
 def available_bytes(meminfo: Path) -> int | None:
-    """Return what the system says is available, without swap; None where it does not say."""
+    """Return the available memory in bytes, without swap; None if unknown."""
     number = _fields(meminfo).get("MemAvailable:")
     return None if number is None else number << 10
 
@@ -40,7 +36,7 @@ def _of_system(root: Path) -> Iterator[int]:
 
 
 def _of_groups(root: Path) -> Iterator[int]:
-    """Yield what every control group above this process leaves, by either version of them."""
+    """Yield the memory left in every control group above this process, version 1 or 2."""
     for name, group in _groups(root):
         if name == "":
             base, limit, usage, prefix = "sys/fs/cgroup", "max", "current", ""
@@ -54,7 +50,7 @@ def _of_groups(root: Path) -> Iterator[int]:
             most, now = _number(folder / f"memory.{limit}"), _number(folder / f"memory.{usage}")
             if most is not None and now is not None and most < _NO_LIMIT:
                 stat = _fields(folder / "memory.stat")
-                # Pages of files go when memory is asked for.
+                # The page cache is freed on demand.
                 yield most - now + sum(stat.get(f"{prefix}{kind}_file", 0) for kind in _KINDS)
 
 
@@ -66,7 +62,7 @@ def _groups(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _upwards(top: Path, group: str) -> Iterator[Path]:
-    """Yield the folders of a group and of those around it; a container may see the outermost."""
+    """Yield the folders of a group and its parents; a container may see only the outermost."""
     folder = top / group
     while folder != top:
         yield folder
@@ -78,7 +74,7 @@ def _of_limit(root: Path) -> Iterator[int]:
     pages = _read(root / "proc/self/statm").split()
     if not pages or not pages[0].isdecimal():
         return
-    import resource  # not on every system, but where there is a statm
+    import resource  # missing on some systems, but never where there is a statm
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY:
@@ -86,7 +82,7 @@ def _of_limit(root: Path) -> Iterator[int]:
 
 
 def _fields(path: Path) -> dict[str, int]:
-    """Return the first number of every line that is a name and a number."""
+    """Return the numbers of all lines that consist of a name and a number."""
     parts = (line.split() for line in _read(path).splitlines())
     return {part[0]: int(part[1]) for part in parts if len(part) > 1 and part[1].isdecimal()}
 

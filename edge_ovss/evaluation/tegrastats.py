@@ -69,7 +69,7 @@ def parse_line(line: str) -> BoardSample:
     )
 
 
-def summarise_samples(samples: Sequence[BoardSample]) -> dict[str, object]:
+def summarize_samples(samples: Sequence[BoardSample]) -> dict[str, object]:
     """Return means, maxima and the range of clocks over the samples as a JSON object."""
     power = [p for s in samples if (p := s.board_milliwatts) is not None]
     rails = sorted({rail for sample in samples for rail in sample.milliwatts})
@@ -170,4 +170,4 @@ class Watch:
         if not self.samples:
             return None
         board = {"power_mode": power_mode(), "gpu_clock_locked": gpu_clock_locked()}
-        return {**board, **summarise_samples(self.samples)}
+        return {**board, **summarize_samples(self.samples)}

@@ -1,4 +1,4 @@
-"""Slots that were too few for the categories in a frame."""
+"""Compute how many slots would have sufficed after an overflow."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 def enough_slots(counts: Sequence[int], slots: Sequence[int]) -> list[int]:
     """Return slots that certainly suffice for `counts`.
 
-    Counts after an overflow are of what the slots let through, so the true ones may be larger;
-    they cannot be larger than the count that overflowed.
+    After an overflow, later counts cover only what the slots let through, so the true counts may
+    be larger, but not larger than the count that overflowed.
 
     Args:
-        counts: The categories that wanted to stay at each rejection, as in `Result.counts`.
+        counts: Categories that passed the threshold at each rejection, as in `Result.counts`.
         slots: The slots of the bundle, in the same order.
     """
     enough: list[int] = []

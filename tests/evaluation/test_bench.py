@@ -21,7 +21,7 @@ from edge_ovss.evaluation.tegrastats import (
     gpu_clock_locked,
     parse_line,
     parse_power_mode,
-    summarise_samples,
+    summarize_samples,
 )
 
 pytest.importorskip("onnxruntime")
@@ -67,13 +67,13 @@ def test_a_line_without_numbers_gives_none(line: str) -> None:
     assert sample.board_milliwatts is None
 
 
-def test_samples_are_summarised() -> None:
-    summary = summarise_samples([parse_line(LINE), parse_line(LINE.replace("4400mW/", "6400mW/"))])
+def test_samples_are_summarized() -> None:
+    summary = summarize_samples([parse_line(LINE), parse_line(LINE.replace("4400mW/", "6400mW/"))])
     assert summary["power_mw_mean"] == 9600
     assert summary["power_mw_max"] == 10600
     assert summary["gpu_mhz"] == [1298, 1300]
     assert summary["ram_mib_max"] == 5432
-    assert summarise_samples([])["power_mw_mean"] is None
+    assert summarize_samples([])["power_mw_mean"] is None
 
 
 def test_tegrastats_is_read_while_something_runs(
