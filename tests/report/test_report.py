@@ -125,7 +125,7 @@ def test_what_was_measured_on_another_graph_is_left_out(
     shutil.copytree(measured / "reports", other / "reports")
     assert main(["report", str(other)]) == 4
     captured = capsys.readouterr()
-    assert "eval.json was measured on another graph" in captured.err
+    assert "eval.json was measured on a different graph" in captured.err
     assert "Nothing was measured" in captured.err
 
 
