@@ -126,7 +126,7 @@ def test_what_was_measured_on_another_graph_is_left_out(
     assert main(["report", str(other)]) == 4
     captured = capsys.readouterr()
     assert "eval.json was measured on a different graph" in captured.err
-    assert "Nothing was measured" in captured.err
+    assert "Nothing has been measured" in captured.err
 
 
 def test_names_in_a_bundle_cannot_write_into_the_page(measured: Path) -> None:
