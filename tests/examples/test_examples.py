@@ -43,12 +43,14 @@ def park(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder / "park.ovss", done.stdout
 
 
+@pytest.mark.slow
 def test_custom_vocabulary_prints_a_share_for_every_output(park: tuple[Path, str]) -> None:
     lines = park[1].splitlines()
     assert [line[:10].strip() for line in lines] == ["mow", "keep off", "stop", "other"]
     assert sum(float(line.split()[-2]) for line in lines) == pytest.approx(100, abs=0.3)
 
 
+@pytest.mark.slow
 def test_python_camera_prints_a_line_and_saves_an_overlay_per_frame(
     park: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -65,6 +67,7 @@ def test_python_camera_prints_a_line_and_saves_an_overlay_per_frame(
     }
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     notebook = json.loads((EXAMPLES / "segment.ipynb").read_text(encoding="utf-8"))

@@ -58,12 +58,14 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(table=done.stdout, report=report, rows=rows)
 
 
+@pytest.mark.slow
 def test_every_contestant_has_a_row_and_the_reference_always_runs(raced: SimpleNamespace) -> None:
     assert list(raced.rows) == [*ON_GPU, *ON_CPU, "torch-fp32"]
     for row in raced.rows.values():
         assert f"| {row['title']} |" in raced.table
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(cuda_driver() is not None, reason="this machine has a GPU")
 def test_what_needs_a_gpu_says_why_it_did_not_run(raced: SimpleNamespace) -> None:
     for name in ("cuda-fp32", "cuda-fp16"):
@@ -74,6 +76,7 @@ def test_what_needs_a_gpu_says_why_it_did_not_run(raced: SimpleNamespace) -> Non
     assert raced.table.count("no GPU; ONNX Runtime ") == 1
 
 
+@pytest.mark.slow
 def test_times_and_ratios_are_those_of_the_counted_repetitions(raced: SimpleNamespace) -> None:
     half = raced.rows["torch-half"]["p50_ms"]
     for name in (*ON_CPU, "torch-fp32"):
@@ -85,6 +88,7 @@ def test_times_and_ratios_are_those_of_the_counted_repetitions(raced: SimpleName
         assert row["device_mib"] is None or cuda_driver() is not None
 
 
+@pytest.mark.slow
 def test_our_labels_and_survivors_are_those_of_torch(raced: SimpleNamespace) -> None:
     assert raced.rows["torch-fp32"]["labels_equal"] == 1
     assert raced.rows["cpu-fp32"]["labels_equal"] > 0.999
@@ -96,6 +100,7 @@ def test_our_labels_and_survivors_are_those_of_torch(raced: SimpleNamespace) -> 
         assert raced.rows[name]["survivors_equal"] == 1
 
 
+@pytest.mark.slow
 def test_the_report_says_what_was_raced(raced: SimpleNamespace) -> None:
     assert raced.report["torch_half"] == "BF16 on the CPU"
     assert raced.report["command"]["repeats"] == 2

@@ -107,6 +107,7 @@ def test_model_equals_the_published(
     assert _agreement(scores.argmax(0), golden) >= MIN_LABELS
 
 
+@pytest.mark.slow
 def test_exported_graph_equals_the_published(
     loaded: LoadedModel, golden: Golden, frame: NDArray[np.uint8], tmp_path: Path
 ) -> None:

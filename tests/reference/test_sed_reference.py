@@ -112,12 +112,14 @@ def _labels(scores: Any) -> NDArray[np.int64]:  # noqa: ANN401
     return labels
 
 
+@pytest.mark.slow
 def test_text_embeddings_equal_the_published(loaded: Callable[[bool], LoadedModel]) -> None:
     array = loaded(False).embeddings.array
     golden = _golden("sed_base_24")["text_embeddings"]
     assert relative_error(array[:, ::10], golden.astype(np.float32)) < MAX_ERROR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smooth", [False, True], ids=["plain", "smooth"])
 def test_maps_equal_the_published(
     loaded: Callable[[bool], LoadedModel],
@@ -144,6 +146,7 @@ def test_maps_equal_the_published(
 REJECTION_CASES = [(False, 1), (False, 2), (True, 1), (True, 2), (True, 4), (True, 8)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("smooth", "topk"), REJECTION_CASES)
 def test_rejection_in_torch_equals_the_published(
     loaded: Callable[[bool], LoadedModel],
@@ -171,6 +174,7 @@ GRAPH_CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("smooth", "rejection"),
     GRAPH_CASES,
