@@ -122,7 +122,7 @@ class FamilyExport:
             [T, H, W].
         embedding_size: D of a model.
         scores_at_frame: Whether the output `scores` has the frame's size instead of a fixed one.
-        picture: What the manifest's section `picture` says in addition.
+        picture: Fields of the manifest's `picture` that differ from `ModelSpec.picture`.
         check_rank: Refuses a template rank before a model is loaded; None if templates cannot be
             compressed.
         compress: Compresses the templates; None as above.
