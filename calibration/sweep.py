@@ -3,9 +3,9 @@ r"""Measure what each precision costs on several labeled sets (tables of docs/pr
     python calibration/sweep.py BUNDLE --calibration CAMVID/images/train --count 64 \
         --set camvid=CAMVID --set 'synthetic://street?count=50&seed=1000000' --limit 50
 
-Every graph is made as `edge-ovss calibrate` makes it, and judged against FP32 on the same pictures
-in ONNX Runtime; `rounded` is with the rounding of an FP16 device, which ONNX Runtime's CPU leaves
-out in part.
+Every graph is made as `edge-ovss calibrate` makes it, and compared with FP32 on the same images in
+ONNX Runtime. `rounded` adds the rounding of an FP16 device, which ONNX Runtime only does in part on
+a CPU.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COLUMNS = (
     "data",
     "precision",
     "labels equal to FP32 (%)",
-    "worst picture (%)",
+    "worst image (%)",
     "mIoU FP32",
     "mIoU",
     "lost",
@@ -45,14 +45,20 @@ COLUMNS = (
 
 
 def main() -> None:
-    """Make the graphs, judge each on every set, print a row at once."""
+    """Make the graphs, measure each on every set, and print its row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundle")
-    parser.add_argument("--calibration", required=True)
-    parser.add_argument("--count", type=int)
-    parser.add_argument("--method", default="percentile")
-    parser.add_argument("--set", action="append", required=True, metavar="[LAYOUT=]DATA")
-    parser.add_argument("--limit", type=int)
+    parser.add_argument("bundle", help="a float32 bundle")
+    parser.add_argument("--calibration", required=True, help="images to measure ranges on")
+    parser.add_argument("--count", type=int, help="use so many of them")
+    parser.add_argument("--method", default="percentile", help="how INT8 ranges are chosen")
+    parser.add_argument(
+        "--set",
+        action="append",
+        required=True,
+        metavar="[LAYOUT=]DATA",
+        help="labeled data set; repeatable",
+    )
+    parser.add_argument("--limit", type=int, help="use a random subset of so many images of a set")
     args = parser.parse_args()
     bundle = Bundle.open(args.bundle)
     pictures = collect_pictures(args.calibration, count=args.count)

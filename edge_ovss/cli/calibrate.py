@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
     )
     add_precision_arguments(parser, ("fp16", "int8"), default="int8")
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the choice of images (default 0)"
+        "--seed", type=int, default=0, metavar="N", help="seed of the choice of images (default 0)"
     )
     parser.add_argument(
         "--out",

@@ -72,6 +72,7 @@ def _add_model_arguments(group: argparse._ArgumentGroup) -> None:
         "--seed",
         type=int,
         default=0,
+        metavar="N",
         help="seed of random weights and of the choice of images (default 0)",
     )
     group.add_argument(

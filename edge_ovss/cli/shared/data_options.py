@@ -31,7 +31,9 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, positional: bool = Tr
     add_label_arguments(parser)
     parser.add_argument("--expect", type=int, metavar="N", help="fail unless it has N images")
     add_subset_arguments(parser)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the subset (default 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the subset (default 0)"
+    )
 
 
 def add_layout_argument(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
