@@ -7,7 +7,6 @@ import os
 from importlib.util import find_spec
 from types import ModuleType
 
-from edge_ovss._import_faults import remedy
 from edge_ovss.errors import MissingDependencyError, UsageError
 
 _TRUE = {"1", "true", "yes", "on"}
@@ -32,6 +31,9 @@ def require(module: str, *, extra: str) -> ModuleType:
         message = f"This step needs the package '{module}', which cannot be imported: {reason}."
         hint = f'pip install "edge-ovss[{extra}]"'
         if is_installed(module) and not isinstance(err, ModuleNotFoundError):
+            # This imports importlib.metadata, which would slow down every start.
+            from edge_ovss._import_faults import remedy
+
             hint = remedy(module, str(err))
         raise MissingDependencyError(message, hint=hint) from err
 

@@ -1,5 +1,8 @@
 """Freeze a vocabulary into a model and write a bundle that runs without torch."""
 
+# What needs numpy or torch is imported late: the help is printed at once, and a mistake in the
+# options costs no time.
+
 from __future__ import annotations
 
 import argparse
@@ -8,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ovss._optional import require
-from edge_ovss.bundle.rejection import DEFAULT_TOPK, Rejection
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.parser import Parser
 from edge_ovss.cli.shared.precision_options import (
@@ -29,6 +31,7 @@ from edge_ovss.models.catalogue import (
 
 if TYPE_CHECKING:
     from edge_ovss.bundle.reader import Bundle
+    from edge_ovss.bundle.rejection import Rejection
     from edge_ovss.export import ExportOptions
 
 EXAMPLES = (
@@ -294,6 +297,8 @@ def _three(text: str, *, option: str, word: str) -> tuple[int, int, int]:
 
 def _rejection(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Rejection | None:
     """Return the rejection that is asked for, or None."""
+    from edge_ovss.bundle.rejection import DEFAULT_TOPK, Rejection
+
     if args.reject is None and args.topk is None and args.slots is None:
         return None
     topk = DEFAULT_TOPK if args.topk is None else args.topk

@@ -13,7 +13,6 @@ MODULES = """
 edge_ovss
 edge_ovss._files
 edge_ovss._free_memory
-edge_ovss._import_faults
 edge_ovss._leftovers
 edge_ovss._machine
 edge_ovss._optional
