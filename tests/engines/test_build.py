@@ -277,8 +277,8 @@ VERB_ERRORS = {
         ("in order",),
     ),
     "timing cache of RTX": (["--backend", "tensorrt-rtx", "--timing-cache"], 2, ("no timing",)),
-    "DLA": (["--backend", "tensorrt", "--dla"], 2, ("layer normalisation",)),
-    "faster": (["--backend", "tensorrt", "--require-faster"], 2, ("timed on the device",)),
+    "DLA": (["--backend", "tensorrt", "--dla"], 2, ("layer normalization",)),
+    "faster": (["--backend", "tensorrt", "--require-faster"], 2, ("time both on the device",)),
     "level": (["--backend", "tensorrt-rtx", "--optimization-level", "9"], 2, ("0 to 5",)),
     "workspace": (["--backend", "tensorrt-rtx", "--workspace", "0"], 2, ("at least 1",)),
 }
