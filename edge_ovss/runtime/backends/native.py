@@ -297,7 +297,7 @@ def _result(arrays: dict[str, NDArray[Any]]) -> NativeResult:
     for name in ("confidence", "scores"):
         if name in arrays:
             setattr(result, name, arrays[name].ctypes.data_as(POINTER(c_float)))
-            setattr(result, f"{name}_size", arrays[name].nbytes)
+            setattr(result, f"{name}_capacity", arrays[name].nbytes)
     return result
 
 
