@@ -1,4 +1,4 @@
-"""A bundle that is being written: every graph in it was compared with torch."""
+"""A bundle that is being written, in which every graph was compared with torch."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class BundleDraft:
         self._spare: SpareInfo | None = None
 
     def write_graph(self) -> None:
-        """Trace the graph, compare it with torch, and write it with a reference answer.
+        """Trace the graph, compare it with torch, and write it with its reference outputs.
 
         Raises:
-            ParityError: It departs from torch.
+            ParityError: It differs from torch.
         """
         self.note("tracing the graph")
         pair = self._write(GRAPH_FILE, self.frozen.graph, _save_with_data)
@@ -73,7 +73,7 @@ class BundleDraft:
         """Write a second graph with more slots, which shares the weights of the first.
 
         Raises:
-            ParityError: It departs from torch.
+            ParityError: It differs from torch.
         """
         slots = rejection.slots or ()
         self.note(f"tracing the spare graph with slots {','.join(map(str, slots))}")

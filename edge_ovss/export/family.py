@@ -1,4 +1,4 @@
-"""What export knows of a family, and the loaded model and the graph that it works on."""
+"""How a family is exported, and the nouns of an export: loaded model and frozen graph."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class CompressionReport:
-    """What a compression of the prompt templates keeps.
+    """What is left after a compression of the prompt templates.
 
     Attributes:
         rank: Templates after it.
@@ -115,11 +115,11 @@ class FamilyExport:
 
     Attributes:
         name: The family's name in `models.catalogue`.
-        freeze: From a loaded model, a rejection and names of outputs to a torch module that is a
-            `FrozenGraph`.
-        published_scores: The published order of operations, to compare with: from a loaded model,
-            a frame (uint8 [H, W, 3]) and k of the rejection (None for no rejection) to float32
-            [T, H, W].
+        freeze: Takes a loaded model, a rejection and names of outputs; returns a torch module that
+            is a `FrozenGraph`.
+        published_scores: The published order of operations, to compare with. It takes a loaded
+            model, a frame (uint8 [H, W, 3]) and k of the rejection (None for no rejection), and
+            returns float32 [T, H, W].
         embedding_size: D of a model.
         scores_at_frame: Whether the output `scores` has the frame's size instead of a fixed one.
         picture: Fields of the manifest's `picture` that differ from `ModelSpec.picture`.

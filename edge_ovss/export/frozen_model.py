@@ -25,7 +25,7 @@ class FrozenModel:
         loaded: The model.
         graph: Its graph, with scores among its outputs.
         slots: How the slots were chosen, None if they were not measured.
-        compression: What the compression of the templates keeps, None without one.
+        compression: What is left after a compression of the templates, None without one.
     """
 
     loaded: LoadedModel

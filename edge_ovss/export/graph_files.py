@@ -1,7 +1,7 @@
 """Trace a graph, write it, and write a copy with scores that is only compared with torch.
 
-Labels alone say little where they are undecided, so a graph is compared by its scores as well,
-whichever outputs were asked for: it is traced with them, and they are dropped from what is kept.
+Undecided labels say little, so a graph is compared by its scores as well. It is traced with them
+whichever outputs were asked for, and they are dropped from the graph that is kept.
 """
 
 from __future__ import annotations

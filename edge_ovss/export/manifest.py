@@ -1,4 +1,4 @@
-"""The manifest of an exported bundle; most of it goes into the ONNX file as well."""
+"""The manifest of an exported bundle; most of it is stored in the ONNX file as well."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def with_measurements(manifest: Manifest, parity: Sequence[FrameCheck]) -> Manif
 def graph_metadata(manifest: Manifest, vocabulary: Vocabulary) -> dict[str, str]:
     """Return the ONNX file's `metadata_props`: JSON values under `edge_ovss.*`.
 
-    The plain keys `names`, `imgsz` and `task` are there for other tools that look for them.
+    The plain keys `names`, `imgsz` and `task` are for other tools.
     """
     document = manifest.to_json()
     facts = {f"edge_ovss.{key}": json.dumps(document[key]) for key in _IN_THE_GRAPH}

@@ -40,7 +40,7 @@ class FrameCheck:
         published_agreement: Share of pixels, of those that count, with the same label as the
             published order of operations in torch, None where slots overflowed or it was not
             asked for.
-        exact: Whether the graph computes what was published, so that the last must be high too.
+        exact: Whether the graph computes what was published; then that agreement must be high too.
         ties: Outputs between which torch is undecided, the most frequent pair first.
         flips: (expected, given) where a label is wrong, the most frequent pair first.
     """
@@ -62,7 +62,7 @@ class FrameCheck:
         return not self.failures()
 
     def failures(self) -> tuple[str, ...]:
-        """Return what is not close enough, and what was expected, for people."""
+        """Return a text for everything that is not close enough, with what was expected."""
         found = []
         if not self.label_agreement >= MIN_LABEL_AGREEMENT:
             found.append(_too_few("torch", self.label_agreement))
@@ -70,7 +70,7 @@ class FrameCheck:
             error = f"the relative error of the scores is {self.score_error:.3g}"
             found.append(f"{error}, expected at most {MAX_SCORE_ERROR}")
         if not self.survivors_equal:
-            found.append("other categories survive the rejection, expected the same")
+            found.append("different categories survive the rejection, expected the same")
         published = self.published_agreement
         if self.exact and published is not None and not published >= MIN_LABEL_AGREEMENT:
             found.append(_too_few("the published model", published))
@@ -136,7 +136,7 @@ def _published(
     """Return the published scores, float32 [T, H, W]; None where slots overflow."""
     loaded, rejection = frozen.loaded, frozen.graph.rejection
     if rejection.slots is not None and bool((counts > np.array(rejection.slots)).any()):
-        return None  # such a frame gets other labels, and its counts say so
+        return None  # such a frame gets different labels, and its counts tell
     topk = None if rejection.mode == "none" else rejection.k
     with torch.inference_mode():
         picture = torch.from_numpy(np.array(frame))
@@ -200,7 +200,7 @@ def relative_error(given: NDArray[Any], expected: NDArray[Any], *, floor: float 
 
 
 def require_parity(frames: Sequence[FrameCheck]) -> None:
-    """Refuse a graph that departs from torch, or one that was compared on nothing.
+    """Refuse a graph that differs from torch, or that was compared on no frame.
 
     Raises:
         ParityError: With what failed on the first frame that failed.
@@ -212,7 +212,7 @@ def require_parity(frames: Sequence[FrameCheck]) -> None:
         if not frame.passed:
             height, width = frame.size
             message = (
-                f"The exported graph departs from torch on frame {number} of {len(frames)} (a "
+                f"The exported graph differs from torch on frame {number} of {len(frames)} (a "
                 f"drawn street, {height}x{width}): {'; '.join(frame.failures())}."
                 f"{_most_often(frame)} Nothing was written."
             )
@@ -220,7 +220,7 @@ def require_parity(frames: Sequence[FrameCheck]) -> None:
 
 
 def _most_often(frame: FrameCheck) -> str:
-    """Say which categories are concerned most, where any are."""
+    """Name the categories that are affected most, if any."""
     said = ""
     if frame.flips:
         expected, given = frame.flips[0].outputs

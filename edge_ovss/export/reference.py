@@ -1,4 +1,4 @@
-"""The frames that compare a graph with torch, and the one whose answer goes into the bundle."""
+"""The frames on which a graph is compared with torch, and the one that the bundle keeps."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Frame = NDArray[np.uint8]
 
 # Height, width and seed of the frames that compare programs; the graph is traced with the first.
 _FRAMES = ((480, 640, 7_000_001), (361, 499, 7_000_002))
-# Looked at as well where nearly every pixel of those is undecided.
+# Compared as well if nearly every pixel of those is undecided.
 _MORE = tuple((240, 320, 7_000_003 + number) for number in range(6))
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A frame with torch's answer.
+    """A frame with the outputs of torch.
 
     Attributes:
         frame: uint8 [H, W, 3] RGB.
-        outputs: Torch's outputs by name.
+        outputs: Outputs of torch by name.
         lead: float32 [H, W], by how much the best output leads.
     """
 
@@ -38,13 +38,13 @@ class Answered:
 
     @property
     def reference(self) -> Reference:
-        """The frame with this answer, as a bundle keeps it."""
+        """The frame with these outputs, as a bundle keeps it."""
         found = self.outputs
         return Reference(self.frame, found["labels"][0], found["alive"], found["counts"], self.lead)
 
     @property
     def decided(self) -> float:
-        """Share of the pixels in which a right backend has no choice."""
+        """Share of the pixels whose label every correct backend agrees on."""
         return float(np.mean(self.lead > LIMITS[EXACT].lead))
 
 
@@ -54,16 +54,16 @@ def first_frames() -> list[Frame]:
 
 
 def more_frames() -> list[Frame]:
-    """Draw the frames for vocabularies that find nothing on the first."""
+    """Draw frames for vocabularies that find nothing on the first ones."""
     return [render_street(seed=s, height=h, width=w).image for h, w, s in _MORE]
 
 
 def says_little(answers: Sequence[Answered]) -> bool:
-    """Say whether labels would compare next to nothing on these frames."""
+    """Return whether nearly all labels on these frames are undecided."""
     return max((each.decided for each in answers), default=0.0) < FEW
 
 
 def choose_reference(answers: Sequence[Answered]) -> Answered:
-    """Return the first frame, or the one with most to compare where that has next to nothing."""
+    """Return the first frame, or the most decided one if nearly all of the first is undecided."""
     first = answers[0]
     return max(answers, key=lambda each: each.decided) if first.decided < FEW else first

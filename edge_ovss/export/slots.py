@@ -1,4 +1,4 @@
-"""How many slots a vocabulary needs on given pictures."""
+"""Measure how many slots a vocabulary needs on given images."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class SlotChoice:
 
     Attributes:
         slots: Places after the three rejections.
-        pictures: How many pictures were measured.
+        pictures: Number of images that were measured.
         percentiles: For 50, 90, 99, 99.9 and 100: the three counts.
-        overflow: Share of the pictures that would overflow some slots.
+        overflow: Share of the images that would overflow some slots.
     """
 
     slots: tuple[int, int, int]
@@ -45,7 +45,7 @@ class SlotChoice:
 
 
 def measure_counts(probe: nn.Module, source: str) -> NDArray[np.int32]:
-    """Run a `dynamic` graph in torch on every picture of a source.
+    """Run a `dynamic` graph in torch on every image of a source.
 
     Returns:
         int32 [pictures, 3]: how many categories wanted to stay at each rejection.
@@ -55,7 +55,7 @@ def measure_counts(probe: nn.Module, source: str) -> NDArray[np.int32]:
         for frame in open_source(source):
             counts.append(probe(torch.from_numpy(np.array(frame.image))[None])[2].numpy())
     if not counts:
-        message = f"There are no pictures in '{shown_address(source)}' to choose slots from."
+        message = f"There are no images in '{shown_address(source)}' to choose slots from."
         raise InputError(message)
     return np.stack(counts)
 

@@ -1,4 +1,4 @@
-"""Words that a model cannot tell apart, found where their scores are equal but for rounding."""
+"""Find categories that a model cannot tell apart: their scores are equal but for rounding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge_ovss.metrics.label_comparison import (
 )
 from edge_ovss.vocabulary import Finding, Vocabulary
 
-# Below this share of the pixels a tie is a border between two things, as there are in any picture.
+# A smaller share of the pixels is the border between two things, as there is in any image.
 WORTH_SAYING = 0.01
 
 

@@ -16,7 +16,7 @@ import torch
 from edge_ovss._optional import require
 
 _SCHEMAS = ("nms", "qnms")
-# A torch.library.Library takes its declarations back when it is collected: keep it for good.
+# A torch.library.Library drops its declarations when it is collected, so it is kept.
 _declared: list[torch.library.Library] = []
 
 

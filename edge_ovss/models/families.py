@@ -23,7 +23,7 @@ class Family:
         build: Builds a model by name, with untrained weights, in eval mode.
         marks: Parts of parameter names that together occur only in checkpoints of this family.
         prefix: Prefix of its published parameter names.
-        ignored: Beginnings of names (after the prefix) that a checkpoint may hold in addition.
+        ignored: Beginnings of names (after the prefix) that a checkpoint may contain in addition.
         embedded: Files in `models/weights`, by model, for weights that this package includes.
         tempered: Factors for random weights, by parameter name or pattern (`fill_randomly`).
         complete: Adds what a checkpoint may lack; called with a model's name and the checkpoint's

@@ -18,7 +18,7 @@ Model: TypeAlias = Any
 
 PictureSpec = ImageSpec
 WeightsOrigin = WeightsInfo
-"""What a model and a manifest say alike has one class."""
+"""Models and manifests share these two classes."""
 
 
 @dataclass(frozen=True)

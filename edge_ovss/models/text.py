@@ -196,7 +196,7 @@ def _cache_path(words: Sequence[str], others: Sequence[str]) -> Path | None:
     folder = cache_folder()
     if folder is None:
         return None
-    # As JSON: words may hold line ends.
+    # As JSON: names may contain line ends.
     key = json.dumps([_FORMAT, list(words), list(others)])
     return folder / "embeddings" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
 

@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ovss.synthetic import classes
-from edge_ovss.synthetic.canvas import UNIT, Canvas, Colour, shade
+from edge_ovss.synthetic.canvas import UNIT, Canvas, Color, shade
 from edge_ovss.synthetic.plan import Plan, Weather
 from edge_ovss.synthetic.rng import Random
 from edge_ovss.synthetic.texture import sample, texture
 
-_ASPHALTS: tuple[Colour, ...] = ((92, 92, 96), (110, 110, 112), (126, 124, 122), (84, 88, 96))
-_PAVINGS: tuple[Colour, ...] = ((158, 152, 144), (142, 142, 146), (168, 150, 138), (128, 124, 120))
-_GRASSES: tuple[Colour, ...] = ((84, 118, 56), (104, 128, 62), (72, 104, 52), (122, 126, 74))
+_ASPHALTS: tuple[Color, ...] = ((92, 92, 96), (110, 110, 112), (126, 124, 122), (84, 88, 96))
+_PAVINGS: tuple[Color, ...] = ((158, 152, 144), (142, 142, 146), (168, 150, 138), (128, 124, 120))
+_GRASSES: tuple[Color, ...] = ((84, 118, 56), (104, 128, 62), (72, 104, 52), (122, 126, 74))
 
 
 def draw_sky(canvas: Canvas, plan: Plan, random: Random) -> None:
@@ -34,18 +34,18 @@ def draw_sky(canvas: Canvas, plan: Plan, random: Random) -> None:
     canvas.labels[box.rows, box.cols] = classes.SKY
 
 
-def _blend(top: Colour, bottom: Colour, part: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-    """Colours between two, int32, shape (n, 3); `part` of 256 is the second."""
+def _blend(top: Color, bottom: Color, part: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Colors between two, int32, shape (n, 3); `part` of 256 is the second."""
     first, second = np.asarray(top, np.int32), np.asarray(bottom, np.int32)
     return first + ((second - first) * part.astype(np.int32)[:, None] >> 8)
 
 
 def draw_skyline(canvas: Canvas, plan: Plan, random: Random) -> None:
-    """Hazy houses and trees around the end of the street, as far as the picture is wide."""
+    """Hazy houses and trees around the end of the street, as far as the image is wide."""
     end = plan.road.end * 13 // 10
     reach = int(np.max(np.abs(canvas.x))) * end // plan.camera.focal + 2000
     key = random.bits()
-    # A wider picture shows more stretches; each has a stream of its own, so none of them moves.
+    # A wider image shows more stretches; each has a stream of its own, so none of them moves.
     for stretch in range(-reach // 4000, reach // 4000 + 1):
         own = Random(key, f"stretch {stretch}")
         _skyline_piece(canvas, plan, own, (stretch * 4000, end))
@@ -61,26 +61,26 @@ def _skyline_piece(canvas: Canvas, plan: Plan, random: Random, at: tuple[int, in
             wall = _hazy(
                 random.choice(((150, 130, 115), (170, 160, 150), (120, 110, 110))), plan.weather
             )
-            canvas.rect((x, -60, z), (x + width, tall, z), colour=wall, label=classes.BUILDING)
+            canvas.rect((x, -60, z), (x + width, tall, z), color=wall, label=classes.BUILDING)
             for storey in range(150, tall - 250, 320):
                 for column in range(x + 120, x + width - 200, 330):
                     glass = shade(wall, random.between(55, 75))
                     box = (column, storey, z), (column + 130, storey + 150, z)
-                    canvas.rect(*box, colour=glass, label=classes.BUILDING)
+                    canvas.rect(*box, color=glass, label=classes.BUILDING)
         else:
             leaf = _hazy(random.choice(((80, 100, 70), (95, 105, 75), (100, 95, 80))), plan.weather)
-            canvas.rect((x, -60, z), (x + width, 260, z), colour=leaf, label=classes.TREE)
+            canvas.rect((x, -60, z), (x + width, 260, z), color=leaf, label=classes.TREE)
             for _ in range(5):
-                centre = (x + random.between(0, width), random.between(200, tall * 2 // 3), z)
+                center = (x + random.between(0, width), random.between(200, tall * 2 // 3), z)
                 radius = random.between(180, 380)
                 dark = shade(leaf, random.between(85, 112))
-                canvas.ellipse(centre, (radius, radius), colour=dark, label=classes.TREE)
+                canvas.ellipse(center, (radius, radius), color=dark, label=classes.TREE)
         x += width
 
 
-def _hazy(colour: Colour, weather: Weather) -> Colour:
-    """A colour seen through the air of a long street."""
-    red, green, blue = ((own * 3 + air) // 4 for own, air in zip(colour, weather.haze, strict=True))
+def _hazy(color: Color, weather: Weather) -> Color:
+    """A color seen through the air of a long street."""
+    red, green, blue = ((own * 3 + air) // 4 for own, air in zip(color, weather.haze, strict=True))
     return red, green, blue
 
 
@@ -91,19 +91,19 @@ def draw_ground(canvas: Canvas, plan: Plan, random: Random) -> None:
     box = canvas.box(-(1 << 40), top, 1 << 40, 1 << 40)
     below = np.maximum(canvas.y[box.rows] - camera.horizon, 1)
     z = camera.height * camera.focal // below
-    x = (canvas.x[box.cols] - camera.centre)[None, :] * z[:, None] // camera.focal
+    x = (canvas.x[box.cols] - camera.center)[None, :] * z[:, None] // camera.focal
     edges = [road.edge(-1), road.left - 14, road.left, road.right, road.right + 14, road.edge(1)]
     zone = np.zeros(x.shape, np.int8)
     for edge in edges:
         zone += x >= edge
     canvas.labels[box.rows, box.cols] = _zone_labels(plan)[zone]
-    colours = _zone_colours(plan, random)[zone]
-    _paint_markings(colours, (x, z), plan=plan, random=random)
+    colors = _zone_colors(plan, random)[zone]
+    _paint_markings(colors, (x, z), plan=plan, random=random)
     grain = sample("grain", z >> 2, np.zeros(1, np.int64))
     grain = texture("grain")[(z >> 2)[:, None] & 255, (x >> 2) & 255] + grain // 4
     stain = texture("soft")[(z >> 5)[:, None] & 255, (x >> 3) & 255]
     gain = 256 + (grain >> 1) + (stain >> 2)
-    lit = colours.astype(np.int32) * gain[..., None].astype(np.int32) >> 8
+    lit = colors.astype(np.int32) * gain[..., None].astype(np.int32) >> 8
     canvas.image[box.rows, box.cols] = np.clip(lit, 0, 255).astype(np.uint8)
     _street_shadow(canvas, plan, random)
 
@@ -115,8 +115,8 @@ def _zone_labels(plan: Plan) -> npt.NDArray[np.uint8]:
     return np.asarray([outer[0], walk, walk, road, walk, walk, outer[1]], np.uint8)
 
 
-def _zone_colours(plan: Plan, random: Random) -> npt.NDArray[np.uint8]:
-    """Colour of each zone from left to right, uint8, shape (7, 3)."""
+def _zone_colors(plan: Plan, random: Random) -> npt.NDArray[np.uint8]:
+    """Color of each zone from left to right, uint8, shape (7, 3)."""
     asphalt, paving = random.choice(_ASPHALTS), random.choice(_PAVINGS)
     kerb = shade(paving, random.between(105, 125))
     grass = random.choice(_GRASSES)
@@ -126,7 +126,7 @@ def _zone_colours(plan: Plan, random: Random) -> npt.NDArray[np.uint8]:
 
 
 def _paint_markings(
-    colours: npt.NDArray[np.uint8],
+    colors: npt.NDArray[np.uint8],
     at: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     *,
     plan: Plan,
@@ -143,15 +143,15 @@ def _paint_markings(
     white, yellow = (222, 222, 218), (206, 180, 80)
     for line in lines:
         if road.left + 80 < line < road.right - 80:
-            colours[dashed & (np.abs(x - line) < 8)] = white
+            colors[dashed & (np.abs(x - line) < 8)] = white
     if random.chance(50):
         paint = random.choice((white, yellow, yellow))
         for kerb in (road.left + 30, road.right - 30):
-            colours[np.abs(x - kerb) < 6] = paint
+            colors[np.abs(x - kerb) < 6] = paint
     if road.zebra:
         crossing = ((z >= road.zebra) & (z < road.zebra + 320))[:, None]
         stripes = ((x - road.left) % 110 < 55) & (x > road.left + 20) & (x < road.right - 20)
-        colours[crossing & stripes] = white
+        colors[crossing & stripes] = white
 
 
 def _street_shadow(canvas: Canvas, plan: Plan, random: Random) -> None:

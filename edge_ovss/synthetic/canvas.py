@@ -1,6 +1,6 @@
-"""A picture with labels, and the shapes that are painted on it through a pinhole camera.
+"""An image with labels, and the shapes that are painted on it through a pinhole camera.
 
-Screen coordinates are integers of which `UNIT` make the height of the picture, so a scene looks
+Screen coordinates are integers of which `UNIT` make the height of the image, so a scene looks
 the same at every size; world coordinates are centimetres: x to the right of the camera, y up from
 the ground, z away from it.
 """
@@ -15,37 +15,37 @@ import numpy.typing as npt
 
 UNIT = 4096
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Point = tuple[int, int, int]
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera looks; `focal`, `horizon` and `centre` in screen units."""
+    """Where the camera looks; `focal`, `horizon` and `center` in screen units."""
 
     focal: int
     horizon: int
-    centre: int
+    center: int
     height: int
 
     def screen(self, point: Point) -> tuple[int, int]:
         """Screen (x, y) of a world point; z is kept in front of the camera."""
         x, y, z = point
         z = max(z, 40)
-        return self.centre + x * self.focal // z, self.horizon + (self.height - y) * self.focal // z
+        return self.center + x * self.focal // z, self.horizon + (self.height - y) * self.focal // z
 
 
 @dataclass(frozen=True)
 class Box:
-    """Rows and columns of a part of the picture, as slices."""
+    """Rows and columns of a part of the image, as slices."""
 
     rows: slice
     cols: slice
 
 
 class Canvas:
-    """Colours and labels of a picture under construction; later shapes cover earlier ones.
+    """Colors and labels of an image under construction; later shapes cover earlier ones.
 
     Args:
         height: Rows.
@@ -62,29 +62,29 @@ class Canvas:
         self.x = (2 * cols + 1 - width) * UNIT // (2 * height)
 
     def box(self, left: int, top: int, right: int, bottom: int) -> Box:
-        """Pixels whose centres lie in a half-open rectangle of screen units."""
+        """Pixels whose centers lie in a half-open rectangle of screen units."""
         rows = np.searchsorted(self.y, (top, bottom))
         cols = np.searchsorted(self.x, (left, right))
         return Box(slice(int(rows[0]), int(rows[1])), slice(int(cols[0]), int(cols[1])))
 
-    def fill(self, box: Box, mask: Mask | None, *, colour: Colour, label: int | None) -> None:
-        """Paint the pixels of `box` where `mask` holds (everywhere, for None)."""
+    def fill(self, box: Box, mask: Mask | None, *, color: Color, label: int | None) -> None:
+        """Paint the pixels of `box` where `mask` is true (everywhere, for None)."""
         image, labels = self.image[box.rows, box.cols], self.labels[box.rows, box.cols]
         where: Mask | slice = slice(None) if mask is None else mask
-        image[where] = colour
+        image[where] = color
         if label is not None:
             labels[where] = label
 
     def darken(self, box: Box, mask: Mask, *, keep: int) -> None:
-        """Multiply colours by keep/256 where `mask` holds; labels stay."""
+        """Multiply colors by keep/256 where `mask` is true; labels stay."""
         image = self.image[box.rows, box.cols]
         image[mask] = (image[mask].astype(np.uint16) * keep >> 8).astype(np.uint8)
 
-    def rect(self, near: Point, far: Point, *, colour: Colour, label: int | None) -> None:
+    def rect(self, near: Point, far: Point, *, color: Color, label: int | None) -> None:
         """Upright rectangle facing the camera, between two opposite corners of the same z."""
         (x0, y0), (x1, y1) = self.camera.screen(near), self.camera.screen(far)
         box = self.box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
-        self.fill(box, None, colour=colour, label=label)
+        self.fill(box, None, color=color, label=label)
 
     def inside_polygon(self, corners: Sequence[tuple[int, int]]) -> tuple[Box, Mask]:
         """Pixels inside a convex polygon of screen points in either direction of turning."""
@@ -99,11 +99,11 @@ class Canvas:
             mask &= (y - ay) * (sign * (bx - ax)) >= across
         return box, mask
 
-    def polygon(self, points: Sequence[Point], *, colour: Colour, label: int | None) -> None:
+    def polygon(self, points: Sequence[Point], *, color: Color, label: int | None) -> None:
         """Convex polygon of world points."""
         corners = [self.camera.screen(point) for point in points]
         box, mask = self.inside_polygon(corners)
-        self.fill(box, mask, colour=colour, label=label)
+        self.fill(box, mask, color=color, label=label)
 
     def shadow(self, points: Sequence[Point], *, keep: int) -> None:
         """Darken what lies inside a convex polygon of world points."""
@@ -111,10 +111,10 @@ class Canvas:
         self.darken(box, mask, keep=keep)
 
     def inside_ellipse(
-        self, centre: tuple[int, int], radii: tuple[int, int]
+        self, center: tuple[int, int], radii: tuple[int, int]
     ) -> tuple[Box, npt.NDArray[np.int64]]:
-        """Squared distance from the centre, 65536 on the edge, for the pixels around an ellipse."""
-        (cx, cy), (rx, ry) = centre, (max(radii[0], 1), max(radii[1], 1))
+        """Squared distance from the center, 65536 on the edge, for the pixels around an ellipse."""
+        (cx, cy), (rx, ry) = center, (max(radii[0], 1), max(radii[1], 1))
         box = self.box(cx - rx, cy - ry, cx + rx + 1, cy + ry + 1)
         x = (self.x[box.cols] - cx) * 256 // rx
         y = (self.y[box.rows] - cy) * 256 // ry
@@ -122,33 +122,31 @@ class Canvas:
 
     def ellipse(
         self,
-        centre: Point,
+        center: Point,
         radii: tuple[int, int],
         *,
-        colour: Colour,
+        color: Color,
         label: int | None,
         hole: int = 0,
     ) -> None:
         """Ellipse facing the camera; `radii` (x, y) in centimetres; `hole` in 1/256 of them."""
-        scale, depth = self.camera.focal, max(centre[2], 40)
+        scale, depth = self.camera.focal, max(center[2], 40)
         extent = (radii[0] * scale // depth, radii[1] * scale // depth)
-        box, distance = self.inside_ellipse(self.camera.screen(centre), extent)
+        box, distance = self.inside_ellipse(self.camera.screen(center), extent)
         mask = distance <= 65536
         if hole:
             mask &= distance >= hole * hole
-        self.fill(box, mask, colour=colour, label=label)
+        self.fill(box, mask, color=color, label=label)
 
-    def spokes(self, centre: Point, radius: int, *, label: int) -> None:
+    def spokes(self, center: Point, radius: int, *, label: int) -> None:
         """Disc that one half sees through: what is behind gets darker, and counts as `label`."""
-        extent = radius * self.camera.focal // max(centre[2], 40)
-        box, distance = self.inside_ellipse(self.camera.screen(centre), (extent, extent))
+        extent = radius * self.camera.focal // max(center[2], 40)
+        box, distance = self.inside_ellipse(self.camera.screen(center), (extent, extent))
         mask = distance <= 65536
         self.darken(box, mask, keep=160)
         self.labels[box.rows, box.cols][mask] = label
 
-    def bar(
-        self, start: Point, end: Point, *, thick: int, colour: Colour, label: int | None
-    ) -> None:
+    def bar(self, start: Point, end: Point, *, thick: int, color: Color, label: int | None) -> None:
         """Straight bar between two points, `thick` centimetres wide, upright or slanted."""
         (ax, ay), (bx, by) = self.camera.screen(start), self.camera.screen(end)
         half = max(thick * self.camera.focal // max(start[2], 40) // 2, 2)
@@ -157,7 +155,7 @@ class Canvas:
         else:
             corners = [(ax, ay - half), (ax, ay + half), (bx, by + half), (bx, by - half)]
         box, mask = self.inside_polygon(corners)
-        self.fill(box, mask, colour=colour, label=label)
+        self.fill(box, mask, color=color, label=label)
 
 
 def _area(corners: Sequence[tuple[int, int]]) -> int:
@@ -166,7 +164,7 @@ def _area(corners: Sequence[tuple[int, int]]) -> int:
     return sum(ax * by - bx * ay for (ax, ay), (bx, by) in pairs)
 
 
-def shade(colour: Colour, percent: int) -> Colour:
-    """A colour made darker or lighter, clipped to 0 … 255."""
-    red, green, blue = (min(max(channel * percent // 100, 0), 255) for channel in colour)
+def shade(color: Color, percent: int) -> Color:
+    """A color made darker or lighter, clipped to 0 … 255."""
+    red, green, blue = (min(max(channel * percent // 100, 0), 255) for channel in color)
     return red, green, blue

@@ -20,7 +20,7 @@ STREET_CLASSES: tuple[str, ...] = (
     "person",
     "bicyclist",
 )
-"""Categories in label order; a label map holds their indices, 255 where there is none."""
+"""Categories in label order; a label map contains their indices, 255 where there is none."""
 
 SKY, BUILDING, ROAD, SIDEWALK, GRASS, TREE, FENCE, POLE = range(8)
 STREETLIGHT, TRAFFIC_LIGHT, SIGNBOARD, CAR, BUS, TRUCK, PERSON, BICYCLIST = range(8, 16)

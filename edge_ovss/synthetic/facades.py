@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_ovss.synthetic import classes
-from edge_ovss.synthetic.canvas import Box, Canvas, Colour, shade
+from edge_ovss.synthetic.canvas import Box, Canvas, Color, shade
 from edge_ovss.synthetic.plan import Plan
 from edge_ovss.synthetic.rng import Random
 from edge_ovss.synthetic.texture import texture
 
-_WALLS: tuple[Colour, ...] = (
+_WALLS: tuple[Color, ...] = (
     (150, 92, 74),
     (172, 120, 92),
     (196, 180, 152),
@@ -25,15 +25,15 @@ _WALLS: tuple[Colour, ...] = (
     (186, 150, 110),
     (100, 84, 80),
 )
-_ROOFS: tuple[Colour, ...] = ((92, 70, 64), (84, 86, 94), (128, 76, 60), (70, 66, 66))
-_SHOPS: tuple[Colour, ...] = (
+_ROOFS: tuple[Color, ...] = ((92, 70, 64), (84, 86, 94), (128, 76, 60), (70, 66, 66))
+_SHOPS: tuple[Color, ...] = (
     (150, 40, 40),
     (40, 60, 130),
     (40, 100, 70),
     (60, 60, 64),
     (190, 150, 60),
 )
-_DOORS: tuple[Colour, ...] = ((90, 50, 40), (40, 60, 90), (50, 80, 60), (60, 56, 54), (120, 30, 34))
+_DOORS: tuple[Color, ...] = ((90, 50, 40), (40, 60, 90), (50, 80, 60), (60, 56, 54), (120, 30, 34))
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,17 @@ class Building:
     storey: int
     pitch: int
     window: tuple[int, int]
-    wall: Colour
-    slate: Colour
-    glass: Colour
-    frame: Colour
-    shop: Colour | None
-    door: Colour
+    wall: Color
+    slate: Color
+    glass: Color
+    frame: Color
+    shop: Color | None
+    door: Color
 
 
 @dataclass(frozen=True)
 class Plane:
-    """The part of the picture that shows the plane at `x` from z0 to z1."""
+    """The part of the image that shows the plane at `x` from z0 to z1."""
 
     box: Box
     z: npt.NDArray[np.int64]
@@ -113,14 +113,14 @@ def side_plane(canvas: Canvas, x: int, *, span: tuple[int, int], tall: int) -> P
     """Pixels of the plane at `x` between two depths, up to `tall`; None if none is seen."""
     camera = canvas.camera
     z0, z1 = max(span[0], 40), max(span[1], 41)
-    near, far = camera.centre + x * camera.focal // z0, camera.centre + x * camera.focal // z1
+    near, far = camera.center + x * camera.focal // z0, camera.center + x * camera.focal // z1
     left, right = min(near, far), max(near, far)
     if span[0] < 40:
         left, right = (-(1 << 40), right) if x < 0 else (left, 1 << 40)
     cols = canvas.box(left, 0, right, 1).cols
     if cols.stop <= cols.start:
         return None
-    away = np.maximum(np.abs(canvas.x[cols] - camera.centre), 1)
+    away = np.maximum(np.abs(canvas.x[cols] - camera.center), 1)
     z = np.maximum(abs(x) * camera.focal // away, 1)
     scale = (z << 12) // camera.focal
     shallow = max(int(z.min()), 1)
@@ -135,7 +135,7 @@ def draw_building(canvas: Canvas, house: Building, x: int, *, light: int) -> Non
     """Paint the end wall that faces the camera, then the front along the street.
 
     Args:
-        canvas: What is painted on.
+        canvas: The image to paint on.
         house: The house.
         x: Plane of its front; the house lies outside of it.
         light: Brightness of the front, in percent; the end wall has its own.
@@ -145,16 +145,16 @@ def draw_building(canvas: Canvas, house: Building, x: int, *, light: int) -> Non
     if plane is None:
         return
     up, along = plane.up, np.maximum(plane.z - house.z0, 0)
-    colours = np.empty((*up.shape, 3), np.uint8)
-    colours[:] = house.wall
-    _paint_windows(colours, (up, along), house)
-    _paint_ground_floor(colours, (up, along), house)
-    colours[up >= house.tall - 18] = shade(house.wall, 82)
-    colours[up >= house.tall] = house.slate
+    colors = np.empty((*up.shape, 3), np.uint8)
+    colors[:] = house.wall
+    _paint_windows(colors, (up, along), house)
+    _paint_ground_floor(colors, (up, along), house)
+    colors[up >= house.tall - 18] = shade(house.wall, 82)
+    colors[up >= house.tall] = house.slate
     grain = texture("grain")[(up >> 2) & 255, ((along >> 2) & 255)[None, :]]
     soft = texture("soft")[(up >> 3) & 255, ((plane.z >> 3) & 255)[None, :]]
     gain = light * 256 // 100 + (grain >> 2) + (soft >> 2)
-    lit = np.clip(colours.astype(np.int32) * gain[..., None].astype(np.int32) >> 8, 0, 255)
+    lit = np.clip(colors.astype(np.int32) * gain[..., None].astype(np.int32) >> 8, 0, 255)
     seen = (up >= 0) & (up < house.tall + house.roof)
     canvas.image[plane.box.rows, plane.box.cols][seen] = lit[seen].astype(np.uint8)
     canvas.labels[plane.box.rows, plane.box.cols][seen] = classes.BUILDING
@@ -167,18 +167,18 @@ def _draw_end_wall(canvas: Canvas, house: Building, x: int, *, light: int) -> No
     side = -1 if x < 0 else 1
     back, z = x + side * 1000, house.z0
     wall = shade(house.wall, light * 85 // 100)
-    canvas.rect((x, 0, z), (back, house.tall, z), colour=wall, label=classes.BUILDING)
+    canvas.rect((x, 0, z), (back, house.tall, z), color=wall, label=classes.BUILDING)
     if house.roof:
         gable = [
             (x, house.tall, z),
             (back, house.tall, z),
             (x + side * 500, house.tall + house.roof, z),
         ]
-        canvas.polygon(gable, colour=shade(wall, 95), label=classes.BUILDING)
+        canvas.polygon(gable, color=shade(wall, 95), label=classes.BUILDING)
 
 
 def _paint_windows(
-    colours: npt.NDArray[np.uint8],
+    colors: npt.NDArray[np.uint8],
     at: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     house: Building,
 ) -> None:
@@ -194,30 +194,30 @@ def _paint_windows(
     in_pane = (across >= left) & (across < left + width) & (np.abs(across - house.pitch // 2) > 4)
     rows = (above >= low - 12) & (above < low + tall + 12) & (up < house.tall - 30)
     panes = (above >= low) & (above < low + tall) & (np.abs(above - low - tall // 2) > 4)
-    colours[rows & in_frame[None, :]] = house.frame
+    colors[rows & in_frame[None, :]] = house.frame
     pane = rows & panes & (in_frame & in_pane)[None, :]
     kind = (column[None, :] * 7 + storey * 13 + (column[None, :] * storey) % 5) % 4
     tones = np.asarray([shade(house.glass, share) for share in (100, 75, 130, 100)], np.uint8)
-    colours[pane] = tones[kind[pane]]
+    colors[pane] = tones[kind[pane]]
 
 
 def _paint_ground_floor(
-    colours: npt.NDArray[np.uint8],
+    colors: npt.NDArray[np.uint8],
     at: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
     house: Building,
 ) -> None:
     """A shop front with its fascia, or doors between the windows."""
     up, along = at
     if house.shop is not None:
-        colours[up < house.storey] = shade(house.shop, 80)
+        colors[up < house.storey] = shade(house.shop, 80)
         show = (along % 260 > 25)[None, :] & (up > 55) & (up < house.storey - 80)
-        colours[show] = shade(house.glass, 90)
-        colours[(up >= house.storey - 65) & (up < house.storey - 5)] = house.shop
+        colors[show] = shade(house.glass, 90)
+        colors[(up >= house.storey - 65) & (up < house.storey - 5)] = house.shop
     spot = along % (house.pitch * 3) - house.pitch
     door = (np.abs(spot) < 52)[None, :] & (up < 222)
-    colours[door] = house.frame
+    colors[door] = house.frame
     door = (np.abs(spot) < 42)[None, :] & (up < 212)
-    colours[door] = house.door
+    colors[door] = house.door
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class Fence:
     z0: int
     z1: int
     tall: int
-    colour: Colour
+    color: Color
 
 
 def plan_fence(random: Random, *, end: int) -> Fence:
@@ -236,12 +236,12 @@ def plan_fence(random: Random, *, end: int) -> Fence:
     kind = random.choice(("pickets", "boards", "rails", "rails", "hedge"))
     wood = ((120, 90, 64), (92, 76, 62), (226, 224, 218), (150, 120, 88))
     metal = ((44, 48, 50), (70, 78, 80), (60, 80, 66))
-    colour = random.choice(metal if kind == "rails" else wood)
+    color = random.choice(metal if kind == "rails" else wood)
     if kind == "hedge":
-        colour = random.choice(((64, 92, 48), (52, 78, 44), (80, 98, 56)))
+        color = random.choice(((64, 92, 48), (52, 78, 44), (80, 98, 56)))
     start = random.between(-400, 900)
     return Fence(
-        kind, start, min(start + random.between(1200, 5000), end), random.between(95, 185), colour
+        kind, start, min(start + random.between(1200, 5000), end), random.between(95, 185), color
     )
 
 
@@ -254,12 +254,12 @@ def draw_fence(canvas: Canvas, fence: Fence, x: int, *, light: int) -> None:
     image = canvas.image[plane.box.rows, plane.box.cols]
     seen = (up >= 0) & (up < fence.tall)
     behind = image.astype(np.int32)
-    body = np.asarray(shade(fence.colour, light), np.int32)
+    body = np.asarray(shade(fence.color, light), np.int32)
     grain = texture("leaf" if fence.kind == "hedge" else "grain")
     noise = grain[(up >> 1) & 255, ((along >> 1) & 255)[None, :]].astype(np.int32)[..., None]
     solid = np.clip(body * (256 + (noise if fence.kind == "hedge" else noise >> 2)) >> 8, 0, 255)
-    colours = np.where(_bars(fence, up, along)[..., None], solid, (behind + 3 * body) >> 2)
-    image[seen] = colours[seen].astype(np.uint8)
+    colors = np.where(_bars(fence, up, along)[..., None], solid, (behind + 3 * body) >> 2)
+    image[seen] = colors[seen].astype(np.uint8)
     label = classes.TREE if fence.kind == "hedge" else classes.FENCE
     canvas.labels[plane.box.rows, plane.box.cols][seen] = label
 

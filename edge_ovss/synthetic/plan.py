@@ -1,33 +1,33 @@
-"""What a seed decides about a whole scene: weather, camera, road, and the two sides of it."""
+"""Plan a scene from a seed: weather, camera, road and its two sides."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge_ovss.synthetic.canvas import UNIT, Camera, Colour
+from edge_ovss.synthetic.canvas import UNIT, Camera, Color
 from edge_ovss.synthetic.rng import Random
 
 
 @dataclass(frozen=True)
 class Weather:
-    """Colours of the sky and of the light.
+    """Colors of the sky and of the light.
 
     Args:
-        zenith: Colour at the top of the sky.
-        haze: Colour at the horizon.
-        cloud: Colour of clouds.
+        zenith: Color at the top of the sky.
+        haze: Color at the horizon.
+        cloud: Color of clouds.
         clouds: From -128 (overcast) to 128 (none).
         light: Gain per channel of everything, in 1/128.
         sky_light: The same for the sky.
         sun: Side the light comes from, -1 (left), 0 (diffuse) or 1 (right).
     """
 
-    zenith: Colour
-    haze: Colour
-    cloud: Colour
+    zenith: Color
+    haze: Color
+    cloud: Color
     clouds: int
-    light: Colour
-    sky_light: Colour
+    light: Color
+    sky_light: Color
     sun: int
 
 
@@ -115,13 +115,13 @@ def _plan_road(random: Random) -> Road:
 
 
 def plan_scene(seed: int) -> Plan:
-    """Decide what scene number `seed` looks like."""
+    """Plan scene number `seed`."""
     random = Random(seed, "plan")
     weather, road = _plan_weather(random), _plan_road(random)
     camera = Camera(
         focal=UNIT * random.between(92, 128) // 100,
         horizon=UNIT * random.between(38, 52) // 100,
-        centre=UNIT * random.between(-12, 12) // 100,
+        center=UNIT * random.between(-12, 12) // 100,
         height=random.between(125, 215),
     )
     kinds = ("town", "town", "park")

@@ -1,4 +1,4 @@
-"""From a seed to a picture of a street with its labels."""
+"""Draw an image of a street with its labels, from a seed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def render_street(seed: int, height: int, width: int) -> StreetScene:
         raise PictureError(message, hint="Give a seed such as 0.")
     if min(height, width) < _SMALLEST:
         message = f"A street of {height}x{width} pixels was asked for; expected at least 16x16."
-        raise PictureError(message, hint="Ask for a larger picture (height x width).")
+        raise PictureError(message, hint="Ask for a larger image (height x width).")
     plan = plan_scene(seed)
     canvas = Canvas(height, width, camera=plan.camera)
     backdrop.draw_sky(canvas, plan, Random(seed, "sky"))
@@ -189,7 +189,7 @@ def _draw_things(canvas: Canvas, things: list[Thing], seed: int) -> None:
 
 
 def _expose(canvas: Canvas, plan: Plan, random: Random) -> npt.NDArray[np.uint8]:
-    """What the camera makes of it: light, contrast, a little blur and noise."""
+    """Apply the camera: light, contrast, a little blur and noise."""
     light = np.asarray([plan.weather.light, plan.weather.sky_light], np.uint16)
     sky = canvas.labels == classes.SKY
     image = canvas.image.astype(np.uint16)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_ovss.synthetic import classes
-from edge_ovss.synthetic.canvas import Canvas, Colour, Point, shade
+from edge_ovss.synthetic.canvas import Canvas, Color, Point, shade
 from edge_ovss.synthetic.rng import Random
 
-_PAINTS: tuple[Colour, ...] = (
+_PAINTS: tuple[Color, ...] = (
     (170, 30, 34),
     (30, 52, 110),
     (196, 198, 202),
@@ -20,8 +20,8 @@ _PAINTS: tuple[Colour, ...] = (
     (82, 120, 160),
     (190, 150, 40),
 )
-_TYRE: Colour = (26, 26, 28)
-_GLASS: Colour = (44, 54, 64)
+_TYRE: Color = (26, 26, 28)
+_GLASS: Color = (44, 54, 64)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def draw_vehicle(canvas: Canvas, random: Random, at: tuple[int, int], *, label: 
     _draw_end(canvas, random, shape, (x, z), paint)
 
 
-def _draw_side(canvas: Canvas, shape: Shape, at: tuple[int, int], *, paint: Colour) -> None:
+def _draw_side(canvas: Canvas, shape: Shape, at: tuple[int, int], *, paint: Color) -> None:
     """The long side that faces the camera's lane."""
     side, z = at
     far, low, label = z + shape.length, 26, shape.label
@@ -88,18 +88,16 @@ def _draw_side(canvas: Canvas, shape: Shape, at: tuple[int, int], *, paint: Colo
     top_near, top_far = z + shape.slope, far - shape.slope * 2
     cabin: list[Point] = [(side, shape.waist - 3, z), (inner, shape.top, top_near)]
     cabin += [(inner, shape.top, top_far), (side, shape.waist - 3, far - shape.slope // 2)]
-    canvas.polygon(cabin, colour=paint, label=label)
-    canvas.polygon(body, colour=paint, label=label)
+    canvas.polygon(cabin, color=paint, label=label)
+    canvas.polygon(body, color=paint, label=label)
     if label != classes.TRUCK:
         _draw_side_windows(canvas, shape, (side, inner), (z, top_near, top_far))
     for wheel in (z + shape.length // 5, far - shape.length // 5):
         depth = max(wheel, 40)
         # Seen at a slant, a wheel is narrow: its width shrinks with x over z.
         narrow = min(max(34 * abs(side) // depth, 5), 34)
-        canvas.ellipse((side, 32, depth), (narrow, 32), colour=_TYRE, label=label)
-        canvas.ellipse(
-            (side, 32, depth), (narrow * 5 // 9, 18), colour=(120, 120, 124), label=label
-        )
+        canvas.ellipse((side, 32, depth), (narrow, 32), color=_TYRE, label=label)
+        canvas.ellipse((side, 32, depth), (narrow * 5 // 9, 18), color=(120, 120, 124), label=label)
 
 
 def _draw_side_windows(
@@ -120,17 +118,17 @@ def _draw_side_windows(
             (inner, high, stop),
             (side, low, stop),
         ]
-        canvas.polygon(pane, colour=_GLASS, label=shape.label)
+        canvas.polygon(pane, color=_GLASS, label=shape.label)
 
 
 def _draw_end(
-    canvas: Canvas, random: Random, shape: Shape, at: tuple[int, int], paint: Colour
+    canvas: Canvas, random: Random, shape: Shape, at: tuple[int, int], paint: Color
 ) -> None:
     """The end that faces the camera: back lights are red, front lights are pale."""
     (x, z), half, label = at, shape.half, shape.label
     narrow = half - (18 if label == classes.CAR else 2)
     for wheel in (x - half + 4, x + half - 30):
-        canvas.rect((wheel, 0, z), (wheel + 26, 34, z), colour=_TYRE, label=label)
+        canvas.rect((wheel, 0, z), (wheel + 26, 34, z), color=_TYRE, label=label)
     if canvas.camera.height > shape.top:
         roof_far = z + shape.length - shape.slope * 2
         roof: list[Point] = [
@@ -138,15 +136,15 @@ def _draw_end(
             (x + narrow, shape.top, z + shape.slope),
         ]
         roof += [(x + narrow, shape.top, roof_far), (x - narrow, shape.top, roof_far)]
-        canvas.polygon(roof, colour=shade(paint, 112), label=label)
+        canvas.polygon(roof, color=shade(paint, 112), label=label)
     waist: list[Point] = [(x - half, shape.waist, z), (x + half, shape.waist, z)]
     cabin = [
         *waist,
         (x + narrow, shape.top, z + shape.slope),
         (x - narrow, shape.top, z + shape.slope),
     ]
-    canvas.polygon(cabin, colour=paint, label=label)
-    canvas.rect((x - half, 22, z), (x + half, shape.waist, z), colour=paint, label=label)
+    canvas.polygon(cabin, color=paint, label=label)
+    canvas.rect((x - half, 22, z), (x + half, shape.waist, z), color=paint, label=label)
     if label != classes.TRUCK:
         _draw_screen(canvas, shape, (x, z), narrow)
     _draw_lights(canvas, shape, (x, z), back=random.chance(60))
@@ -159,24 +157,22 @@ def _draw_screen(canvas: Canvas, shape: Shape, at: tuple[int, int], narrow: int)
     low, high = shape.waist + rise // 10, shape.top - rise // 6
     glass: list[Point] = [(x - half + 14, low, z), (x + half - 14, low, z)]
     glass += [(x + narrow - 8, high, z + shape.slope), (x - narrow + 8, high, z + shape.slope)]
-    canvas.polygon(glass, colour=_GLASS, label=shape.label)
+    canvas.polygon(glass, color=_GLASS, label=shape.label)
     stripe = [glass[3], glass[2], (x + narrow - 20, high - rise // 5, z + shape.slope)]
-    canvas.polygon(stripe, colour=(98, 112, 124), label=shape.label)
+    canvas.polygon(stripe, color=(98, 112, 124), label=shape.label)
 
 
 def _draw_lights(canvas: Canvas, shape: Shape, at: tuple[int, int], *, back: bool) -> None:
     """Lights, bumper and number plate."""
     (x, z), half, label = at, shape.half, shape.label
-    lamp: Colour = (200, 24, 26) if back else (246, 242, 220)
-    canvas.rect((x - half, 24, z), (x + half, 42, z), colour=(52, 52, 56), label=label)
+    lamp: Color = (200, 24, 26) if back else (246, 242, 220)
+    canvas.rect((x - half, 24, z), (x + half, 42, z), color=(52, 52, 56), label=label)
     for left in (x - half + 2, x + half - 26):
-        canvas.rect((left, 54, z), (left + 24, 74, z), colour=lamp, label=label)
-    plate: Colour = (226, 200, 60) if back else (236, 236, 232)
-    canvas.rect((x - 26, 44, z), (x + 26, 56, z), colour=plate, label=label)
+        canvas.rect((left, 54, z), (left + 24, 74, z), color=lamp, label=label)
+    plate: Color = (226, 200, 60) if back else (236, 236, 232)
+    canvas.rect((x - 26, 44, z), (x + 26, 56, z), color=plate, label=label)
     if not back:
-        canvas.rect(
-            (x - half + 34, 58, z), (x + half - 34, 72, z), colour=(30, 30, 32), label=label
-        )
+        canvas.rect((x - half + 34, 58, z), (x + half - 34, 72, z), color=(30, 30, 32), label=label)
 
 
 def draw_crossing_car(canvas: Canvas, random: Random, at: tuple[int, int]) -> None:
@@ -193,27 +189,27 @@ def draw_crossing_car(canvas: Canvas, random: Random, at: tuple[int, int]) -> No
         keep=95,
     )
     cabin = outline([(-140, 84), (-70, 142), (80, 146), (165, 88)])
-    canvas.polygon(cabin, colour=shade(paint, 92), label=label)
+    canvas.polygon(cabin, color=shade(paint, 92), label=label)
     for pane in (
         [(-112, 88), (-62, 134), (2, 136), (2, 88)],
         [(12, 88), (12, 136), (74, 138), (134, 90)],
     ):
-        canvas.polygon(outline(pane), colour=_GLASS, label=label)
+        canvas.polygon(outline(pane), color=_GLASS, label=label)
     body = outline([(-212, 30), (-214, 66), (-150, 90), (190, 92), (208, 74), (206, 30)])
-    canvas.polygon(body, colour=paint, label=label)
+    canvas.polygon(body, color=paint, label=label)
     canvas.polygon(
         outline([(-205, 26), (-205, 38), (204, 38), (204, 26)]),
-        colour=shade(paint, 55),
+        color=shade(paint, 55),
         label=label,
     )
     for hub in (-130, 130):
-        canvas.ellipse((x + hub, 32, z), (34, 32), colour=_TYRE, label=label)
-        canvas.ellipse((x + hub, 32, z), (19, 18), colour=(132, 132, 136), label=label)
+        canvas.ellipse((x + hub, 32, z), (34, 32), color=_TYRE, label=label)
+        canvas.ellipse((x + hub, 32, z), (19, 18), color=(132, 132, 136), label=label)
     canvas.polygon(
         outline([(-212, 62), (-212, 74), (-190, 76), (-190, 62)]),
-        colour=(244, 238, 210),
+        color=(244, 238, 210),
         label=label,
     )
     canvas.polygon(
-        outline([(206, 64), (206, 78), (192, 80), (192, 64)]), colour=(196, 26, 28), label=label
+        outline([(206, 64), (206, 78), (192, 80), (192, 64)]), color=(196, 26, 28), label=label
     )

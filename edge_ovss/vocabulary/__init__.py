@@ -1,4 +1,4 @@
-"""Words: ordered categories with synonyms, colours and outputs, and their text embeddings.
+"""Vocabularies: ordered categories with synonyms, colors and outputs, and text embeddings.
 
 Terms used everywhere: a *category* is one row of the text embeddings (T of them), an *output* is
 one value of the label map (K of them). Usually they are the same; many categories may share one

@@ -1,7 +1,7 @@
-"""Categories that the text tower cannot tell apart: what it reads of their names is the same.
+"""Find categories that the text tower cannot tell apart.
 
-CLIP's tokenizer does not see case, white space, the way in which a letter is composed, or how HTML
-writes it. Of two categories that read alike one can never be answered.
+CLIP's tokenizer ignores case, white space, how a letter is composed, and HTML entities. If two
+categories read the same, one of them can never be predicted.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary.vocabulary import Category, Vocabulary
 from edge_ovss.vocabulary.words import short
 
-# How CLIP cuts a text into pieces, each of which is encoded by itself.
+# How CLIP splits a text into pieces, which are encoded one by one.
 _PIECES = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+")
 _QUOTES = str.maketrans("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f", "''''\"\"\"\"")
 
 
 def reading(name: str) -> tuple[str, ...]:
-    """Return what CLIP's tokenizer tells apart of a name: two equal readings have equal tokens.
+    """Return what CLIP's tokenizer distinguishes in a name: equal readings have equal tokens.
 
     Names with different readings may still have equal tokens: beyond 77 tokens, or where the
     tokenizer repairs broken text.
@@ -60,23 +60,23 @@ def _mixture(readings: list[Hashable]) -> Hashable:
 
 
 def likeness(vocabulary: Vocabulary, first: int) -> str:
-    """Return what is said of a category that reads like the category `first`."""
+    """Return the text about a category that reads like the category `first`."""
     return f"reads the same to the text tower as {named(vocabulary, first)}"
 
 
 def named(vocabulary: Vocabulary, index: int) -> str:
-    """Return where a category stands in its source, and its text."""
+    """Return the place of a category in its source, and its text."""
     category = vocabulary.categories[index]
     return f"{category.place or f'category {index}'} ({short(category.text)})"
 
 
 def share_output(vocabulary: Vocabulary, first: int, second: int) -> bool:
-    """Say whether two categories are one output, so that it does not matter which is answered."""
+    """Return whether two categories have the same output, so that either may be predicted."""
     return vocabulary.categories[first].output == vocabulary.categories[second].output
 
 
 def refuse_alikes(vocabulary: Vocabulary, read: Callable[[str], Hashable] = reading) -> None:
-    """Refuse two categories that read alike, unless both are the same output.
+    """Refuse two categories that read the same, unless they have the same output.
 
     Raises:
         VocabularyError: The message names both and where they stand.
@@ -85,7 +85,7 @@ def refuse_alikes(vocabulary: Vocabulary, read: Callable[[str], Hashable] = read
         if not share_output(vocabulary, first, second):
             message = (
                 f"{named(vocabulary, second)} {likeness(vocabulary, first)}; "
-                "one of them could never be answered."
+                "one of them can never be predicted."
             )
             hint = "Remove one of them: case, white space and composed letters make no difference."
             raise VocabularyError(message[:1].upper() + message[1:], hint=hint)

@@ -1,4 +1,4 @@
-"""Put categories together: output names to indices, colours where none are given."""
+"""Build a vocabulary from its entries: output indices, and colors where none are given."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _MOST_COMPARED = 100_000
 
 @dataclass(frozen=True)
 class Entry:
-    """One category as its source says it.
+    """One category as written in its source.
 
     Attributes:
-        place: Where it stands, for messages ("line 3").
+        place: Its place in the source ("line 3"), for messages.
         text: The published string.
         synonyms: The names that are encoded.
         output: Name of its output; None is an output of its own, named like the category.
-        color: Colour of its output, if the source gives one here.
+        color: Color of its output, if the source gives one here.
     """
 
     place: str
@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Output:
-    """One label value as its source says it; None is a generated colour."""
+    """One label value as written in its source; the color None is generated."""
 
     name: str
     color: Color | None = None
@@ -60,7 +60,7 @@ def entries_from_names(names: Sequence[str]) -> list[Entry]:
     """Return one entry for each published string.
 
     Raises:
-        VocabularyError: `names` is one string rather than several, or holds something else.
+        VocabularyError: `names` is one string, or contains something else than strings.
     """
     if isinstance(names, (str, bytes)):
         message = f"The names are one string, {short(names)}; expected a sequence of strings."
@@ -89,7 +89,7 @@ def assemble(
         background: Name of the output that is the background.
 
     Raises:
-        VocabularyError: The words cannot be used; the message says which and where.
+        VocabularyError: Class names cannot be used; the message says which and where.
     """
     check_count(len(entries), MOST_CATEGORIES, "categories")
     _refuse_repeated_entries(entries)
@@ -137,7 +137,7 @@ def _output_index(entry: Entry, index_of: dict[str, int]) -> int:
 def _colors(
     entries: Sequence[Entry], numbers: Sequence[int], outputs: Sequence[Output]
 ) -> list[Color]:
-    """Return one colour per output: its own, else that of its categories, else generated."""
+    """Return one color per output: its own, else that of its categories, else generated."""
     given = {index: each.color for index, each in enumerate(outputs) if each.color is not None}
     for entry, number in zip(entries, numbers, strict=True):
         if entry.color is None:
@@ -146,10 +146,10 @@ def _colors(
         if given.setdefault(number, entry.color) != entry.color:
             message = (
                 f"{_capital(entry.place)} ({short(entry.text)}) gives the output "
-                f"{short(outputs[number].name)} the colour {list(entry.color)}, "
+                f"{short(outputs[number].name)} the color {list(entry.color)}, "
                 f"which has {list(given[number])} already."
             )
-            raise VocabularyError(message, hint="A colour belongs to an output: give one.")
+            raise VocabularyError(message, hint="A color belongs to an output: give one.")
     missing = [index for index in range(len(outputs)) if index not in given]
     fresh = generated_colors(len(missing), avoid=set(given.values()))
     given.update(zip(missing, fresh, strict=True))

@@ -1,4 +1,4 @@
-"""The built-in lists: the strings of the usual test sets, as published and in index order."""
+"""The built-in vocabularies: class names of common data sets, as published, in index order."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def builtin_names() -> tuple[str, ...]:
 
 
 def builtin_about(name: str) -> str:
-    """Return one line that says what the built-in vocabulary `name` is."""
+    """Return one line about the built-in vocabulary `name`."""
     return str(_document(name)["about"])
 
 

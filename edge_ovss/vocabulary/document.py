@@ -1,4 +1,4 @@
-"""The JSON form of a vocabulary: what a bundle stores, checked strictly when it is read."""
+"""The JSON form of a vocabulary that a bundle stores, checked strictly when it is read."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _check_schema(schema: object) -> None:
 def _check_digest(vocabulary: Vocabulary, expected: object) -> None:
     if expected is not None and expected != vocabulary.sha256:
         message = (
-            f"The words of vocabulary '{vocabulary.name}' have the hash {vocabulary.sha256}, "
-            f"but the document says {short(expected)}: it was changed after it was written."
+            f"The vocabulary '{vocabulary.name}' has the hash {vocabulary.sha256}, "
+            f"but the document says {short(expected)}; it was changed after it was written."
         )
         raise VocabularyError(message, hint="Write it again, or remove the key 'sha256'.")

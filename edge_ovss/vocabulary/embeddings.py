@@ -1,4 +1,4 @@
-"""Embedding packs: the text embeddings of a vocabulary, with what made them, in one file.
+"""Embedding packs: text embeddings of a vocabulary, with their origin, in one file.
 
 A pack replaces the text tower at export. It is an uncompressed `.npz` of two arrays: `embeddings`
 (float32 [T, P, D]) and `header` (the bytes of a JSON object).
@@ -91,7 +91,7 @@ class TextEmbeddings:
         write_pack(path, header, self.array)
 
     def require_match(self, vocabulary: Vocabulary) -> None:
-        """Check that the pack was made for exactly the words and outputs of `vocabulary`.
+        """Check that the pack was made for exactly the class names and outputs of `vocabulary`.
 
         Raises:
             VocabularyError: It was not; the message names the first difference.
@@ -109,8 +109,8 @@ class TextEmbeddings:
                 there = f"{short(own)} in the embeddings and {short(wanted)} in the list"
                 return f"category {index} is {there}."
         if len(self.prompts) != len(vocabulary):
-            return f"they hold {len(self.prompts)} categories, the list has {len(vocabulary)}."
-        return "the words are the same, but the synonyms, the outputs or the background differ."
+            return f"they have {len(self.prompts)} categories, the list has {len(vocabulary)}."
+        return "the names are the same, but the synonyms, the outputs or the background differ."
 
 
 def _check_array(array: object, *, rows: int) -> None:
@@ -125,7 +125,7 @@ def _check_array(array: object, *, rows: int) -> None:
     norms = numpy.sqrt(numpy.einsum("tpd,tpd->tp", array, array))
     if not numpy.isfinite(norms).all():
         row = int(numpy.argwhere(~numpy.isfinite(norms))[0, 0])
-        message = f"The text embeddings of category {row} hold values that are not finite."
+        message = f"The text embeddings of category {row} contain values that are not finite."
         raise VocabularyError(message)
     worst = numpy.abs(norms - 1).max(axis=1)
     if worst.max() > NORM_TOLERANCE:

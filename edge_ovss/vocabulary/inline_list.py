@@ -1,4 +1,4 @@
-"""A list on the command line: "road, car; automobile, person"."""
+"""Read a list on the command line: "road, car; automobile, person"."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ def inline_list(spec: str) -> Vocabulary:
     """Return the vocabulary of names separated by commas; white space around them is dropped.
 
     Raises:
-        VocabularyError: Line ends, brackets or quotation marks, which belong to a file or to
-            another language; an empty name; or words that cannot be used.
+        VocabularyError: Line ends, brackets or quotation marks, which belong in a file or in code;
+            an empty name; or class names that cannot be used.
     """
     names = [item.strip() for item in spec.split(",")]
     if "\n" in spec or "\r" in spec:
-        message = f"The list {_short(spec)} holds line ends; expected names separated by commas."
-        raise VocabularyError(message, hint="Give the file that holds the lines, or use commas.")
+        message = f"The list {_short(spec)} contains line ends; expected names separated by commas."
+        raise VocabularyError(message, hint="Give the file with the lines, or use commas.")
     if names[0][:1] in ("[", "{"):
         message = f"The list {_short(spec)} begins with a bracket; expected names and commas."
-        raise VocabularyError(message, hint=f"{_EXAMPLE} JSON belongs into a .json file.")
+        raise VocabularyError(message, hint=f"{_EXAMPLE} JSON belongs in a .json file.")
     for index, name in enumerate(names):
         if name[:1] in _QUOTES and name[:1]:
             message = f"Category {index} is {_short(name)}, which begins with a quotation mark."

@@ -1,4 +1,4 @@
-"""Lists of categories in JSON, in the forms that published projects and data sets have."""
+"""Read lists of categories in JSON, in the forms of published projects and data sets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMS = (
     '[{"name": "road"}, {"name": "car"}], or the vocabulary.json of a bundle; see '
     "docs/vocabularies.md."
 )
-# Of lists of objects: what the words do not need, and what is checked against their order.
+# Keys of objects: ignored ones, and numbers that must agree with the order.
 _IGNORED = {"isthing", "supercategory"}
 _NUMBERS = ("id", "trainId")
 _KEYS = {"name", "color", *_NUMBERS, *_IGNORED}
@@ -45,8 +45,8 @@ def vocabulary_from_list(document: Any, *, name: str) -> Vocabulary:  # noqa: AN
         name: Name of the vocabulary.
 
     Raises:
-        VocabularyError: The forms are mixed, the numbers are not those of the order, or the words
-            cannot be used.
+        VocabularyError: The forms are mixed, the numbers do not agree with the order, or class
+            names cannot be used.
     """
     items = _in_order(document) if isinstance(document, dict) else document
     check_count(len(items), MOST_OUTPUTS, "categories")
@@ -67,7 +67,7 @@ def _form(items: list[Any]) -> Callable[[str, Any], Entry]:
     kinds = list(dict.fromkeys(type(item) for item in items))
     if len(kinds) > 1 or kinds[0] not in readers:
         shown = " and ".join(kind.__name__ for kind in kinds[:3])
-        message = f"The list holds {shown}; expected categories of one form."
+        message = f"The list contains {shown}; expected categories of one form."
         raise VocabularyError(message, hint=FORMS)
     return readers[kinds[0]]
 
@@ -76,7 +76,7 @@ def _in_order(document: dict[str, Any]) -> list[Any]:
     numbers = [str(index) for index in range(len(document))]
     missing = next((number for number in numbers if number not in document), None)
     if missing is not None:
-        message = f"The numbers of the {len(document)} categories do not hold {missing}."
+        message = f"The numbers of the {len(document)} categories do not include {missing}."
         raise VocabularyError(message, hint="Expected every number from 0 on, once.")
     return [document[number] for number in numbers]
 

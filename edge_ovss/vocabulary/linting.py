@@ -1,4 +1,4 @@
-"""What looks like a slip in a vocabulary: reported, never mended."""
+"""Report what looks like a mistake in a vocabulary; nothing is changed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ MOST_CHARACTERS = 70
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that looks like a slip.
+    """Something that looks like a mistake.
 
     Attributes:
-        level: "error" if `export` refuses it, "warning" if it may change the answer, "note" if it
+        level: "error" if `export` refuses it, "warning" if it may change labels, "note" if it
             probably does not.
         index: The category, counted from 0.
         text: Its published string.
-        message: What was seen.
+        message: What was found.
     """
 
     level: Level
@@ -39,7 +39,7 @@ class Finding:
 
 
 def lint(vocabulary: Vocabulary) -> tuple[Finding, ...]:
-    """Return what looks like a slip, in the order of the categories."""
+    """Return what looks like a mistake, in the order of the categories."""
     read = cache(reading)
     pairs = list(alikes(vocabulary, read))
     findings = [
@@ -110,7 +110,7 @@ def _number(category: Category) -> Seen:
 def _strange_characters(category: Category) -> Seen:
     for name in category.synonyms:
         if any(unicodedata.category(char) in {"Cc", "Cf"} for char in name):
-            yield "warning", f"{short(name)} holds control characters or invisible ones."
+            yield "warning", f"{short(name)} contains control characters or invisible ones."
         elif not name.isascii():
             yield "note", f"{short(name)} has letters outside ASCII; the text tower learnt English."
 
@@ -137,7 +137,7 @@ def _alike(vocabulary: Vocabulary, pairs: list[tuple[int, int]]) -> Iterator[Fin
     """Report categories that the text tower cannot tell apart."""
     for first, second in pairs:
         same = share_output(vocabulary, first, second)
-        end = "both are one output." if same else "one of them could never be answered."
+        end = "both are one output." if same else "one of them can never be predicted."
         message = f"{likeness(vocabulary, first)}; {end}"
         text = vocabulary.categories[second].text
         yield Finding("warning" if same else "error", second, text, message)
@@ -162,7 +162,7 @@ def _same_colors(vocabulary: Vocabulary) -> Iterator[Finding]:
     for index, category in enumerate(vocabulary.categories):
         first = seen.setdefault(category.color, category.output)
         if first != category.output:
-            message = f"the colour {list(category.color)} is also that of output {first}."
+            message = f"the color {list(category.color)} is also that of output {first}."
             yield Finding("note", index, category.text, message)
 
 

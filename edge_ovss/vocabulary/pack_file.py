@@ -48,7 +48,7 @@ def write_pack(path: str | os.PathLike[str], header: dict[str, object], array: A
 
     Args:
         path: The file to write or replace.
-        header: What the pack says of itself, as JSON values.
+        header: Facts about the pack, as JSON values.
         array: float32 [T, P, D].
 
     Raises:
@@ -161,7 +161,7 @@ def _load(
             message = f"The array '{name}' claims {size / 2**30:.1f} GiB; {most / 2**30:g} at most."
             raise VocabularyError(message)
         if info.file_size - file.tell() != size:
-            message = f"The array '{name}' is cut off, or longer than its header says."
+            message = f"The array '{name}' is truncated, or longer than its header says."
             raise VocabularyError(message)
         return _fill(file, numpy.empty(shape, dtype=dtype), name)
 
@@ -179,7 +179,7 @@ def _fill(file: IO[bytes], array: Array, name: str) -> Array:
     while done < len(view):
         count = file.readinto(view[done:])  # type: ignore[attr-defined]
         if not count:
-            message = f"The array '{name}' is cut off: {done} bytes of {len(view)}."
+            message = f"The array '{name}' is truncated: {done} bytes of {len(view)}."
             raise VocabularyError(message)
         done += count
     return array

@@ -1,4 +1,4 @@
-"""Where a vocabulary comes from: a built-in name, a file, or a list on the command line."""
+"""Load a vocabulary from a built-in name, a file, or a list on the command line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def load_vocabulary(spec: str | os.PathLike[str]) -> Vocabulary:
 
 
 def _is_path(spec: str) -> bool:
-    """Say whether `spec` is meant as a path: it exists, or it looks like one and no list."""
+    """Return whether `spec` is meant as a path: it exists, or looks like a path and not a list."""
     try:
         if spec and Path(spec).exists():
             return True
@@ -59,7 +59,7 @@ def _unknown(spec: str) -> VocabularyError:
     shown = spec if len(spec) <= _LONGEST_NAME else f"{spec[:64]}…"
     message = f"There is no vocabulary '{shown}'; built in are {', '.join(names)}."
     if "\n" in spec or "\r" in spec:
-        message = f"{shown!r} holds line ends; a list on the command line is separated by commas."
+        message = f"{shown!r} contains line ends; expected a list separated by commas."
     hint = f'{guess}Give a built-in name, a .txt, .toml or .json file, or a list: "road, car".'
     return VocabularyError(message, hint=hint)
 
@@ -117,7 +117,7 @@ def _read(path: Path, *, limit: int) -> bytes:
     except (OSError, ValueError) as err:
         raise _unreadable(path, err) from err
     if len(content) > limit:
-        message = f"'{path}' is larger than {limit // _MIB} MiB: that is no list of categories."
+        message = f"'{path}' is larger than {limit // _MIB} MiB: this is not a list of categories."
         raise VocabularyError(message, hint="Give a file with one category per line.")
     return content
 

@@ -1,4 +1,4 @@
-"""The text form: one category per line."""
+"""Read a vocabulary from text, one category per line."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from edge_ovss.vocabulary.words import check_name, located, split_synonyms
 def parse_text(text: str, *, name: str) -> Vocabulary:
     """Read a vocabulary of one category per line.
 
-    `window; windowpane`, or `window, windowpane` as published, are synonyms. What ends a line,
-    what is a comment and where a line may be blank is said by `list_entries`.
+    `window; windowpane`, or `window, windowpane` as published, are synonyms. `list_entries` defines
+    line ends, comments and blank lines.
 
     Args:
         text: The content of the file.

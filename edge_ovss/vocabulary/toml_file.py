@@ -1,4 +1,4 @@
-"""The TOML form, which says everything: synonyms, colours, outputs, background."""
+"""Read a vocabulary in TOML, with synonyms, colors, outputs and background."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parse_toml(text: str, *, name: str) -> Vocabulary:
         name: Name of the vocabulary if the file does not give one.
 
     Raises:
-        VocabularyError: Not TOML, an unknown key, a wrong type, or words that cannot be used.
+        VocabularyError: Not TOML, an unknown key, a wrong type, or class names that cannot be used.
         MissingDependencyError: Python 3.10 without the package tomli.
     """
     document = _parse(text)

@@ -1,4 +1,4 @@
-"""The vocabulary itself: immutable, checked at construction, hashed over what changes results."""
+"""The vocabulary: immutable, checked at construction, and hashed over what changes results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Category:
         synonyms: The names that are encoded, each used as it is.
         color: Red, green, blue (0 to 255) of its output.
         output: Value in the label map, in [0, K).
-        place: Where its source has it ("line 3"), for messages; empty where nothing is known.
+        place: Its place in its source ("line 3"), for messages; empty if unknown.
     """
 
     text: str
@@ -70,14 +70,14 @@ class Vocabulary:
     """Ordered categories and the outputs they map to.
 
     Attributes:
-        name: What it is called in messages and bundles; not part of the hash.
+        name: Name in messages and bundles; not part of the hash.
         categories: The T categories in index order.
-        outputs: The K names of the label values: `outputs[labels[y, x]]` is the answer at (y, x).
+        outputs: The K names of the label values: `outputs[labels[y, x]]` is the class at (y, x).
         background: The output that means "none of these", if there is one.
 
     Raises:
         VocabularyError: No categories, two equal categories or output names, an output that is
-            out of range or that no category maps to, two colours for one output, more than
+            out of range or that no category maps to, two colors for one output, more than
             65535 outputs or 131072 categories.
     """
 
@@ -104,8 +104,8 @@ class Vocabulary:
             spec: A built-in name (see `builtin_names`), a path, or names separated by commas.
 
         Raises:
-            VocabularyError: Nothing of that name, a file that cannot be read, or words that
-                cannot be used.
+            VocabularyError: There is no such list, the file cannot be read, or class names cannot
+                be used.
         """
         from edge_ovss.vocabulary.sources import load_vocabulary  # which imports this module
 
@@ -113,11 +113,11 @@ class Vocabulary:
 
     @classmethod
     def from_names(cls, names: Sequence[str], *, name: str = "custom") -> Vocabulary:
-        """Make a vocabulary of published strings; one output for each, with generated colours.
+        """Make a vocabulary of published strings; one output for each, with generated colors.
 
         Args:
             names: Strings in index order; ", " (or ";") separates synonyms.
-            name: What the vocabulary is called.
+            name: Name of the vocabulary.
 
         Raises:
             VocabularyError: No names, an empty one, or two equal ones.
@@ -131,8 +131,7 @@ class Vocabulary:
         """Make the vocabulary that `to_json` described.
 
         Raises:
-            VocabularyError: Unknown schema, missing or unknown keys, wrong types, or a hash that
-                does not fit the words.
+            VocabularyError: Unknown schema, missing or unknown keys, wrong types, or a wrong hash.
         """
         from edge_ovss.vocabulary.document import vocabulary_from_json
 
@@ -166,7 +165,7 @@ class Vocabulary:
 
     @cached_property
     def palette(self) -> numpy.typing.NDArray[numpy.uint8]:
-        """Colours of the outputs: uint8 [K, 3], RGB, read-only."""
+        """Colors of the outputs: uint8 [K, 3], RGB, read-only."""
         colors = numpy.zeros((len(self.outputs), 3), dtype=numpy.uint8)
         for category in self.categories:
             colors[category.output] = category.color
@@ -175,9 +174,9 @@ class Vocabulary:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of everything that changes results: words, synonyms, outputs, background.
+        """Hash of everything that changes results: names, synonyms, outputs, background.
 
-        The name and the colours are not part of it.
+        The name and the colors are not part of it.
         """
         rows = [[each.text, list(each.synonyms), each.output] for each in self.categories]
         return digest(
@@ -198,7 +197,7 @@ def check_color(color: object, what: str) -> None:
     ):
         shown = list(color) if isinstance(color, tuple) else color
         message = (
-            f"The colour of {what} is {short(shown)}; expected [red, green, blue], each 0 to 255."
+            f"The color of {what} is {short(shown)}; expected [red, green, blue], each 0 to 255."
         )
         raise VocabularyError(message)
 
@@ -235,13 +234,13 @@ def _check_outputs(categories: tuple[Category, ...], outputs: tuple[str, ...]) -
             raise VocabularyError(message)
         if colors.setdefault(category.output, category.color) != category.color:
             message = (
-                f"Output {category.output} ({short(outputs[category.output])}) has two colours: "
+                f"Output {category.output} ({short(outputs[category.output])}) has two colors: "
                 f"{list(colors[category.output])} and {list(category.color)}."
             )
-            raise VocabularyError(message, hint="A colour belongs to an output: give one.")
+            raise VocabularyError(message, hint="A color belongs to an output: give one.")
     unused = [output for index, output in enumerate(outputs) if index not in colors]
     if unused:
         message = (
-            f"No category maps to the output {short(unused[0])}, so it could never be answered."
+            f"No category maps to the output {short(unused[0])}, so it can never be predicted."
         )
         raise VocabularyError(message, hint="Remove the output, or map a category to it.")

@@ -1,4 +1,4 @@
-"""How a published string becomes the names that are encoded, and what a name must be."""
+"""Split published strings into synonyms, and check names."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def check_name(value: object, what: str, *, most: int = MOST_TEXT) -> None:
         message = f"{what} has {len(value)} characters; expected at most {most}."
         raise VocabularyError(message, hint="Give one category a line.")
     if not value.strip():
-        message = f"{what} is {short(value)}: empty, or nothing but white space."
+        message = f"{what} is {short(value)}: empty, or only white space."
         raise VocabularyError(message, hint="Give every category a name, or remove it.")
     if _NO_TEXT.search(value):
-        message = f"{what} is {short(value)}, which holds characters that are no text."
+        message = f"{what} is {short(value)}, which contains characters that are not text."
         raise VocabularyError(message)
 
 
@@ -80,7 +80,7 @@ def check_count(count: int, most: int, what: str) -> None:
 
 @contextmanager
 def located(place: str) -> Iterator[None]:
-    """Put `place` in front of the message of a VocabularyError raised inside."""
+    """Prefix the message of a VocabularyError raised inside with `place`."""
     try:
         yield
     except VocabularyError as err:

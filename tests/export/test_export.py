@@ -249,7 +249,7 @@ DAMAGES = [
     (_damage_missing, "missing: transformer.head1.bias"),
     (_damage_unexpected, "unexpected: transformer.head9.bias"),
     (_damage_shape, r"another shape: transformer.head1.bias \(2,\) instead of \(1,\)"),
-    (_damage_value, "not finite: transformer.head1.bias"),
+    (_damage_value, r"not finite \(NaN or infinity\): transformer.head1.bias"),
 ]
 
 
@@ -377,7 +377,7 @@ def test_graph_that_departs_is_not_written(tmp_path: Path, monkeypatch: pytest.M
         return [{**a, "labels": (a["labels"] + 1) % 9} for a in real(*args)]
 
     monkeypatch.setattr(graph_files, "run_graph", broken)
-    with pytest.raises(ParityError, match="departs from torch") as caught:
+    with pytest.raises(ParityError, match="differs from torch") as caught:
         export_bundle(Vocabulary.from_names(WORDS), tmp_path / "x.ovss", _options())
     assert list(tmp_path.iterdir()) == []
     message = caught.value.message

@@ -247,7 +247,7 @@ def test_a_frame_passes_if_everything_that_was_compared_is_close(
     if passes:
         require_parity([frame])
     else:
-        with pytest.raises(ParityError, match="departs from torch on frame 2 of 2"):
+        with pytest.raises(ParityError, match="differs from torch on frame 2 of 2"):
             require_parity([frame_of(), frame])
 
 

@@ -26,7 +26,7 @@ from edge_ovss.export.family import LoadedModel  # noqa: E402
 from edge_ovss.export.parity_check import relative_error  # noqa: E402
 from edge_ovss.models import load_model  # noqa: E402
 from edge_ovss.models.catalogue import CATALOGUE, PUBLISHED, family_entry, list_models  # noqa: E402
-from edge_ovss.models.checkpoints.loading import recognise_family  # noqa: E402
+from edge_ovss.models.checkpoints.loading import recognize_family  # noqa: E402
 from edge_ovss.models.families import FAMILIES, Family  # noqa: E402
 from edge_ovss.runtime import Bundle, Segmenter  # noqa: E402
 from edge_ovss.runtime.selftest import run_selftest  # noqa: E402
@@ -114,7 +114,7 @@ def test_help_lists_every_model(capsys: pytest.CaptureFixture[str]) -> None:
 def test_marks_recognise_only_their_own_family(family: str) -> None:
     model = load_model(_tiny(family), weights="random")
     names = [_family(family).prefix + name for name in model.state_dict()]
-    assert recognise_family(names) == family
+    assert recognize_family(names) == family
 
 
 def test_random_weights_depend_only_on_the_seed(family: str) -> None:

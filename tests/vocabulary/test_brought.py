@@ -74,18 +74,18 @@ def test_colors_of_a_list_in_json_are_kept(tmp_path: Path) -> None:
     ("document", "message"),
     [
         ([], "The list is empty"),
-        (["road", ["car"]], "The list holds str and list"),
-        (["road", 3], "The list holds str and int"),
-        ([1, 2], "The list holds int"),
-        (["road", None], "The list holds str and NoneType"),
+        (["road", ["car"]], "The list contains str and list"),
+        (["road", 3], "The list contains str and int"),
+        ([1, 2], "The list contains int"),
+        (["road", None], "The list contains str and NoneType"),
         (["road", " "], "Category 1: It is ' ': empty"),
         ([["road"], []], "Category 1: It has no names"),
         ([["road", 3]], "Category 0: Synonym 1 is 3"),
         (["road", "road"], "Category 1 is 'road', which category 0 is already"),
-        ({"0": "road", "2": "car"}, "do not hold 1"),
-        ({"1": "road", "2": "car"}, "do not hold 0"),
-        ({"00": "road"}, "do not hold 0"),
-        ({"0": ["road"], "1": 3}, "The list holds list and int"),
+        ({"0": "road", "2": "car"}, "do not include 1"),
+        ({"1": "road", "2": "car"}, "do not include 0"),
+        ({"00": "road"}, "do not include 0"),
+        ({"0": ["road"], "1": 3}, "The list contains list and int"),
         ([{"name": "road", "id": 7}, {"name": "car", "id": 8}], "have the 'id' 7, 8"),
         ([{"name": "road", "id": 1}, {"name": "car", "id": 0}], "have the 'id' 1, 0"),
         ([{"name": "road", "trainId": 0}, {"name": "void", "trainId": 255}], "'trainId' 0, 255"),
@@ -94,7 +94,7 @@ def test_colors_of_a_list_in_json_are_kept(tmp_path: Path) -> None:
         ([{"label": "road"}], "The key 'label' is not known"),
         ([{"id": 0}], "The key 'name' is missing"),
         ([{"name": 3}], "'name' is 3"),
-        ([{"name": "road", "color": "red"}], "colour of this entry is 'red'"),
+        ([{"name": "road", "color": "red"}], "color of this entry is 'red'"),
         ({"names": ["road"]}, "is missing"),
         ({"road": 0, "car": 1}, "is missing"),
         ("road", "Found str"),
@@ -137,7 +137,7 @@ def test_lists_on_the_command_line(spec: str, prompts: tuple[str, ...]) -> None:
         ("dog\ncat, bird", "line ends", "Give the file"),
         ("dog\r\ncat", "line ends", "road, car"),
         ("ADE150", "There is no vocabulary 'ADE150'", "ade150"),
-        ("dog, c\udcfft", "characters that are no text", ""),
+        ("dog, c\udcfft", "characters that are not text", ""),
         ("x" * 5000, "There is no vocabulary 'xxx", "built-in"),
     ],
 )
@@ -208,7 +208,7 @@ def test_a_separator_takes_one_space_and_no_more(text: str, synonyms: tuple[str,
 
 @pytest.mark.parametrize("char", ["\x00", "\ud800", "\udbff", "\udc00", "\udffe", "\udfff"])
 def test_no_half_character_is_text(char: str) -> None:
-    with pytest.raises(VocabularyError, match="no text"):
+    with pytest.raises(VocabularyError, match="not text"):
         check_name(f"a{char}b", "It")
 
 
@@ -271,7 +271,7 @@ def test_numbers_and_half_characters_of_toml_and_json_are_refused(tmp_path: Path
     for name, content in contents.items():
         (tmp_path / name).write_text(content)
         refused = _refused(tmp_path / name)
-        assert "It is not" in refused or "colour" in refused
+        assert "It is not" in refused or "color" in refused
         assert len(refused) < 600
 
 

@@ -180,7 +180,7 @@ def test_embeddings_refuse(array: Any, message: str) -> None:  # noqa: ANN401
 def test_embeddings_must_be_finite(value: float) -> None:
     array = _vectors()
     array[1, 0, 3] = value
-    with pytest.raises(VocabularyError, match="category 1 hold values that are not finite"):
+    with pytest.raises(VocabularyError, match="category 1 contain values that are not finite"):
         _pack(array)
 
 
@@ -200,14 +200,14 @@ def test_require_match_names_the_first_word_that_differs() -> None:
 
 
 def test_require_match_counts_categories() -> None:
-    with pytest.raises(VocabularyError, match="hold 3 categories, the list has 2"):
+    with pytest.raises(VocabularyError, match="have 3 categories, the list has 2"):
         _pack().require_match(Vocabulary.from_names(["road", "bed "]))
 
 
 def test_require_match_sees_other_synonyms_under_the_same_words() -> None:
     first, *rest = WORDS.categories
     other = replace(WORDS, categories=(replace(first, synonyms=("street",)), *rest))
-    with pytest.raises(VocabularyError, match="the words are the same, but the synonyms"):
+    with pytest.raises(VocabularyError, match="the names are the same, but the synonyms"):
         _pack().require_match(other)
 
 
@@ -270,7 +270,7 @@ def test_an_array_of_another_length_than_its_header_says_is_refused(
     with zipfile.ZipFile(path, "w") as archive:
         for name, each in entries.items():
             archive.writestr(name, each)
-    assert "cut off, or longer than its header says" in _refused(path)
+    assert "truncated, or longer than its header says" in _refused(path)
 
 
 def test_a_pack_that_unpacks_to_many_times_its_size_is_refused(tmp_path: Path) -> None:
@@ -352,8 +352,8 @@ def test_pickled_objects_are_never_opened(tmp_path: Path) -> None:
     [
         ((3, 80, 2**40), "claims"),
         ((2**31, 1, 1), "claims 8.0 GiB; 4 at most"),
-        ((3, 2, 8), "cut off"),
-        ((3, 2, 10**6), "cut off"),
+        ((3, 2, 8), "truncated"),
+        ((3, 2, 10**6), "truncated"),
     ],
 )
 def test_claimed_sizes_are_checked_before_memory_is_taken(

@@ -50,7 +50,7 @@ def test_lint_names_categories_that_differ_in_form_only() -> None:
         "error",
         2,
         "reads the same to the text tower as category 0 ('Road'); "
-        "one of them could never be answered.",
+        "one of them can never be predicted.",
     )
 
 

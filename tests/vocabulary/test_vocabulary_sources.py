@@ -288,7 +288,7 @@ ROAD = '[[category]]\ntext = "road"\n'
         (ROAD + "colour = [0, 0, 0]", "Category 0: The key 'colour' is not known"),
         (ROAD + "colour = [0, 0, 0]", "Did you mean 'color'?"),
         (ROAD + "color = [0, 0, 256]", "0 to 255"),
-        (ROAD + "color = '#ff0000'", "Category 0: The colour of this entry is '#ff0000'"),
+        (ROAD + "color = '#ff0000'", "Category 0: The color of this entry is '#ff0000'"),
         (ROAD + "color = [0.5, 0, 0]", "0 to 255"),
         (ROAD + "names = ['road']", "Category 0: Expected either 'names'"),
         ("[[category]]\ncolor = [0, 0, 0]", "Category 0: Expected either 'names'"),

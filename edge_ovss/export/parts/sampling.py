@@ -1,9 +1,9 @@
-"""Resizes as matrix products: sizes may depend on the frame, and nothing in them branches.
+"""Resizes as matrix products, for sizes that depend on the frame, without control flow.
 
 A bilinear resize is linear and works on rows and columns on their own: `rows @ picture @ columnsᵀ`.
 The matrices are made of `Range`, subtraction and `Clip` in float32, so that cropping, padding and
 a size known only at run time need no control flow, and two resizes in a row become one product.
-Pixel centres are at half-integers everywhere.
+Pixel centers are at half-integers everywhere.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Rows of the fit matrix that lie outside the picture are divided by this instead of by zero.
+# Rows of the fit matrix that lie outside the image are divided by this instead of by zero.
 _SMALL = 1e-3
 
 
 def fitted_size(height: int, width: int, *, size: tuple[int, int]) -> tuple[int, int]:
-    """Size of a frame that is fitted into the network's picture with its aspect kept.
+    """Size of a frame that is fitted into the network's input with its aspect ratio kept.
 
     Each side is multiplied by min(size_h / height, size_w / width) and rounded, halves up, to at
     least 1; the arithmetic is of integers, so that every program gets the same size.
 
     Args:
-        height: Of the frame (while tracing: a symbol).
-        width: Of the frame (while tracing: a symbol).
+        height: Height of the frame (a symbol while tracing).
+        width: Width of the frame (a symbol while tracing).
         size: (height, width) inside the network.
     """
     fit_height, fit_width = size
@@ -55,17 +55,17 @@ def fit_matrix(count: int, *, source: int, fitted: int) -> Tensor:
 
 
 def spread_matrix(count: int, *, wanted: int, fitted: int, grid: int, padded: int) -> Tensor:
-    """From a grid over the padded picture back to the frame, in one product.
+    """From a grid over the padded image back to the frame, in one product.
 
-    The grid is resized to the padded picture, cropped to the fitted one, and resized to the frame;
+    The grid is resized to the padded image, cropped to the fitted one, and resized to the frame;
     both resizes are bilinear without antialiasing.
 
     Args:
         count: Rows to make, at least `wanted`; those behind `wanted` are of no use.
         wanted: Pixels of the frame.
-        fitted: Pixels of the fitted picture.
+        fitted: Pixels of the fitted image.
         grid: Cells of the grid.
-        padded: Pixels of the padded picture.
+        padded: Pixels of the padded image.
 
     Returns:
         float32 [count, grid].

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-# Categories resized at a time. What a frame takes grows with it (12 megapixels: 48 MB each), and a
-# runtime resizes so many on as many cores.
+# Categories resized at a time, on as many cores. The memory of a frame grows with it: 48 MB each at
+# 12 megapixels.
 CHUNK = 4
 # Where it is not known while tracing how many categories there are, they come in so many parts.
 PARTS = 8
@@ -19,7 +19,7 @@ _OTHERS = 7
 _FLOAT = 4
 # ONNX Runtime's arena has holes, as tensors come and go: measured at 12 and 48 megapixels.
 _HOLES = 1.15
-# Bytes that the answer for one pixel takes at its peak, with the frame and its labels.
+# Memory in bytes of one pixel at the peak, with the frame and its labels.
 PIXEL_BYTES = round((CHUNK + _OTHERS) * _FLOAT * _HOLES) + 4
 
 
@@ -28,7 +28,7 @@ def best_label(
 ) -> tuple[Tensor, Tensor]:
     """Resize scores and find what the highest of them stands for at every pixel.
 
-    The categories are resized a few at a time and only the best so far is kept: the same answer as
+    The categories are resized a few at a time and only the best so far is kept: the same result as
     one argmax over all of them (ties go to the lower index), and the memory that it takes does not
     grow with the number of categories. The exported graph is made to keep that order
     (`graph.resize_in_turn`).
@@ -36,8 +36,8 @@ def best_label(
     Args:
         scores: float [S, h, w], S at least 1.
         table: float [S], what each category stands for.
-        height: Of the frame.
-        width: Of the frame.
+        height: Height of the frame.
+        width: Width of the frame.
         chunk: Categories at a time.
 
     Returns:

@@ -1,4 +1,4 @@
-"""CLIP's picture tower as SAN runs it, for one picture: what sees, and what recognises.
+"""CLIP's image tower as SAN runs it, for one image: feature extractor and recognition head.
 
 Every block and every projection is a module of its own, because nodes of the graph are named after
 modules, and INT8 is judged by blocks of that name.
@@ -22,7 +22,7 @@ from edge_ovss.models.spec import Clip
 
 
 class FrozenExtractor(nn.Module):
-    """The blocks of CLIP that see the picture, each a module: nodes are named by modules.
+    """The feature extractor of CLIP, each block a module: nodes are named after modules.
 
     Args:
         extractor: Its parameters are shared, except for the position embeddings.
@@ -62,7 +62,7 @@ class ExtractorBlock(nn.Module):
 
 
 class FrozenRecognition(nn.Module):
-    """The recognition head for one picture, computing only what reaches the queries.
+    """The recognition head for one image, computing only what reaches the queries.
 
     Args:
         head: Its parameters are shared, except for the projections of attention.
@@ -74,7 +74,7 @@ class FrozenRecognition(nn.Module):
         self.blocks = nn.ModuleList(RecognitionBlock(block) for block in head.resblocks)
 
     def forward(self, tokens: Tensor, bias: Tensor) -> Tensor:
-        """Recognise what is under every query.
+        """Classify the mask of every query.
 
         Args:
             tokens: float [1, 1 + l, C], class token first.

@@ -15,11 +15,11 @@ from edge_ovss.models.spec import ModelSpec
 
 
 def fit_frame(frame: Tensor, *, spec: ModelSpec, size: tuple[int, int]) -> Tensor:
-    """Normalise and resize a frame as published; padding is left to the model.
+    """Normalize and resize a frame as published; padding is left to the model.
 
     Args:
         frame: uint8 [H, W, 3] RGB.
-        spec: Of the model.
+        spec: Facts about the model.
         size: (height, width) inside the network, which the frame is fitted into.
 
     Returns:

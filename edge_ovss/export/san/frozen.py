@@ -1,14 +1,14 @@
 """SAN with its vocabulary frozen in: camera bytes in, labels out.
 
-Rewritten against the published order of operations, without changing the answer:
+Rewritten from the published order of operations, without changing the outputs:
 
 * the frame is fitted and padded by matrix products (`sampling.py`), so that its size stays free;
 * position embeddings are resized once, here, and are constants of the graph;
-* masks are resized to the padded picture, cropped and resized to the frame in one product;
+* masks are resized to the padded image, cropped and resized to the frame in one product;
 * the attention bias is (queries · weights) · features instead of queries · (weights · features):
   the vectors for every head and position, 3072 to 4096 channels, are never made;
-* what recognition cannot see is left out instead of masked: queries read the patches and
-  themselves, and in the last block nothing but the queries is computed.
+* tokens that recognition cannot see are left out instead of masked: queries read the patches and
+  themselves, and the last block computes only the queries.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class FrozenSan(nn.Module):
         """Run both networks.
 
         Args:
-            image: float32 [1, 3, height, width], normalised and padded.
+            image: float32 [1, 3, height, width], normalized and padded.
 
         Returns:
             Mask logits float32 [Q, h, w], and class probabilities without the background,
@@ -121,8 +121,8 @@ class FrozenSan(nn.Module):
         patches = self.side.vit_model.patch_embed(image)
         queries, maps = self.side.run_blocks(patches, self.side_grid_positions, features)
         masks, bias = self.decoder(queries, maps, features)
-        recognised = self.head(features.tokens[-1], bias)
-        classes = (recognised @ self.class_weights).softmax(-1)
+        recognized = self.head(features.tokens[-1], bias)
+        classes = (recognized @ self.class_weights).softmax(-1)
         return masks, classes[:, :-1].t()
 
     def label(self, answer: BandedAnswer) -> Tensor:
@@ -168,10 +168,10 @@ def _score_masks(masks: Tensor, *, classes: Tensor) -> Tensor:
 
 
 class FitFrame(nn.Module):
-    """Normalise, resize with the aspect kept, and pad with zeros at the right and the bottom.
+    """Normalize, resize with the aspect kept, and pad with zeros at the right and the bottom.
 
     Args:
-        picture: The picture specification.
+        picture: The image specification.
         size: (height, width) inside the network.
     """
 
@@ -190,16 +190,16 @@ class FitFrame(nn.Module):
         fitted_height, fitted_width = fitted_size(height, width, size=self.size)
         rows = fit_matrix(self.size[0], source=height, fitted=fitted_height)
         columns = fit_matrix(self.size[1], source=width, fitted=fitted_width)
-        # Zero is the mean colour: padding by zero rows of the matrices pads after normalisation.
+        # Zero is the mean color: padding by zero rows of the matrices pads after normalization.
         x = (frame.to(torch.float32).permute(0, 3, 1, 2) - self.mean) / self.std
         return rows @ x @ columns.t()
 
 
 class Shrink(nn.Module):
-    """The picture that CLIP sees (see `models.san.resizing.shrink`), at a fixed size.
+    """The image that CLIP sees (see `models.san.resizing.shrink`), at a fixed size.
 
     Args:
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
         factor: Below 1.
     """
 
@@ -216,14 +216,14 @@ class Shrink(nn.Module):
             self.register_buffer(name, torch.empty(0) if self.halves else matrix)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map float32 [1, 3, height, width] to a smaller picture."""
+        """Map float32 [1, 3, height, width] to a smaller image."""
         if self.halves:
             return F.avg_pool2d(image, 2)
         return self.rows @ image @ self.columns.t()
 
 
 class FrozenMaskDecoder(nn.Module):
-    """Masks and pooled attention bias for one picture.
+    """Masks and pooled attention bias for one image.
 
     Args:
         decoder: Its parameters are shared, except for those of the last bias layer.

@@ -1,4 +1,4 @@
-"""A decoder layer of SED, frozen: the same answer, less work and less memory at once."""
+"""A decoder layer of SED, frozen: the same outputs with less work and memory."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class FrozenLayer(nn.Module):
             guidance: float [1, guidance, 2h, 2w].
             cost: Cost guidance, float [S, cost_guidance, 2h, 2w], or what `before` makes it from.
             before: Applied to every piece of `cost`.
-            after: Applied to every piece of the answer.
+            after: Applied to every piece of the result.
 
         Returns:
             float [S, outputs, 2h, 2w], or what `after` makes of it.
@@ -121,7 +121,7 @@ class FrozenLayer(nn.Module):
 
 
 class SpatialRows(nn.Module):
-    """The spatial step, which leaves its answer in rows, as its linear layers write it.
+    """The spatial step, with its result in rows, as its linear layers write it.
 
     Args:
         block: It is not changed.

@@ -1,4 +1,4 @@
-"""The score before the first rejection, without the 128 channels that it is made from."""
+"""The score before the first rejection, without computing the channels behind it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FirstScore(nn.Module):
 
     Nothing nonlinear lies between `conv1` (7×7) and the head (3×3, one output), so that a 9×9
     kernel does what both do, except at the border: there the head sees zeros where the kernel
-    would see what `conv1` says of places outside the picture. What the head's taps would read
+    would see what `conv1` says of places outside the image. What the head's taps would read
     there is computed for each of the four sides, and taken away.
 
     All are written as transposed convolutions. ONNX Runtime makes of those a matrix product and a
@@ -122,7 +122,7 @@ class _Reader(nn.Module):
 
 
 def _seen(length: int, tap: int, reach: int) -> tuple[Span, int]:
-    """What `conv1` sees from beyond an end: (start, number), and where its kernel starts."""
+    """Return what `conv1` reads beyond an end: (start, number), and where its kernel starts."""
     seen = min(reach, length)
     return ((0, seen), reach + 1) if tap == _FIRST else ((length - seen, seen), reach - seen)
 

@@ -1,14 +1,14 @@
 """SED with its vocabulary frozen in: camera bytes in, labels out.
 
-Rewritten against the published order of operations, without changing the answer:
+Rewritten from the published order of operations, without changing the outputs:
 
-* normalisation is folded into the trunk's first convolution, and every layer scale into the
+* normalization is folded into the trunk's first convolution, and every layer scale into the
   linear layer before it;
-* text embeddings are normalised once, here, and are constants of the graph;
+* text embeddings are normalized once, here, and are constants of the graph;
 * the first rejection needs one number per position and category, so `conv1` and its head become
   one operation for all categories, and `conv1` itself runs for the survivors only;
 * a category's cost guidance is computed after the rejection that it survived;
-* of the first 3×3 convolution of a skip step, the part that reads the picture guidance is the
+* of the first 3×3 convolution of a skip step, the part that reads the image guidance is the
   same for every category and computed once;
 * what widens a tensor works on pieces that fit in a processor's cache.
 
@@ -101,7 +101,7 @@ class FrozenSed(nn.Module):
         self.register_buffer("text", text.flatten(0, 1).contiguous())
         output_map = torch.tensor(loaded.vocabulary.output_map, dtype=torch.float32)
         self.register_buffer("output_map", output_map)
-        self._fold_normalisation(model)
+        self._fold_normalization(model)
         self._prepare_trunk(trunk_bytes)
 
     def _prepare_trunk(self, limit: int | None) -> None:
@@ -110,7 +110,7 @@ class FrozenSed(nn.Module):
                 fold_layer_scale(block, block.mlp.fc2)
                 stage.blocks[place] = PieceBlock(block, limit)
 
-    def _fold_normalisation(self, model: Sed) -> None:
+    def _fold_normalization(self, model: Sed) -> None:
         stem = model.clip_model.visual.trunk.stem
         spec = model.spec.picture
         mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
@@ -152,7 +152,7 @@ class FrozenSed(nn.Module):
         return F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
 
     def encode(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Picture guidance of the three layers, and unit dense features [positions, D]."""
+        """Image guidance of the three layers, and unit dense features [positions, D]."""
         trunk = self.visual.trunk
         x = F.conv2d(x, self.stem_weight, self.stem_bias, stride=4)
         rows, grid = norm_rows(to_rows(x), trunk.stem[1]), (x.shape[2], x.shape[3])
@@ -197,7 +197,7 @@ class FrozenSed(nn.Module):
 
     def cost_map(self, dense: Tensor) -> Tensor:
         """Unit dense features [positions, D] → similarities [T, P, h, w]."""
-        # The words come first: the answer then lies as the convolutions read it.
+        # Text comes first: the result then has the memory layout that the convolutions read.
         return (self.text @ dense.t()).view(self.categories, self.templates, *self.coarse)
 
     def cost_guidance_before(self, level: Tensor) -> list[Tensor]:
@@ -238,7 +238,7 @@ class FrozenSed(nn.Module):
         """Run layer `stage`; after the last one come the scores [S, h, w].
 
         Returns:
-            What comes next, and the cost guidance (see `cost_guidance_before`) for it.
+            Features for the next layer, and its cost guidance (see `cost_guidance_before`).
         """
         layer: Any = self.layers[stage]
         rows, last = layer.mix(x, valid), stage == STAGES - 1

@@ -1,4 +1,4 @@
-"""Rewrites that leave the answer as it is: which there are, and how."""
+"""Exact rewrites of the SED graph, and switches for them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class Rewrites:
         late_cost: `conv1` runs for the categories that survived the first rejection; the others
             only have the score computed that rejects them (`FirstScore`).
         late_guidance: The cost guidance of a category is computed after the rejection before it.
-        split_skip: Of a skip convolution, what reads the picture runs once for all categories.
+        split_skip: The part of a skip convolution that reads the image runs once, not for every
+            category.
         joint_heads: The class attention's heads stay side by side instead of being transposed.
         piece_bytes: Wide tensors are made a piece at a time, of about so many bytes; None for
             all at once.
@@ -45,7 +46,7 @@ class Rewrites:
 def in_pieces(
     call: Callable[..., Tensor], *tensors: Tensor, dim: int, widest: int, limit: int | None
 ) -> Tensor:
-    """Apply `call` to slices of tensors along `dim` and put the answers together again.
+    """Apply `call` to slices of tensors along `dim` and join the results.
 
     Args:
         call: Treats every slice along `dim` like every other, and keeps its length.
@@ -92,7 +93,7 @@ def norm_rows(rows: Tensor, norm: Any) -> Tensor:  # noqa: ANN401
 
 
 class PieceBlock(nn.Module):
-    """A trunk block whose norm and linear layers see some positions of the picture at a time.
+    """A trunk block whose norm and linear layers see some positions of the image at a time.
 
     Args:
         block: A ConvNeXt block without layer scale and without a layer on its shortcut.
@@ -120,7 +121,7 @@ class PieceBlock(nn.Module):
 def in_this_order(last: Tensor, *before: Tensor) -> tuple[Tensor, ...]:
     """Return the tensors as they are, such that nothing reads `last` before all are made.
 
-    A runtime that walks back from the answer makes the picture guidance only where the decoder
+    A runtime that walks back from the outputs makes the image guidance only where the decoder
     reads it, and keeps the trunk's features, the largest tensors there are, until then.
     """
     tensors = (last, *before)

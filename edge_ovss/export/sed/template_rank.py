@@ -1,7 +1,7 @@
-"""Template compression: the templates of a frozen vocabulary share a basis of lower rank.
+"""Template compression: project the templates of a frozen vocabulary onto a lower-rank basis.
 
-The cost map holds one channel per template, 80 of them, and both readers of it are linear: `conv1`
-and the first cost-guidance layer. With an orthonormal basis B [P, r] of the templates,
+The cost map has one channel for each of 80 templates, and both layers that read it are linear:
+`conv1` and the first cost-guidance layer. With an orthonormal basis B [P, r] of the templates,
 E ≈ B Bᵀ E for the frozen embeddings E; projecting the text once (Bᵀ E) and folding B into the two
 layers gives the same graph with r channels instead of P. It is lossy, and off unless asked for.
 """
@@ -24,7 +24,7 @@ from edge_ovss.metrics.confusion import count_confusion
 from edge_ovss.metrics.miou import score_confusion
 from edge_ovss.models.text import imagenet_templates
 
-# Labels that a rank chosen by "auto" keeps, on the pictures that it is chosen on.
+# Labels that a rank chosen by "auto" keeps, on the images that it is chosen on.
 MIN_AGREEMENT = 0.995
 
 
@@ -147,11 +147,11 @@ def _labels(
 
 
 def smallest_rank(agreements: Sequence[tuple[int, float]], *, at_least: float) -> int:
-    """Return the smallest rank whose label agreement holds, or the largest that was tried.
+    """Return the smallest rank whose label agreement is enough, or the largest that was tried.
 
     Args:
         agreements: Pairs of rank and label agreement.
-        at_least: The agreement that must hold.
+        at_least: The agreement that is enough.
 
     Raises:
         ValueError: Nothing was tried.
@@ -166,7 +166,7 @@ def smallest_rank(agreements: Sequence[tuple[int, float]], *, at_least: float) -
 def agreement_and_miou(
     full: Sequence[NDArray[np.integer[Any]]], given: Sequence[NDArray[np.integer[Any]]]
 ) -> tuple[float, float]:
-    """Label agreement and mIoU of `given`, taking `full` as the truth, over all pictures."""
+    """Label agreement and mIoU of `given`, taking `full` as the truth, over all images."""
     a = np.concatenate([labels.ravel() for labels in full]).astype(np.int64)
     b = np.concatenate([labels.ravel() for labels in given]).astype(np.int64)
     classes = int(max(a.max(), b.max())) + 1

@@ -25,7 +25,7 @@ from edge_ovss.models.checkpoints.kind import checkpoint_kind
 _TIMEOUT_S = 30.0
 _PIECE = 1 << 20
 _NOT_MODIFIED = 304
-# What a server tells files apart by, and how it is asked whether it still has that one.
+# Headers that identify a file on a server, and those that ask whether it still has it.
 _MARKS = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def fetch_checkpoint(spec: str | Path) -> Path:
 
     Args:
         spec: A path; "https://host/file", kept under the cache folder, and fetched again where
-            the server says that it has another file; or
+            the server says that it has a different file; or
             "hf://owner/name/file[@revision]", kept in the Hugging Face cache.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a checkpoint file is: told by its content, once, for every place that is given one."""
+"""Recognize the format of a checkpoint file by its content."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     (b"\x93NUMPY", "a NumPy array", _EXPECTED),
     (b"GGUF", "a GGUF file", _EXPECTED),
     (b"%PDF", "a PDF", _EXPECTED),
-    (b"\x89PNG", "a picture", _EXPECTED),
-    (b"\xff\xd8\xff", "a picture", _EXPECTED),
+    (b"\x89PNG", "an image", _EXPECTED),
+    (b"\xff\xd8\xff", "an image", _EXPECTED),
 )
 _HTML = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
 # ONNX has no magic number: field 1 of its message is the small version of the format, and the
@@ -53,15 +53,15 @@ def checkpoint_kind(path: Path, *, shown: str | None = None) -> Kind:
 
     Args:
         path: The file.
-        shown: What messages call it, where that is not its path.
+        shown: Name for messages, if it is not the path.
 
     Returns:
         "torch" (a zip archive of torch.save), "legacy torch" (the format before torch 1.6),
         "safetensors", or "index" (the JSON that names the shards of one checkpoint).
 
     Raises:
-        CheckpointError: It is missing, empty, no regular file or something else; the message says
-            what it is, the hint what to do.
+        CheckpointError: It is missing, empty, not a regular file or not a checkpoint; the message
+            says what it is, and the hint what to do.
     """
     name = str(path) if shown is None else shown
     size = _size(path, name)

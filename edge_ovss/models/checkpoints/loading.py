@@ -1,4 +1,4 @@
-"""Reading checkpoints: safely, by their published names, and refusing what does not fit."""
+"""Read checkpoints safely, and fill models by the published names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edge_ovss.models.families import FAMILIES
 
 
 def warn_user(text: str) -> None:
-    """Say something about a checkpoint where nobody gave a place to say it."""
+    """Issue a Python warning about a checkpoint, if the caller passed no `note`."""
     warnings.warn(text, UserWarning, stacklevel=3)
 
 
@@ -37,10 +37,10 @@ def read_checkpoint(path: Path, *, note: Note = warn_user) -> dict[str, Tensor]:
 
     Args:
         path: The file.
-        note: Called with what the user should know; without it a warning of Python is given.
+        note: Called with what the user should know; without it, a Python warning is issued.
 
     Raises:
-        CheckpointError: No such file, truncated, damaged, not a checkpoint, or no tensors in it.
+        CheckpointError: The file is missing, truncated, damaged, or contains no tensors.
     """
     if checkpoint_kind(path) == "index":
         return read_shards(path, lambda shard: _read_one(shard, note))
@@ -53,7 +53,7 @@ def _read_one(path: Path, note: Note) -> dict[str, Tensor]:
         return state_dict_of(read_safetensors(path), path, note)
     if kind == "index":
         message = f"Checkpoint index '{path}' is named as a shard of a checkpoint."
-        raise CheckpointError(message, hint="Expected files that hold tensors.")
+        raise CheckpointError(message, hint="Expected files that contain tensors.")
     document = read_torch_file(path, legacy=kind == "legacy torch", note=note)
     return state_dict_of(document, path, note)
 
@@ -67,8 +67,8 @@ def checkpoint_digest(path: Path) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def recognise_family(names: Iterable[str]) -> str | None:
-    """Tell by parameter names which family a checkpoint belongs to, or None."""
+def recognize_family(names: Iterable[str]) -> str | None:
+    """Return the family that a checkpoint belongs to, by its parameter names, or None."""
     listed = list(names)
     for family in FAMILIES:
         if all(any(mark in name for name in listed) for mark in family.marks):
@@ -92,14 +92,14 @@ def load_into(
         tensors: The checkpoint. Names with and without `prefix` are accepted.
         name: The model's name, for messages.
         family: The model's family.
-        prefix: What published names begin with.
-        ignored: Beginnings of names (behind the prefix) that a checkpoint may hold in addition.
+        prefix: Prefix of the published names.
+        ignored: Beginnings of names (after the prefix) that a checkpoint may contain in addition.
 
     Raises:
-        CheckpointError: It belongs to another family, or parameters are missing, unexpected,
-            mis-shaped, not finite or no plain numbers; the message names them.
+        CheckpointError: It belongs to a different family, or parameters are missing, unexpected,
+            of the wrong shape, not finite or not plain numbers; the message names them.
     """
-    found = recognise_family(tensors)
+    found = recognize_family(tensors)
     if found is not None and found != family:
         entry, wanted = family_entry(found), family_entry(family)
         message = f"The checkpoint is a {entry.title} checkpoint; '{name}' is {wanted.title}."
@@ -142,7 +142,7 @@ def _compare(expected: Mapping[str, Tensor], values: Mapping[str, Tensor], name:
     problems = (
         ("missing", missing),
         ("unexpected", unexpected),
-        ("of another shape", shapes),
+        ("of a different shape", shapes),
     )
     parts = [f"{len(keys)} {what}: {some(keys)}" for what, keys in problems if keys]
     if parts:
@@ -158,8 +158,8 @@ def _require_finite(values: Mapping[str, Tensor]) -> None:
     bad = [key for key, value in values.items() if not torch.isfinite(value).all()]
     if bad:
         message = (
-            f"Of the checkpoint's {len(values)} tensors {len(bad)} hold NaN or infinity and are "
-            f"not finite: {some(bad)}."
+            f"{len(bad)} of {len(values)} tensors of the checkpoint are not finite (NaN or "
+            f"infinity): {some(bad)}."
         )
-        hint = "The file is damaged, or its training diverged: use another one."
+        hint = "The file is damaged, or its training diverged: use a different one."
         raise CheckpointError(message, hint=hint)

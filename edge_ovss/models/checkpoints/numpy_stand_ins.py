@@ -1,8 +1,8 @@
 """NumPy values beside the tensors of a torch file: read as data, without running NumPy's own code.
 
 Training programs keep best scores and step counts as NumPy scalars, and some keep weights as
-arrays. What rebuilds them in a pickle is not safe to run on a file of a stranger (a crafted dtype
-makes NumPy follow any address), so torch refuses all of it. Here harmless classes stand in.
+arrays. The functions that rebuild them in a pickle are not safe for untrusted files (a crafted
+dtype makes NumPy follow any address), so torch refuses all of them. Here harmless classes stand in.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class StandIn:
     """Takes what a NumPy object is rebuilt from, and does nothing with it but keep it.
 
     Attributes:
-        parts: What it was made from.
-        state: What was stored of it.
+        parts: Arguments of the constructor.
+        state: The stored state.
     """
 
     parts: tuple[object, ...]

@@ -14,7 +14,7 @@ def refuse_unusual(name: str, value: Tensor, like: Tensor) -> None:
     """Refuse a tensor that has no plain numbers for a parameter or buffer of the model.
 
     Raises:
-        CheckpointError: It holds no data (meta), is quantized, nested or complex, or holds whole
+        CheckpointError: It contains no data (meta), is quantized, nested or complex, or has whole
             numbers where the model has real ones.
     """
     problem = _problem(value, like)
@@ -29,9 +29,9 @@ def plain(name: str, value: Tensor, like: Tensor) -> Tensor:
     that of `like` already: nothing larger is made.
 
     Args:
-        name: Of the tensor, for messages.
+        name: Name of the tensor, for messages.
         value: The tensor of the checkpoint, which `refuse_unusual` let pass.
-        like: What it will fill.
+        like: The tensor that it will fill.
 
     Raises:
         CheckpointError: It has a type that this build of torch can store but not compute with.
@@ -51,7 +51,7 @@ def _refusal(name: str, value: Tensor, problem: str) -> CheckpointError:
 
 def _problem(value: Tensor, like: Tensor) -> str | None:
     if value.is_meta:
-        return "holds no data: it was saved from the device 'meta'"
+        return "contains no data: it was saved from the device 'meta'"
     if value.is_quantized:
         return "is quantized"
     if value.is_nested:
@@ -59,5 +59,5 @@ def _problem(value: Tensor, like: Tensor) -> str | None:
     if value.is_complex():
         return "is complex"
     if like.is_floating_point() and not value.is_floating_point():
-        return f"holds {value.dtype} where the model has real numbers"
+        return f"contains {value.dtype} where the model has real numbers"
     return None

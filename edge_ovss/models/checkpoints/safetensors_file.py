@@ -14,7 +14,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a safetensors file; its header is checked before anything is read.
 
     Raises:
-        CheckpointError: It is truncated or damaged, or holds a type that torch does not know.
+        CheckpointError: It is truncated or damaged, or contains a type that torch does not know.
     """
     load_file = require("safetensors.torch", extra="export").load_file
     try:

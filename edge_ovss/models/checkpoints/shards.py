@@ -1,4 +1,4 @@
-"""Checkpoints in several files: an index in JSON says which file holds which tensor."""
+"""Checkpoints in several files: a JSON index lists the file of every tensor."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def read_shards(index: Path, read: Callable[[Path], Mapping[str, Value]]) -> dic
         read: From the path of a shard to its tensors.
 
     Raises:
-        CheckpointError: As `shard_files`; or a shard lacks a tensor that it should hold.
+        CheckpointError: As `shard_files`; or a shard lacks a tensor that it should contain.
     """
     files = shard_files(index)
     tensors: dict[str, Value] = {}
@@ -88,7 +88,7 @@ def sole_shard(path: Path) -> CheckpointError | None:
         return None
     message = (
         f"Checkpoint '{path}' is part {int(found.group(1))} of {int(found.group(2))} "
-        "of a checkpoint, and does not hold all of its tensors."
+        "of a checkpoint, and does not contain all of its tensors."
     )
     indices = sorted(path.parent.glob("*.index.json"))
     shown = f"'{indices[0]}'" if indices else "the *.index.json that lies beside the parts"

@@ -1,4 +1,4 @@
-"""From what a file holds to the tensors of one model: wrappers, averaged weights, prefixes."""
+"""Find the tensors of one model in a checkpoint: wrappers, averaged weights, prefixes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_ovss._safe_text import shown
 from edge_ovss.errors import CheckpointError
 from edge_ovss.models.checkpoints.numpy_stand_ins import tensor_of
 
-# What training programs call the weights, the usual ones first; and weights averaged over steps.
+# Names that training programs give to weights, common ones first, and to averaged weights.
 _WEIGHTS = (
     "model",
     "state_dict",
@@ -44,15 +44,15 @@ _EXPECTED = 'Expected {"model": state dict}, {"state_dict": state dict} or a sta
 
 
 def state_dict_of(document: object, path: Path, note: Note) -> dict[str, Tensor]:
-    """Return the tensors of the model that a checkpoint's document holds.
+    """Return the tensors of the model in the document of a checkpoint.
 
     Args:
-        document: What the file holds: a state dict, or one inside dictionaries.
+        document: Content of the file: a state dict, or dictionaries around one.
         path: For messages.
         note: Called with what was chosen, where there was a choice.
 
     Raises:
-        CheckpointError: It holds no tensors, or several state dicts and no usual name.
+        CheckpointError: It contains no tensors, or several state dicts without a usual name.
     """
     place: list[str] = []
     while isinstance(document, Mapping) and len(place) < _DEEPEST:
@@ -62,13 +62,13 @@ def state_dict_of(document: object, path: Path, note: Note) -> dict[str, Tensor]
         place.append(key)
         document = document[key]
     if not isinstance(document, Mapping):
-        message = f"Checkpoint '{path}' holds a {type(document).__name__}, not a state dict."
+        message = f"Checkpoint '{path}' contains a {type(document).__name__}, not a state dict."
         raise CheckpointError(message, hint=_EXPECTED)
     tensors = _tensors(document)
     if not tensors:
         where = f" under '{'.'.join(place)}'" if place else ""
         shown = some(document) or "none"
-        message = f"Checkpoint '{path}' holds no tensors{where}; the keys there are: {shown}."
+        message = f"Checkpoint '{path}' contains no tensors{where}; its keys there are: {shown}."
         raise CheckpointError(message, hint=_EXPECTED)
     return tensors
 
@@ -88,10 +88,10 @@ def _step(document: Mapping[object, object], path: Path, note: Note) -> str | No
     averaged = [key for key in _AVERAGED if isinstance(document.get(key), Mapping)]
     if usual:
         for other in (*usual[1:], *averaged):
-            note(f"Checkpoint '{path}' holds '{usual[0]}' and '{other}': '{usual[0]}' is taken.")
+            note(f"Checkpoint '{path}' contains '{usual[0]}' and '{other}'; '{usual[0]}' is used.")
         return usual[0]
     if averaged:
-        note(f"Checkpoint '{path}' holds averaged weights: '{averaged[0]}' is taken.")
+        note(f"Checkpoint '{path}' contains averaged weights; '{averaged[0]}' is used.")
         return averaged[0]
     return None if _tensors(document) else _only_step(document, path, note)
 
@@ -103,7 +103,7 @@ def _only_step(document: Mapping[object, object], path: Path, note: Note) -> str
         if isinstance(key, str) and isinstance(value, Mapping) and _tensors(value)
     }
     if len(inner) > 1:
-        message = f"Checkpoint '{path}' holds several state dicts: {some(inner)}."
+        message = f"Checkpoint '{path}' contains several state dicts: {some(inner)}."
         raise CheckpointError(message, hint=f"Save one of them alone. {_EXPECTED}")
     for key in inner:
         note(f"Checkpoint '{path}': the tensors under '{key}' are taken.")
@@ -119,7 +119,7 @@ def without_wrapping(
     Args:
         tensors: A state dict.
         expected: The model's own names.
-        prefix: What published names begin with, in front of the model's own.
+        prefix: Prefix of the published names, before the model's own.
         note: Called with what was dropped.
 
     Returns:
@@ -147,7 +147,7 @@ def _without_inserted(
         if any(part in name for name in values) and not any(part in name for name in own):
             renamed = {name.replace(part, ""): value for name, value in values.items()}
             if len(renamed) == len(values):
-                note(f"Names in the checkpoint hold '{part}', which is left out.")
+                note(f"Names in the checkpoint contain '{part}', which is dropped.")
                 values = renamed
     return values
 

@@ -25,7 +25,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def read_torch_file(path: Path, *, legacy: bool, note: Note) -> object:
-    """Read a torch file with `weights_only=True`, after its checksums hold.
+    """Read a torch file with `weights_only=True`, after checking its checksums.
 
     Args:
         path: The file.
@@ -33,7 +33,7 @@ def read_torch_file(path: Path, *, legacy: bool, note: Note) -> object:
         note: Called with what the user should know.
 
     Raises:
-        CheckpointError: It is truncated or damaged, or holds Python objects beside tensors and
+        CheckpointError: It is truncated or damaged, or contains Python objects besides tensors and
             plain values; the message names their type.
     """
     mmap = False
@@ -66,7 +66,7 @@ def _check_archive(path: Path, note: Note) -> bool:
             if any(entry.CRC for entry in entries):
                 _check_sums(path, archive)
             else:
-                note(f"Checkpoint '{path}' holds no checksums: damage in it cannot be noticed.")
+                note(f"Checkpoint '{path}' contains no checksums, so damage cannot be detected.")
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as err:
         raise _damaged(path, str(err)) from err
     return all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
@@ -107,13 +107,13 @@ def _damaged(path: Path, reason: str) -> CheckpointError:
 
 
 def _unreadable(path: Path, err: Exception) -> CheckpointError:
-    """Say in our words what torch said: its own advice is to switch the protection off."""
+    """Explain torch's error: its own advice is to switch the protection off."""
     found = _TYPE.search(_ESCAPES.sub("", str(err)))
     # torch chains the reason to a longer text of its own; both name the type.
     if found is not None:
         name = found.group(1) or found.group(2)
         message = (
-            f"Checkpoint '{path}' holds a Python object of the type '{name}'; "
+            f"Checkpoint '{path}' contains a Python object of the type '{name}'; "
             "expected tensors and plain values. It is not opened, as that could run a program."
         )
         hint = "Where you trust it, load it and save its state dict alone with torch.save."

@@ -1,4 +1,4 @@
-"""All numbers of the SAN variants, and how a variant is put together from them."""
+"""Numbers of the SAN variants, and how a variant is built from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_ovss.models.san.side_adapter import SideAdapter, SideNumbers
 from edge_ovss.models.san.towers import ClipRecognitionHead, ClipVisualExtractor
 from edge_ovss.models.spec import Clip, ModelSpec, PictureSpec
 
-# Buffers and training state that published files hold beside the parameters.
+# Buffers and training state that published files contain besides the parameters.
 IGNORED = ("criterion.", "ov_classifier.attn_mask")
 
 # The layer that scales mask logits and attention bias alike.
@@ -65,14 +65,14 @@ class SanNumbers:
 
     Attributes:
         clip: Name of the open_clip configuration that the two towers follow.
-        clip_scale: Factor by which CLIP's picture is smaller than the side adapter's.
-        extractor_blocks: CLIP blocks that see the picture; the others recognise.
+        clip_scale: Factor by which CLIP's image is smaller than the side adapter's.
+        extractor_blocks: CLIP blocks that see the image; the others recognize.
         side: Numbers of the side adapter.
-        height: Default picture height.
-        width: Default picture width.
+        height: Default image height.
+        width: Default image width.
         clip_pretrained: open_clip's tag of the CLIP weights that training started from.
-        vision: What differs from the configuration's picture tower.
-        text: What differs from the configuration's text tower.
+        vision: Differences from the image tower of the configuration.
+        text: Differences from the text tower of the configuration.
         embed_dim: D, where it differs from the configuration.
         licenses: Licences, in words.
     """

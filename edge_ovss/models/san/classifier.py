@@ -15,7 +15,7 @@ class OpenVocabularyClassifier(nn.Module):
     It has the attributes that `edge_ovss.models.text` reads of an open_clip CLIP.
 
     Args:
-        clip: An open_clip CLIP; everything but its picture tower is taken over.
+        clip: An open_clip CLIP; everything but its image tower is taken over.
     """
 
     def __init__(self, clip: Clip) -> None:

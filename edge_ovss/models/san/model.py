@@ -1,4 +1,4 @@
-"""SAN: a CLIP ViT on a small picture, and a side adapter that tells it where to look.
+"""SAN: a CLIP ViT on a small image, and a side adapter that tells it where to look.
 
 Source: Xu et al., "Side Adapter Network for Open-Vocabulary Semantic Segmentation", CVPR 2023;
 parameter names as in the published checkpoints (github.com/MendelXu/SAN).
@@ -24,12 +24,12 @@ from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 @dataclass(frozen=True)
 class SanMaps:
-    """What SAN says about B pictures and T categories.
+    """Outputs of SAN for B images and T categories.
 
     Attributes:
         classifier: float32 [T + 1, D], temperature included, background last.
         query_logits: float32 [B, Q, T + 1].
-        mask_logits: float32 [B, Q, h, w], at a 16th of the padded picture.
+        mask_logits: float32 [B, Q, h, w], at a 16th of the padded image.
     """
 
     classifier: Tensor
@@ -41,12 +41,12 @@ class San(nn.Module):
     """The whole model, under its published parameter names.
 
     Args:
-        extractor: The first blocks of CLIP's picture tower.
+        extractor: The first blocks of CLIP's image tower.
         head: Its last blocks.
         side: The side adapter.
         classifier: The text side.
-        clip_scale: Factor by which CLIP's picture is smaller.
-        spec: What this model is: name, picture specification, templates.
+        clip_scale: Factor by which CLIP's image is smaller.
+        spec: Name, image specification and templates.
     """
 
     origin: WeightsOrigin
@@ -100,7 +100,7 @@ class San(nn.Module):
         """Run both networks.
 
         Args:
-            image: float32 [B, 3, H, W], normalised RGB, any H and W; it is padded with zeros at
+            image: float32 [B, 3, H, W], normalized RGB, any H and W; it is padded with zeros at
                 the right and the bottom to multiples of 32, as published.
             embeddings: The text embeddings, or their array as a tensor [T, P, D].
         """
@@ -113,12 +113,12 @@ class San(nn.Module):
         return SanMaps(classifier, queries @ classifier.t(), mask_logits)
 
     def masks(self, mask_logits: Tensor, *, height: int, width: int) -> Tensor:
-        """Mask logits at the padded picture's size, cropped to the picture.
+        """Mask logits at the padded image's size, cropped to the image.
 
         Args:
             mask_logits: float32 [B, Q, h, w] of `maps`.
-            height: Of the picture, before padding.
-            width: Of the picture, before padding.
+            height: Height of the image before padding.
+            width: Width of the image before padding.
 
         Returns:
             float32 [B, Q, height, width].
@@ -140,7 +140,7 @@ class San(nn.Module):
         Args:
             image: As for `maps`.
             embeddings: As for `maps`.
-            size: (height, width) of the answer; None for those of `image`.
+            size: (height, width) of the scores; None for those of `image`.
 
         Returns:
             Scores float32 [B, T, height, width]: for every category the sum over the queries of
@@ -160,8 +160,8 @@ def pool_bias(bias: Tensor, *, height: int, width: int) -> Tensor:
 
     Args:
         bias: float [B, heads, Q, h, w].
-        height: Of CLIP's grid.
-        width: Of CLIP's grid.
+        height: Height of CLIP's grid.
+        width: Width of CLIP's grid.
 
     Returns:
         float [B, heads, Q, height·width].

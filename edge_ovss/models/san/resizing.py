@@ -1,4 +1,4 @@
-"""The resizes of SAN, each as the published implementation does it."""
+"""Resizes of SAN, as in the published implementation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ def pad_to_multiple(image: Tensor, *, multiple: int) -> Tensor:
     """Pad with zeros at the right and the bottom.
 
     Args:
-        image: float [B, C, H, W], already normalised: zero is the mean colour.
-        multiple: What height and width become multiples of.
+        image: float [B, C, H, W], already normalized: zero is the mean color.
+        multiple: Height and width become multiples of this.
     """
     height, width = image.shape[-2:]
     return F.pad(image, (0, -width % multiple, 0, -height % multiple))
@@ -37,8 +37,8 @@ def resize_positions(grid: Tensor, *, height: int, width: int) -> Tensor:
 
     Args:
         grid: float [1, h, w, C].
-        height: Of the result.
-        width: Of the result.
+        height: Height of the result.
+        width: Width of the result.
 
     Returns:
         float [1, height·width, C].

@@ -124,7 +124,7 @@ class SideVit(nn.Module):
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of maps."""
+    """Layer normalization over the channels of maps."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float [B, C, h, w] to the same shape."""
@@ -224,8 +224,8 @@ class SideAdapter(nn.Module):
         """Propose masks.
 
         Args:
-            image: float [B, 3, H, W], normalised, multiples of the patch size.
-            features: Of the CLIP extractor for the same picture.
+            image: float [B, 3, H, W], normalized, multiples of the patch size.
+            features: Features of the CLIP extractor for the same image.
 
         Returns:
             As `MaskDecoder.forward`, at H/patch × W/patch.

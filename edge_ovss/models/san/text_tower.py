@@ -1,4 +1,4 @@
-"""The text tower of checkpoints that come without one: OpenAI's, by open_clip."""
+"""Add OpenAI's text tower, through open_clip, to checkpoints that come without one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOWER = (
 
 
 def add_text_tower(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Add the text tower to a SAN checkpoint that holds nothing of it; others stay as they are.
+    """Add the text tower to a SAN checkpoint without one; other checkpoints stay unchanged.
 
     Training does not change the tower, so a checkpoint may leave it out.
 
@@ -49,8 +49,8 @@ def _fetch(name: str, numbers: SanNumbers) -> Clip:
         return import_open_clip().create_model(numbers.clip, pretrained=numbers.clip_pretrained)
     except Exception as err:  # open_clip and the hub client have dozens of error types
         message = (
-            f"The checkpoint holds no text tower, and open_clip cannot fetch "
+            f"The checkpoint contains no text tower, and open_clip cannot fetch "
             f"'{numbers.clip}' ({numbers.clip_pretrained}): {type(err).__name__}: {err}"
         )
-        hint = f"Use a checkpoint of '{name}' that holds '{PREFIX}*', or export where there is "
+        hint = f"Use a checkpoint of '{name}' with '{PREFIX}*', or export where there is "
         raise CheckpointError(message, hint=hint + "a network.") from err

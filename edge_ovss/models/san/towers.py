@@ -1,4 +1,4 @@
-"""The CLIP ViT cut in two: the blocks that see the picture, and the blocks that recognise.
+"""The CLIP ViT cut in two: blocks that extract features, and blocks that recognize masks.
 
 The modules are open_clip's, under the parameter names of the published checkpoint; attention is
 written out here because it is biased by head and because it has to export. Source: SAN
@@ -16,13 +16,13 @@ from torch.nn import functional as F
 from edge_ovss.models.san.resizing import clip_positions
 from edge_ovss.models.spec import Clip
 
-# What the published code adds where a token must not look.
+# Added by the published code where a token must not attend.
 UNSEEN = -100.0
 
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """What the extractor says.
+    """Features of the extractor.
 
     Attributes:
         tokens: After ln_pre and after every block, float [B, 1 + height·width, C] each, class
@@ -43,10 +43,10 @@ class ClipFeatures:
 
 
 class ClipVisualExtractor(nn.Module):
-    """The first blocks of the picture tower.
+    """The first blocks of the image tower.
 
     Args:
-        visual: The picture tower of an open_clip CLIP (ViT); its modules are taken over.
+        visual: The image tower of an open_clip CLIP (ViT); its modules are taken over.
         blocks: How many of its blocks.
     """
 
@@ -78,10 +78,10 @@ class ClipVisualExtractor(nn.Module):
 
 
 class ClipRecognitionHead(nn.Module):
-    """The last blocks of the picture tower, run on copies of the class token, one for each query.
+    """The last blocks of the image tower, run on copies of the class token, one for each query.
 
     Args:
-        visual: The picture tower of an open_clip CLIP (ViT); its modules are taken over.
+        visual: The image tower of an open_clip CLIP (ViT); its modules are taken over.
         first: Index of the first block that belongs here.
     """
 
@@ -93,7 +93,7 @@ class ClipRecognitionHead(nn.Module):
         self.proj = visual.proj
 
     def forward(self, tokens: Tensor, bias: Tensor) -> Tensor:
-        """Recognise what is under every query.
+        """Classify the mask of every query.
 
         Args:
             tokens: After the last extractor block, float [B, 1 + l, C], class token first.

@@ -1,7 +1,7 @@
 """Building blocks of SED's decoder, under the parameter names of the published checkpoint.
 
-Every block works on one batch of categories: [B·T, C, h, w] with B pictures of T categories each,
-the categories of one picture next to each other. Source: SED (CVPR 2024), §3.2 and §3.3, and the
+Every block works on one batch of categories: [B·T, C, h, w] with B images of T categories each,
+the categories of one image next to each other. Source: SED (CVPR 2024), §3.2 and §3.3, and the
 published implementation github.com/xb534/SED.
 """
 
@@ -62,7 +62,7 @@ class LinearAttention(nn.Module):
         v = self.v(x).view(heads).transpose(1, 2)
         if alive is not None:
             k = k * alive.view(1, 1, t, 1)
-        # Published code divides v by T and multiplies the answer by T: the two cancel.
+        # Published code divides v by T and multiplies the result by T: the two cancel.
         weighted = q @ (k.transpose(2, 3) @ v)
         total = q @ k.sum(2).unsqueeze(-1)
         result: Tensor = (weighted / (total + ATTENTION_EPS)).transpose(1, 2).reshape(n, t, c)
@@ -70,7 +70,7 @@ class LinearAttention(nn.Module):
 
 
 class ClassBlock(nn.Module):
-    """Lets the categories of one picture see each other, position by position."""
+    """Lets the categories of one image see each other, position by position."""
 
     def __init__(self, *, channels: int) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class DecoderLayer(nn.Module):
 
         Args:
             x: float [B·T, inputs, h, w].
-            guidance: float [B, guidance, 2h, 2w], the same for every category of a picture.
+            guidance: float [B, guidance, 2h, 2w], the same for every category of an image.
             cost_guidance: float [B·T, cost_guidance, 2h, 2w].
 
         Returns:

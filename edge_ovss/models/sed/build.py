@@ -1,4 +1,4 @@
-"""All numbers of the SED variants, and how a variant is put together from them."""
+"""Numbers of the SED variants, and how a variant is built from them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class SedNumbers:
         clip_pretrained: open_clip's tag of the CLIP weights that training started from.
         trunk: Channels of the ConvNeXt trunk at strides 4, 8, 16, 32.
         depths: Blocks of the four trunk stages.
-        height: Default picture height.
-        width: Default picture width.
+        height: Default image height.
+        width: Default image width.
         channels: Decoder channels before layers 1, 2, 3 and after layer 3.
-        guidance: Channels of the picture guidance.
+        guidance: Channels of the image guidance.
         cost_guidance: Channels of the cost guidance.
         timm: timm's name of the trunk (sed-tiny: any small one, it is replaced).
-        embed_dim: D, where it differs from the configuration; then the picture tower is ours.
-        text: What differs from the configuration's text tower.
+        embed_dim: D, where it differs from the configuration; then the image tower is ours.
+        text: Differences from the text tower of the configuration.
         licenses: Licences, in words.
     """
 

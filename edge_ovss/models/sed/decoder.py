@@ -15,9 +15,9 @@ class GradualFusionDecoder(nn.Module):
     Args:
         templates: P, number of prompt templates = channels of the cost map.
         channels: Channels at the input of layers 1, 2, 3 and at the output of layer 3.
-        guidance: Channels of the picture guidance of layers 1, 2, 3.
+        guidance: Channels of the image guidance of layers 1, 2, 3.
         cost_guidance: Channels of the cost guidance of layers 1, 2, 3.
-        trunk: Channels of the picture features at strides 4, 8, 16, in this order.
+        trunk: Channels of the image features at strides 4, 8, 16, in this order.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class GradualFusionDecoder(nn.Module):
         return self.head0, self.head1, self.head2
 
     def guide(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Picture guidance of layers 1, 2, 3 from trunk features at strides 4, 8, 16."""
+        """Image guidance of layers 1, 2, 3 from trunk features at strides 4, 8, 16."""
         projections = self.decoder_guidance_projection
         return [p(f) for p, f in zip(projections, reversed(features), strict=True)]
 

@@ -1,4 +1,4 @@
-"""SED: a ConvNeXt CLIP and a decoder that turns picture-text similarity into masks.
+"""SED: a ConvNeXt CLIP and a decoder that turns image-text similarity into masks.
 
 Source: Xie et al., "SED: A Simple Encoder-Decoder for Open-Vocabulary Semantic Segmentation",
 CVPR 2024; parameter names as in the published checkpoints (github.com/xb534/SED).
@@ -21,7 +21,7 @@ from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 @dataclass(frozen=True)
 class SedMaps:
-    """Everything the decoder says about B pictures and T categories.
+    """Outputs of the decoder for B images and T categories.
 
     Attributes:
         logits: float32 [B, T, H/4, W/4].
@@ -34,12 +34,12 @@ class SedMaps:
 
 
 class Sed(nn.Module):
-    """The whole model: `clip_model` (picture and text tower) and `transformer` (decoder).
+    """The whole model: `clip_model` (image and text tower) and `transformer` (decoder).
 
     Args:
         clip: An open_clip CLIP with a timm ConvNeXt trunk.
         decoder: The decoder.
-        spec: What this model is: name, picture specification, templates.
+        spec: Name, image specification and templates.
     """
 
     clip_model: Clip
@@ -67,14 +67,14 @@ class Sed(nn.Module):
         return encode_vocabulary(self.clip_model, vocabulary, spec=self.spec, progress=progress)
 
     def encode_picture(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Run the picture tower.
+        """Run the image tower.
 
         Args:
-            image: float32 [B, 3, H, W], normalised RGB, H and W multiples of 32.
+            image: float32 [B, 3, H, W], normalized RGB, H and W multiples of 32.
 
         Returns:
             Trunk features at strides 4, 8, 16, and the dense features F_v, float32
-            [B, D, H/32, W/32], not normalised.
+            [B, D, H/32, W/32], not normalized.
         """
         visual = self.clip_model.visual
         x = visual.trunk.stem(image)
@@ -105,7 +105,7 @@ class Sed(nn.Module):
         """Segment without rejection.
 
         Args:
-            image: float32 [B, 3, H, W], normalised RGB, H and W multiples of 32.
+            image: float32 [B, 3, H, W], normalized RGB, H and W multiples of 32.
             embeddings: The text embeddings, or their array as a tensor [T, P, D].
 
         Returns:
@@ -146,10 +146,10 @@ def _per_picture(maps: Tensor, pictures: int) -> Tensor:
 def published_rejection(
     model: Sed, image: Tensor, embeddings: TextEmbeddings | Tensor, *, topk: int
 ) -> tuple[Tensor, Sequence[Tensor]]:
-    """Segment one picture with category early rejection, in the published order of operations.
+    """Segment one image with category early rejection, in the published order of operations.
 
     The cost guidance of every category is computed before any category is dropped, as in the
-    published implementation; this is what exported graphs are held against.
+    published implementation. Exported graphs are compared with this.
 
     Args:
         model: The model.
