@@ -35,6 +35,7 @@ from edge_ovss.models.checkpoints.state_dict import without_wrapping  # noqa: E4
 from edge_ovss.models.registry import EMBEDDED  # noqa: E402
 
 NAMES = ("front.0.weight", "front.0.bias", "scale")
+NOT_FINITE = r"1 of \d+ tensors .* not finite \(NaN or infinity\)"
 
 
 def _weights() -> dict[str, Any]:
@@ -322,9 +323,9 @@ def _nested(value: Any) -> Any:  # noqa: ANN401
         (lambda v: v > 0, r"contains torch\.bool"),
         (lambda v: v[0, 0], r"front.0.weight \(\) instead of \(4, 3\)"),
         (lambda v: torch.zeros(1).expand(2**40), r"\(1099511627776,\) instead of"),
-        (lambda v: torch.full_like(v, float("nan")), r"1 of \d+ tensors .* not finite \(NaN or infinity\)"),
-        (lambda v: v.double() * 1e300, r"1 of \d+ tensors .* not finite \(NaN or infinity\)"),
-        (lambda v: torch.full_like(v, float("inf")).to_sparse(), r"1 of \d+ tensors .* not finite \(NaN or infinity\)"),
+        (lambda v: torch.full_like(v, float("nan")), NOT_FINITE),
+        (lambda v: v.double() * 1e300, NOT_FINITE),
+        (lambda v: torch.full_like(v, float("inf")).to_sparse(), NOT_FINITE),
     ],
     ids=[
         "meta",
