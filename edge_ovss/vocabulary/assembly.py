@@ -25,7 +25,7 @@ _MOST_COMPARED = 100_000
 
 
 @dataclass(frozen=True)
-class Entry:
+class CategoryEntry:
     """One category as written in its source.
 
     Attributes:
@@ -49,14 +49,14 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputEntry:
     """One label value as written in its source; the color None is generated."""
 
     name: str
     color: Color | None = None
 
 
-def entries_from_names(names: Sequence[str]) -> list[Entry]:
+def entries_from_names(names: Sequence[str]) -> list[CategoryEntry]:
     """Return one entry for each published string.
 
     Raises:
@@ -69,15 +69,15 @@ def entries_from_names(names: Sequence[str]) -> list[Entry]:
     entries = []
     for index, text in enumerate(names):
         check_name(text, f"Category {index}")
-        entries.append(Entry(f"category {index}", str(text), split_synonyms(text)))
+        entries.append(CategoryEntry(f"category {index}", str(text), split_synonyms(text)))
     return entries
 
 
 def assemble(
-    entries: Sequence[Entry],
+    entries: Sequence[CategoryEntry],
     *,
     name: str,
-    outputs: Sequence[Output] | None = None,
+    outputs: Sequence[OutputEntry] | None = None,
     background: str | None = None,
 ) -> Vocabulary:
     """Return the vocabulary that `entries` describe, in their order.
@@ -94,7 +94,9 @@ def assemble(
     check_count(len(entries), MOST_CATEGORIES, "categories")
     _refuse_repeated_entries(entries)
     if outputs is None:
-        outputs = [Output(text) for text in dict.fromkeys(entry.output_name for entry in entries)]
+        outputs = [
+            OutputEntry(text) for text in dict.fromkeys(entry.output_name for entry in entries)
+        ]
     index_of = {output.name: index for index, output in enumerate(outputs)}
     numbers = [_output_index(entry, index_of) for entry in entries]
     colors = _colors(entries, numbers, outputs)
@@ -115,7 +117,7 @@ def assemble(
     )
 
 
-def _refuse_repeated_entries(entries: Sequence[Entry]) -> None:
+def _refuse_repeated_entries(entries: Sequence[CategoryEntry]) -> None:
     repeated = first_repetition([entry.text for entry in entries])
     repeated = repeated or first_repetition([entry.synonyms for entry in entries])
     if repeated:
@@ -124,7 +126,7 @@ def _refuse_repeated_entries(entries: Sequence[Entry]) -> None:
         refuse_repetition(entries[first].place, place, entries[second].text)
 
 
-def _output_index(entry: Entry, index_of: dict[str, int]) -> int:
+def _output_index(entry: CategoryEntry, index_of: dict[str, int]) -> int:
     if entry.output_name not in index_of:
         message = (
             f"{_capital(entry.place)} ({short(entry.text)}) maps to the output "
@@ -135,7 +137,7 @@ def _output_index(entry: Entry, index_of: dict[str, int]) -> int:
 
 
 def _colors(
-    entries: Sequence[Entry], numbers: Sequence[int], outputs: Sequence[Output]
+    entries: Sequence[CategoryEntry], numbers: Sequence[int], outputs: Sequence[OutputEntry]
 ) -> list[Color]:
     """Return one color per output: its own, else that of its categories, else generated."""
     given = {index: each.color for index, each in enumerate(outputs) if each.color is not None}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ovss._strict_parsing import read_json
-from edge_ovss.vocabulary.assembly import Entry, Output, assemble
+from edge_ovss.vocabulary.assembly import CategoryEntry, OutputEntry, assemble
 from edge_ovss.vocabulary.palette import CAMVID, CITYSCAPES, Color, voc_color
 from edge_ovss.vocabulary.vocabulary import Vocabulary
 from edge_ovss.vocabulary.words import split_synonyms
@@ -54,11 +54,11 @@ def load_builtin(name: str) -> Vocabulary:
     names: list[str] = document.get("outputs", texts)
     output_map: list[int] = document.get("output_map", list(range(len(texts))))
     entries = [
-        Entry(f"category {index}", text, split_synonyms(text), output=names[output])
+        CategoryEntry(f"category {index}", text, split_synonyms(text), output=names[output])
         for index, (text, output) in enumerate(zip(texts, output_map, strict=True))
     ]
     colors = _PALETTES.get(name, [None] * len(names))
-    outputs = [Output(output, color) for output, color in zip(names, colors, strict=True)]
+    outputs = [OutputEntry(output, color) for output, color in zip(names, colors, strict=True)]
     return assemble(entries, name=name, outputs=outputs, background=document.get("background"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from edge_ovss.errors import VocabularyError
-from edge_ovss.vocabulary.assembly import Entry, assemble
+from edge_ovss.vocabulary.assembly import CategoryEntry, assemble
 from edge_ovss.vocabulary.palette import Color
 from edge_ovss.vocabulary.vocabulary import MOST_OUTPUTS, Vocabulary, check_color
 from edge_ovss.vocabulary.words import (
@@ -54,7 +54,7 @@ def vocabulary_from_list(document: Any, *, name: str) -> Vocabulary:  # noqa: AN
         message = "The list is empty; expected at least one category."
         raise VocabularyError(message, hint=FORMS)
     form = _form(items)
-    entries: list[Entry] = []
+    entries: list[CategoryEntry] = []
     for index, item in enumerate(items):
         with located(f"Category {index}"):
             entries.append(form(f"category {index}", item))
@@ -62,8 +62,12 @@ def vocabulary_from_list(document: Any, *, name: str) -> Vocabulary:  # noqa: AN
     return assemble(entries, name=name)
 
 
-def _form(items: list[Any]) -> Callable[[str, Any], Entry]:
-    readers: dict[type, Callable[[str, Any], Entry]] = {str: _text, list: _synonyms, dict: _object}
+def _form(items: list[Any]) -> Callable[[str, Any], CategoryEntry]:
+    readers: dict[type, Callable[[str, Any], CategoryEntry]] = {
+        str: _text,
+        list: _synonyms,
+        dict: _object,
+    }
     kinds = list(dict.fromkeys(type(item) for item in items))
     if len(kinds) > 1 or kinds[0] not in readers:
         shown = " and ".join(kind.__name__ for kind in kinds[:3])
@@ -81,21 +85,21 @@ def _in_order(document: dict[str, Any]) -> list[Any]:
     return [document[number] for number in numbers]
 
 
-def _text(place: str, text: str) -> Entry:
+def _text(place: str, text: str) -> CategoryEntry:
     check_name(text, "It")
-    return Entry(place, text, split_synonyms(text))
+    return CategoryEntry(place, text, split_synonyms(text))
 
 
-def _synonyms(place: str, names: list[Any]) -> Entry:
+def _synonyms(place: str, names: list[Any]) -> CategoryEntry:
     if not names:
         message = "It has no names."
         raise VocabularyError(message, hint=FORMS)
     for position, each in enumerate(names):
         check_name(each, f"Synonym {position}")
-    return Entry(place, join_synonyms(names), tuple(names))
+    return CategoryEntry(place, join_synonyms(names), tuple(names))
 
 
-def _object(place: str, row: dict[str, Any]) -> Entry:
+def _object(place: str, row: dict[str, Any]) -> CategoryEntry:
     unknown = sorted(row.keys() - _KEYS)
     if unknown:
         message = f"The key '{unknown[0][:64]}' is not known; expected {', '.join(sorted(_KEYS))}."
@@ -104,7 +108,7 @@ def _object(place: str, row: dict[str, Any]) -> Entry:
         message = "The key 'name' is missing."
         raise VocabularyError(message, hint=FORMS)
     check_name(row["name"], "'name'")
-    return Entry(place, row["name"], split_synonyms(row["name"]), color=_color(row))
+    return CategoryEntry(place, row["name"], split_synonyms(row["name"]), color=_color(row))
 
 
 def _color(row: dict[str, Any]) -> Color | None:

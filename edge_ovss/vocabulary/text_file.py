@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_ovss._text_list import ListLine, list_entries
 from edge_ovss.errors import VocabularyError
-from edge_ovss.vocabulary.assembly import Entry, assemble
+from edge_ovss.vocabulary.assembly import CategoryEntry, assemble
 from edge_ovss.vocabulary.vocabulary import MOST_OUTPUTS, Vocabulary
 from edge_ovss.vocabulary.words import check_name, located, split_synonyms
 
@@ -29,7 +29,7 @@ def parse_text(text: str, *, name: str) -> Vocabulary:
     if len(lines) > MOST_OUTPUTS:
         message = f"It has {len(lines)} lines; expected at most {MOST_OUTPUTS}."
         raise VocabularyError(message)
-    entries = [Entry(f"line {each.number}", each.text, _synonyms(each)) for each in lines]
+    entries = [CategoryEntry(f"line {each.number}", each.text, _synonyms(each)) for each in lines]
     return assemble(entries, name=name)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_ovss._strict_parsing import DocumentError, parse_toml_table
 from edge_ovss.errors import VocabularyError
-from edge_ovss.vocabulary.assembly import Entry, Output, assemble
+from edge_ovss.vocabulary.assembly import CategoryEntry, OutputEntry, assemble
 from edge_ovss.vocabulary.palette import Color
 from edge_ovss.vocabulary.vocabulary import Vocabulary, check_color
 from edge_ovss.vocabulary.words import (
@@ -61,7 +61,7 @@ def _parse(text: str) -> dict[str, Any]:
         raise VocabularyError(message) from err
 
 
-def _entry(place: str, table: dict[str, Any]) -> Entry:
+def _entry(place: str, table: dict[str, Any]) -> CategoryEntry:
     _refuse_unknown(table, _CATEGORY)
     if ("names" in table) == ("text" in table):
         message = "Expected either 'names' (a list of synonyms) or 'text' (a published string)."
@@ -72,15 +72,15 @@ def _entry(place: str, table: dict[str, Any]) -> Entry:
     if "text" in table:
         check_name(table["text"], "'text'")
         synonyms = split_synonyms(table["text"])
-        return Entry(place, table["text"], synonyms, output, _color(table))
+        return CategoryEntry(place, table["text"], synonyms, output, _color(table))
     synonyms = _names(table["names"])
-    return Entry(place, join_synonyms(synonyms), synonyms, output, _color(table))
+    return CategoryEntry(place, join_synonyms(synonyms), synonyms, output, _color(table))
 
 
-def _output(table: dict[str, Any]) -> Output:
+def _output(table: dict[str, Any]) -> OutputEntry:
     _refuse_unknown(table, _OUTPUT)
     check_name(table.get("name"), "'name'")
-    return Output(table["name"], _color(table))
+    return OutputEntry(table["name"], _color(table))
 
 
 def _names(value: object) -> tuple[str, ...]:
