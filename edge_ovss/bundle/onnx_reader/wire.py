@@ -7,32 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 Piece = memoryview
 
 
 def message_fields(data: Piece) -> Iterator[tuple[int, int | Piece]]:
     """Yield (field number, value) of one message; a value is an int or the bytes of the field."""
+    for number, wire, first, end in field_spans(data):
+        yield number, read_varint(data, first)[0] if wire == VARINT else data[first:end]
+
+
+def field_spans(data: Piece) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (field number, wire type, first byte, byte after the last) of one message."""
     at, end = 0, len(data)
     while at < end:
         key, at = read_varint(data, at)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, at = read_varint(data, at)
-            yield number, value
-            continue
-        size = {_FIXED64: 8, _FIXED32: 4}.get(wire)
-        if wire == _BYTES:
-            size, at = read_varint(data, at)
-        if size is None or at + size > end:
-            message = f"field {number} at byte {at} does not fit"
-            raise ValueError(message)
-        yield number, data[at : at + size]
-        at += size
+        number, wire, first = key >> 3, key & 7, at
+        if wire == VARINT:
+            _, at = read_varint(data, at)
+        else:
+            size = {_FIXED64: 8, _FIXED32: 4}.get(wire)
+            if wire == _BYTES:
+                size, first = read_varint(data, at)
+            if size is None or first + size > end:
+                message = f"field {number} at byte {first} does not fit"
+                raise ValueError(message)
+            at = first + size
+        yield number, wire, first, at
 
 
-def read_varint(data: Piece | bytearray, at: int) -> tuple[int, int]:
+def read_varint(data: Piece, at: int) -> tuple[int, int]:
     """Return the protobuf number that begins at byte `at`, and where the next byte is.
 
     It has 64 bits, whatever is written.
