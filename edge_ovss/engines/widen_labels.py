@@ -45,9 +45,9 @@ def widen_labels(model: bytes) -> tuple[bytes, int]:
 def _types(graph: Piece) -> Iterator[Piece]:
     """Yield the bytes that say uint16: in the `to` of a Cast, and in the type of a value."""
     for node in _parts(graph, _NODE):
-        if any(operator == b"Cast" for operator in _parts(node, _OPERATOR)):
+        if any(bytes(operator) == b"Cast" for operator in _parts(node, _OPERATOR)):
             for attribute in _parts(node, _ATTRIBUTE):
-                if any(name == b"to" for name in _parts(attribute, 1)):
+                if any(bytes(name) == b"to" for name in _parts(attribute, 1)):
                     yield from _uint16(attribute, 3)
     for value in _parts(graph, _OUTPUT, _VALUE_INFO):
         for kind in _parts(value, 2):

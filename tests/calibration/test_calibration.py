@@ -231,7 +231,7 @@ def test_inspect_says_why_parts_stay_in_fp32(
 ) -> None:
     assert main(["inspect", str(half.path)]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("in FP32: ")]
-    nodes = len(half.manifest.document["precision"]["islands"]["norm"])
+    nodes = len(section(half)["islands"]["norm"])
     expected = f"{nodes} nodes: sums of squares over a whole layer overflow in FP16"
     assert [row.partition("norm")[2].strip() for row in rows if "FP32: norm " in row] == [expected]
 
