@@ -18,7 +18,7 @@ from edge_ovss.cli.shared.runtime_options import (
     add_runtime_arguments,
     open_segmenter,
 )
-from edge_ovss.cli.shared.stopping import stoppable
+from edge_ovss.cli.shared.signals import stoppable
 from edge_ovss.errors import GateError, InputError, PictureError, UsageError
 from edge_ovss.frames import sources
 from edge_ovss.frames.sources import Frame

@@ -18,7 +18,7 @@ import pytest
 
 from edge_ovss import _files as writing
 from edge_ovss.cli import main
-from edge_ovss.cli.shared.stopping import stoppable
+from edge_ovss.cli.shared.signals import stoppable
 from edge_ovss.frames import sources
 from edge_ovss.frames.images import read_picture, write_picture
 from edge_ovss.frames.sources import Frame

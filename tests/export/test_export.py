@@ -337,10 +337,10 @@ def test_clip_without_a_network_or_a_clip_is_said_clearly(
 
 BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"rejection": {"slots": (4, 8, 4), "topk": 2}}, "must not grow"),
-    ({"rejection": {"slots": (4, 4, 1), "topk": 2}}, "at least k"),
+    ({"rejection": {"slots": (4, 4, 1), "topk": 2}}, r"at least 2 \(--topk\)"),
     ({"rejection": {"topk": 0}}, "at least 1"),
     ({"rejection": {"topk": 10}}, "9 categories"),
-    ({"rejection": {"mode": "some"}}, "unknown"),
+    ({"rejection": {"mode": "some"}}, "--reject is 'some'"),
     ({"rejection": {"mode": "none", "slots": (4, 4, 4)}}, "Slots"),
     ({"size": (100, 128)}, "multiples of 32"),
     ({"size": (0, 32)}, "multiples of 32"),

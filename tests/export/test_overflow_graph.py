@@ -137,7 +137,7 @@ def test_rerun_without_a_spare_graph_is_refused(
 def test_policies_and_backends_that_cannot_rerun(spared: Bundle) -> None:
     with pytest.raises(UsageError, match="'keep' or 'rerun'"):
         Segmenter.open(spared, on_overflow="again")
-    with pytest.raises(UsageError, match="first graph of a bundle only"):
+    with pytest.raises(UsageError, match="only the first graph of a bundle"):
         Segmenter.open(spared, backend="native", on_overflow="rerun")
 
 
