@@ -179,7 +179,7 @@ def answer_of(scores: Any, labels: list[int], counts: int = 2) -> dict[str, Any]
     [
         (answer_of([[0.5, 0.9], [0.5, 0.1]], [1, 0]), ()),
         (answer_of([[0.5, 0.9], [0.5, 0.1]], [0, 1]), ("those of torch",)),
-        (answer_of([[0.5, 0.9], [0.5, 0.1]], [0, 0], counts=1), ("other categories",)),
+        (answer_of([[0.5, 0.9], [0.5, 0.1]], [0, 0], counts=1), ("different categories",)),
         (answer_of([[0.5, 0.9], [0.49, 0.1]], [0, 0]), ("error of the scores",)),
         (answer_of([[0.5, np.nan], [0.5, 0.1]], [0, 0]), ("error of the scores",)),
         (answer_of([[0.1, 0.9], [0.9, 0.1]], [0, 1]), ("those of torch", "error of the scores")),
