@@ -65,7 +65,9 @@ class Rejection:
             message = f"--slots is {text}; slots must not grow from one rejection to the next."
             raise UsageError(message, hint="Order them from large to small.")
 
-    def fit(self, categories: int) -> Rejection:
+    def fit(
+        self, categories: int, default_slots: tuple[int, int, int] = DEFAULT_SLOTS
+    ) -> Rejection:
         """Return this rejection for T categories: k at most T, defaults filled, slots at most T.
 
         Raises:
@@ -81,7 +83,7 @@ class Rejection:
         topk = min(self.k, categories)
         if self.mode == "dynamic":
             return Rejection("dynamic", topk=topk)
-        slots = self.slots or tuple(max(slot, topk) for slot in DEFAULT_SLOTS)
+        slots = self.slots or tuple(max(slot, topk) for slot in default_slots)
         return Rejection("slots", topk=topk, slots=tuple(min(s, categories) for s in slots))
 
     def _check_sizes(self, slots: tuple[int, ...]) -> None:

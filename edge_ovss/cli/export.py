@@ -106,7 +106,8 @@ def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--slots",
         metavar="N,N,N|auto",
-        help="slots after each rejection (default 64,48,32); auto measures them on --calibration",
+        help="slots after each rejection (default 56,56,56 for sed-tiny, else 64,48,32); auto "
+        "measures them on --calibration",
     )
     group.add_argument(
         "--spare-slots",

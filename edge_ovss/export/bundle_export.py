@@ -15,6 +15,8 @@ from edge_ovss.export.overflow_graph import check_spare, fit_spare
 from edge_ovss.models.equal_tokens import refuse_equal_tokens
 from edge_ovss.vocabulary import Vocabulary
 
+_MEASURE = "add --slots auto --calibration DIR to measure them on your images"
+
 
 def export_bundle(
     vocabulary: Vocabulary | str | Path,
@@ -51,6 +53,9 @@ def export_bundle(
     options.check()
     rejection = options.fit_rejection(len(vocabulary))
     check_spare(options, rejection, categories=len(vocabulary))
+    if options.guesses_slots(len(vocabulary)):
+        slots = ",".join(map(str, rejection.slots or ()))
+        note(f"slots {slots} are not measured for this model; {_MEASURE}")
     with BundleWriter(out, overwrite=overwrite) as writer:
         loaded = load_for_export(vocabulary, options, note=note, progress=progress)
         refuse_equal_tokens(vocabulary, loaded.model.spec, note)

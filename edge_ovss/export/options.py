@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_ovss.bundle.rejection import Rejection
+from edge_ovss.bundle.rejection import DEFAULT_SLOTS, Rejection
 from edge_ovss.errors import UsageError
 from edge_ovss.export.families import family_export
 from edge_ovss.models.catalogue import DEFAULT_MODEL, PUBLISHED, entry_of
@@ -91,7 +91,22 @@ class ExportOptions:
             mode = self.rejection.mode
             message = f"--reject is {mode}, but '{self.model}' rejects no categories."
             raise UsageError(message, hint="Drop --reject, --topk and --slots.")
-        return (self.rejection or Rejection("slots" if rejects else "none")).fit(categories)
+        rejection = self.rejection or Rejection("slots" if rejects else "none")
+        return rejection.fit(categories, self._measured_slots or DEFAULT_SLOTS)
+
+    def guesses_slots(self, categories: int) -> bool:
+        """Return whether the slots are a default that was not measured, and may be too few."""
+        given = self.slots_from is not None or (self.rejection and self.rejection.slots)
+        slots = self.fit_rejection(categories).limit
+        if given or slots is None or self._measured_slots is not None:
+            return False
+        return min(slots) < categories
+
+    @property
+    def _measured_slots(self) -> tuple[int, int, int] | None:
+        """Default slots that were measured with these weights; None if there are none."""
+        embedded = self.checkpoint is None and self.weights in (None, "embedded")
+        return entry_of(self.model).slots.get(self.model) if embedded else None
 
     def size_for(self, picture: PictureSpec) -> tuple[int, int]:
         """Return (height, width) inside the network.

@@ -28,6 +28,8 @@ class FamilyEntry:
         compresses: Whether its prompt templates can be compressed (`--template-rank`).
         answers: Ways to make labels from its masks (`--answer`), each with an explanation; the
             published one comes first.
+        slots: Default slots by model, measured with the weights that this package carries; other
+            models and weights get `bundle.rejection.DEFAULT_SLOTS`, which is a guess.
     """
 
     name: str
@@ -36,6 +38,7 @@ class FamilyEntry:
     rejects: bool = False
     compresses: bool = False
     answers: Mapping[str, str] = field(default_factory=lambda: {PUBLISHED: "as the authors do"})
+    slots: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
     @property
     def published(self) -> tuple[str, ...]:
@@ -61,6 +64,8 @@ CATALOGUE: tuple[FamilyEntry, ...] = (
         models=("sed-base", "sed-large", "sed-tiny"),
         rejects=True,
         compresses=True,
+        # Up to 52 of ade150's classes stay on 100 street scenes, 50 on CamVid's val images.
+        slots={"sed-tiny": (56, 56, 56)},
     ),
     FamilyEntry(
         name="san",
