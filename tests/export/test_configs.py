@@ -197,6 +197,18 @@ def test_an_unfit_value_names_the_file(config: Config, capsys: pytest.CaptureFix
     assert f"config '{path}': argument --topk" in printed
 
 
+def test_a_slip_on_the_command_line_is_not_blamed_on_the_file(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config('vocab = "ade150"\ntopk = "many"')
+    with pytest.raises(SystemExit) as end:
+        main(["export", "--config", str(path), "--modle", "sed-tiny"])
+    assert end.value.code == 2
+    printed = capsys.readouterr().err
+    assert "error: unknown option '--modle'; did you mean '--model'?" in printed
+    assert str(path) not in printed
+
+
 def test_what_the_file_does_not_say_is_still_required(
     config: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:

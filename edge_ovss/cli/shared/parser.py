@@ -102,7 +102,7 @@ class Parser(argparse.ArgumentParser):
         """Put the arguments of the file that --config names before those of the command line."""
         with self._nothing_required():
             asked, _ = super().parse_known_args(given)
-            if asked.config is None:
+            if asked.config is None or self._mistyped():
                 return given
             options = {
                 name: action
