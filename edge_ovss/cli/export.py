@@ -106,7 +106,7 @@ def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--slots",
         metavar="N,N,N|auto",
-        help="slots after each rejection (default 56,56,56 for sed-tiny, else 64,48,32); auto "
+        help=f"slots after each rejection (default {_measured_slots()}, else 64,48,32); auto "
         "measures them on --calibration",
     )
     group.add_argument(
@@ -142,6 +142,11 @@ def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
 
 def _models(entries: Iterable[FamilyEntry]) -> str:
     return ", ".join(model for entry in entries for model in entry.models)
+
+
+def _measured_slots() -> str:
+    measured = (each for entry in CATALOGUE for each in entry.slots.items())
+    return ", ".join(f"{','.join(map(str, slots))} for {model}" for model, slots in measured)
 
 
 def _answers() -> str:
