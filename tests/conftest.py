@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,11 @@ from edge_ovss._files import sha256_of_file, write_json
 from edge_ovss.bundle.contract import labels_dtype
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.vocabulary import Vocabulary
+
+# A shell starts background jobs with SIGINT ignored, and programs respect that. Tests of Ctrl-C
+# need the signal as a terminal has it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _graph(

@@ -266,7 +266,7 @@ def test_who_stops_a_run_gets_what_there_is(
         if number == 3:
             os.kill(os.getpid(), sent)  # type: ignore[arg-type]
 
-    sent_frames(monkeypatch, 10**9, stop)
+    sent_frames(monkeypatch, 1000, stop)
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     bundle, out = make_bundle(counts=(9, 4, 2)), tmp_path / "out"
     assert main(["run", str(bundle), "camera", "--out", str(out), "--json"]) == status
@@ -287,7 +287,7 @@ def test_a_run_that_is_stopped_prints_its_table_too(
         if number == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
-    sent_frames(monkeypatch, 10**9, stop)
+    sent_frames(monkeypatch, 1000, stop)
     assert main(["run", str(make_bundle()), "camera", "--out", str(tmp_path / "out")]) == 130
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["frame", "size", "infer", "ms", "alive", "most", "of", "it"]
