@@ -17,7 +17,7 @@ import pytest
 
 import edge_ovss
 
-RUNTIME = Path(edge_ovss.__file__).parent / "runtime"
+PACKAGE = Path(edge_ovss.__file__).parent
 
 # What our variables hold, by file.
 BUILD_VARIABLES = {
@@ -42,9 +42,9 @@ RUN_VARIABLES = {
     "_cache": "IRuntimeCache",
 }
 SOURCES = {
-    "engines/child.py": BUILD_VARIABLES,
-    "engines/loading.py": RUN_VARIABLES,
-    "backends/trt_session.py": RUN_VARIABLES,
+    "engines/build_worker.py": BUILD_VARIABLES,
+    "runtime/trt/loading.py": RUN_VARIABLES,
+    "runtime/trt/session.py": RUN_VARIABLES,
 }
 # Asked for with hasattr or getattr before it is called: TensorRT for RTX has it, TensorRT not.
 RTX_ONLY = {
@@ -94,7 +94,7 @@ REMOVED = {
 def names_in(file: str) -> Iterator[str]:
     """Yield "Class.member" and "member" for what a file asks of the library."""
     variables = SOURCES[file]
-    tree = ast.parse((RUNTIME / file).read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield from _attribute(node, variables)
@@ -137,8 +137,8 @@ def missing(module: Any, names: set[str]) -> set[str]:  # noqa: ANN401
 
 
 def test_the_search_finds_what_it_should() -> None:
-    built = set(names_in("engines/child.py"))
-    run = set(names_in("engines/loading.py")) | set(names_in("backends/trt_session.py"))
+    built = set(names_in("engines/build_worker.py"))
+    run = set(names_in("runtime/trt/loading.py")) | set(names_in("runtime/trt/session.py"))
     assert {
         "Builder",
         "NetworkDefinitionCreationFlag.STRONGLY_TYPED",
@@ -166,7 +166,7 @@ def test_every_name_is_in_tensorrt_for_rtx(file: str) -> None:
     assert missing(module, set(names_in(file))) == set()
 
 
-@pytest.mark.parametrize("file", ["engines/loading.py", "backends/trt_session.py"])
+@pytest.mark.parametrize("file", ["runtime/trt/loading.py", "runtime/trt/session.py"])
 def test_every_runtime_name_is_in_tensorrt_11(file: str) -> None:
     module = pytest.importorskip(
         "tensorrt_lean_bindings", reason="needs tensorrt_lean_cu13_bindings and _libs 11.4"
@@ -192,8 +192,10 @@ def _there(module: str) -> bool:
 
 
 def test_nothing_that_was_removed_is_used() -> None:
-    for folder in ("engines", "backends"):
-        for path in (RUNTIME / folder).glob("*.py"):
+    for folder in ("engines", "runtime/trt", "runtime/backends"):
+        files = list((PACKAGE / folder).glob("*.py"))
+        assert len(files) > 3, folder
+        for path in files:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
             assert not used & REMOVED, path.name
