@@ -248,7 +248,7 @@ def _damage_value(state: dict[str, Any]) -> None:
 DAMAGES = [
     (_damage_missing, "missing: transformer.head1.bias"),
     (_damage_unexpected, "unexpected: transformer.head9.bias"),
-    (_damage_shape, r"another shape: transformer.head1.bias \(2,\) instead of \(1,\)"),
+    (_damage_shape, r"a different shape: transformer.head1.bias \(2,\) instead of \(1,\)"),
     (_damage_value, r"not finite \(NaN or infinity\): transformer.head1.bias"),
 ]
 

@@ -209,7 +209,7 @@ def test_later_frames_take_no_more_memory_than_the_first(tmp_path: Path) -> None
             "'san-tiny' cannot compress",
         ),
         ({"rejection": {"slots": (4, 8, 4), "topk": 2}}, "must not grow"),
-        ({"rejection": {"slots": (8, 8, 7), "topk": 8}}, "at least k"),
+        ({"rejection": {"slots": (8, 8, 7), "topk": 8}}, "at least 8"),
         ({"rejection": {"topk": 11}}, "10 categories"),
     ],
     ids=lambda value: str(value)[:40],
