@@ -1,0 +1,151 @@
+"""All numbers of the DeOP variants, and how a variant is put together from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_ovss.models._open_clip import import_open_clip
+from edge_ovss.models.deop.anchors import AnchorDecoder, AnchorNumbers
+from edge_ovss.models.deop.backbone import Backbone, BackboneNumbers
+from edge_ovss.models.deop.clip_tower import add_learned_positions
+from edge_ovss.models.deop.masks import MaskNumbers, MaskPredictor, PixelDecoder
+from edge_ovss.models.deop.model import Deop
+from edge_ovss.models.deop.prompts import ClipAdapter
+from edge_ovss.models.spec import Clip, ModelSpec, PictureSpec
+
+# Beginnings of names that published files hold and that inference does not read.
+IGNORED = (
+    "criterion.",
+    "sem_seg_head.predictor.class_embed.",
+    "decoder.norm.",
+    "clip_adapter.clip_model.logit_scale",
+)
+
+# The layer that makes the mask vectors, for random weights: masks of both signs, not saturated.
+MASK_VECTORS = (
+    "sem_seg_head.predictor.mask_embed.layers.2.weight",
+    "sem_seg_head.predictor.mask_embed.layers.2.bias",
+)
+
+# ImageNet's mean and standard deviation (R, G, B), in 0…255; CLIP gets the same image.
+_MEAN = (123.675, 116.28, 103.53)
+_STD = (58.395, 57.12, 57.375)
+
+_PUBLISHED_LICENSES = {
+    "code": "Apache-2.0 (written from a description; the published code has no licence file)",
+    "weights": "unknown: the published weights state no terms; they were trained with code that "
+    "contains MaskFormer, which is CC BY-NC 4.0",
+    "text_encoder": "MIT (OpenAI CLIP; see its model card)",
+    "training_data": "COCO-Stuff and OpenAI's picture-text pairs; see their terms",
+}
+
+
+@dataclass(frozen=True)
+class DeopNumbers:
+    """Numbers of one variant.
+
+    Attributes:
+        clip: Name of the open_clip configuration that the towers follow.
+        backbone: Numbers of the ResNet.
+        masks: Numbers of the mask proposals.
+        anchors: Numbers of the anchor decoder; its width is CLIP's embedding.
+        grid: Side of the learned positions' grid.
+        learned: CLIP blocks with learned positions of their own.
+        vectors: Learned vectors of the prompt.
+        height: Default image height.
+        width: Default image width.
+        vision: What differs from the configuration's image tower.
+        text: What differs from the configuration's text tower.
+        embed_dim: D, where it differs from the configuration.
+        licenses: Licences, in words.
+    """
+
+    clip: str = "ViT-B-16"
+    backbone: BackboneNumbers = field(default_factory=BackboneNumbers)
+    masks: MaskNumbers = field(default_factory=MaskNumbers)
+    anchors: AnchorNumbers = field(default_factory=AnchorNumbers)
+    grid: int = 24
+    learned: tuple[int, ...] = (1, 2, 3, 4, 5)
+    vectors: int = 16
+    height: int = 512
+    width: int = 704
+    vision: dict[str, Any] = field(default_factory=dict)
+    text: dict[str, Any] = field(default_factory=dict)
+    embed_dim: int | None = None
+    licenses: dict[str, str] = field(default_factory=lambda: dict(_PUBLISHED_LICENSES))
+
+
+VARIANTS: dict[str, DeopNumbers] = {
+    "deop": DeopNumbers(),
+    "deop-tiny": DeopNumbers(
+        backbone=BackboneNumbers(
+            stem=(8, 16), blocks=(1, 1, 2, 3), channels=(32, 64, 96, 128), dilations=(1, 2, 4)
+        ),
+        masks=MaskNumbers(width=32, heads=4, hidden=64, layers=2, queries=20),
+        anchors=AnchorNumbers(width=64, heads=4, hidden=96),
+        grid=8,
+        learned=(1, 2),
+        vectors=4,
+        height=192,
+        width=256,
+        vision={"image_size": 96, "width": 64, "layers": 4, "head_width": 16},
+        text={"width": 64, "heads": 4, "layers": 2},
+        embed_dim=64,
+        licenses={
+            "code": "Apache-2.0",
+            "weights": "none: there are no trained weights for deop-tiny",
+            "text_encoder": "none",
+            "training_data": "none",
+        },
+    ),
+}
+
+
+def build_deop(name: str) -> Deop:
+    """Put together a variant with untrained weights, in eval mode.
+
+    Args:
+        name: A key of `VARIANTS`.
+    """
+    return assemble(name, VARIANTS[name])
+
+
+def assemble(name: str, numbers: DeopNumbers) -> Deop:
+    """Put together a model of any numbers with untrained weights, in eval mode."""
+    spec = ModelSpec(
+        name=name,
+        family="deop",
+        picture=PictureSpec(
+            height=numbers.height, width=numbers.width, mean=_MEAN, std=_STD, keep_aspect=True
+        ),
+        templates=("{}",),
+        templates_name="learned",
+        licenses=dict(numbers.licenses),
+        synonyms="whole",
+    )
+    channels = numbers.backbone.channels
+    model = Deop(
+        backbone=Backbone(numbers.backbone),
+        pixel_decoder=PixelDecoder(channels, numbers.masks.width),
+        predictor=MaskPredictor(channels[-1], numbers.masks),
+        clip=ClipAdapter(build_clip(numbers), vectors=numbers.vectors),
+        decoder=AnchorDecoder(numbers.anchors),
+        queries=numbers.masks.queries,
+        spec=spec,
+    )
+    return model.eval()
+
+
+def build_clip(numbers: DeopNumbers) -> Clip:
+    """Return the untrained CLIP of a variant, with its learned positions."""
+    open_clip = import_open_clip()
+    config = open_clip.get_model_config(numbers.clip)
+    clip = open_clip.CLIP(
+        embed_dim=numbers.embed_dim or config["embed_dim"],
+        vision_cfg={**config["vision_cfg"], **numbers.vision},
+        text_cfg={**config["text_cfg"], **numbers.text},
+        quick_gelu=True,
+    )
+    add_learned_positions(clip.visual, side=numbers.grid, blocks=numbers.learned)
+    return clip

@@ -1,0 +1,133 @@
+"""DeOP in torch against the answer of the published implementation (tests/data/README.md)."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+torch = pytest.importorskip("torch")
+# Not importorskip: open_clip may be importable only through edge_ovss.models (see _open_clip.py).
+if importlib.util.find_spec("open_clip") is None:
+    pytest.skip("open_clip is not installed", allow_module_level=True)
+
+from torch.nn import functional as F  # noqa: E402
+
+from edge_ovss.models.deop import IGNORED, Deop, build_deop  # noqa: E402
+from edge_ovss.models.deop.clip_tower import severance  # noqa: E402
+from edge_ovss.models.deop.positions import fit_positions, sine_positions  # noqa: E402
+from edge_ovss.vocabulary import Vocabulary  # noqa: E402
+
+DATA = Path(__file__).parents[1] / "data"
+SIZE = (480, 640)
+MAX_ERROR = 1e-3
+MIN_LABELS = 0.999
+
+Golden = dict[str, NDArray[Any]]
+
+
+@pytest.fixture(scope="module")
+def golden() -> Golden:
+    with np.load(DATA / "deop_8.npz", allow_pickle=False) as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    for name, labels in (("counted", "labels"), ("counted_asked", "labels_asked")):
+        width = arrays[labels].shape[1]
+        arrays[name] = np.unpackbits(arrays[name], axis=1)[:, :width].astype(bool)
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("reference_deop", DATA / "reference_deop.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def model(reference: ModuleType) -> Deop:
+    """The published model, filled as a published checkpoint would fill it."""
+    shapes = json.loads((DATA / "deop.keys.json").read_text(encoding="utf-8"))
+    names = {name: shape for name, shape in shapes.items() if not name.startswith(IGNORED)}
+    deop = build_deop("deop")
+    assert {name: list(value.shape) for name, value in deop.state_dict().items()} == names
+    deop.load_state_dict(
+        {
+            name: torch.from_numpy(np.asarray(reference.weight(name, tuple(shape))))
+            for name, shape in names.items()
+        }
+    )
+    return deop
+
+
+def relative_error(given: NDArray[Any], expected: NDArray[Any]) -> float:
+    difference = given.astype(np.float64) - expected.astype(np.float64)
+    return float(np.linalg.norm(difference) / np.linalg.norm(expected.astype(np.float64)))
+
+
+@pytest.mark.slow
+def test_model_equals_the_published(
+    model: Deop, golden: Golden, reference: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGE_OVSS_CACHE", "")
+    spec = model.spec.picture
+    frame = torch.from_numpy(reference.image(*SIZE, seed=0))
+    image = ((frame.float() - torch.tensor(spec.mean)) / torch.tensor(spec.std)).permute(2, 0, 1)
+    embeddings = model.encode_text(Vocabulary.from_names([str(c) for c in golden["classes"]]))
+    with torch.inference_mode():
+        classes = model.class_embeddings(embeddings)
+        maps = model.maps(image[None], embeddings)
+        cover = severance(maps.mask_logits, height=30, width=40)[0]
+        patches, height, width = model.patches(image[None], maps.mask_logits)
+        scores = model(image[None], embeddings)
+        asked = F.interpolate(scores, tuple(golden["asked_shape"].tolist()), mode="bilinear")
+    grid = patches[0].unflatten(0, (height, width))
+    for found, name in (
+        (classes, "class_embeddings"),
+        (cover, "severance"),
+        (maps.query_logits[0], "query_logits"),
+        (maps.mask_logits[0, ::2, ::16, ::16], "mask_logits_stride16"),
+        (grid[::4, ::4], "patch_embeddings_part"),
+        (scores[0, :, ::8, ::8], "scores_stride8"),
+    ):
+        assert relative_error(found.numpy(), golden[name]) < MAX_ERROR, name
+    for answer, suffix in ((scores, ""), (asked, "_asked")):
+        equal = answer[0].argmax(0).numpy() == golden[f"labels{suffix}"]
+        assert equal[golden[f"counted{suffix}"]].mean() >= MIN_LABELS
+
+
+def test_positions_are_resized_unless_their_number_fits() -> None:
+    learned = torch.arange(577.0)[:, None] * torch.ones(1, 3)
+    assert fit_positions(learned, 18, 32) is learned
+    resized = fit_positions(learned, 30, 40)
+    assert resized.shape == (1201, 3)
+    assert torch.equal(resized[0], learned[0])
+
+
+def test_sine_positions_alternate_sine_and_cosine() -> None:
+    places = sine_positions(2, 3, channels=8)
+    assert places.shape == (6, 8)
+    step = 2 * np.pi / (2 + 1e-6)
+    assert places[0, 0].item() == pytest.approx(np.sin(step), abs=1e-6)
+    assert places[0, 1].item() == pytest.approx(np.cos(step), abs=1e-6)
+    assert torch.equal(places[0, :4], places[2, :4])  # the same row
+    assert torch.equal(places[0, 4:], places[3, 4:])  # the same column
+
+
+def test_a_small_model_answers_frames_of_any_size_without_nan() -> None:
+    torch.manual_seed(0)
+    deop = build_deop("deop-tiny")
+    embeddings = F.normalize(torch.randn(5, 1, 64), dim=-1)
+    with torch.inference_mode():
+        for height, width in ((64, 64), (70, 131)):
+            scores = deop(torch.zeros(1, 3, height, width), embeddings)
+            assert scores.shape == (1, 5, height, width)
+            assert torch.isfinite(scores).all()
