@@ -111,6 +111,12 @@ class Bundle:
         info = self.manifest.graph.spare
         if info is None:
             return None
+        mode = self.manifest.rejection.mode
+        if mode != "slots":
+            message = (
+                f"The bundle's rejection is '{mode}', but its spare graph has slots {info.slots}."
+            )
+            raise BundleError(message, hint="Export the bundle again.")
         graph = replace(self.manifest.graph, file=info.file, spare=None)
         rejection = replace(self.manifest.rejection, slots=info.slots)
         manifest = replace(self.manifest, graph=graph, rejection=rejection)
