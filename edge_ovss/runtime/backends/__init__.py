@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 import importlib
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import cast
 
+from edge_ovss._optional import is_installed
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import MissingDependencyError, UsageError
 from edge_ovss.runtime.backends.base import Backend, Machine
@@ -41,7 +41,7 @@ class Entry:
     @property
     def usable(self) -> bool:
         """Whether the modules it needs are installed (found, not imported)."""
-        return all(_is_installed(module) for module in self.requires)
+        return all(is_installed(module) for module in self.requires)
 
     def load(self) -> type[Backend]:
         """Import the module of the backend and return its class."""
@@ -148,10 +148,3 @@ def resolve_backend(name: str) -> str:
             return candidate
     message = "No backend is installed that can run a bundle."
     raise MissingDependencyError(message, hint='pip install "edge-ovss[onnxruntime]"')
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
