@@ -41,6 +41,7 @@ PICTURE: dict[str, set[str]] = {
     "runtime.backends": {"bundle"},
     "runtime.trt": {"bundle", "runtime.backends", "runtime.cuda"},
     "runtime": {"bundle", "frames", "runtime.backends", "synthetic"},
+    "live": {"runtime"},
     "datasets": {"frames", "metrics", "synthetic", "vocabulary"},
     "models": {"bundle", "vocabulary"},
     "export": {
