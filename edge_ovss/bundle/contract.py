@@ -26,6 +26,9 @@ MOST_OUTPUTS = 65535
 UNKNOWN = {"uint8": 255, "uint16": 65535}
 """The label that is reserved for "unknown" or "ignore", by dtype. No output has this number."""
 
+THRESHOLDS = "thresholds"
+"""The input by which a graph knows when a label is unknown (`bundle.unknown`)."""
+
 Arrays = Mapping[str, NDArray[Any]]
 Shape = tuple[int | str, ...]
 
@@ -47,6 +50,7 @@ class Tensor:
         shape: Sizes; one with a name is free.
         limit: Values must be below this; None where any will do.
         default: Of an input that a caller may leave out; None where it must be given.
+        reserved: A value that may stand there in spite of `limit`.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Tensor:
     shape: Shape
     limit: int | None = None
     default: NDArray[Any] | None = None
+    reserved: int | None = None
 
     def shape_of(self, rank: int) -> Shape:
         """Return the shape that is expected of a tensor of so many axes.
@@ -91,6 +96,7 @@ class GraphContract:
         categories: int,
         places: int | str,
         scores_size: tuple[int, int] | None,
+        thresholds: NDArray[np.float32] | None = None,
     ) -> GraphContract:
         """Return the contract of a graph.
 
@@ -101,26 +107,40 @@ class GraphContract:
             categories: T.
             places: Room in `alive`; a name where it is free.
             scores_size: (height, width) of the scores; (0, 0) is the frame's.
+            thresholds: Below which a label is unknown, float32 [K]; None where the graph has no
+                such input, and so no such label.
         """
         height, width = scores_size or (0, 0)
+        reserved = None if thresholds is None else UNKNOWN[labels]
         known = {
-            "labels": Tensor("labels", labels, (1, "H", "W"), names),
+            "labels": Tensor("labels", labels, (1, "H", "W"), names, reserved=reserved),
             "alive": Tensor("alive", "int32", (places,), categories),
             "counts": Tensor("counts", "int32", (STAGES,)),
             "confidence": Tensor("confidence", "float32", (1, "H", "W")),
             "scores": Tensor("scores", "float32", (1, categories, height or "H", width or "W")),
         }
-        frame = Tensor("frame", "uint8", (1, "H", "W", 3))
-        return cls((frame,), tuple(known[name] for name in outputs))
+        inputs = [Tensor("frame", "uint8", (1, "H", "W", 3))]
+        if thresholds is not None:
+            inputs.append(Tensor(THRESHOLDS, "float32", (names,), default=thresholds))
+        return cls(tuple(inputs), tuple(known[name] for name in outputs))
 
     @property
     def output_names(self) -> tuple[str, ...]:
         """Names of the outputs, in order."""
         return tuple(each.name for each in self.outputs)
 
-    def feed(self, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        """Return all inputs by name: a frame, uint8 [1, H, W, 3], and the others' defaults."""
+    def feed(
+        self, frame: NDArray[np.uint8], thresholds: NDArray[np.float32] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return all inputs by name; those that are not given have their defaults.
+
+        Args:
+            frame: uint8 [1, H, W, 3].
+            thresholds: float32 [K], for a graph that takes them.
+        """
         others = {each.name: each.default for each in self.inputs[1:] if each.default is not None}
+        if thresholds is not None and THRESHOLDS in others:
+            others[THRESHOLDS] = thresholds
         return {self.inputs[0].name: frame, **others}
 
     def departure(self, inputs: Mapping[str, str], outputs: Iterable[str]) -> str | None:
@@ -184,8 +204,19 @@ def _check_array(expected: Tensor, array: NDArray[Any], size: tuple[int, int]) -
     fits = all(want in (None, have) for have, want in zip(array.shape, shape, strict=False))
     if array.ndim != len(shape) or not fits:
         _refuse(name, f"of shape {array.shape}", f"shape {shape}".replace("None", "any"))
-    if expected.limit is not None and array.size and int(array.max()) >= expected.limit:
-        _refuse(name, f"as high as {int(array.max())}", f"values below {expected.limit}")
+    highest = _highest(array, expected.reserved)
+    if expected.limit is not None and highest >= expected.limit:
+        _refuse(name, f"as high as {highest}", f"values below {expected.limit}")
+
+
+def _highest(array: NDArray[Any], reserved: int | None) -> int:
+    """Return the highest value but for the reserved one, which is the last of its dtype."""
+    if not array.size:
+        return -1
+    if reserved is None:
+        return int(array.max())
+    # One more, and the last wraps around to the lowest.
+    return int((array + array.dtype.type(1)).max()) - 1
 
 
 def _refuse(name: str, given: str, expected: str) -> NoReturn:

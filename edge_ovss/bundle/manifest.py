@@ -34,6 +34,7 @@ from edge_ovss.bundle.sections import (
     read_text_tower,
     read_vocabulary,
 )
+from edge_ovss.bundle.unknown import UnknownInfo, read_unknown
 from edge_ovss.errors import BundleError
 
 SCHEMA = 1
@@ -57,6 +58,7 @@ class Manifest:
         picture: How a frame becomes the network's input.
         output: What the graph gives.
         rejection: How categories are dropped on the way.
+        unknown: When a label is "unknown"; None where the graph has no thresholds.
         precision_facts: Precision and what it costs.
         graph: ONNX files.
         created: When, in ISO 8601.
@@ -65,7 +67,7 @@ class Manifest:
         versions: Version by name of what the export ran on.
         files: Entry by path in the bundle (POSIX, relative).
         document: The JSON document as it was read; {} where none was.
-        unknown: The keys of it that stand in no field.
+        others: The keys of it that stand in no field.
     """
 
     schema: int = SCHEMA
@@ -78,6 +80,7 @@ class Manifest:
     picture: ImageSpec
     output: OutputSpec
     rejection: Rejection
+    unknown: UnknownInfo | None = None
     precision_facts: Precision = field(metadata={"key": "precision"})
     graph: GraphInfo
     created: str
@@ -86,7 +89,7 @@ class Manifest:
     versions: Mapping[str, object]
     files: Mapping[str, FileEntry]
     document: Mapping[str, object] = field(default_factory=dict, repr=False, metadata=HIDDEN)
-    unknown: Mapping[str, object] = field(default_factory=dict, repr=False, metadata=HIDDEN)
+    others: Mapping[str, object] = field(default_factory=dict, repr=False, metadata=HIDDEN)
 
     @property
     def precision(self) -> str:
@@ -105,6 +108,7 @@ class Manifest:
             categories=categories,
             places=rejection.limit[-1] if rejection.limit else places,
             scores_size=self.output.scores_size,
+            thresholds=None if self.unknown is None else self.unknown.of(self.vocabulary.outputs),
         )
 
     @classmethod
@@ -132,6 +136,9 @@ class Manifest:
             picture=ImageSpec.from_json(fields.section("picture")),
             output=read_output(fields.section("output")),
             rejection=Rejection.from_json(fields.section("rejection")),
+            unknown=read_unknown(
+                fields.optional_section("unknown"), fields.section("vocabulary").integer("outputs")
+            ),
             precision_facts=Precision.from_json(fields.section("precision")),
             graph=read_graph(fields.section("graph")),
             reference=read_reference(fields.section("reference")),
@@ -141,11 +148,11 @@ class Manifest:
             document=document,
         )
         _check_labels(manifest, fields)
-        return replace(manifest, unknown=_unknown(document, as_json(manifest)))
+        return replace(manifest, others=_others(document, as_json(manifest)))
 
     def to_json(self) -> dict[str, object]:
         """Return the document; in every section, keys that no field knows come last."""
-        return _joined(as_json(self), self.unknown)
+        return _joined(as_json(self), self.others)
 
 
 def now() -> str:
@@ -153,7 +160,7 @@ def now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _unknown(document: Mapping[str, object], known: Mapping[str, object]) -> dict[str, object]:
+def _others(document: Mapping[str, object], known: Mapping[str, object]) -> dict[str, object]:
     """Return what a document has and `known` has not, section by section."""
     found: dict[str, object] = {}
     for key, value in document.items():
@@ -161,15 +168,15 @@ def _unknown(document: Mapping[str, object], known: Mapping[str, object]) -> dic
         if key not in known:
             found[key] = value
         elif isinstance(ours, dict) and isinstance(value, dict):
-            rest = _unknown(value, ours)
+            rest = _others(value, ours)
             found |= {key: rest} if rest else {}
     return found
 
 
-def _joined(known: dict[str, object], unknown: Mapping[str, object]) -> dict[str, object]:
-    """Return an object with the unknown keys behind its own, section by section."""
+def _joined(known: dict[str, object], others: Mapping[str, object]) -> dict[str, object]:
+    """Return an object with the other keys behind its own, section by section."""
     found = dict(known)
-    for key, value in unknown.items():
+    for key, value in others.items():
         ours = found.get(key)
         if isinstance(ours, dict) and isinstance(value, dict):
             value = _joined(ours, value)

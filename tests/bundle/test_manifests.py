@@ -30,7 +30,7 @@ torch_only = pytest.mark.skipif(
 def test_a_manifest_that_was_read_is_written_as_it_was(name: str) -> None:
     manifest = Manifest.from_json(json.loads(golden(name)))
     assert as_text(manifest.to_json()) == golden(name)
-    assert manifest.unknown == {}
+    assert manifest.others == {}
 
 
 def test_keys_of_a_later_version_are_written_again() -> None:
