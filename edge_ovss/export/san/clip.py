@@ -10,8 +10,8 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from edge_ovss.export.parts.head_projection import HeadProjection
 from edge_ovss.models.san.towers import (
     ClipFeatures,
     ClipRecognitionHead,
@@ -90,31 +90,6 @@ class FrozenRecognition(nn.Module):
             queries = block.run_queries(queries, tokens[:, 1:], bias)
             tokens = block(tokens)
         return self.head.project(blocks[-1].run_queries(queries, tokens[:, 1:], bias))[0]
-
-
-class HeadProjection(nn.Module):
-    """A linear layer whose channels are parted into heads.
-
-    Args:
-        weight: float [C, C].
-        bias: float [C].
-        heads: How many.
-    """
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, weight: Tensor, bias: Tensor, *, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.register_buffer("weight", weight)
-        self.register_buffer("bias", bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map float [1, N, C] to [1, heads, N, C/heads]."""
-        y = F.linear(x, self.weight, self.bias)
-        heads: Tensor = y.unflatten(2, (self.heads, -1)).transpose(1, 2)
-        return heads
 
 
 class RecognitionBlock(nn.Module):

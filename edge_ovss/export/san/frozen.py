@@ -24,13 +24,13 @@ from edge_ovss.bundle.contract import STAGES, labels_dtype
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.parts.answer_bands import AnswerBands, BandedAnswer
-from edge_ovss.export.parts.sampling import bilinear_matrix, fit_matrix, fitted_size
+from edge_ovss.export.parts.fit_frame import FitFrame
+from edge_ovss.export.parts.sampling import bilinear_matrix
 from edge_ovss.export.san.clip import FrozenExtractor, FrozenRecognition
 from edge_ovss.models.san.model import San
 from edge_ovss.models.san.resizing import clip_positions, shrunk_side
 from edge_ovss.models.san.side_adapter import MaskDecoder
 from edge_ovss.models.san.towers import ClipFeatures
-from edge_ovss.models.spec import PictureSpec
 
 FAST = "fast"
 
@@ -165,34 +165,6 @@ class SanAnswer(AnswerBands):
 def _score_masks(masks: Tensor, *, classes: Tensor) -> Tensor:
     """Mask logits float [band, Q, W] → scores float [band, T, W]."""
     return classes @ masks.sigmoid()
-
-
-class FitFrame(nn.Module):
-    """Normalize, resize with the aspect kept, and pad with zeros at the right and the bottom.
-
-    Args:
-        picture: The image specification.
-        size: (height, width) inside the network.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, picture: PictureSpec, *, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-        self.register_buffer("mean", torch.tensor(picture.mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(picture.std).view(1, 3, 1, 1))
-
-    def forward(self, frame: Tensor) -> Tensor:
-        """Map uint8 [1, H, W, 3] to float32 [1, 3, height, width]."""
-        height, width = frame.shape[1], frame.shape[2]
-        fitted_height, fitted_width = fitted_size(height, width, size=self.size)
-        rows = fit_matrix(self.size[0], source=height, fitted=fitted_height)
-        columns = fit_matrix(self.size[1], source=width, fitted=fitted_width)
-        # Zero is the mean color: padding by zero rows of the matrices pads after normalization.
-        x = (frame.to(torch.float32).permute(0, 3, 1, 2) - self.mean) / self.std
-        return rows @ x @ columns.t()
 
 
 class Shrink(nn.Module):
