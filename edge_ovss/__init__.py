@@ -7,9 +7,9 @@ Importing this package needs only numpy. The names below are imported when they 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from edge_ovss._lazy import lazy_names
 from edge_ovss._version import VERSION as __version__
 from edge_ovss.errors import EdgeOvssError
 
@@ -47,16 +47,4 @@ __all__ = [
     "load_model",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used (PEP 562)."""
-    if name not in _LAZY:
-        message = f"module 'edge_ovss' has no attribute '{name}'"
-        raise AttributeError(message)
-    value = getattr(importlib.import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _LAZY)

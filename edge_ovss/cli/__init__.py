@@ -1,8 +1,9 @@
 """The command line: one module per verb, thin over the Python interface.
 
-`python -m edge_ovss` and `edge-ovss` both call `main`. A verb module has `EXAMPLES` (commands),
-`add_arguments(parser)` and `run(args, console)`. Only the verb that is asked for is imported;
-importing any of them needs nothing but numpy.
+`python -m edge_ovss` and `edge-ovss` both call `main`. What a verb accepts stands in
+`cli/options/VERB.py`, with `EXAMPLES` (commands) and `add_arguments(parser)`; it needs no package
+at all, so that --help and mistakes are answered at once. What a verb does stands in its own
+module, as `run(args, console)`; it is imported once the options are known to be right.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
+from types import ModuleType
 
 from edge_ovss._version import VERSION
 from edge_ovss.cli.shared.completion import SHELLS, PrintCompletion
@@ -80,12 +82,15 @@ def build_parser(only: str | None = None) -> Parser:
 
 
 def _add_verb(verbs: argparse._SubParsersAction[Parser], name: str, summary: str) -> None:
-    module = importlib.import_module(f"edge_ovss.cli.{'proof.' * (name in _IN_PROOF)}{name}")
-    sub = verbs.add_parser(name, help=summary, description=module.__doc__)
+    options = importlib.import_module(f"edge_ovss.cli.options.{name}")
+    sub = verbs.add_parser(name, help=summary, description=options.__doc__)
     add_console_arguments(sub)
-    module.add_arguments(sub)
-    sub.show_examples(module.EXAMPLES)
-    sub.set_defaults(run=module.run)
+    options.add_arguments(sub)
+    sub.show_examples(options.EXAMPLES)
+
+
+def _module_of(verb: str) -> ModuleType:
+    return importlib.import_module(f"edge_ovss.cli.{'proof.' * (verb in _IN_PROOF)}{verb}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,7 +125,7 @@ def _guarded(args: argparse.Namespace) -> int:
     console = Console(json=args.json, quiet=args.quiet)
     try:
         with signals_raise(), shown_notes(console):
-            return int(args.run(args, console))
+            return int(_module_of(args.verb).run(args, console))
     except EdgeOvssError as err:
         say(f"error: {err}")
         return err.status

@@ -1,4 +1,4 @@
-"""Build an engine of a bundle for TensorRT or TensorRT for RTX, and check its output."""
+"""Run `edge-ovss build`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.cli.shared.runtime_options import add_bundle_argument
 from edge_ovss.engines.build import BuildOptions, Built, build_engine
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.trt.commands import rebuild_command
@@ -14,47 +13,6 @@ from edge_ovss.runtime.trt.engine_key import Flags
 from edge_ovss.runtime.trt.engine_record import Proof
 from edge_ovss.runtime.trt.frame_sizes import parse_range
 from edge_ovss.runtime.trt.gpu import parse_capabilities
-from edge_ovss.runtime.trt.variants import FLAVOURS
-
-EXAMPLES = (
-    "edge-ovss build city.ovss --backend tensorrt",
-    "edge-ovss build city.ovss --backend tensorrt-rtx --compute-capability 8.6,8.9",
-    "edge-ovss build city.ovss --backend tensorrt --min 360x480 --max 1080x1920",
-)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this verb."""
-    add_bundle_argument(parser)
-    parser.add_argument("--backend", required=True, metavar="NAME", help=" or ".join(FLAVOURS))
-    sizes = parser.add_argument_group("frame sizes (height x width)")
-    sizes.add_argument(
-        "--size", metavar="HxW", help="the only size (default that of the reference frame)"
-    )
-    sizes.add_argument("--min", metavar="HxW", help="smallest size of a range")
-    sizes.add_argument(
-        "--opt", metavar="HxW", help="size the engine is tuned for (default the largest)"
-    )
-    sizes.add_argument("--max", metavar="HxW", help="largest size of a range")
-    parser.add_argument(
-        "--compute-capability",
-        metavar="LIST",
-        help="such as 8.6,8.9,12.0; tensorrt-rtx only (default this GPU, or these three)",
-    )
-    parser.add_argument(
-        "--workspace",
-        type=int,
-        metavar="MIB",
-        help="scratch memory for the build (default on a Jetson: half of what is free)",
-    )
-    parser.add_argument("--optimization-level", type=int, metavar="N", help="0 to 5 (default 3)")
-    parser.add_argument("--tf32", action="store_true", help="allow TF32 where FP32 is asked for")
-    parser.add_argument(
-        "--timing-cache", action="store_true", help="keep timings in the bundle (tensorrt only)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="build again if it is there")
-    parser.add_argument("--dla", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--require-faster", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

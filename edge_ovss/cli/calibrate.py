@@ -1,4 +1,4 @@
-"""Make a bundle of lower precision: FP16 with FP32 islands, or measured INT8."""
+"""Run `edge-ovss calibrate`."""
 
 from __future__ import annotations
 
@@ -6,45 +6,11 @@ import argparse
 from pathlib import Path
 
 from edge_ovss.cli.shared.console import Console
-from edge_ovss.cli.shared.parser import Parser
-from edge_ovss.cli.shared.precision_options import RARE, add_precision_arguments
-
-EXAMPLES = (
-    "edge-ovss calibrate city.ovss --precision fp16 --calibration images/ --count 50",
-    "edge-ovss calibrate city.ovss --target cpu --calibration images.txt \\\n"
-    "      --validation labeled/ --layout folder --max-miou-drop 1",
-    "edge-ovss calibrate city.ovss --config calibration/configs/cpu-int8.toml \\\n"
-    "      --calibration images/ --validation labeled/ --layout folder",
-)
-
-
-def add_arguments(parser: Parser) -> None:
-    """Add the options of this verb."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="a float32 bundle")
-    parser.add_config()
-    parser.add_argument(
-        "--calibration",
-        metavar="SOURCE",
-        help="required: images to measure ranges on, as a folder, a list file (.txt), a video, or "
-        "synthetic://street?count=300",
-    )
-    add_precision_arguments(parser, ("fp16", "int8"), default="int8")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the choice of images (default 0)"
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        help="bundle to write (default BUNDLE-fp16.ovss, -int8.ovss or -int8-cpu.ovss)",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
-    parser.hide(*RARE)
+from edge_ovss.cli.shared.precision import calibrate_and_print, read_options
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Calibrate, and print the result and the next step."""
-    from edge_ovss.cli.shared.precision import calibrate_and_print, read_options
-
     options = read_options(args)
     source = Path(args.bundle)
     out = Path(args.out) if args.out else _default_place(source, options.precision, options.target)

@@ -1,4 +1,4 @@
-"""Show what this machine has, what each verb needs, and what to install for it."""
+"""Run `edge-ovss doctor`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,6 @@ from edge_ovss.cli.shared.console import Console
 from edge_ovss.doctor.backends import BackendFacts, survey_backends
 from edge_ovss.doctor.engines import EngineFacts, survey
 from edge_ovss.doctor.needs import Finding, check_verbs, find_problems
-
-EXAMPLES = ("edge-ovss doctor", "edge-ovss doctor --json")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: this verb has no options of its own."""
-    del parser
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

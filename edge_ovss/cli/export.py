@@ -1,162 +1,25 @@
-"""Freeze a vocabulary into a model and write a bundle that runs without torch."""
-
-# What needs numpy or torch is imported late: the help is printed at once, and a mistake in the
-# options costs no time.
+"""Run `edge-ovss export`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ovss._optional import require
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.rejection import DEFAULT_TOPK, Rejection
+from edge_ovss.calibration.images import refuse_live
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.cli.shared.parser import Parser
-from edge_ovss.cli.shared.precision_options import (
-    ALL,
-    RARE,
-    add_precision_arguments,
-    refuse_unread,
-)
+from edge_ovss.cli.shared.precision import export_with_precision, read_options
+from edge_ovss.cli.shared.precision_options import ALL, refuse_unread
+from edge_ovss.cli.shared.vocabulary import checked_vocabulary, file_part, warn_of_ties
 from edge_ovss.errors import UsageError
-from edge_ovss.models.catalogue import (
-    CATALOGUE,
-    DEFAULT_MODEL,
-    EXAMPLE_MODEL,
-    PUBLISHED,
-    FamilyEntry,
-    list_models,
-)
+from edge_ovss.models.catalogue import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from edge_ovss.bundle.reader import Bundle
-    from edge_ovss.bundle.rejection import Rejection
     from edge_ovss.export import ExportOptions
-
-EXAMPLES = (
-    "edge-ovss export --vocab ade150",
-    f'edge-ovss export --vocab "road, car, person" --model {EXAMPLE_MODEL} --checkpoint model.pth',
-    f"edge-ovss export --config export/configs/{DEFAULT_MODEL}-cpu.toml --out tiny.ovss",
-)
-
-
-def add_arguments(parser: Parser) -> None:
-    """Declare the options of `edge-ovss export`."""
-    parser.add_config()
-    _add_model_arguments(parser.add_argument_group("model"))
-    _add_graph_arguments(parser.add_argument_group("graph"))
-    add_precision_arguments(parser, ("fp32", "fp16", "int8"), default="fp32")
-    output = parser.add_argument_group("output")
-    output.add_argument("--out", metavar="DIR", help="bundle to write (default MODEL-VOCAB.ovss)")
-    output.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
-    rare = ("--embeddings", "--topk", "--spare-slots", "--outputs", "--template-rank", "--answer")
-    parser.hide(*rare, "--count", "--method", *RARE)
-
-
-def _add_model_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--vocab",
-        required=True,
-        metavar="NAME|FILE|LIST",
-        help="a built-in vocabulary (edge-ovss vocab list), a .txt, .toml or .json file, or class "
-        "names such as 'road, car'",
-    )
-    group.add_argument(
-        "--model", metavar="NAME", help=f"{', '.join(list_models())} (default {DEFAULT_MODEL})"
-    )
-    group.add_argument("--checkpoint", metavar="FILE|URL", help="published checkpoint of the model")
-    group.add_argument(
-        "--weights",
-        choices=("random", "embedded", "clip"),
-        help="instead of a checkpoint; clip downloads the CLIP towers, the decoder stays random",
-    )
-    group.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="seed of random weights and of the choice of images (default 0)",
-    )
-    group.add_argument(
-        "--embeddings",
-        metavar="FILE",
-        help="embedding pack (edge-ovss vocab encode) instead of the text tower",
-    )
-
-
-def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--size",
-        metavar="HxW",
-        help="image size inside the network, height x width, multiples of 32",
-    )
-    group.add_argument(
-        "--reject",
-        choices=("slots", "dynamic", "none"),
-        help="how classes that are not in the image are dropped (default slots; only none for "
-        f"{_models(entry for entry in CATALOGUE if not entry.rejects)})",
-    )
-    group.add_argument(
-        "--topk",
-        type=int,
-        metavar="K",
-        help="a class stays if it is among the K best anywhere (default 8, as published)",
-    )
-    group.add_argument(
-        "--slots",
-        metavar="N,N,N|auto",
-        help=f"slots after each rejection (default {_measured_slots()}, else 64,48,32); auto "
-        "measures them on --calibration",
-    )
-    group.add_argument(
-        "--spare-slots",
-        metavar="N,N,N|all",
-        help="add a second graph with more slots, for run --on-overflow rerun",
-    )
-    group.add_argument(
-        "--calibration",
-        metavar="SOURCE",
-        help="images for --slots auto and --precision: a folder, a list file, a video, or "
-        "synthetic://street?count=300",
-    )
-    group.add_argument(
-        "--outputs",
-        default="labels",
-        metavar="LIST",
-        help="labels[,scores][,confidence] (default labels)",
-    )
-    group.add_argument(
-        "--template-rank",
-        metavar="N|auto",
-        help="compress the prompt templates to N channels (lossy, measured on --calibration); for "
-        f"{_models(entry for entry in CATALOGUE if entry.compresses)}",
-    )
-    group.add_argument(
-        "--answer",
-        choices=tuple(dict.fromkeys(answer for entry in CATALOGUE for answer in entry.answers)),
-        default=PUBLISHED,
-        help=f"how labels are made from masks (default {PUBLISHED}); {_answers()}",
-    )
-
-
-def _models(entries: Iterable[FamilyEntry]) -> str:
-    return ", ".join(model for entry in entries for model in entry.models)
-
-
-def _measured_slots() -> str:
-    measured = (each for entry in CATALOGUE for each in entry.slots.items())
-    return ", ".join(f"{','.join(map(str, slots))} for {model}" for model, slots in measured)
-
-
-def _answers() -> str:
-    """List the ways to make labels of the families that have more than one."""
-    return "; ".join(
-        f"{answer}: {about} ({_models([entry])})"
-        for entry in CATALOGUE
-        for answer, about in entry.answers.items()
-        if len(entry.answers) > 1 and answer != PUBLISHED
-    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -168,8 +31,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
         out, export = _prepared(args, slots, console)
         _print(export(out), out, console)
         return 0
-    from edge_ovss.cli.shared.precision import export_with_precision, read_options
-
     precision = read_options(args)
     out, export = _prepared(args, slots, console)
     export_with_precision(export, out, precision, overwrite=args.overwrite, console=console)
@@ -180,8 +41,6 @@ def _prepared(
     args: argparse.Namespace, slots: tuple[int, int, int] | None, console: Console
 ) -> tuple[Path, Callable[[Path], Bundle]]:
     """Return the path of the bundle and a function that exports to a path."""
-    from edge_ovss.cli.shared.vocabulary import checked_vocabulary, file_part
-
     # Checked before torch is imported, so that a typo is reported at once.
     vocabulary = checked_vocabulary(args.vocab, console)
     require("torch", extra="export")
@@ -223,8 +82,6 @@ def _options(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Ex
 
 
 def _print(bundle: Bundle, out: Path, console: Console) -> None:
-    from edge_ovss.cli.shared.vocabulary import warn_of_ties
-
     warnings = warn_of_ties(bundle.manifest, console)
     text = f"{out}: {_summary(bundle.manifest.document)}\n{next_step('run', out, 'IMAGE')}"
     document = {"bundle": str(out), "manifest": bundle.manifest.document, "warnings": warnings}
@@ -270,8 +127,6 @@ def _slots(args: argparse.Namespace) -> tuple[int, int, int] | None:
         message = "--calibration is given, but nothing would use the images."
         raise UsageError(message, hint="Add --precision int8, --precision fp16 or --slots auto.")
     if args.calibration:
-        from edge_ovss.calibration.images import refuse_live
-
         refuse_live(args.calibration)  # --slots auto would never end
     if args.slots == "auto" and args.reject not in (None, "slots"):
         message = f"--slots auto is given with --reject {args.reject}."
@@ -303,8 +158,6 @@ def _three(text: str, *, option: str, word: str) -> tuple[int, int, int]:
 
 def _rejection(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Rejection | None:
     """Return the rejection that is asked for, or None."""
-    from edge_ovss.bundle.rejection import DEFAULT_TOPK, Rejection
-
     if args.reject is None and args.topk is None and args.slots is None:
         return None
     topk = DEFAULT_TOPK if args.topk is None else args.topk

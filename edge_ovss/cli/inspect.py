@@ -1,4 +1,4 @@
-"""Show what is in a bundle or in an ONNX file, without running it."""
+"""Run `edge-ovss inspect`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,8 @@ from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import InputError
 from edge_ovss.graph.reasons import ISLANDS, NOT_INT8
 
-EXAMPLES = ("edge-ovss inspect city.ovss", "edge-ovss inspect city.ovss/model.onnx --json")
-
 _PREFIX = "edge_ovss."
 _MOST_OPERATORS = 12
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this verb."""
-    parser.add_argument("path", metavar="PATH", help="a bundle or an .onnx file")
-    parser.add_argument(
-        "--no-verify", action="store_true", help="do not compare the sha256 of files"
-    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""Segment an image, a folder, a video, a camera or synthetic streets with a bundle."""
+"""Run `edge-ovss run`."""
 
 from __future__ import annotations
 
@@ -10,59 +10,18 @@ from itertools import islice
 from pathlib import Path
 
 from edge_ovss._files import make_folder
+from edge_ovss.cli.options.run import ERROR
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.data_options import check_limit
 from edge_ovss.cli.shared.run_output import Document, Table, Tally
-from edge_ovss.cli.shared.runtime_options import (
-    add_bundle_argument,
-    add_runtime_arguments,
-    open_segmenter,
-)
+from edge_ovss.cli.shared.runtime_options import open_segmenter
 from edge_ovss.cli.shared.signals import stoppable
 from edge_ovss.errors import GateError, InputError, PictureError, UsageError
 from edge_ovss.frames import sources
 from edge_ovss.frames.sources import Frame
+from edge_ovss.runtime.overflow import KEEP, RERUN
 from edge_ovss.runtime.result_writer import AnswerWriter
-from edge_ovss.runtime.segmenter import KEEP, RERUN, WARN, Segmenter
-
-EXAMPLES = (
-    "edge-ovss run city.ovss street.jpg",
-    "edge-ovss run city.ovss recordings/ --out labels --no-overlay --json",
-    "edge-ovss run city.ovss /dev/video0 --backend tensorrt --limit 100",
-)
-ERROR = "error"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this verb."""
-    add_bundle_argument(parser)
-    parser.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="image, folder, list (.txt), video, /dev/video0, rtsp://..., or "
-        "synthetic://street?count=4&seed=0&size=360x480",
-    )
-    parser.add_argument("--out", default="out", metavar="DIR", help="folder to write (default out)")
-    add_runtime_arguments(parser)
-    parser.add_argument(
-        "--alpha",
-        type=float,
-        default=0.55,
-        metavar="X",
-        help="weight of the colors in overlays, 0 to 1 (default 0.55)",
-    )
-    parser.add_argument("--no-overlay", action="store_true", help="write no overlays")
-    parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
-    parser.add_argument(
-        "--on-overflow",
-        choices=(KEEP, ERROR, RERUN, WARN),
-        default=KEEP,
-        metavar=f"{{{KEEP},{ERROR},{RERUN}}}",
-        help="if a frame needs more slots than there are: keep the result and warn (default), end "
-        "with status 6, or rerun the frame with the spare graph (export --spare-slots) and warn "
-        "only if that overflows too",
-    )
-    parser.add_argument("--save-scores", action="store_true", help="also write NAME.scores.npz")
+from edge_ovss.runtime.segmenter import Segmenter
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

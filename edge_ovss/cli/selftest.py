@@ -1,25 +1,13 @@
-"""Check that a bundle is whole, and that it reproduces its reference output on this machine."""
+"""Run `edge-ovss selftest`."""
 
 from __future__ import annotations
 
 import argparse
 
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.cli.shared.runtime_options import (
-    add_bundle_argument,
-    add_runtime_arguments,
-    open_segmenter,
-)
+from edge_ovss.cli.shared.runtime_options import open_segmenter
 from edge_ovss.errors import ParityError
 from edge_ovss.runtime.selftest import SelftestReport, run_selftest
-
-EXAMPLES = ("edge-ovss selftest city.ovss", "edge-ovss selftest city.ovss --backend tensorrt")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this verb."""
-    add_bundle_argument(parser)
-    add_runtime_arguments(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

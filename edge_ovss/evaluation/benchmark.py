@@ -17,25 +17,13 @@ from edge_ovss.evaluation.cold_start import ColdStart, measure_cold_start, peak_
 from edge_ovss.evaluation.latency import BenchOptions, FrameArray, Latency, Subject, measure_latency
 from edge_ovss.evaluation.tegrastats import Watch
 from edge_ovss.frames.sources import open_source
+from edge_ovss.metrics.reported import BENCHMARK
 from edge_ovss.runtime.segmenter import Segmenter
 
 Repeat = Callable[[range], Iterable[int]]
 
 MOST_FRAMES = 16
 TORCH = "torch"
-NUMBERS = (
-    "mean_ms",
-    "p50_ms",
-    "p90_ms",
-    "p99_ms",
-    "max_ms",
-    "infer_p50_ms",
-    "device_p50_ms",
-    "throughput_fps",
-    "peak_mib",
-    "cold_start_s",
-    "speedup_p50",
-)
 """Numbers of a benchmark that a gate may use."""
 
 
@@ -79,7 +67,7 @@ class Benchmark:
     Attributes:
         latencies: Latency of the bundle, then of the rival if there is one.
         cold_starts: One entry per process.
-        numbers: Values of all `NUMBERS`; None if not measured.
+        numbers: Values of all `BENCHMARK`; None if not measured.
         precision: Precision of the bundle, such as "int8".
         backend: The backend that ran it.
         document: Everything as a JSON object, without gates.
@@ -182,8 +170,8 @@ def _measure_cold_starts(
 
 
 def _collect(latencies: Sequence[Latency], starts: Sequence[ColdStart]) -> dict[str, float | None]:
-    """Return the values of all `NUMBERS`; None for what was not measured."""
-    numbers: dict[str, float | None] = dict.fromkeys(NUMBERS)
+    """Return the values of all `BENCHMARK`; None for what was not measured."""
+    numbers: dict[str, float | None] = dict.fromkeys(BENCHMARK)
     summary = latencies[0].summary()
     for key in ("mean", "p50", "p90", "p99", "max"):
         numbers[f"{key}_ms"] = summary["total"][key]

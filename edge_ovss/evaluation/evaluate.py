@@ -26,12 +26,11 @@ from edge_ovss.evaluation.preprocessing import predict, require_preprocessing
 from edge_ovss.evaluation.resume_log import Journal, JournalEntry
 from edge_ovss.metrics.confusion import Confusion, count_confusion
 from edge_ovss.metrics.miou import (
-    DEFAULT_PROTOCOL,
-    PROTOCOLS,
     Scores,
     require_protocol,
     score_confusion,
 )
+from edge_ovss.metrics.reported import DEFAULT_PROTOCOL, EVALUATION, PROTOCOLS
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.runtime.trt.engine_store import engine_hashes
 
@@ -42,20 +41,6 @@ _FORMAT = 2
 # Facts of the machine and the installation that may change labels or times.
 _MACHINE = ("system", "machine", "usable_cores", "gpus", "jetson")
 _PACKAGES = ("numpy", "cv2", "onnxruntime", "tensorrt", "tensorrt_rtx_bindings", "openvino")
-NUMBERS = (
-    "miou",
-    "miou_d2_main",
-    "miou_d2_06_mmseg",
-    "pixel_accuracy",
-    "mean_accuracy",
-    "fw_iou",
-    "pictures",
-    "overflow_share",
-    "p50_ms",
-    "p90_ms",
-    "p99_ms",
-    "max_ms",
-)
 """Numbers of an evaluation that a gate may name."""
 
 
@@ -122,10 +107,10 @@ class Evaluation:
         }
 
     def numbers(self) -> dict[str, float | None]:
-        """Return the `NUMBERS`, for gates."""
+        """Return the `EVALUATION`, for gates."""
         scores = self.scores.to_json(self.options.protocol)
         total = self.latency()["total"]
-        numbers: dict[str, Any] = {key: scores[key] for key in NUMBERS if key in scores}
+        numbers: dict[str, Any] = {key: scores[key] for key in EVALUATION if key in scores}
         numbers["pictures"] = float(len(self.entries))
         numbers["overflow_share"] = float(np.mean([entry.overflow for entry in self.entries]))
         return numbers | {f"{key}_ms": total[key] for key in ("p50", "p90", "p99", "max")}

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from edge_ovss.errors import InputError
 from edge_ovss.metrics.confusion import Confusion
-from edge_ovss.metrics.miou import DEFAULT_PROTOCOL, require_protocol
+from edge_ovss.metrics.miou import require_protocol
+from edge_ovss.metrics.reported import DEFAULT_PROTOCOL
 
 ROUNDS = 1000
 LEVEL = 0.95

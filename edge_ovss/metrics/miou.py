@@ -15,12 +15,7 @@ from numpy.typing import NDArray
 
 from edge_ovss.errors import InputError, UsageError
 from edge_ovss.metrics.confusion import Confusion
-
-PROTOCOLS = {
-    "d2-main": "mean over the categories that are in the ground truth",
-    "d2-0.6+mmseg": "mean over the categories in the ground truth or in a prediction",
-}
-DEFAULT_PROTOCOL = "d2-main"
+from edge_ovss.metrics.reported import DEFAULT_PROTOCOL, PROTOCOLS
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ first used.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from edge_ovss._lazy import lazy_names
 from edge_ovss.models.catalogue import list_models
 
 if TYPE_CHECKING:
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelSpec", "PictureSpec", "WeightsOrigin", "list_models", "load_model"]
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used (PEP 562)."""
-    if name not in __all__:
-        message = f"module 'edge_ovss.models' has no attribute '{name}'"
-        raise AttributeError(message)
-    module = "registry" if name == "load_model" else "spec"
-    return getattr(importlib.import_module(f"edge_ovss.models.{module}"), name)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "ModelSpec": "edge_ovss.models.spec",
+        "PictureSpec": "edge_ovss.models.spec",
+        "WeightsOrigin": "edge_ovss.models.spec",
+        "load_model": "edge_ovss.models.registry",
+    },
+)

@@ -18,7 +18,7 @@ from edge_ovss.datasets.dataset import Dataset, Sample
 from edge_ovss.errors import InputError, ParityError
 from edge_ovss.metrics.confusion import count_confusion
 from edge_ovss.metrics.label_comparison import compare_by_scores
-from edge_ovss.metrics.miou import DEFAULT_PROTOCOL
+from edge_ovss.metrics.reported import DEFAULT_PROTOCOL
 from edge_ovss.metrics.tensors import compare_tensors
 from edge_ovss.parity.results import BackendParity, Example, FrameParity
 from edge_ovss.runtime.segmenter import Segmenter

@@ -13,26 +13,13 @@ from edge_ovss.bundle.tolerances import Tolerance
 from edge_ovss.metrics.bootstrap import Change, miou_change
 from edge_ovss.metrics.confusion import Confusion
 from edge_ovss.metrics.label_comparison import LabelComparison, Pair, join_pairs
-from edge_ovss.metrics.miou import DEFAULT_PROTOCOL, Scores, score_confusion
+from edge_ovss.metrics.miou import Scores, score_confusion
+from edge_ovss.metrics.reported import DEFAULT_PROTOCOL, PARITY
 from edge_ovss.metrics.tensors import TensorComparison
 from edge_ovss.parity.bisection import Bisection
 
 Labels = NDArray[Any]
 
-NUMBERS = (
-    "frames",
-    "label_agreement",
-    "label_agreement_min",
-    "undecided",
-    "score_error",
-    "score_max_error",
-    "score_cosine",
-    "miou",
-    "miou_torch",
-    "miou_drop",
-    "miou_drop_high",
-    "worst_category_drop",
-)
 """Numbers of a comparison that a gate may name."""
 
 
@@ -179,7 +166,7 @@ class BackendParity:
         return miou_change(before, [f.after for f in self.frames], protocol=self.protocol)
 
     def numbers(self) -> dict[str, float | None]:
-        """Return the `NUMBERS`, for gates."""
+        """Return the `PARITY`, for gates."""
         before, after = self.scores()
         change, tensors = self.change(), [frame.scores for frame in self.frames if frame.scores]
         drops = 100 * (before.iou - after.iou)[before.truth_pixels > 0]
@@ -253,7 +240,7 @@ def numbers_of_all(parities: Sequence[BackendParity]) -> dict[str, float | None]
     worst: dict[str, float | None] = {}
     high = {"frames", "label_agreement", "label_agreement_min", "score_cosine", "miou"}
     high |= {"miou_torch"}  # more is better; for the others, such as "undecided", less is
-    for name in NUMBERS:
+    for name in PARITY:
         values = [parity.numbers()[name] for parity in parities]
         known = [value for value in values if value is not None]
         choose = min if name in high else max

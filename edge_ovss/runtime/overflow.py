@@ -1,8 +1,11 @@
-"""Compute how many slots would have sufficed after an overflow."""
+"""More categories than slots: what a program can do, and how many slots would have sufficed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+KEEP, RERUN = "keep", "rerun"
+WARN = "warn"  # what the command line called "keep" first; both take either
 
 
 def enough_slots(counts: Sequence[int], slots: Sequence[int]) -> list[int]:

@@ -16,10 +16,8 @@ from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.backends import compute_precision, create_backend
 from edge_ovss.runtime.backends.base import Backend
+from edge_ovss.runtime.overflow import KEEP, RERUN, WARN
 from edge_ovss.runtime.result import Result, check_frame
-
-KEEP, RERUN = "keep", "rerun"
-WARN = "warn"  # what the command line called "keep" first; both take either
 
 
 class Segmenter:

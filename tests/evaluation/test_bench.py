@@ -13,7 +13,7 @@ import pytest
 
 from edge_ovss.cli import main
 from edge_ovss.errors import ArtifactError, UsageError
-from edge_ovss.evaluation.benchmark import NUMBERS, Benchmark, BenchmarkOptions, benchmark
+from edge_ovss.evaluation.benchmark import Benchmark, BenchmarkOptions, benchmark
 from edge_ovss.evaluation.cold_start import measure_cold_start
 from edge_ovss.evaluation.latency import BenchOptions, FrameArray, Subject, Times, measure_latency
 from edge_ovss.evaluation.tegrastats import (
@@ -23,6 +23,7 @@ from edge_ovss.evaluation.tegrastats import (
     parse_power_mode,
     summarize_samples,
 )
+from edge_ovss.metrics.reported import BENCHMARK
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("cv2")
@@ -222,7 +223,7 @@ def test_nothing_is_told_without_a_rival() -> None:
 def test_a_bundle_is_benchmarked_from_python(tiny_bundle: Path) -> None:
     asked = BenchmarkOptions(run=BenchOptions(0, 2), cold_starts=0, against=str(tiny_bundle))
     found = benchmark(tiny_bundle, asked)
-    assert set(found.numbers) == set(NUMBERS)
+    assert set(found.numbers) == set(BENCHMARK)
     assert found.numbers["speedup_p50"] is not None
     assert found.numbers["cold_start_s"] is None
     assert [latency.frames for latency in found.latencies] == [2, 2]

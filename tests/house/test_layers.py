@@ -18,6 +18,7 @@ GROUND = {
     "_files",
     "_free_memory",
     "_import_faults",
+    "_lazy",
     "_leftovers",
     "_machine",
     "_optional",

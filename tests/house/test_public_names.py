@@ -57,7 +57,7 @@ def test_importing_the_package_needs_only_numpy_and_nothing_of_itself() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "['edge_ovss._version', 'edge_ovss.errors']"
+    assert done.stdout.strip() == "['edge_ovss._lazy', 'edge_ovss._version', 'edge_ovss.errors']"
 
 
 def test_the_runtime_names_come_without_torch() -> None:

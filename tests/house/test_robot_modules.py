@@ -13,6 +13,7 @@ MODULES = """
 edge_ovss
 edge_ovss._files
 edge_ovss._free_memory
+edge_ovss._lazy
 edge_ovss._leftovers
 edge_ovss._machine
 edge_ovss._optional
@@ -45,6 +46,7 @@ edge_ovss.runtime.backends
 edge_ovss.runtime.backends.base
 edge_ovss.runtime.backends.frame_memory
 edge_ovss.runtime.backends.ort
+edge_ovss.runtime.overflow
 edge_ovss.runtime.result
 edge_ovss.runtime.segmenter
 edge_ovss.vocabulary

@@ -382,7 +382,7 @@ LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\n
         (b"[1, 2]", "JSON text", "torch file"),
         (b"", "empty", "Download"),
         (_tar(), "a tar archive", "Unpack"),
-        (gzip.compress(b"x"), "a gzip archive", "Unpack"),
+        (gzip.compress(b"x", mtime=0), "a gzip archive", "Unpack"),
         (_archive("weights.pth"), "a zip archive of 'weights.pth'", "Unpack"),
         (_archive("a", "b", "c", "\x1b[1m"), "a zip archive of 'a', 'b', 'c' and others", "Unpack"),
         (_archive(), "a zip archive of nothing", "Unpack"),

@@ -1,4 +1,4 @@
-"""Measure how long a bundle takes per frame on this device, from bytes to labels."""
+"""Run `edge-ovss bench`."""
 
 from __future__ import annotations
 
@@ -7,60 +7,18 @@ from pathlib import Path
 
 from edge_ovss._files import make_folder, write_json
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.cli.shared.runtime_options import (
-    add_bundle_argument,
-    add_runtime_arguments,
-    check_threads,
-)
-from edge_ovss.evaluation.benchmark import NUMBERS, Benchmark, BenchmarkOptions, benchmark
+from edge_ovss.cli.shared.runtime_options import check_threads
+from edge_ovss.evaluation.benchmark import Benchmark, BenchmarkOptions, benchmark
 from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
 from edge_ovss.evaluation.latency import BenchOptions
-
-EXAMPLES = (
-    "edge-ovss bench city.ovss --count 200",
-    "edge-ovss bench city-int8-cpu.ovss --against city.ovss",
-    'edge-ovss bench city.ovss --backend tensorrt --gate "p99_ms<=50,peak_mib<=800"',
-)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this verb."""
-    add_bundle_argument(parser)
-    parser.add_argument(
-        "--source",
-        default="synthetic://street?count=4",
-        metavar="SOURCE",
-        help="frames to use in turn (default synthetic://street?count=4, 360x480)",
-    )
-    add_runtime_arguments(parser)
-    parser.add_argument(
-        "--warmup", type=int, default=5, metavar="N", help="frames before measuring (default 5)"
-    )
-    parser.add_argument("--count", type=int, metavar="N", help="frames to measure (default 50)")
-    parser.add_argument(
-        "--duration", type=float, metavar="S", help="measure for S seconds instead of a count"
-    )
-    parser.add_argument(
-        "--cold-starts", type=int, default=1, metavar="N", help="cold starts to time (default 1)"
-    )
-    parser.add_argument(
-        "--against",
-        metavar="torch|BUNDLE",
-        help="measure this too, interleaved, and print the ratio",
-    )
-    parser.add_argument("--checkpoint", metavar="FILE", help="checkpoint for --against torch")
-    parser.add_argument("--embeddings", metavar="FILE", help="embedding pack for --against torch")
-    parser.add_argument("--gate", metavar="LIST", help=f"conditions on {', '.join(NUMBERS)}")
-    parser.add_argument(
-        "--out", metavar="FILE", help="results (default BUNDLE/reports/bench-BACKEND.json)"
-    )
+from edge_ovss.metrics.reported import BENCHMARK
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measure, print, and check the gates."""
     check_threads(args)
     gates = parse_gates(args.gate)
-    require_known(gates, NUMBERS)
+    require_known(gates, BENCHMARK)
     found = benchmark(
         args.bundle, _options(args), repeat=lambda times: console.progress(times, "cold start")
     )

@@ -1,4 +1,4 @@
-"""List the known data set layouts, or check a labeled data set for common mistakes."""
+"""Run `edge-ovss data`."""
 
 from __future__ import annotations
 
@@ -6,28 +6,10 @@ import argparse
 from dataclasses import asdict
 
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.cli.shared.data_options import add_data_arguments, open_data
-from edge_ovss.cli.shared.parser import Parser, add_console_arguments
+from edge_ovss.cli.shared.data_options import open_data
 from edge_ovss.datasets.check import DataReport, check_data
 from edge_ovss.datasets.layouts import LAYOUTS
 from edge_ovss.errors import InputError
-
-EXAMPLES = (
-    "edge-ovss data layouts",
-    "edge-ovss data check labeled/ --layout folder --classes classes.txt",
-)
-
-
-def add_arguments(parser: Parser) -> None:
-    """Add the actions of this verb."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    layouts = actions.add_parser("layouts", help="list the layouts that --layout takes")
-    check = actions.add_parser(
-        "check", help="look for wrong counts, label ranges, sizes, bit depths and shifted labels"
-    )
-    for sub in (layouts, check):
-        add_console_arguments(sub, again=True)
-    add_data_arguments(check)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""Score a bundle on a labeled data set, on this device: mIoU and related numbers."""
+"""Run `edge-ovss eval`."""
 
 from __future__ import annotations
 
@@ -10,65 +10,23 @@ from pathlib import Path
 
 from edge_ovss.bundle.sections import PUBLISHED_ANSWER
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, open_data
-from edge_ovss.cli.shared.parser import Parser
-from edge_ovss.cli.shared.runtime_options import (
-    add_bundle_argument,
-    add_runtime_arguments,
-    open_segmenter,
-)
+from edge_ovss.cli.shared.data_options import open_data
+from edge_ovss.cli.shared.runtime_options import open_segmenter
 from edge_ovss.datasets.coverage import Coverage, some
 from edge_ovss.datasets.dataset import Dataset
-from edge_ovss.evaluation.evaluate import NUMBERS, Evaluation, EvaluationOptions, evaluate
+from edge_ovss.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
-from edge_ovss.metrics.miou import DEFAULT_PROTOCOL, PROTOCOLS
+from edge_ovss.metrics.reported import EVALUATION
 from edge_ovss.runtime.segmenter import Segmenter
-
-EXAMPLES = (
-    "edge-ovss eval city.ovss ADE20K/ --layout ade150",
-    "edge-ovss eval city.ovss labeled/ --layout folder --classes classes.txt --limit 100",
-    'edge-ovss eval city.ovss ADE20K/ --layout ade150 --gate "miou>=30,p99_ms<=50"',
-)
 
 _LOSERS = 5
 _SHOWN = 20
 
 
-def add_arguments(parser: Parser) -> None:
-    """Add the options of this verb."""
-    add_bundle_argument(parser)
-    add_data_arguments(parser)
-    add_runtime_arguments(parser)
-    add_protocol_argument(parser)
-    parser.add_argument(
-        "--preproc",
-        choices=("fast", "published"),
-        default="fast",
-        help="published: shortest edge to 640 first, labels at the original size (needs scores)",
-    )
-    parser.add_argument("--gate", metavar="LIST", help=f"conditions on {', '.join(NUMBERS)}")
-    parser.add_argument("--out", metavar="DIR", help="results (default BUNDLE/reports/eval-...)")
-    parser.add_argument(
-        "--fresh", action="store_true", help="start over instead of resuming a stopped run"
-    )
-    parser.hide(*RARE, "--preproc")
-
-
-def add_protocol_argument(parser: argparse.ArgumentParser) -> None:
-    """Add --protocol."""
-    about = "; ".join(f"{name}: {text}" for name, text in PROTOCOLS.items())
-    parser.add_argument(
-        "--protocol",
-        default=DEFAULT_PROTOCOL,
-        metavar="NAME",
-        help=f"mIoU protocol (default {DEFAULT_PROTOCOL}). {about}",
-    )
-
-
 def run(args: argparse.Namespace, console: Console) -> int:
     """Score, print, and check the gates."""
     gates = parse_gates(args.gate)
-    require_known(gates, NUMBERS)
+    require_known(gates, EVALUATION)
     fresh = args.fresh or any(gate.name.endswith("_ms") for gate in gates)
     options = EvaluationOptions(args.protocol, args.preproc, args.allow_missing, fresh)
     dataset = open_data(args)

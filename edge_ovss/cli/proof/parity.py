@@ -1,8 +1,4 @@
-"""Compare bundles with the torch model they came from: tensors, labels, IoU, first difference.
-
-Several bundles (precisions of one model) and several backends are compared in one run. Without a
-data set, drawn streets with exact labels are used.
-"""
+"""Run `edge-ovss parity`."""
 
 from __future__ import annotations
 
@@ -15,61 +11,29 @@ from typing import Any
 from edge_ovss._files import make_folder, write_bytes, write_json
 from edge_ovss._machine import machine_facts, package_versions
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.cli.proof.eval import add_protocol_argument
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, open_data
-from edge_ovss.cli.shared.parser import Parser
-from edge_ovss.cli.shared.runtime_options import add_runtime_arguments, open_segmenter
+from edge_ovss.cli.shared.data_options import open_data
+from edge_ovss.cli.shared.runtime_options import open_segmenter
 from edge_ovss.datasets.alignment import align
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.datasets.opening import open_pictures
 from edge_ovss.errors import InputError, ParityError, UsageError
 from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
 from edge_ovss.metrics.miou import require_protocol
+from edge_ovss.metrics.reported import PARITY
 from edge_ovss.parity.bisection import bisect
 from edge_ovss.parity.compare import compare_backends
 from edge_ovss.parity.examples import write_examples
-from edge_ovss.parity.results import NUMBERS, BackendParity, numbers_of_all, render_table
+from edge_ovss.parity.results import BackendParity, numbers_of_all, render_table
 from edge_ovss.parity.torch_reference import TorchReference
 
-EXAMPLES = (
-    "edge-ovss parity city.ovss --checkpoint model.pth",
-    "edge-ovss parity city.ovss city-int8-cpu.ovss --data ADE20K/ --layout ade150 --limit 50",
-    'edge-ovss parity city.ovss --backend onnxruntime,openvino --gate "label_agreement>=0.995"',
-)
 DEFAULT_DATA = "synthetic://street?count=4&seed=1000000"
-
-
-def add_arguments(parser: Parser) -> None:
-    """Add the options of this verb."""
-    parser.add_argument(
-        "bundles", nargs="+", metavar="BUNDLE", help="one or more, such as its precisions"
-    )
-    add_data_arguments(parser, positional=False)
-    parser.add_argument(
-        "--pictures", metavar="SOURCE", help="images without labels, instead of --data"
-    )
-    add_runtime_arguments(parser, several=True)
-    parser.add_argument("--checkpoint", metavar="FILE", help="checkpoint the bundle was made from")
-    parser.add_argument(
-        "--embeddings", metavar="FILE", help="embedding pack the bundle was made from"
-    )
-    add_protocol_argument(parser)
-    parser.add_argument("--gate", metavar="LIST", help=f"conditions on {', '.join(NUMBERS)}")
-    parser.add_argument(
-        "--no-bisect", action="store_true", help="do not search for the first differing layer"
-    )
-    parser.add_argument(
-        "--examples", type=int, default=4, metavar="N", help="worst frames to save (default 4)"
-    )
-    parser.add_argument("--out", metavar="DIR", help="results (default BUNDLE/reports/parity)")
-    parser.hide(*RARE)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Compare, trace failures, print, and check the gates."""
     gates = parse_gates(args.gate)
-    require_known(gates, NUMBERS)
+    require_known(gates, PARITY)
     require_protocol(args.protocol)
     dataset = _data(args, console)
     for remark in dataset.remarks:

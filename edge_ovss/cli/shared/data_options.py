@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_ovss.datasets.layouts import LAYOUTS
 from edge_ovss.errors import UsageError
+from edge_ovss.metrics.reported import DEFAULT_PROTOCOL, PROTOCOLS
 
 if TYPE_CHECKING:
     from edge_ovss.datasets.dataset import Dataset
@@ -73,6 +74,17 @@ def add_label_arguments(parser: argparse.ArgumentParser | argparse._ArgumentGrou
     )
 
 
+def add_protocol_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --protocol."""
+    about = "; ".join(f"{name}: {text}" for name, text in PROTOCOLS.items())
+    parser.add_argument(
+        "--protocol",
+        default=DEFAULT_PROTOCOL,
+        metavar="NAME",
+        help=f"mIoU protocol (default {DEFAULT_PROTOCOL}). {about}",
+    )
+
+
 def read_ignore(given: Sequence[str] | None) -> tuple[int, ...] | None:
     """Return the numbers of --ignore, each once; None where it is not given.
 
@@ -111,7 +123,7 @@ def open_data(args: argparse.Namespace, *, counted: bool = True) -> Dataset:
         UsageError: An option is wrong.
         InputError: The data set cannot be used.
     """
-    from edge_ovss.datasets.opening import open_dataset  # export --help need not wait for numpy
+    from edge_ovss.datasets.opening import open_dataset  # --help needs no numpy
 
     ignore = read_ignore(args.ignore)
     check_limit(args.limit)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.backends import AUTO, backend_names
-from edge_ovss.runtime.segmenter import KEEP, Segmenter
+from edge_ovss.runtime.overflow import KEEP
+
+if TYPE_CHECKING:
+    from edge_ovss.bundle.reader import Bundle
+    from edge_ovss.runtime.segmenter import Segmenter
 
 
 def add_bundle_argument(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +63,8 @@ def open_segmenter(
         backend: Instead of `args.backend`.
         on_overflow: As in `Segmenter.open`.
     """
+    from edge_ovss.runtime.segmenter import Segmenter  # --help needs no numpy
+
     check_threads(args)
     return Segmenter.open(
         bundle or args.bundle,

@@ -9,12 +9,14 @@ from __future__ import annotations
 import difflib
 import importlib
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from edge_ovss._optional import is_installed
-from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import MissingDependencyError, UsageError
-from edge_ovss.runtime.backends.base import Backend, Machine
+
+if TYPE_CHECKING:
+    from edge_ovss.bundle.reader import Bundle
+    from edge_ovss.runtime.backends.base import Backend, Machine
 
 AUTO = "auto"
 

@@ -1,0 +1,34 @@
+"""Score a bundle on a labeled data set, on this device: mIoU and related numbers."""
+
+from __future__ import annotations
+
+from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, add_protocol_argument
+from edge_ovss.cli.shared.parser import Parser
+from edge_ovss.cli.shared.runtime_options import add_bundle_argument, add_runtime_arguments
+from edge_ovss.metrics.reported import EVALUATION
+
+EXAMPLES = (
+    "edge-ovss eval city.ovss ADE20K/ --layout ade150",
+    "edge-ovss eval city.ovss labeled/ --layout folder --classes classes.txt --limit 100",
+    'edge-ovss eval city.ovss ADE20K/ --layout ade150 --gate "miou>=30,p99_ms<=50"',
+)
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the options of this verb."""
+    add_bundle_argument(parser)
+    add_data_arguments(parser)
+    add_runtime_arguments(parser)
+    add_protocol_argument(parser)
+    parser.add_argument(
+        "--preproc",
+        choices=("fast", "published"),
+        default="fast",
+        help="published: shortest edge to 640 first, labels at the original size (needs scores)",
+    )
+    parser.add_argument("--gate", metavar="LIST", help=f"conditions on {', '.join(EVALUATION)}")
+    parser.add_argument("--out", metavar="DIR", help="results (default BUNDLE/reports/eval-...)")
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over instead of resuming a stopped run"
+    )
+    parser.hide(*RARE, "--preproc")

@@ -1,0 +1,141 @@
+"""Freeze a vocabulary into a model and write a bundle that runs without torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+
+from edge_ovss.cli.shared.parser import Parser
+from edge_ovss.cli.shared.precision_options import RARE, add_precision_arguments
+from edge_ovss.models.catalogue import (
+    CATALOGUE,
+    DEFAULT_MODEL,
+    EXAMPLE_MODEL,
+    PUBLISHED,
+    FamilyEntry,
+    list_models,
+)
+
+EXAMPLES = (
+    "edge-ovss export --vocab ade150",
+    f'edge-ovss export --vocab "road, car, person" --model {EXAMPLE_MODEL} --checkpoint model.pth',
+    f"edge-ovss export --config export/configs/{DEFAULT_MODEL}-cpu.toml --out tiny.ovss",
+)
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the options of `edge-ovss export`."""
+    parser.add_config()
+    _add_model_arguments(parser.add_argument_group("model"))
+    _add_graph_arguments(parser.add_argument_group("graph"))
+    add_precision_arguments(parser, ("fp32", "fp16", "int8"), default="fp32")
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", metavar="DIR", help="bundle to write (default MODEL-VOCAB.ovss)")
+    output.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
+    rare = ("--embeddings", "--topk", "--spare-slots", "--outputs", "--template-rank", "--answer")
+    parser.hide(*rare, "--count", "--method", *RARE)
+
+
+def _add_model_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--vocab",
+        required=True,
+        metavar="NAME|FILE|LIST",
+        help="a built-in vocabulary (edge-ovss vocab list), a .txt, .toml or .json file, or class "
+        "names such as 'road, car'",
+    )
+    group.add_argument(
+        "--model", metavar="NAME", help=f"{', '.join(list_models())} (default {DEFAULT_MODEL})"
+    )
+    group.add_argument("--checkpoint", metavar="FILE|URL", help="published checkpoint of the model")
+    group.add_argument(
+        "--weights",
+        choices=("random", "embedded", "clip"),
+        help="instead of a checkpoint; clip downloads the CLIP towers, the decoder stays random",
+    )
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of random weights and of the choice of images (default 0)",
+    )
+    group.add_argument(
+        "--embeddings",
+        metavar="FILE",
+        help="embedding pack (edge-ovss vocab encode) instead of the text tower",
+    )
+
+
+def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--size",
+        metavar="HxW",
+        help="image size inside the network, height x width, multiples of 32",
+    )
+    group.add_argument(
+        "--reject",
+        choices=("slots", "dynamic", "none"),
+        help="how classes that are not in the image are dropped (default slots; only none for "
+        f"{_models(entry for entry in CATALOGUE if not entry.rejects)})",
+    )
+    group.add_argument(
+        "--topk",
+        type=int,
+        metavar="K",
+        help="a class stays if it is among the K best anywhere (default 8, as published)",
+    )
+    group.add_argument(
+        "--slots",
+        metavar="N,N,N|auto",
+        help=f"slots after each rejection (default {_measured_slots()}, else 64,48,32); auto "
+        "measures them on --calibration",
+    )
+    group.add_argument(
+        "--spare-slots",
+        metavar="N,N,N|all",
+        help="add a second graph with more slots, for run --on-overflow rerun",
+    )
+    group.add_argument(
+        "--calibration",
+        metavar="SOURCE",
+        help="images for --slots auto and --precision: a folder, a list file, a video, or "
+        "synthetic://street?count=300",
+    )
+    group.add_argument(
+        "--outputs",
+        default="labels",
+        metavar="LIST",
+        help="labels[,scores][,confidence] (default labels)",
+    )
+    group.add_argument(
+        "--template-rank",
+        metavar="N|auto",
+        help="compress the prompt templates to N channels (lossy, measured on --calibration); for "
+        f"{_models(entry for entry in CATALOGUE if entry.compresses)}",
+    )
+    group.add_argument(
+        "--answer",
+        choices=tuple(dict.fromkeys(answer for entry in CATALOGUE for answer in entry.answers)),
+        default=PUBLISHED,
+        help=f"how labels are made from masks (default {PUBLISHED}); {_answers()}",
+    )
+
+
+def _models(entries: Iterable[FamilyEntry]) -> str:
+    return ", ".join(model for entry in entries for model in entry.models)
+
+
+def _measured_slots() -> str:
+    measured = (each for entry in CATALOGUE for each in entry.slots.items())
+    return ", ".join(f"{','.join(map(str, slots))} for {model}" for model, slots in measured)
+
+
+def _answers() -> str:
+    """List the ways to make labels of the families that have more than one."""
+    return "; ".join(
+        f"{answer}: {about} ({_models([entry])})"
+        for entry in CATALOGUE
+        for answer, about in entry.answers.items()
+        if len(entry.answers) > 1 and answer != PUBLISHED
+    )

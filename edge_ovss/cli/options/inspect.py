@@ -1,0 +1,15 @@
+"""Show what is in a bundle or in an ONNX file, without running it."""
+
+from __future__ import annotations
+
+import argparse
+
+EXAMPLES = ("edge-ovss inspect city.ovss", "edge-ovss inspect city.ovss/model.onnx --json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this verb."""
+    parser.add_argument("path", metavar="PATH", help="a bundle or an .onnx file")
+    parser.add_argument(
+        "--no-verify", action="store_true", help="do not compare the sha256 of files"
+    )

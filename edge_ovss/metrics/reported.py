@@ -1,0 +1,53 @@
+"""The names of what is reported: mIoU protocols, and the numbers that `--gate` takes per verb."""
+
+from __future__ import annotations
+
+PROTOCOLS = {
+    "d2-main": "mean over the categories that are in the ground truth",
+    "d2-0.6+mmseg": "mean over the categories in the ground truth or in a prediction",
+}
+DEFAULT_PROTOCOL = "d2-main"
+
+EVALUATION = (
+    "miou",
+    "miou_d2_main",
+    "miou_d2_06_mmseg",
+    "pixel_accuracy",
+    "mean_accuracy",
+    "fw_iou",
+    "pictures",
+    "overflow_share",
+    "p50_ms",
+    "p90_ms",
+    "p99_ms",
+    "max_ms",
+)
+
+BENCHMARK = (
+    "mean_ms",
+    "p50_ms",
+    "p90_ms",
+    "p99_ms",
+    "max_ms",
+    "infer_p50_ms",
+    "device_p50_ms",
+    "throughput_fps",
+    "peak_mib",
+    "cold_start_s",
+    "speedup_p50",
+)
+
+PARITY = (
+    "frames",
+    "label_agreement",
+    "label_agreement_min",
+    "undecided",
+    "score_error",
+    "score_max_error",
+    "score_cosine",
+    "miou",
+    "miou_torch",
+    "miou_drop",
+    "miou_drop_high",
+    "worst_category_drop",
+)
