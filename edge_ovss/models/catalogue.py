@@ -17,6 +17,22 @@ _ADD_FIRST = "add up the masks, then resize: faster, and a few labels differ"
 
 
 @dataclass(frozen=True)
+class UnknownEntry:
+    """When a family calls a pixel unknown.
+
+    Attributes:
+        measure: What of the best output of a pixel is compared with its threshold; one of
+            `bundle.unknown.MEASURES`.
+        auto: The threshold of `--unknown auto` by model, measured with the weights that this
+            package carries. Other models and weights have none: their scores are on scales of
+            their own.
+    """
+
+    measure: str = "score"
+    auto: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class FamilyEntry:
     """One family of models.
 
@@ -30,6 +46,7 @@ class FamilyEntry:
             published one comes first.
         slots: Default slots by model, measured with the weights that this package carries; other
             models and weights get `bundle.rejection.DEFAULT_SLOTS`, which is a guess.
+        unknown: When it calls a pixel unknown.
     """
 
     name: str
@@ -39,6 +56,7 @@ class FamilyEntry:
     compresses: bool = False
     answers: Mapping[str, str] = field(default_factory=lambda: {PUBLISHED: "as the authors do"})
     slots: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    unknown: UnknownEntry = field(default_factory=UnknownEntry)
 
     @property
     def published(self) -> tuple[str, ...]:
@@ -66,6 +84,8 @@ CATALOGUE: tuple[FamilyEntry, ...] = (
         compresses=True,
         # Up to 52 of ade150's classes stay on 100 street scenes, 50 on CamVid's val images.
         slots={"sed-tiny": (56, 56, 56)},
+        # On five lists of words and 62 of CamVid's train images (docs/unknown.md).
+        unknown=UnknownEntry("score", {"sed-tiny": 0.18}),
     ),
     FamilyEntry(
         name="san",
