@@ -78,7 +78,7 @@ def test_commands_of_the_documents_are_parsed(
     except SystemExit as end:
         assert end.code == 0, f"{page}: {shlex.join(words)}"
     else:
-        assert callable(args.run)
+        assert args.verb == words[1]
 
 
 def sources_beside(program: Path) -> str:
