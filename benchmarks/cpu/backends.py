@@ -1,6 +1,6 @@
 """Time bundles on CPU backends in one interleaved run, each with its label agreement.
 
-    python benchmarks/cpu_backends.py PICTURES city.ovss@onnxruntime city.ovss@openvino-bf16
+    python -m benchmarks.cpu.backends PICTURES city.ovss@onnxruntime city.ovss@openvino-bf16
 
 Every frame goes through every contestant in turn, so that what else the machine does falls on all
 alike. Ratios are medians over the frames of first contestant's time by this one's; agreement is the

@@ -1,6 +1,6 @@
 """Say which kinds of operators a bundle's time goes to, in ONNX Runtime and in OpenVINO.
 
-    python benchmarks/operators.py tiny.ovss@onnxruntime tiny-int8.ovss@openvino-bf16
+    python -m benchmarks.cpu.operators tiny.ovss@onnxruntime tiny-int8.ovss@openvino-bf16
 
 Every operator counts with its least time over the repetitions, so that what else the machine does
 falls out. The frame is a drawn street; the first repetition is not counted.

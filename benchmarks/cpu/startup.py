@@ -1,6 +1,6 @@
 """How long the command line takes to say what it can do: user time of `--help`, in seconds.
 
-python benchmarks/startup.py
+python -m benchmarks.cpu.startup
 """
 
 from __future__ import annotations

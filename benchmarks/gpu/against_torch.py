@@ -1,7 +1,7 @@
 r"""Race bundles on a GPU against torch in half precision, eager and compiled, all in one run.
 
-    python benchmarks/gpu.py --model sed-base --vocab ade150 --out out/gpu
-    python benchmarks/gpu.py --model san-base --vocab ade150 --out out/gpu-san
+    python -m benchmarks.gpu.against_torch --model sed-base --vocab ade150 --out out/gpu
+    python -m benchmarks.gpu.against_torch --model san-base --vocab ade150 --out out/gpu-san
 
 All contestants get the same weights, the same embeddings and the same frame, take turns, and live
 in a process of their own. A time runs from the frame in host memory to the labels in host memory,
@@ -32,9 +32,9 @@ import os
 from functools import partial
 from pathlib import Path
 
-import gpu_report
-import gpu_runtime
-from contestants import Contestant, Run, race
+from benchmarks.gpu import report as gpu_report
+from benchmarks.gpu import runtime as gpu_runtime
+from benchmarks.shared.race import Contestant, Run, race
 
 # Every contestant's process imports this file: no torch up here, or ours would carry it.
 ON_GPU = ("cuda-fp32", "cuda-fp16", "rtx-fp16", "torch-fp32", "torch-half", "torch-compiled")
@@ -66,7 +66,7 @@ def main() -> None:
 def prepared(name: str, device: str, folder: Path, threads: int) -> Run:
     """Get the contestant `name` ready, in its own process."""
     if name.startswith("torch"):
-        import gpu_torch
+        from benchmarks.gpu import contestants as gpu_torch
 
         return gpu_torch.ready(name, device, folder, threads)
     return gpu_runtime.ready(name, folder, threads)
@@ -84,7 +84,7 @@ def _names(args: argparse.Namespace) -> list[str]:
 
 
 def _prepare(folder: Path, args: argparse.Namespace, *, half: bool) -> None:
-    import gpu_fixture
+    from benchmarks.gpu import fixture as gpu_fixture
 
     gpu_fixture.prepare(
         folder,

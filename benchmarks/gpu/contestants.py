@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sed_contestants
 import torch
-from contestants import Run
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.sed import contestants as sed_contestants
+from benchmarks.shared.race import Run
 from edge_ovss.export.families import family_export
 from edge_ovss.models.spec import Model
 

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from fixture import export_once, survivor_pack, write_setting
-from sed_contestants import TOPK
-
+from benchmarks.sed.contestants import TOPK
+from benchmarks.shared.fixture import export_once, survivor_pack, write_setting
 from edge_ovss.calibration import CalibrateOptions, calibrate_bundle
 from edge_ovss.export import ExportOptions, Rejection
 from edge_ovss.models import load_model

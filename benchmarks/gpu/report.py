@@ -9,10 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from contestants import Contestant
-from gpu_runtime import RTX_WORDS
-from sed import processor
-
+from benchmarks.gpu.runtime import RTX_WORDS
+from benchmarks.sed.against_torch import processor
+from benchmarks.shared.race import Contestant
 from edge_ovss._machine import nvidia_gpus, onnxruntime_providers, package_versions
 from edge_ovss.evaluation.latency import summarize
 from edge_ovss.runtime.trt.gpu import local_gpu

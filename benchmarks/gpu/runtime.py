@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contestants import Run
-from sed_runtime import bundle
 
+from benchmarks.sed.runtime import bundle
+from benchmarks.shared.race import Run
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.cuda.driver import require_driver
 from edge_ovss.runtime.result import Result

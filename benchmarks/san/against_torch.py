@@ -1,6 +1,6 @@
 """Race SAN's bundles against torch in eager mode, all in one run on this machine.
 
-    python benchmarks/san.py --model san-base --vocab ade150 --out out/bench-san
+    python -m benchmarks.san.against_torch --model san-base --vocab ade150 --out out/bench-san
 
 All contestants get the same random weights, the same embeddings and the same frame, take turns,
 and are told to use the same number of threads. The torch contestant is the model of this package
@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from contestants import Contestant, Run, race
-from fixture import export_once
 from numpy.typing import NDArray
-from sed import measured_peak, report, table
-from sed_runtime import bundle
 
+from benchmarks.sed.against_torch import measured_peak, report, table
+from benchmarks.sed.runtime import bundle
+from benchmarks.shared.fixture import export_once
+from benchmarks.shared.race import Contestant, Run, race
 from edge_ovss.export import ExportOptions
 from edge_ovss.export.families import family_export
 from edge_ovss.export.family import LoadedModel

@@ -1,6 +1,6 @@
 """Race SED's bundles against torch and a plain export, all in one run on this machine.
 
-    python benchmarks/sed.py --model sed-base --vocab ade150 --survivors 27 --out out/bench-150
+    python -m benchmarks.sed.against_torch --model sed-base --vocab ade150 --survivors 27
 
 All contestants get the same random weights, the same embeddings (`fixture.py`) and the same frame,
 take turns, and are told to use the same number of threads. Prints ratios first; writes
@@ -19,9 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import sed_runtime
-from contestants import Contestant, Run, race
 from numpy.typing import NDArray
+
+from benchmarks.sed import runtime as sed_runtime
+from benchmarks.shared.race import Contestant, Run, race
 
 _SIDE = 2048
 
@@ -31,7 +32,7 @@ CHOICES = ("slots", "dynamic", "none", "openvino", "torch", "compile", "plain")
 
 def choose(name: str) -> Callable[[Path, int], Run]:
     """Return what gets the contestant `name` ready."""
-    import sed_contestants as programs
+    from benchmarks.sed import contestants as programs
 
     return {
         "slots": sed_runtime.ours_slots,
@@ -70,9 +71,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _prepare(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
-    import sed_contestants as programs
-    from fixture import export_once, survivor_pack, write_setting
-
+    from benchmarks.sed import contestants as programs
+    from benchmarks.shared.fixture import export_once, survivor_pack, write_setting
     from edge_ovss.export import ExportOptions, Rejection
     from edge_ovss.models import load_model
     from edge_ovss.vocabulary import Vocabulary

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from contestants import Run
-from fixture import normalise
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.shared.fixture import normalise
+from benchmarks.shared.race import Run
 from edge_ovss.models import load_model
 from edge_ovss.models.sed import published_rejection
 from edge_ovss.models.spec import Model

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from fixture import survivor_pack
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.shared.fixture import survivor_pack
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.export.families import family_export
 from edge_ovss.export.family import LoadedModel

@@ -1,7 +1,7 @@
 """How latency and memory of SED grow with the vocabulary: ours, and torch's published order.
 
-    python benchmarks/growth.py --prepare --out out/growth
-    python benchmarks/growth.py --out out/growth
+    python -m benchmarks.sed.growth --prepare --out out/growth
+    python -m benchmarks.sed.growth --out out/growth
 
 The second call races every vocabulary (or those of --only) and prints the table of all that have
 been raced; it also writes `growth.json` and `growth.svg`. Graphs have random weights, and
@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import sed_runtime
-from contestants import Contestant, race
+from benchmarks.sed import runtime as sed_runtime
+from benchmarks.shared.race import Contestant, race
 
 # Vocabulary: survivors that the embeddings are made for, and slots with some room.
 SIZES = {
@@ -63,8 +63,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _prepare(folder: Path, name: str, model: str) -> None:
-    from fixture import write_setting
-    from graphs import Maker
+    from benchmarks.sed.graphs import Maker
+    from benchmarks.shared.fixture import write_setting
 
     survivors, slots = SIZES[name]
     maker = Maker(model, name, survivors=survivors, slots=(slots, slots, slots))
@@ -80,8 +80,8 @@ def _prepare(folder: Path, name: str, model: str) -> None:
 
 
 def _race(folder: Path, name: str, args: argparse.Namespace) -> None:
-    import sed_contestants
-    from sed import measured_peak
+    from benchmarks.sed import contestants as sed_contestants
+    from benchmarks.sed.against_torch import measured_peak
 
     contestants = [
         Contestant("ours", partial(sed_runtime.graph, "ours")),

@@ -1,6 +1,6 @@
 """What each exact rewrite of SED gains: the same graph with one of them left out, raced.
 
-    python benchmarks/rewrites.py --vocab ade150 --survivors 27 --out out/rewrites
+    python -m benchmarks.sed.rewrites --vocab ade150 --survivors 27 --out out/rewrites
 
 Every contestant is a graph in ONNX Runtime with the options of our backend, in a process of its
 own; they take turns. Prints ratios against the graph with all rewrites; writes `rewrites.json`.
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contestants import Contestant, race
-from sed_runtime import add_arguments, graph, graph_path
 
+from benchmarks.sed.runtime import add_arguments, graph, graph_path
+from benchmarks.shared.race import Contestant, race
 from edge_ovss.synthetic import render_street
 
 LEFT_OUT: dict[str, dict[str, Any]] = {
@@ -65,7 +65,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _write_graphs(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
-    from graphs import Maker
+    from benchmarks.sed.graphs import Maker
 
     np.save(folder / "frame.npy", render_street(seed=7, height=480, width=640).image)
     slots = tuple(int(slot) for slot in args.slots.split(","))

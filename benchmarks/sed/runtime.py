@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contestants import Run
 from numpy.typing import NDArray
 
+from benchmarks.shared.race import Run
 from edge_ovss.runtime.result import Result
 
 ALWAYS = ("labels", "alive", "counts")

@@ -18,7 +18,7 @@ import pytest
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.cuda.driver import cuda_driver
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+TOP = Path(__file__).parents[2]
 WORDS = "road, sidewalk, building, sky, tree, car, person, grass, fence, bus, wall, bed"
 ON_GPU = ("cuda-fp32", "cuda-fp16", "rtx-fp16")
 ON_CPU = ("torch-half", "cpu-fp32", "cpu-fp16")
@@ -35,9 +35,9 @@ Load = Callable[[str], ModuleType]
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Import a module of benchmarks/, whose modules find each other like programs do."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module
+    """Import a module of benchmarks.gpu."""
+    monkeypatch.syspath_prepend(str(TOP))
+    return lambda name: importlib.import_module(f"benchmarks.gpu.{name}")
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +49,10 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
             pytest.skip(f"{module} is not installed")
     out = tmp_path_factory.mktemp("gpu")
     (out / "few.txt").write_text(WORDS.replace(", ", "\n"))
-    command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--vocab", str(out / "few.txt")]
+    command = [sys.executable, "-m", "benchmarks.gpu.against_torch"]
+    command += ["--vocab", str(out / "few.txt")]
     command += [*OPTIONS, "--out", str(out / "race")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads((out / "race" / "results.json").read_text())
     rows = {row["name"]: row for row in report["contestants"]}
@@ -112,7 +113,7 @@ def test_the_report_says_what_was_raced(raced: SimpleNamespace) -> None:
 
 def test_bundles_of_other_options_are_not_raced(load: Load, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    fixture = load("gpu_fixture")
+    fixture = load("fixture")
     wish = fixture.Wish("sed-tiny", "few.txt", "random", 9, "10,10,10", None, (9, 12), "pictures")
     fixture._refuse_another(tmp_path / "wish.json", wish)
     fixture._refuse_another(tmp_path / "wish.json", wish)
@@ -124,7 +125,7 @@ def test_bundles_of_other_options_are_not_raced(load: Load, tmp_path: Path) -> N
 def test_a_gpu_that_tensorrt_rtx_refuses_is_quoted(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime = load("gpu_runtime")
+    runtime = load("runtime")
     said = "building\nerror: It does not run on this GPU (pretended, sm_90).\nHint: elsewhere"
     monkeypatch.setattr(runtime, "require_driver", lambda _: None)
     monkeypatch.setattr(runtime, "load_library", lambda _: None)
@@ -137,7 +138,7 @@ def test_a_gpu_that_tensorrt_rtx_refuses_is_quoted(
 
 def test_a_build_that_fails_gives_its_words_without_its_folder(load: Load, tmp_path: Path) -> None:
     np.save(tmp_path / "frame.npy", np.zeros((9, 12, 3), np.uint8))
-    words = load("gpu_runtime")._build(tmp_path, "fp16")
+    words = load("runtime")._build(tmp_path, "fp16")
     assert words.startswith("error: ")
     assert "fp16.ovss" in words
     assert str(tmp_path) not in words
@@ -159,5 +160,5 @@ class _Runtime:
 
 def test_the_library_is_quoted_on_a_plan_that_it_refuses(load: Load) -> None:
     library = SimpleNamespace(Runtime=_Runtime, ILogger=object)
-    said = load("gpu_runtime").load(library, b"plan")
+    said = load("runtime").load(library, b"plan")
     assert said == "INVALID, reasons 0x4, refused; ERROR no kernels for sm_90"

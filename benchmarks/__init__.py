@@ -1,0 +1,1 @@
+"""Programs that measure edge-ovss against others (benchmarks/README.md)."""

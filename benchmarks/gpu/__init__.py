@@ -1,0 +1,1 @@
+"""SED and SAN on a GPU, against torch in half precision."""

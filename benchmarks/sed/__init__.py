@@ -1,0 +1,1 @@
+"""SED: against torch, with a growing vocabulary, and rewrite by rewrite."""

@@ -1,0 +1,1 @@
+"""The race, and what every benchmark is made from."""
