@@ -81,8 +81,21 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def peak_memory_mib() -> float | None:
-    """Return the peak memory of this process in MiB; None if unknown."""
+def peak_memory_mib(status: Path = Path("/proc/self/status")) -> float | None:
+    """Return the peak memory of this process in MiB; None if unknown.
+
+    Args:
+        status: Linux's file about this process. What `getrusage` says there would be inherited
+            from the process that started this one.
+    """
+    try:
+        lines = status.read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+    except (OSError, ValueError, StopIteration):
+        return _peak_by_getrusage()
+
+
+def _peak_by_getrusage() -> float | None:
     try:
         import resource
     except ImportError:  # not on Windows

@@ -92,21 +92,21 @@ class ExportOptions:
             message = f"--reject is {mode}, but '{self.model}' rejects no categories."
             raise UsageError(message, hint="Drop --reject, --topk and --slots.")
         rejection = self.rejection or Rejection("slots" if rejects else "none")
-        return rejection.fit(categories, self._measured_slots or DEFAULT_SLOTS)
+        return rejection.fit(categories, self._measured_slots(categories) or DEFAULT_SLOTS)
 
     def guesses_slots(self, categories: int) -> bool:
         """Return whether the slots are a default that was not measured, and may be too few."""
         given = self.slots_from is not None or (self.rejection and self.rejection.slots)
         slots = self.fit_rejection(categories).limit
-        if given or slots is None or self._measured_slots is not None:
+        if given or slots is None or self._measured_slots(categories) is not None:
             return False
         return min(slots) < categories
 
-    @property
-    def _measured_slots(self) -> tuple[int, int, int] | None:
+    def _measured_slots(self, categories: int) -> tuple[int, int, int] | None:
         """Default slots that were measured with these weights; None if there are none."""
         embedded = self.checkpoint is None and self.weights in (None, "embedded")
-        return entry_of(self.model).slots.get(self.model) if embedded else None
+        entry = entry_of(self.model)
+        return entry.measured_slots(self.model, categories) if embedded else None
 
     def size_for(self, picture: PictureSpec) -> tuple[int, int]:
         """Return (height, width) inside the network.

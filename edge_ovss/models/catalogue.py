@@ -12,6 +12,8 @@ DEFAULT_MODEL = "sed-tiny"
 EXAMPLE_MODEL = "sed-base"
 PUBLISHED = "published"
 
+Slots = tuple[int, int, int]
+
 _RESIZE_FIRST = "as the authors do: resize the masks, then add them up"
 _ADD_FIRST = "add up the masks, then resize: faster, and a few labels differ"
 
@@ -44,8 +46,9 @@ class FamilyEntry:
         compresses: Whether its prompt templates can be compressed (`--template-rank`).
         answers: Ways to make labels from its masks (`--answer`), each with an explanation; the
             published one comes first.
-        slots: Default slots by model, measured with the weights that this package carries; other
-            models and weights get `bundle.rejection.DEFAULT_SLOTS`, which is a guess.
+        slots: Default slots by model, measured with the weights that this package carries, for
+            vocabularies of up to so many categories; other models and weights get
+            `bundle.rejection.DEFAULT_SLOTS`, which is a guess.
         unknown: When it calls a pixel unknown.
     """
 
@@ -55,13 +58,18 @@ class FamilyEntry:
     rejects: bool = False
     compresses: bool = False
     answers: Mapping[str, str] = field(default_factory=lambda: {PUBLISHED: "as the authors do"})
-    slots: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    slots: Mapping[str, Mapping[int, Slots]] = field(default_factory=dict)
     unknown: UnknownEntry = field(default_factory=UnknownEntry)
 
     @property
     def published(self) -> tuple[str, ...]:
         """The models that have published checkpoints: all but the tiny one."""
         return tuple(model for model in self.models if not model.endswith("-tiny"))
+
+    def measured_slots(self, model: str, categories: int) -> Slots | None:
+        """Return the default slots of a model for T categories; None where none were measured."""
+        rows = self.slots.get(model, {})
+        return next((rows[most] for most in sorted(rows) if categories <= most), None)
 
     def check_answer(self, answer: str, *, model: str) -> None:
         """Check that the family knows a way to make labels.
@@ -82,8 +90,15 @@ CATALOGUE: tuple[FamilyEntry, ...] = (
         models=("sed-base", "sed-large", "sed-tiny"),
         rejects=True,
         compresses=True,
-        # Up to 52 of ade150's classes stay on 100 street scenes, 50 on CamVid's val images.
-        slots={"sed-tiny": (56, 56, 56)},
+        # What stays at most on street scenes and CamVid's images: docs/performance.md.
+        slots={
+            "sed-tiny": {
+                150: (52, 52, 52),
+                171: (60, 60, 60),
+                459: (76, 72, 72),
+                847: (88, 80, 80),
+            }
+        },
         # On five lists of words and 62 of CamVid's train images (docs/unknown.md).
         unknown=UnknownEntry("score", {"sed-tiny": 0.18}),
     ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +16,7 @@ import pytest
 from edge_ovss.cli import main
 from edge_ovss.errors import ArtifactError, UsageError
 from edge_ovss.evaluation.benchmark import Benchmark, BenchmarkOptions, benchmark
-from edge_ovss.evaluation.cold_start import measure_cold_start
+from edge_ovss.evaluation.cold_start import measure_cold_start, peak_memory_mib
 from edge_ovss.evaluation.latency import BenchOptions, FrameArray, Subject, Times, measure_latency
 from edge_ovss.evaluation.tegrastats import (
     Watch,
@@ -270,3 +272,20 @@ def test_bad_options_and_failed_gates(
     captured = capsys.readouterr()
     assert words in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_the_peak_of_the_process_that_started_this_one_is_not_its_own() -> None:
+    # What a child reports of itself stays small while its parent holds 300 MiB.
+    ballast = np.ones(300 << 20, np.uint8)
+    code = "from edge_ovss.evaluation.cold_start import peak_memory_mib as peak; print(peak())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    mine = peak_memory_mib()
+    assert mine is not None and mine > ballast.nbytes >> 20
+    assert float(done.stdout) < 300
+
+
+def test_without_the_file_of_linux_the_peak_is_still_known(tmp_path: Path) -> None:
+    other = peak_memory_mib(tmp_path / "status")
+    assert other is None or other > 10
+    (tmp_path / "status").write_text("VmHWM:\t   20480 kB\n")
+    assert peak_memory_mib(tmp_path / "status") == 20.0

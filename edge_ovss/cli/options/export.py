@@ -127,8 +127,12 @@ def _models(entries: Iterable[FamilyEntry]) -> str:
 
 
 def _measured_slots() -> str:
-    measured = (each for entry in CATALOGUE for each in entry.slots.items())
-    return ", ".join(f"{','.join(map(str, slots))} for {model}" for model, slots in measured)
+    """List the default slots that were measured, for vocabularies of the smallest kind."""
+    rows = [(model, min(each.items())) for e in CATALOGUE for model, each in e.slots.items()]
+    return ", ".join(
+        f"{','.join(map(str, slots))} for {model} and up to {most} classes"
+        for model, (most, slots) in rows
+    )
 
 
 def _answers() -> str:
