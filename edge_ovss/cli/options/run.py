@@ -18,12 +18,21 @@ ERROR = "error"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     add_bundle_argument(parser)
-    parser.add_argument(
-        "source",
-        metavar="SOURCE",
+    add_source(
+        parser,
         help="image, folder, list (.txt), video, /dev/video0, rtsp://..., or "
         "synthetic://street?count=4&seed=0&size=360x480",
     )
+    add_frame_options(parser)
+
+
+def add_source(parser: argparse.ArgumentParser, *, help: str, nargs: str | None = None) -> None:
+    """Add what is segmented."""
+    parser.add_argument("source", metavar="SOURCE", nargs=nargs, help=help)
+
+
+def add_frame_options(parser: argparse.ArgumentParser) -> None:
+    """Add every option that says what becomes of the frames; `demo` has them too."""
     parser.add_argument("--out", default="out", metavar="DIR", help="folder to write (default out)")
     add_runtime_arguments(parser)
     parser.add_argument(
