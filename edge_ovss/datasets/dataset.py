@@ -16,6 +16,7 @@ from edge_ovss.datasets.label_files import RawLabels, read_label_file
 from edge_ovss.errors import InputError, PictureError
 from edge_ovss.frames.images import read_picture
 from edge_ovss.metrics.confusion import IGNORED
+from edge_ovss.motion.vectors import Motion
 
 _SHOWN = 5
 
@@ -90,6 +91,7 @@ class Sample:
         raw_labels: Returns the numbers of the label file, uint8 or uint16 [H, W].
         picture: Path of the image; None for a drawn one.
         labels: Path of the label file; None for a drawn one.
+        motion: Returns the exact motion to the sample before, if it is known.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Sample:
     raw_labels: Callable[[], RawLabels]
     picture: Path | None = None
     labels: Path | None = None
+    motion: Callable[[], Motion | None] | None = None
 
     @classmethod
     def of_files(cls, name: str, picture: Path, labels: Path) -> Sample:
@@ -148,6 +151,7 @@ class Dataset:
         unlabelled: Names of images without a label map, which were skipped.
         source: Name of its folder, without parents.
         notes: Human-readable notes on other files that were skipped.
+        fps: Frames per second, where the samples are videos; None where each stands for itself.
     """
 
     name: str
@@ -163,6 +167,7 @@ class Dataset:
     unlabelled: tuple[str, ...] = ()
     source: str = ""
     notes: tuple[str, ...] = ()
+    fps: float | None = None
 
     @property
     def title(self) -> str:

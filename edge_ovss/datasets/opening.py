@@ -15,11 +15,11 @@ from edge_ovss.datasets.layouts import Layout, Place, find_layout
 from edge_ovss.datasets.pairing import FilePairs, pair_files
 from edge_ovss.errors import InputError, UsageError
 from edge_ovss.frames.source_kinds import refuse_live
-from edge_ovss.frames.sources import open_source
+from edge_ovss.frames.sources import Frame, open_source
 from edge_ovss.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from edge_ovss.synthetic import StreetScene
+    from edge_ovss.synthetic import MovingStreet, StreetScene
 
 
 def open_dataset(
@@ -195,9 +195,15 @@ def _parents_named(root: Path, place: Place) -> list[Path]:
 
 
 def _street(spec: str) -> Dataset:
+    from edge_ovss.frames.moving_streets import street_at
     from edge_ovss.synthetic import STREET_CLASSES
 
-    samples = tuple(_scene(frame.name, frame.origin) for frame in open_source(spec))
+    frames = list(open_source(spec))
+    street = street_at(spec)
+    if street is None:
+        samples = tuple(_scene(frame.name, frame.origin) for frame in frames)
+    else:
+        samples = tuple(_moment(street, number, frame) for number, frame in enumerate(frames))
     return Dataset(
         name=spec,
         samples=samples,
@@ -205,6 +211,16 @@ def _street(spec: str) -> Dataset:
         classes=STREET_CLASSES,
         vocabulary="street",
         total=len(samples),
+        fps=None if street is None else float(street.drive.fps),
+    )
+
+
+def _moment(street: MovingStreet, number: int, frame: Frame) -> Sample:
+    return Sample(
+        frame.name,
+        lambda: street.scene(number).image,
+        lambda: street.scene(number).labels,
+        motion=lambda: street.motion(number),
     )
 
 

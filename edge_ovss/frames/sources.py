@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
@@ -31,6 +31,9 @@ from edge_ovss.frames.source_kinds import (
 from edge_ovss.frames.source_notes import note
 from edge_ovss.frames.video.captures import open_capture
 from edge_ovss.frames.video.reader import Clock, VideoReader
+
+if TYPE_CHECKING:
+    from edge_ovss.synthetic import MovingStreet
 
 _SKIPPED = {
     SourceKind.UNREAD: "images of this kind are not read",
@@ -76,7 +79,8 @@ def open_source(spec: str) -> Iterator[Frame]:
         spec: An image, a folder (its images by suffix, without subfolders), a list of images
             (.txt or .lst, one path per line, relative to the list), a video file, a camera
             (`/dev/video0`), a stream (`rtsp://…`), or
-            `synthetic://street?count=4&seed=0&size=360x480` (size is height x width).
+            `synthetic://street?count=4&seed=0&size=360x480` (size is height x width), or a street
+            that moves, `synthetic://street?frames=60&fps=15&speed=8&seed=0`.
 
     Raises:
         InputError: It does not exist, cannot be opened, or has no images.
@@ -230,21 +234,37 @@ def _captured(
 
 
 def _street(spec: str) -> Iterator[Frame]:
+    from edge_ovss.frames import moving_streets
+
     parts = urlsplit(spec)
     if parts.netloc != "street" or parts.path not in ("", "/"):
         message = f"There is no synthetic source '{parts.netloc}{parts.path}'."
         raise UsageError(message, hint="Expected synthetic://street.")
-    options = dict(_STREET)
-    for key, value in parse_qsl(parts.query, keep_blank_values=True):
-        if key not in options:
-            close = difflib.get_close_matches(key, options, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else f"Options: {', '.join(options)}."
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    known = [*_STREET, *moving_streets.OPTIONS]
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"Options: {', '.join(known)}."
             message = f"synthetic://street has no option '{key}'."
             raise UsageError(message, hint=hint)
-        options[key] = value
+    options = {**_STREET, **given}
+    if moving_streets.is_moving(given):
+        street = moving_streets.moving_street(given, size=_size(options["size"]))
+        return _drive(street, moving_streets.address_of(street.drive))
     count = _whole("count", options["count"], minimum=1)
     seed = _whole("seed", options["seed"], minimum=0)
     return _scenes(count, seed, _size(options["size"]))
+
+
+def _drive(street: MovingStreet, address: str) -> Iterator[Frame]:
+    for number in range(len(street)):
+        yield Frame(
+            f"street-{street.drive.seed:04d}-{number:06d}",
+            f"{address} #{number}",
+            lambda number=number: street.scene(number).image,  # type: ignore[misc]
+            number / street.drive.fps,
+        )
 
 
 def _whole(key: str, text: str, *, minimum: int) -> int:

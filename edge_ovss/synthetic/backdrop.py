@@ -32,6 +32,8 @@ def draw_sky(canvas: Canvas, plan: Plan, random: Random) -> None:
     mixed = base[:, None] + ((cloud - base[:, None]) * part >> 8)
     canvas.image[box.rows, box.cols] = mixed.astype(np.uint8)
     canvas.labels[box.rows, box.cols] = classes.SKY
+    if canvas.surfaces is not None:
+        canvas.surfaces.mark_sky((box.rows, box.cols), classes.SKY)
 
 
 def _blend(top: Color, bottom: Color, part: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
@@ -87,7 +89,7 @@ def _hazy(color: Color, weather: Weather) -> Color:
 def draw_ground(canvas: Canvas, plan: Plan, random: Random) -> None:
     """Road, kerbs, pavements, and what lies beyond them, with markings and texture."""
     camera, road = plan.camera, plan.road
-    top = camera.horizon + camera.height * camera.focal // (road.end * 13 // 10)
+    top = camera.horizon + camera.height * camera.focal // (road.end * 13 // 10 - camera.ahead)
     box = canvas.box(-(1 << 40), top, 1 << 40, 1 << 40)
     below = np.maximum(canvas.y[box.rows] - camera.horizon, 1)
     z = camera.height * camera.focal // below
@@ -97,6 +99,9 @@ def draw_ground(canvas: Canvas, plan: Plan, random: Random) -> None:
     for edge in edges:
         zone += x >= edge
     canvas.labels[box.rows, box.cols] = _zone_labels(plan)[zone]
+    if canvas.surfaces is not None:
+        canvas.surfaces.mark_ground((box.rows, box.cols), _zone_labels(plan)[zone])
+    z = z + camera.ahead
     colors = _zone_colors(plan, random)[zone]
     _paint_markings(colors, (x, z), plan=plan, random=random)
     grain = sample("grain", z >> 2, np.zeros(1, np.int64))
@@ -162,6 +167,6 @@ def _street_shadow(canvas: Canvas, plan: Plan, random: Random) -> None:
     reach = (road.right - road.left) * random.between(15, 75) // 100
     inner = road.kerb(sun) - sun * reach
     outer = road.edge(sun) + sun * 4000
-    near, far = 120, road.end
+    near, far = 120 + canvas.camera.ahead, road.end
     corners = [(outer, 0, near), (inner, 0, near), (inner, 0, far), (outer, 0, far)]
     canvas.shadow(corners, keep=random.between(120, 180))

@@ -13,27 +13,42 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edge_ovss.synthetic.surfaces import Point, Surfaces, facing, through
+
 UNIT = 4096
+_NEAREST = 100
 
 Color = tuple[int, int, int]
-Point = tuple[int, int, int]
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera looks; `focal`, `horizon` and `center` in screen units."""
+    """Where the camera looks; `focal`, `horizon` and `center` in screen units.
+
+    Args:
+        focal: Focal length.
+        horizon: Row of the horizon.
+        center: Column straight ahead.
+        height: Height above the ground, in centimetres.
+        ahead: How far it has driven along the street, in centimetres.
+    """
 
     focal: int
     horizon: int
     center: int
     height: int
+    ahead: int = 0
 
     def screen(self, point: Point) -> tuple[int, int]:
         """Screen (x, y) of a world point; z is kept in front of the camera."""
         x, y, z = point
-        z = max(z, 40)
+        z = self.depth(z)
         return self.center + x * self.focal // z, self.horizon + (self.height - y) * self.focal // z
+
+    def depth(self, z: int) -> int:
+        """Distance of a world z from the camera, kept in front of it."""
+        return max(z - self.ahead, 40)
 
 
 @dataclass(frozen=True)
@@ -51,15 +66,32 @@ class Canvas:
         height: Rows.
         width: Columns.
         camera: How world points become screen points.
+        surfaces: Takes down which plane every pixel shows, for the flow; None for a still.
+
+    Attributes:
+        hidden: Whether everything that is drawn now is left out, because it is too near.
     """
 
-    def __init__(self, height: int, width: int, *, camera: Camera) -> None:
+    def __init__(
+        self, height: int, width: int, *, camera: Camera, surfaces: Surfaces | None = None
+    ) -> None:
         self.camera = camera
+        self.surfaces = surfaces
+        self.hidden = False
         self.image = np.zeros((height, width, 3), np.uint8)
         self.labels = np.full((height, width), 255, np.uint8)
         rows, cols = np.arange(height, dtype=np.int64), np.arange(width, dtype=np.int64)
         self.y = (2 * rows + 1) * UNIT // (2 * height)
         self.x = (2 * cols + 1 - width) * UNIT // (2 * height)
+
+    def begin(self, thing: int, moved: tuple[int, int] = (0, 0)) -> None:
+        """Say what is drawn next: the thing's number, and how far it moved since the last frame."""
+        if self.surfaces is not None:
+            self.surfaces.begin(thing, moved)
+
+    def too_near(self, z: int) -> bool:
+        """Whether something at a world z is too close to a camera that drives, or behind it."""
+        return self.surfaces is not None and z - self.camera.ahead < _NEAREST
 
     def box(self, left: int, top: int, right: int, bottom: int) -> Box:
         """Pixels whose centers lie in a half-open rectangle of screen units."""
@@ -67,16 +99,41 @@ class Canvas:
         cols = np.searchsorted(self.x, (left, right))
         return Box(slice(int(rows[0]), int(rows[1])), slice(int(cols[0]), int(cols[1])))
 
-    def fill(self, box: Box, mask: Mask | None, *, color: Color, label: int | None) -> None:
-        """Paint the pixels of `box` where `mask` is true (everywhere, for None)."""
+    def fill(
+        self,
+        box: Box,
+        mask: Mask | None,
+        *,
+        color: Color,
+        label: int | None,
+        points: Sequence[Point],
+    ) -> None:
+        """Paint the pixels of `box` where `mask` is true (everywhere, for None).
+
+        `points` span the plane that is painted; with one point it faces the camera.
+        """
+        if self.hidden:
+            return
+        self.mark(box, mask, points=points, label=label)
         image, labels = self.image[box.rows, box.cols], self.labels[box.rows, box.cols]
         where: Mask | slice = slice(None) if mask is None else mask
         image[where] = color
         if label is not None:
             labels[where] = label
 
+    def mark(
+        self, box: Box, mask: Mask | None, *, points: Sequence[Point], label: int | None
+    ) -> None:
+        """Note that pixels show the plane through `points`, if the flow is asked for."""
+        if self.surfaces is None:
+            return
+        plane = facing(points[0]) if len(points) < 3 else through(points)
+        self.surfaces.mark((box.rows, box.cols), mask, plane, label)
+
     def darken(self, box: Box, mask: Mask, *, keep: int) -> None:
         """Multiply colors by keep/256 where `mask` is true; labels stay."""
+        if self.hidden:
+            return
         image = self.image[box.rows, box.cols]
         image[mask] = (image[mask].astype(np.uint16) * keep >> 8).astype(np.uint8)
 
@@ -84,7 +141,7 @@ class Canvas:
         """Upright rectangle facing the camera, between two opposite corners of the same z."""
         (x0, y0), (x1, y1) = self.camera.screen(near), self.camera.screen(far)
         box = self.box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
-        self.fill(box, None, color=color, label=label)
+        self.fill(box, None, color=color, label=label, points=[near])
 
     def inside_polygon(self, corners: Sequence[tuple[int, int]]) -> tuple[Box, Mask]:
         """Pixels inside a convex polygon of screen points in either direction of turning."""
@@ -103,7 +160,7 @@ class Canvas:
         """Convex polygon of world points."""
         corners = [self.camera.screen(point) for point in points]
         box, mask = self.inside_polygon(corners)
-        self.fill(box, mask, color=color, label=label)
+        self.fill(box, mask, color=color, label=label, points=points)
 
     def shadow(self, points: Sequence[Point], *, keep: int) -> None:
         """Darken what lies inside a convex polygon of world points."""
@@ -130,32 +187,35 @@ class Canvas:
         hole: int = 0,
     ) -> None:
         """Ellipse facing the camera; `radii` (x, y) in centimetres; `hole` in 1/256 of them."""
-        scale, depth = self.camera.focal, max(center[2], 40)
+        scale, depth = self.camera.focal, self.camera.depth(center[2])
         extent = (radii[0] * scale // depth, radii[1] * scale // depth)
         box, distance = self.inside_ellipse(self.camera.screen(center), extent)
         mask = distance <= 65536
         if hole:
             mask &= distance >= hole * hole
-        self.fill(box, mask, color=color, label=label)
+        self.fill(box, mask, color=color, label=label, points=[center])
 
     def spokes(self, center: Point, radius: int, *, label: int) -> None:
         """Disc that one half sees through: what is behind gets darker, and counts as `label`."""
-        extent = radius * self.camera.focal // max(center[2], 40)
+        if self.hidden:
+            return
+        extent = radius * self.camera.focal // self.camera.depth(center[2])
         box, distance = self.inside_ellipse(self.camera.screen(center), (extent, extent))
         mask = distance <= 65536
+        self.mark(box, mask, points=[center], label=label)
         self.darken(box, mask, keep=160)
         self.labels[box.rows, box.cols][mask] = label
 
     def bar(self, start: Point, end: Point, *, thick: int, color: Color, label: int | None) -> None:
-        """Straight bar between two points, `thick` centimetres wide, upright or slanted."""
+        """Straight bar between two points, `thick` centimetres wide, through or slanted."""
         (ax, ay), (bx, by) = self.camera.screen(start), self.camera.screen(end)
-        half = max(thick * self.camera.focal // max(start[2], 40) // 2, 2)
+        half = max(thick * self.camera.focal // self.camera.depth(start[2]) // 2, 2)
         if abs(by - ay) >= abs(bx - ax):
             corners = [(ax - half, ay), (ax + half, ay), (bx + half, by), (bx - half, by)]
         else:
             corners = [(ax, ay - half), (ax, ay + half), (bx, by + half), (bx, by - half)]
         box, mask = self.inside_polygon(corners)
-        self.fill(box, mask, color=color, label=label)
+        self.fill(box, mask, color=color, label=label, points=[start])
 
 
 def _area(corners: Sequence[tuple[int, int]]) -> int:

@@ -11,6 +11,7 @@ from edge_ovss.synthetic import classes
 from edge_ovss.synthetic.canvas import Box, Canvas, Color, shade
 from edge_ovss.synthetic.plan import Plan
 from edge_ovss.synthetic.rng import Random
+from edge_ovss.synthetic.surfaces import Point
 from edge_ovss.synthetic.texture import texture
 
 _WALLS: tuple[Color, ...] = (
@@ -57,7 +58,7 @@ class Building:
 
 @dataclass(frozen=True)
 class Plane:
-    """The part of the image that shows the plane at `x` from z0 to z1."""
+    """The part of the image that shows the plane at `x` from z0 to z1; `z` in the world."""
 
     box: Box
     z: npt.NDArray[np.int64]
@@ -112,10 +113,13 @@ def _moved(style: Building, random: Random, span: tuple[int, int]) -> Building:
 def side_plane(canvas: Canvas, x: int, *, span: tuple[int, int], tall: int) -> Plane | None:
     """Pixels of the plane at `x` between two depths, up to `tall`; None if none is seen."""
     camera = canvas.camera
-    z0, z1 = max(span[0], 40), max(span[1], 41)
+    start, end = span[0] - camera.ahead, span[1] - camera.ahead
+    if camera.ahead and end <= 40:
+        return None
+    z0, z1 = max(start, 40), max(end, 41)
     near, far = camera.center + x * camera.focal // z0, camera.center + x * camera.focal // z1
     left, right = min(near, far), max(near, far)
-    if span[0] < 40:
+    if start < 40:
         left, right = (-(1 << 40), right) if x < 0 else (left, 1 << 40)
     cols = canvas.box(left, 0, right, 1).cols
     if cols.stop <= cols.start:
@@ -128,7 +132,7 @@ def side_plane(canvas: Canvas, x: int, *, span: tuple[int, int], tall: int) -> P
     bottom = camera.horizon + camera.height * camera.focal // shallow
     box = Box(canvas.box(0, min(top, camera.horizon), 1, bottom + 1).rows, cols)
     up = ((camera.horizon - canvas.y[box.rows])[:, None] * scale[None, :] >> 12) + camera.height
-    return Plane(box, z, up)
+    return Plane(box, z + camera.ahead, up)
 
 
 def draw_building(canvas: Canvas, house: Building, x: int, *, light: int) -> None:
@@ -158,11 +162,17 @@ def draw_building(canvas: Canvas, house: Building, x: int, *, light: int) -> Non
     seen = (up >= 0) & (up < house.tall + house.roof)
     canvas.image[plane.box.rows, plane.box.cols][seen] = lit[seen].astype(np.uint8)
     canvas.labels[plane.box.rows, plane.box.cols][seen] = classes.BUILDING
+    canvas.mark(plane.box, seen, points=along_street(x), label=classes.BUILDING)
+
+
+def along_street(x: int) -> list[Point]:
+    """Three points of the upright plane at `x` that runs along the street."""
+    return [(x, 0, 0), (x, 100, 0), (x, 0, 100)]
 
 
 def _draw_end_wall(canvas: Canvas, house: Building, x: int, *, light: int) -> None:
     """Wall and gable across the street's direction, seen where the house before it is lower."""
-    if house.z0 < 60:
+    if house.z0 - canvas.camera.ahead < 60:
         return
     side = -1 if x < 0 else 1
     back, z = x + side * 1000, house.z0
@@ -262,6 +272,7 @@ def draw_fence(canvas: Canvas, fence: Fence, x: int, *, light: int) -> None:
     image[seen] = colors[seen].astype(np.uint8)
     label = classes.TREE if fence.kind == "hedge" else classes.FENCE
     canvas.labels[plane.box.rows, plane.box.cols][seen] = label
+    canvas.mark(plane.box, seen, points=along_street(x), label=label)
 
 
 def _bars(

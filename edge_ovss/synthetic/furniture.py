@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from edge_ovss.synthetic import classes
-from edge_ovss.synthetic.canvas import Canvas, Color, Point, shade
+from edge_ovss.synthetic.canvas import Canvas, Color, shade
 from edge_ovss.synthetic.rng import Random
+from edge_ovss.synthetic.surfaces import Point
 from edge_ovss.synthetic.texture import sample
 
 _LEAVES: tuple[Color, ...] = (
@@ -65,7 +66,7 @@ def _draw_leaves(
     canvas: Canvas, random: Random, center: Point, *, radius: int, color: Color, bare: bool
 ) -> None:
     """A ragged clump of leaves: an ellipse whose edge and inside follow a texture."""
-    focal, depth = canvas.camera.focal, center[2]
+    focal, depth = canvas.camera.focal, max(center[2] - canvas.camera.ahead, 1)
     reach = radius * 5 // 4 * focal // depth
     middle = canvas.camera.screen(center)
     box, distance = canvas.inside_ellipse(middle, (reach, reach * random.between(80, 105) // 100))
@@ -76,7 +77,9 @@ def _draw_leaves(
     mask = distance + noise * 190 <= (12000 if bare else 48000)
     if bare:
         mask &= noise < -20
-    canvas.fill(box, mask, color=color, label=classes.TREE)
+    canvas.fill(box, mask, color=color, label=classes.TREE, points=[center])
+    if canvas.hidden:
+        return
     image = canvas.image[box.rows, box.cols]
     gain = 256 + noise[mask] * 3 // 4
     image[mask] = np.clip(image[mask] * gain[:, None] >> 8, 0, 255).astype(np.uint8)

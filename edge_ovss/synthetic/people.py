@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from edge_ovss.synthetic import classes
-from edge_ovss.synthetic.canvas import Canvas, Color, Point, shade
+from edge_ovss.synthetic.canvas import Canvas, Color, shade
 from edge_ovss.synthetic.rng import Random
+from edge_ovss.synthetic.surfaces import Point
 
 _CLOTHES: tuple[Color, ...] = (
     (34, 36, 42),

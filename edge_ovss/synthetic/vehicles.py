@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_ovss.synthetic import classes
-from edge_ovss.synthetic.canvas import Canvas, Color, Point, shade
+from edge_ovss.synthetic.canvas import Canvas, Color, shade
 from edge_ovss.synthetic.rng import Random
+from edge_ovss.synthetic.surfaces import Point
 
 _PAINTS: tuple[Color, ...] = (
     (170, 30, 34),
@@ -93,11 +94,12 @@ def _draw_side(canvas: Canvas, shape: Shape, at: tuple[int, int], *, paint: Colo
     if label != classes.TRUCK:
         _draw_side_windows(canvas, shape, (side, inner), (z, top_near, top_far))
     for wheel in (z + shape.length // 5, far - shape.length // 5):
-        depth = max(wheel, 40)
+        depth = canvas.camera.depth(wheel)
         # Seen at a slant, a wheel is narrow: its width shrinks with x over z.
         narrow = min(max(34 * abs(side) // depth, 5), 34)
-        canvas.ellipse((side, 32, depth), (narrow, 32), color=_TYRE, label=label)
-        canvas.ellipse((side, 32, depth), (narrow * 5 // 9, 18), color=(120, 120, 124), label=label)
+        hub = (side, 32, depth + canvas.camera.ahead)
+        canvas.ellipse(hub, (narrow, 32), color=_TYRE, label=label)
+        canvas.ellipse(hub, (narrow * 5 // 9, 18), color=(120, 120, 124), label=label)
 
 
 def _draw_side_windows(

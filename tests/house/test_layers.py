@@ -32,7 +32,8 @@ GROUND = {
 # Which folder imports which: exactly, neither more nor fewer. A folder imports only folders that
 # stand above it here. `runtime.trt` and its like are folders of their own.
 PICTURE: dict[str, set[str]] = {
-    "synthetic": set(),
+    "motion": set(),
+    "synthetic": {"motion"},
     "vocabulary": set(),
     "bundle": {"vocabulary"},
     "frames": {"synthetic"},
@@ -41,9 +42,10 @@ PICTURE: dict[str, set[str]] = {
     "runtime.cuda": set(),
     "runtime.backends": {"bundle"},
     "runtime.trt": {"bundle", "runtime.backends", "runtime.cuda"},
+    "runtime.stream": {"motion"},
     "runtime": {"bundle", "frames", "runtime.backends", "synthetic"},
     "live": {"runtime"},
-    "datasets": {"frames", "metrics", "synthetic", "vocabulary"},
+    "datasets": {"frames", "metrics", "motion", "synthetic", "vocabulary"},
     "models": {"bundle", "vocabulary"},
     "export": {
         "bundle",

@@ -1,0 +1,1 @@
+"""Frames that follow each other: labels that do not flicker, and fewer inferences."""
