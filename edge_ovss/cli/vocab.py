@@ -5,20 +5,29 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from edge_ovss._addresses import shown_address
 from edge_ovss._optional import require
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import GateError, OutputError, UsageError, VocabularyError
 from edge_ovss.models.catalogue import DEFAULT_MODEL, list_models
-from edge_ovss.vocabulary import Category, Finding, Vocabulary, builtin_about, builtin_names, lint
+from edge_ovss.vocabulary import (
+    Category,
+    Finding,
+    TextEmbeddings,
+    Vocabulary,
+    builtin_about,
+    builtin_names,
+    lint,
+)
 from edge_ovss.vocabulary.alikes import refuse_alikes
 from edge_ovss.vocabulary.words import short
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run one action and return the exit status."""
-    actions = {"list": _list, "show": _show, "lint": _lint, "encode": _encode}
+    actions = {"list": _list, "show": _show, "lint": _lint, "encode": _encode, "tower": _tower}
     return actions[args.action](args, console)
 
 
@@ -108,28 +117,13 @@ def _lint_line(finding: Finding) -> str:
 
 
 def _encode(args: argparse.Namespace, console: Console) -> int:
-    if args.seed is not None and args.weights is None:
-        message = "--seed is given without --weights random."
-        raise UsageError(message)
-    if args.checkpoint is not None and args.weights is not None:
-        message = "--checkpoint and --weights are both given; expected one of them."
-        raise UsageError(message)
+    _check_weights(args)
     vocabulary = Vocabulary.load(args.vocabulary)
     refuse_alikes(vocabulary)
     _check_target(args.out)
-    require("torch", extra="export")
-    from edge_ovss.models import load_model
-
-    seed = 0 if args.seed is None else args.seed
-    model = load_model(
-        args.model,
-        checkpoint=args.checkpoint,
-        weights=args.weights,
-        seed=seed,
-        note=console.note,
-    )
-    console.note(f"Encoding {len(vocabulary)} categories of '{vocabulary.name}' with {args.model}")
-    embeddings = model.encode_text(vocabulary, progress=console.counter("prompts"))
+    source, name = _encoder(args, console)
+    console.note(f"Encoding {len(vocabulary)} categories of '{vocabulary.name}' with {name}")
+    embeddings: TextEmbeddings = source(vocabulary, progress=console.counter("prompts"))
     embeddings.save(args.out)
     categories, templates, size = embeddings.array.shape
     document = {
@@ -142,13 +136,70 @@ def _encode(args: argparse.Namespace, console: Console) -> int:
     }
     text = f"{args.out}: {categories} categories, {templates} templates, size {size}"
     console.result(text, document)
-    console.note(_next_step(args))
+    console.note(_next_step(args, embeddings.text_tower))
     return 0
 
 
-def _next_step(args: argparse.Namespace) -> str:
+def _encoder(args: argparse.Namespace, console: Console) -> tuple[Any, str]:
+    """Return what encodes a vocabulary, and its name."""
+    if args.tower is None:
+        return _load_model(args, console).encode_text, args.model
+    from edge_ovss.words.tower import TextTower
+
+    tower = TextTower(args.tower)
+    return tower.encode_vocabulary, f"the text tower of {tower.info.model}"
+
+
+def _tower(args: argparse.Namespace, console: Console) -> int:
+    _check_weights(args)
+    model = _load_model(args, console)
+    from edge_ovss.export.text_tower.tower_export import export_text_tower
+
+    out = export_text_tower(model, args.out, overwrite=args.overwrite, note=console.note)
+    size = sum(path.stat().st_size for path in out.iterdir())
+    document = {"folder": str(out), "model": args.model, "bytes": size}
+    console.result(f"{out}: the text tower of {args.model}, {size / 1e6:.1f} MB", document)
+    console.note(
+        next_step("vocab", "encode", "VOCABULARY", "--tower", str(args.out), "--out", "FILE.npz")
+    )
+    return 0
+
+
+def _check_weights(args: argparse.Namespace) -> None:
+    if getattr(args, "tower", None) is not None:
+        given = [name for name in ("checkpoint", "weights", "seed") if getattr(args, name)]
+        if args.model is not None or given:
+            name = "model" if args.model is not None else given[0]
+            message = f"--tower and --{name} are both given; expected one of them."
+            raise UsageError(message, hint="A tower has its weights in it.")
+        return
+    if args.model is None:
+        message = "Neither --model nor --tower is given; expected one of them."
+        raise UsageError(message, hint=f"Models: {', '.join(list_models())}.")
+    if args.seed is not None and args.weights is None:
+        message = "--seed is given without --weights random."
+        raise UsageError(message)
+    if args.checkpoint is not None and args.weights is not None:
+        message = "--checkpoint and --weights are both given; expected one of them."
+        raise UsageError(message)
+
+
+def _load_model(args: argparse.Namespace, console: Console) -> Any:  # noqa: ANN401 (torch)
+    require("torch", extra="export")
+    from edge_ovss.models import load_model
+
+    return load_model(
+        args.model,
+        checkpoint=args.checkpoint,
+        weights=args.weights,
+        seed=0 if args.seed is None else args.seed,
+        note=console.note,
+    )
+
+
+def _next_step(args: argparse.Namespace, model: str) -> str:
     """Return the export that uses the pack, with the same weights."""
-    words = ["export", "--model", args.model]
+    words = ["export", "--model", model]
     for option in ("checkpoint", "weights", "seed"):
         value = getattr(args, option)
         words += [] if value is None else [f"--{option}", shown_address(str(value))]

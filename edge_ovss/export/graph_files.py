@@ -58,7 +58,7 @@ def trace(
     """
     require("onnxscript", extra="export")
     sides = {1: torch.export.Dim("H", min=1), 2: torch.export.Dim("W", min=1)}
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quiet_exporter():
         program = torch.onnx.export(
             graph,
             (frame,),
@@ -82,9 +82,11 @@ def trace(
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    # The exporter reports its internals as warnings, log lines and prints. A user can do nothing
-    # about them, and its result is compared with torch afterwards.
+def quiet_exporter() -> Iterator[None]:
+    """Keep what torch's exporter says about itself from the user.
+
+    Its warnings, log lines and prints are about its internals; its result is compared with torch.
+    """
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -46,6 +46,7 @@ PICTURE: dict[str, set[str]] = {
     "runtime": {"bundle", "frames", "runtime.backends", "synthetic"},
     "live": {"runtime"},
     "datasets": {"frames", "metrics", "motion", "synthetic", "vocabulary"},
+    "words": {"bundle", "runtime.backends", "vocabulary"},
     "models": {"bundle", "vocabulary"},
     "export": {
         "bundle",
@@ -56,6 +57,7 @@ PICTURE: dict[str, set[str]] = {
         "runtime",
         "synthetic",
         "vocabulary",
+        "words",
     },
     "doctor": {"runtime.backends", "runtime.cuda", "runtime.trt"},
     "engines": {"bundle", "runtime", "runtime.backends", "runtime.trt"},
@@ -90,6 +92,7 @@ PICTURE: dict[str, set[str]] = {
         "runtime.backends",
         "runtime.trt",
         "vocabulary",
+        "words",
     },
 }
 

@@ -13,13 +13,14 @@ EXAMPLES = (
     "edge-ovss vocab lint my-classes.txt --strict",
     f"edge-ovss vocab encode my-classes.txt --model {EXAMPLE_MODEL} --checkpoint model.pth \\\n"
     "      --out my-classes.npz",
+    f"edge-ovss vocab tower --model {EXAMPLE_MODEL} --checkpoint model.pth --out base.tower",
 )
 _MODELS = f"one of {', '.join(list_models())}"
 _SPEC = 'a built-in name, a .txt, .toml or .json file, or a list such as "road, car, person"'
 
 
 def add_arguments(parser: Parser) -> None:
-    """Add the four actions."""
+    """Add the actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _action(actions, "list", "the built-in vocabularies")
     show = _action(actions, "show", "the categories, outputs and colors of one")
@@ -36,17 +37,26 @@ def add_arguments(parser: Parser) -> None:
     check.add_argument("--checkpoint", metavar="PATH", help="weights of the model")
     encode = _action(actions, "encode", "write its text embeddings to a file")
     encode.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
+    _add_weights(encode, "model whose text tower is used")
     encode.add_argument(
-        "--model", required=True, metavar="NAME", help=f"model whose text tower is used, {_MODELS}"
-    )
-    encode.add_argument("--checkpoint", metavar="PATH", help="weights of the model")
-    encode.add_argument(
-        "--weights", choices=["random", "clip"], help="random, or downloaded CLIP weights"
-    )
-    encode.add_argument(
-        "--seed", type=int, metavar="N", help="seed of --weights random (default 0)"
+        "--tower", type=Path, metavar="DIR", help="a text tower (vocab tower) instead: no torch"
     )
     encode.add_argument("--out", required=True, type=Path, metavar="FILE.npz", help="pack to write")
+    tower = _action(actions, "tower", "write the text tower, which then runs without torch")
+    _add_weights(tower, "model whose text tower is written")
+    tower.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
+    tower.add_argument("--overwrite", action="store_true", help="replace a tower that is there")
+
+
+def _add_weights(parser: Parser, about: str) -> None:
+    parser.add_argument("--model", metavar="NAME", help=f"{about}, {_MODELS}")
+    parser.add_argument("--checkpoint", metavar="PATH", help="weights of the model")
+    parser.add_argument(
+        "--weights", choices=["random", "clip"], help="random, or downloaded CLIP weights"
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="seed of --weights random (default 0)"
+    )
 
 
 def _action(
@@ -57,5 +67,7 @@ def _action(
     parser = actions.add_parser(name, help=summary, description=f"Print {summary}.")
     if name == "encode":
         parser.description = "Encode a vocabulary and write its text embeddings to a file."
+    if name == "tower":
+        parser.description = "Write a model's text tower as ONNX, with its tokenizer."
     add_console_arguments(parser, again=True)
     return parser

@@ -17,7 +17,7 @@ from edge_ovss.models.san.classifier import OpenVocabularyClassifier
 from edge_ovss.models.san.resizing import pad_to_multiple, shrink
 from edge_ovss.models.san.side_adapter import SideAdapter
 from edge_ovss.models.san.towers import ClipRecognitionHead, ClipVisualExtractor
-from edge_ovss.models.spec import ModelSpec, WeightsOrigin
+from edge_ovss.models.spec import Clip, ModelSpec, WeightsOrigin
 from edge_ovss.models.text import encode_vocabulary
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
@@ -68,6 +68,11 @@ class San(nn.Module):
         self.ov_classifier = classifier
         self.clip_scale = clip_scale
         self.spec = spec
+
+    @property
+    def text_clip(self) -> Clip:
+        """The open_clip model whose text tower alone encodes prompts."""
+        return self.ov_classifier
 
     def encode_text(
         self, vocabulary: Vocabulary, *, progress: Callable[[int, int], None] | None = None

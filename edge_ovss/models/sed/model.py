@@ -52,6 +52,11 @@ class Sed(nn.Module):
         self.transformer = decoder
         self.spec = spec
 
+    @property
+    def text_clip(self) -> Clip:
+        """The open_clip model whose text tower alone encodes prompts."""
+        return self.clip_model
+
     def encode_text(
         self, vocabulary: Vocabulary, *, progress: Callable[[int, int], None] | None = None
     ) -> TextEmbeddings:

@@ -1,0 +1,1 @@
+"""Write a model's text tower as files that run without torch."""

@@ -1,0 +1,116 @@
+"""What is in the folder of a text tower, read as an untrusted file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_ovss._files import sha256_of_file
+from edge_ovss._strict_parsing import DocumentError, read_json
+from edge_ovss.bundle.json_fields import Fields
+from edge_ovss.bundle.reader import resolve_inside
+from edge_ovss.errors import ArtifactError
+from edge_ovss.vocabulary import TextEmbeddings
+
+MANIFEST = "manifest.json"
+KIND = "text-tower"
+SCHEMA = 1
+GRAPH, TOKENIZER, WEIGHTS = "tower.onnx", "tokenizer.json", "tower.weights"
+
+SYNONYMS = ("average", "first", "whole")
+_MANIFEST_LIMIT = 4 << 20
+# The text tower of the largest CLIP takes 2.8 GB in float32.
+_LIMITS = {GRAPH: 64 << 20, TOKENIZER: 16 << 20, WEIGHTS: 8 << 30}
+_LONGEST_CONTEXT = 512
+_WIDEST = 1 << 14
+_COPY_AGAIN = "Copy the text tower again, or write it: edge-ovss vocab tower MODEL --out DIR."
+
+
+@dataclass(frozen=True)
+class TowerInfo:
+    """Facts about a text tower.
+
+    Attributes:
+        model: Name of the model that it belongs to.
+        sha256: `text_tower_sha256` of the embeddings that it makes.
+        context_length: L, the most tokens of a prompt.
+        width: D, the size of an embedding.
+        synonyms: What is encoded of a class: "average" of all synonyms, the "first", or its text
+            as a "whole".
+        templates: Prompt templates with "{}" for the class name, in order.
+        templates_name: Name of this list.
+        precision: "fp32" or "fp16" weights.
+    """
+
+    model: str
+    sha256: str
+    context_length: int
+    width: int
+    synonyms: str
+    templates: tuple[str, ...]
+    templates_name: str
+    precision: str
+
+    @property
+    def templates_sha256(self) -> str:
+        """Hash of the templates, as embeddings state it."""
+        return TextEmbeddings.templates_digest(self.templates)
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> TowerInfo:
+        """Read the manifest.
+
+        Raises:
+            BundleError: A field is missing or is not what is expected.
+        """
+        fields.choice("kind", (KIND,))
+        fields.integer("schema", minimum=SCHEMA, maximum=SCHEMA)
+        templates = fields.texts("templates")
+        if not templates or any("{}" not in each for each in templates):
+            fields.refuse("templates", "a list of texts with {}")
+        return cls(
+            model=fields.text("model"),
+            sha256=fields.text("sha256"),
+            context_length=fields.integer("context_length", minimum=3, maximum=_LONGEST_CONTEXT),
+            width=fields.integer("width", minimum=1, maximum=_WIDEST),
+            synonyms=fields.choice("synonyms", SYNONYMS),
+            templates=templates,
+            templates_name=fields.text("templates_name"),
+            precision=fields.choice("precision", ("fp32", "fp16")),
+        )
+
+
+def read_tower(folder: Path) -> TowerInfo:
+    """Read the manifest of a text tower, and verify its files.
+
+    Raises:
+        ArtifactError: There is none, or a file is missing, damaged or too large.
+        BundleError: A field of the manifest is not what is expected.
+    """
+    path = folder / MANIFEST
+    try:
+        fields = Fields(read_json(path, limit=_MANIFEST_LIMIT), MANIFEST)
+    except OSError as err:
+        message = f"There is no text tower at '{folder}': {err.strerror or err}."
+        raise ArtifactError(message, hint=_COPY_AGAIN) from err
+    except DocumentError as err:
+        message = f"'{path}' is not the manifest of a text tower: {err}."
+        raise ArtifactError(message, hint=_COPY_AGAIN) from err
+    info = TowerInfo.from_json(fields)
+    for name, limit in _LIMITS.items():
+        _verify(folder, name, fields.section("files").section(name), limit)
+    return info
+
+
+def _verify(folder: Path, name: str, entry: Fields, limit: int) -> None:
+    size, digest = entry.integer("bytes"), entry.text("sha256")
+    path = resolve_inside(folder, name)
+    try:
+        found = path.stat().st_size
+        whole = found == size and size <= limit and sha256_of_file(path) == digest
+    except OSError as err:
+        message = f"'{name}' of the text tower cannot be read: {err.strerror or err}."
+        raise ArtifactError(message, hint=_COPY_AGAIN) from err
+    if not whole:
+        message = f"'{name}' of the text tower '{folder}' is damaged or has been changed."
+        raise ArtifactError(message, hint=_COPY_AGAIN)
