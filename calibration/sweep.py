@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.calibration.accuracy import Baseline, Labelled
+from edge_ovss.calibration.accuracy import Baseline, Labeled
 from edge_ovss.calibration.calibrate import ranges_key
 from edge_ovss.calibration.images import CalibrationPictures, collect_pictures, refuse_overlap
 from edge_ovss.calibration.int8 import Quantizer
@@ -112,12 +112,12 @@ def judge_set(
     spec: str,
     limit: int | None,
 ) -> None:
-    """Print one row per graph for one labelled set."""
+    """Print one row per graph for one labeled set."""
     layout, _, data = ("", "", spec) if "://" in spec else spec.partition("=")
     dataset = open_dataset(data, layout=layout or None).take(limit)
-    labelled = Labelled.read(dataset, bundle.vocabulary)
-    refuse_overlap(pictures, labelled.hashes())
-    baseline = Baseline.measure_labelled(bundle.graph_path, labelled)
+    labeled = Labeled.read(dataset, bundle.vocabulary)
+    refuse_overlap(pictures, labeled.hashes())
+    baseline = Baseline.measure_labeled(bundle.graph_path, labeled)
     for name, path in graphs.items():
         judged, base = baseline.compare(path), baseline.accuracy
         losers = judged.losers(base)

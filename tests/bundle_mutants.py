@@ -576,8 +576,8 @@ CONTRADICTIONS: dict[str, tuple[tuple[str, ...], Any]] = {
     "outputs": (("output", "outputs"), ["labels", "alive", "counts", "scores"]),
     "scores": (("output", "scores"), {"height": 2, "width": 3}),
     "model": (("model", "name"), "san-large"),
-    "licence": (("licenses", "weights"), "MIT"),
-    "another licence": (("licenses", "training_data"), "CC0"),
+    "license": (("licenses", "weights"), "MIT"),
+    "another license": (("licenses", "training_data"), "CC0"),
     "words": (("vocabulary", "name"), "others"),
 }
 

@@ -285,7 +285,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A pretended Orin with a pretended TensorRT, in this process and in the child that builds."""
     from edge_ovss.runtime.cuda import driver as cuda_driver
-    from edge_ovss.runtime.trt.variants import FLAVOURS
+    from edge_ovss.runtime.trt.variants import FLAVORS
 
     here = Path(__file__).parent
     monkeypatch.syspath_prepend(str(here))
@@ -294,7 +294,7 @@ def trt(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     cuda = importlib.import_module("fake_cuda").FakeCuda()
     monkeypatch.setattr(module, "CUDA", cuda)
     monkeypatch.setattr(cuda_driver, "_load", lambda: cuda)
-    monkeypatch.setitem(FLAVOURS, "tensorrt", replace(FLAVOURS["tensorrt"], modules=("fake_trt",)))
+    monkeypatch.setitem(FLAVORS, "tensorrt", replace(FLAVORS["tensorrt"], modules=("fake_trt",)))
     cuda_driver.cuda_driver.cache_clear()
     yield module
     cuda_driver.cuda_driver.cache_clear()

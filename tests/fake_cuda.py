@@ -1,6 +1,6 @@
 """A CUDA driver in host memory: strict about contexts, late as a GPU is, and it counts what leaks.
 
-Work that is queued on a stream runs when the stream is synchronised, not before; work that is
+Work that is queued on a stream runs when the stream is synchronized, not before; work that is
 queued while a stream is captured runs when its graph is launched.
 """
 

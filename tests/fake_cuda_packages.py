@@ -73,7 +73,7 @@ class FakePycuda:
     def __init__(self, cuda: Any) -> None:  # noqa: ANN401 (a FakeCuda)
         self.cuda = cuda
         self.stack: list[_Primary] = []
-        self.initialised = False
+        self.initialized = False
         self.fails = False
         self.Context = _Contexts(self)
 
@@ -81,10 +81,10 @@ class FakePycuda:
         if self.fails or flags:
             message = "cuInit failed: system has unsupported display driver / cuda driver"
             raise LogicError(message)
-        self.initialised = True
+        self.initialized = True
 
     def Device(self, number: int) -> _Device:
-        assert self.initialised
+        assert self.initialized
         assert number == 0
         return _Device(self)
 

@@ -121,7 +121,7 @@ class Augmentation:
         height: Rows of the result.
         width: Columns of the result.
         scales: Smallest and largest magnification of the full picture before the crop.
-        jitter: Strength of recolouring, 0 (none) to 1.
+        jitter: Strength of recoloring, 0 (none) to 1.
     """
 
     height: int
@@ -130,11 +130,11 @@ class Augmentation:
     jitter: float = 1.0
 
     def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
-        """Crop, scale, flip and recolour at random."""
+        """Crop, scale, flip and recolor at random."""
         image, labels = self._crop(sample, random)
         if random.random() < 0.5:
             image, labels = image[:, ::-1], labels[:, ::-1]
-        image = _recolour(image, random, self.jitter)
+        image = _recolor(image, random, self.jitter)
         return Sample(image, np.ascontiguousarray(labels), sample.camvid)
 
     def _crop(self, sample: Sample, random: np.random.Generator) -> tuple[Image, Image]:
@@ -154,8 +154,8 @@ class Augmentation:
         return image.astype(np.uint8), labels.astype(np.uint8)
 
 
-def _recolour(image: Image, random: np.random.Generator, jitter: float) -> Image:
-    """Change brightness, contrast, gamma, colour balance and saturation; sometimes blur."""
+def _recolor(image: Image, random: np.random.Generator, jitter: float) -> Image:
+    """Change brightness, contrast, gamma, color balance and saturation; sometimes blur."""
     ramp = np.linspace(0, 1, 256)[:, None]
     gamma = np.exp(jitter * random.uniform(-0.35, 0.35))
     gain = np.exp(jitter * (random.uniform(-0.3, 0.3) + random.uniform(-0.08, 0.08, 3)))
@@ -164,9 +164,9 @@ def _recolour(image: Image, random: np.random.Generator, jitter: float) -> Image
     table = curve.astype(np.uint8).reshape(1, 256, 3)
     result = cv2.LUT(np.ascontiguousarray(image), table)
     if random.random() < 0.5 * jitter:
-        grey = cv2.cvtColor(cv2.cvtColor(result, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        gray = cv2.cvtColor(cv2.cvtColor(result, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         part = random.uniform(0.4, 1.4)
-        result = cv2.addWeighted(result, part, grey, 1 - part, 0)
+        result = cv2.addWeighted(result, part, gray, 1 - part, 0)
     if random.random() < 0.25 * jitter:
         result = cv2.GaussianBlur(result, (3, 3), 0)
     jittered: npt.NDArray[np.uint8] = result.astype(np.uint8)

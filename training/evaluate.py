@@ -76,7 +76,7 @@ def ade_subset() -> Words:
 
 
 def to_input(model: Sed, image: npt.NDArray[np.uint8]) -> Tensor:
-    """Resize and normalise a picture, uint8 [H, W, 3], to float32 [1, 3, h, w]."""
+    """Resize and normalize a picture, uint8 [H, W, 3], to float32 [1, 3, h, w]."""
     picture = model.spec.picture
     resized = cv2.resize(image, (picture.width, picture.height), interpolation=cv2.INTER_LINEAR)
     tensor = torch.from_numpy(np.ascontiguousarray(resized)).permute(2, 0, 1)[None].float()

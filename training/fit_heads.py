@@ -83,11 +83,11 @@ def look_at_all(trainee: Trainee, samples: list[Sample], random: np.random.Gener
 def fit(head: nn.Conv2d, seen: list[Seen], level: int, args: argparse.Namespace) -> None:
     """Minimise `losses.head_loss` of one head in place."""
     head.requires_grad_(requires_grad=True)
-    optimiser = torch.optim.AdamW(head.parameters(), lr=args.rate, weight_decay=0)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=args.rate, weight_decay=0)
     random = np.random.default_rng(args.seed + level)
     mean = 0.0
     for step in range(args.steps):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = args.rate * (1 - step / args.steps)
         loss = torch.zeros(())
         for index in random.integers(len(seen), size=_PICTURES_PER_STEP):
@@ -96,9 +96,9 @@ def fit(head: nn.Conv2d, seen: list[Seen], level: int, args: argparse.Namespace)
             loss = loss + losses.head_loss(
                 logits, one.shares[level], one.offer, elsewhere=args.elsewhere, flat=args.flat
             )
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
     logger.info("head %d: loss %.4f", level, mean / _PICTURES_PER_STEP)
 

@@ -132,7 +132,7 @@ def alignment_loss(dense: Tensor, words: Tensor, shares: Tensor, offer: Offer) -
     other absent words fill the top k of every part of the picture.
 
     Args:
-        dense: float32 [B, D, h, w], not normalised.
+        dense: float32 [B, D, h, w], not normalized.
         words: float32 [T, D], unit norm.
         shares: float32 [B, LABELS, h, w].
         offer: The T words.

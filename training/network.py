@@ -58,7 +58,7 @@ class Trainee(nn.Module):
         numbers = VARIANTS[name]
         dims = (*numbers.trunk[:3], numbers.embed_dim or 0)
         self.plain = PlainHead(trunk=dims, classes=len(CAMVID_CLASSES))
-        initialise(self.model)
+        initialize(self.model)
 
     def forward(
         self, image: Tensor, embeddings: Tensor, *, decode: bool = True, plain: bool = True
@@ -83,7 +83,7 @@ class Trainee(nn.Module):
         return SedMaps(logits, (zero, one, two))
 
 
-def initialise(model: Sed) -> None:
+def initialize(model: Sed) -> None:
     """Starting values of trunk and decoder: blocks that contribute from the first step."""
     trunk = model.clip_model.visual.trunk
     for module in trunk.modules():

@@ -37,7 +37,7 @@ _TEMPERATURE = 0.07
 _START, _END, _CONTEXT = 49406, 49407, 77
 
 
-def initialise_text(clip: Clip) -> None:
+def initialize_text(clip: Clip) -> None:
     """Give the text tower the usual starting values."""
     width = clip.token_embedding.weight.shape[1]
     nn.init.normal_(clip.token_embedding.weight, std=0.3)
@@ -135,17 +135,17 @@ def contrast(features: Tensor) -> Tensor:
 
 def pretrain(clip: Clip, prompts: Prompts, *, steps: int) -> None:
     """Train the text tower in place."""
-    initialise_text(clip)
+    initialize_text(clip)
     parameters = [p for n, p in clip.named_parameters() if not n.startswith(("visual", "logit"))]
-    optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
     started, mean = time.monotonic(), 0.0
     for step in range(steps):
         loss = contrast(encode(clip, prompts.draw(others=64, noise=16)))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         mean = loss.item() if step == 0 else 0.95 * mean + 0.05 * loss.item()
         if step % 50 == 0 or step == steps - 1:

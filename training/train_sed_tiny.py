@@ -131,7 +131,7 @@ class Trainer:
         self.trainee, self.recipe, self.device = trainee, recipe, device
         _freeze_other_parts(trainee, recipe.part)
         self.parameters = [p for p in trainee.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(_groups(self.parameters), lr=recipe.rate)
+        self.optimizer = torch.optim.AdamW(_groups(self.parameters), lr=recipe.rate)
         self.average = Average(trainee, keep=0.998)
         self.step, self.elapsed = 0, 0.0
         picture = trainee.model.spec.picture
@@ -149,15 +149,15 @@ class Trainer:
     def learn(self, images: Tensor, labels: Tensor, offer: Worded, many: Worded) -> float:
         """One step; `many` is a second, larger offer that only the dense features are held to."""
         started = time.monotonic()
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate * _rate(self.progress())
         image = images.to(self.device).permute(0, 3, 1, 2).float()
         image = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         loss = self._loss(image, labels.to(self.device), offer, many)
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimiser.step()
+        self.optimizer.step()
         self.average.update(self.trainee, self.step)
         self.step += 1
         self.elapsed += time.monotonic() - started
@@ -195,7 +195,7 @@ class Trainer:
         state = {
             "trainee": self.trainee.state_dict(),
             "average": averaged,
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "elapsed": self.elapsed,
         }
@@ -206,7 +206,7 @@ class Trainer:
         """Go on where `save` left off."""
         state = torch.load(path, weights_only=True, map_location=self.device)
         self.trainee.load_state_dict(state["trainee"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
         for name in self.average.values:
             self.average.values[name].copy_(state["average"][name])
         self.step, self.elapsed = state["step"], state["elapsed"]
@@ -308,7 +308,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1 << 30)
     parser.add_argument("--words", default="3,8", help="fewest,most absent words of a step")
     parser.add_argument("--room", type=int, default=1 << 30, help="most pictures times words")
-    parser.add_argument("--jitter", type=float, default=1.0, help="strength of recolouring, 0 to 1")
+    parser.add_argument("--jitter", type=float, default=1.0, help="strength of recoloring, 0 to 1")
     parser.add_argument("--plain", type=float, default=0.5, help="weight of the plain head's loss")
     parser.add_argument("--align", type=float, default=0.15, help="of words on dense features")
     parser.add_argument("--dice", type=float, default=0.0, help="weight of the dice loss")

@@ -27,7 +27,7 @@ KINDS = {
     "matrix products": ("MatMul", "Gemm", "FullyConnected"),
     "convolutions": ("Conv", "Deconvolution", "GroupConvolution"),
     "norms": ("Normalization", "MVN", "RMS", "ReduceMean"),
-    "quantise": ("QuantizeLinear", "FakeQuantize"),
+    "quantize": ("QuantizeLinear", "FakeQuantize"),
     "GELU": ("Gelu",),
     "sums and other arithmetic": ("Add", "Mul", "Sub", "Div", "Elu", "Relu", "Eltwise", "Subgraph"),
     "layouts": ("Transpose", "Reorder"),

@@ -17,11 +17,11 @@ from benchmarks.shared.race import Run
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.cuda.driver import require_driver
 from edge_ovss.runtime.result import Result
-from edge_ovss.runtime.trt.variants import FLAVOURS, load_library
+from edge_ovss.runtime.trt.variants import FLAVORS, load_library
 
 RTX = "tensorrt-rtx"
 RTX_WORDS = "tensorrt-rtx.txt"
-# In the list of TensorRT for RTX, and the nearest to the data-centre GPUs that are not.
+# In the list of TensorRT for RTX, and the nearest to the data-center GPUs that are not.
 _NEAREST = "8.0"
 
 
@@ -48,7 +48,7 @@ def _rtx(folder: Path, threads: int, precision: str) -> Run:
     said = folder / RTX_WORDS
     said.unlink(missing_ok=True)
     require_driver(f"Backend '{RTX}'")
-    load_library(FLAVOURS[RTX])
+    load_library(FLAVORS[RTX])
     words = _build(folder, precision)
     if words is None:
         return bundle(folder, threads, precision, RTX, survivors)
@@ -80,7 +80,7 @@ def _ask_library(folder: Path, precision: str) -> str:
         return f"An engine for {_NEAREST}: {refusal}"
     plans = (folder / f"{precision}.ovss" / "engines").glob("*/model.plan")
     plan = max(plans, key=lambda path: path.stat().st_mtime).read_bytes()
-    return f"An engine for {_NEAREST}, loaded here: {load(load_library(FLAVOURS[RTX]), plan)}"
+    return f"An engine for {_NEAREST}, loaded here: {load(load_library(FLAVORS[RTX]), plan)}"
 
 
 def load(library: Any, plan: bytes) -> str:  # noqa: ANN401 (the module, or a pretended one)

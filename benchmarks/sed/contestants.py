@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.shared.fixture import normalise
+from benchmarks.shared.fixture import normalize
 from benchmarks.shared.race import Run
 from edge_ovss.models import load_model
 from edge_ovss.models.sed import published_rejection
@@ -65,7 +65,7 @@ class Published(nn.Module):
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         """From a frame, uint8 [H, W, 3], to labels [H, W] and who is alive, by rejection."""
-        image = normalise(self.model, frame, self.size).to(self.text.dtype)
+        image = normalize(self.model, frame, self.size).to(self.text.dtype)
         scores, alive = published_rejection(self.model, image, self.text, topk=TOPK)
         size = (frame.shape[0], frame.shape[1])
         resized = F.interpolate(scores[None].float(), size, mode="bilinear")

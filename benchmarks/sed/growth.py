@@ -157,11 +157,11 @@ def _panel(rows: list[dict[str, Any]], key: str, title: str, left: int) -> str:
     highest = max(value for points in lines.values() for _, value in points)
     widest = max(row["categories"] for row in rows)
     parts = [f'<text x="{left + 50}" y="20">{title} against categories</text>']
-    for (name, points), colour in zip(lines.items(), ("#3b7dd8", "#c0392b"), strict=True):
+    for (name, points), color in zip(lines.items(), ("#3b7dd8", "#c0392b"), strict=True):
         at = [(left + 50 + 250 * t / widest, 260 - 220 * v / highest) for t, v in points]
         path = " ".join(f"{x:.0f},{y:.0f}" for x, y in at)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts += [f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3" fill="{colour}"/>' for x, y in at]
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+        parts += [f'<circle cx="{x:.0f}" cy="{y:.0f}" r="3" fill="{color}"/>' for x, y in at]
         parts.append(f'<text x="{at[-1][0] + 6:.0f}" y="{at[-1][1]:.0f}">{name}</text>')
     parts += [f'<text x="{left + 4}" y="{44}">{highest:.4g}</text>']
     parts += [

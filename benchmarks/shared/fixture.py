@@ -110,11 +110,11 @@ def _score_gradient(model: Sed, templates: int, width: int) -> Tensor:
 
 def _image(model: Sed, seed: int) -> Tensor:
     frame = render_street(seed=seed, height=480, width=640).image
-    return normalise(model, torch.from_numpy(frame), (480, 640))
+    return normalize(model, torch.from_numpy(frame), (480, 640))
 
 
-def normalise(model: Sed, frame: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-    """uint8 [H, W, 3] → float32 [1, 3, h, w], as published: normalised, then resized."""
+def normalize(model: Sed, frame: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """uint8 [H, W, 3] → float32 [1, 3, h, w], as published: normalized, then resized."""
     spec = model.spec.picture
     x = frame.permute(2, 0, 1)[None].float()
     mean, std = (torch.tensor(each, device=x.device) for each in (spec.mean, spec.std))

@@ -97,7 +97,7 @@ def rank_outputs(
 
     Args:
         scores: float32 [T, h, w] by category, none below 0; of any size, and resized as the graph
-            does it (bilinear, half-pixel centres).
+            does it (bilinear, half-pixel centers).
         output_map: Output of every category.
         size: (H, W) of the frame.
         given: Labels [H, W] that somebody else gave.

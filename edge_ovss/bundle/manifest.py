@@ -51,7 +51,7 @@ class Manifest:
         schema: Version of the format.
         tool: Program that wrote the bundle.
         model: Model that was exported.
-        licenses: Licence by subject ("code", "weights", "text_encoder", "training_data").
+        licenses: License by subject ("code", "weights", "text_encoder", "training_data").
         vocabulary: Vocabulary in the graph.
         templates: Prompt templates.
         text_tower: What encoded the prompts; older bundles do not say.

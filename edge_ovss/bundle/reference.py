@@ -2,7 +2,7 @@
 
 It is what torch, or for a precision below FP32 ONNX Runtime on a CPU, gave for the same graph. So
 what is allowed in a comparison is another rounding, not the loss of the precision: that is measured
-against torch and on labelled images. A label counts where the reference is decided
+against torch and on labeled images. A label counts where the reference is decided
 (`edge_ovss.bundle.decisive`). FP32 differs between devices in its last digits only, and must give
 the same categories. In FP16 and INT8 a rounding may change which of two categories that hardly
 matter survives, and how many wanted to; the labels show what such a change does to the label map.
@@ -66,7 +66,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Comparison:
     """A comparison with the reference answer.
 
     Attributes:
@@ -202,14 +202,14 @@ def rule_for(manifest: Manifest, precision: str | None = None) -> Rule:
     return Rule(least, same_survivors=known == EXACT, precision=known)
 
 
-def judge(result: Answer, reference: Reference, rule: Rule) -> Verdict:
+def judge(result: Answer, reference: Reference, rule: Rule) -> Comparison:
     """Compare an answer with the reference; labels must be of one size."""
     equal, lead = result.labels == reference.labels, reference.lead
     undecided = None
     if lead is not None:
         counts = is_decided(lead, rule.precision)
         equal, undecided = equal[counts], 1.0 - float(np.mean(counts))
-    return Verdict(
+    return Comparison(
         rule=rule,
         agreement=float(np.mean(equal)) if equal.size else 1.0,
         same_alive=set(result.alive.tolist())

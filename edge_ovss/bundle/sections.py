@@ -101,7 +101,7 @@ class ImageSpec:
         width: Width of the network's image in pixels, a multiple of `multiple`.
         keep_aspect: Fit the frame and pad, instead of stretching it.
         interpolation: How the frame is resized.
-        coordinates: Where pixel centres are when it is.
+        coordinates: Where pixel centers are when it is.
         antialias: Whether more than the next pixels count when it gets smaller.
         mean: Mean per channel (R, G, B), in 0…255.
         std: Standard deviation per channel (R, G, B), in 0…255.

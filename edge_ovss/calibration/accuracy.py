@@ -62,8 +62,8 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """A labelled data set, read once.
+class Labeled:
+    """A labeled data set, read once.
 
     Attributes:
         names: Names of the samples.
@@ -80,7 +80,7 @@ class Labelled:
     @classmethod
     def read(
         cls, dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = False
-    ) -> Labelled:
+    ) -> Labeled:
         """Read images and label maps.
 
         Raises:
@@ -157,12 +157,12 @@ class Baseline:
         return cls(frames, truths, alignment, expected, decided)
 
     @classmethod
-    def measure_labelled(
-        cls, path: Path, labelled: Labelled, *, output_map: Sequence[int] | None = None
+    def measure_labeled(
+        cls, path: Path, labeled: Labeled, *, output_map: Sequence[int] | None = None
     ) -> Baseline:
-        """Run the float32 graph on a labelled data set; see `measure`."""
-        truths, alignment = labelled.truths, labelled.alignment
-        return cls.measure(path, labelled.frames, truths, alignment, output_map=output_map)
+        """Run the float32 graph on a labeled data set; see `measure`."""
+        truths, alignment = labeled.truths, labeled.alignment
+        return cls.measure(path, labeled.frames, truths, alignment, output_map=output_map)
 
     @cached_property
     def accuracy(self) -> Accuracy:

@@ -20,7 +20,7 @@ from edge_ovss.bundle.manifest import DATA_FILE, GRAPH_FILE
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.reference import Reference, write_reference
 from edge_ovss.bundle.writer import BundleWriter
-from edge_ovss.calibration.accuracy import Accuracy, Baseline, Labelled
+from edge_ovss.calibration.accuracy import Accuracy, Baseline, Labeled
 from edge_ovss.calibration.images import (
     RECOMMENDED,
     CalibrationPictures,
@@ -177,14 +177,14 @@ def _prepare(
         baseline = Baseline.measure(source.graph_path, frames, output_map=output_map)
         return _Work(source, options, pictures, None, baseline, note)
     allow_missing = options.validation.allow_missing
-    labelled = Labelled.read(dataset, source.vocabulary, allow_missing=allow_missing)
-    refuse_overlap(pictures, labelled.hashes())
-    note(f"measuring float32 on {len(labelled.names)} images of {dataset.title}")
+    labeled = Labeled.read(dataset, source.vocabulary, allow_missing=allow_missing)
+    refuse_overlap(pictures, labeled.hashes())
+    note(f"measuring float32 on {len(labeled.names)} images of {dataset.title}")
     output_map = source.vocabulary.output_map
-    baseline = Baseline.measure_labelled(source.graph_path, labelled, output_map=output_map)
-    scope = labelled.alignment.scope
+    baseline = Baseline.measure_labeled(source.graph_path, labeled, output_map=output_map)
+    scope = labeled.alignment.scope
     if scope:
-        left_out = ", ".join(name.strip() for name in labelled.alignment.left_out)
+        left_out = ", ".join(name.strip() for name in labeled.alignment.left_out)
         caution(f"mIoU is{scope} of the validation data; left out: {left_out}.")
     return _Work(source, options, pictures, dataset, baseline, note, scope)
 

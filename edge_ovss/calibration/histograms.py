@@ -45,7 +45,7 @@ class Histogram:
         self.counts += np.bincount(np.clip(places, 0, BINS - 1), minlength=BINS)
 
     @property
-    def centres(self) -> NDArray[np.float64]:
+    def centers(self) -> NDArray[np.float64]:
         """The middle of every bin."""
         return self.low + (np.arange(BINS) + 0.5) * (self.high - self.low) / BINS
 
@@ -83,7 +83,7 @@ def entropy_range(histogram: Histogram) -> Range:
     largest = max(abs(histogram.low), abs(histogram.high))
     if largest <= 0 or not int(histogram.counts.sum()):
         return include_zero(histogram.low, histogram.high)
-    places = np.minimum(np.abs(histogram.centres) / largest * BINS, BINS - 1).astype(np.int64)
+    places = np.minimum(np.abs(histogram.centers) / largest * BINS, BINS - 1).astype(np.int64)
     magnitudes = np.bincount(
         places, weights=histogram.counts.astype(np.float64), minlength=BINS
     ).astype(np.float64)

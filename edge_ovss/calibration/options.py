@@ -17,13 +17,13 @@ BASES = ("fp32", "fp16")
 
 @dataclass(frozen=True)
 class Validation:
-    """The labelled data that a loss is measured on.
+    """The labeled data that a loss is measured on.
 
     Attributes:
         data: As in `edge-ovss eval`.
         layout: As in `edge-ovss eval`; not needed for synthetic://street.
         classes: A file of class names, or None.
-        ignore: Numbers that mean "not labelled", or None for the layout's.
+        ignore: Numbers that mean "not labeled", or None for the layout's.
         limit: Size of a random subset, at least 1 image; None for all.
         allow_missing: Ignore pixels of classes that the vocabulary does not have.
         labels_start: Number of the first class, 0 or 1, or None for the layout's.
@@ -54,7 +54,7 @@ class CalibrateOptions:
         target: "tensorrt" or "cpu".
         base: Float type of the layers that are not INT8, "fp16" or "fp32"; None for the
             target's default.
-        validation: Labelled data; needed for a budget.
+        validation: Labeled data; needed for a budget.
         max_miou_drop: mIoU points that may be lost; None for no budget.
         sensitivity: Measure the cost of every block even without a budget.
         recipe: Blocks that stay in float.

@@ -81,7 +81,7 @@ def _backends(backends: Mapping[str, BackendFacts], engines: EngineFacts) -> str
     for name, facts in backends.items():
         lines.append(f"  {name:<22} {'usable' if facts.usable else 'not usable'}")
         # Advice about TensorRT is under "Engines".
-        if facts.advice and name not in engines.flavours:
+        if facts.advice and name not in engines.flavors:
             lines.append(f"  {'':<22} {facts.advice}")
     return "Backends\n" + "\n".join(lines)
 
@@ -96,7 +96,7 @@ def _engines(engines: EngineFacts) -> str:
     lines += [
         f"  {'':<22} {name} is optional: {advice}" for name, advice in engines.memory_advice.items()
     ]
-    for name, facts in engines.flavours.items():
+    for name, facts in engines.flavors.items():
         able = [verb for verb, ok in (("builds", facts.builds), ("runs", facts.runs)) if ok]
         state = f"{facts.version}, {' and '.join(able)}" if able else "not usable"
         lines.append(f"  {name:<22} {state}")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from edge_ovss.bundle.onnx_reader.file import GraphFile, TensorInfo, read_graph_
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import InputError
-from edge_ovss.graph.reasons import ISLANDS, NOT_INT8
+from edge_ovss.graph.reasons import kept_in_float
 
 _PREFIX = "edge_ovss."
 _MOST_OPERATORS = 12
@@ -70,8 +69,8 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         ("checked", "manifest, vocabulary, graph, metadata and reference output agree"),
         ("not checked", "the exporter's statements on tool, time, versions and parity"),
     ]
-    rows += _float_rows(manifest.document.get("precision"))
-    rows += [(f"licence {part}", str(name)) for part, name in manifest.licenses.items()]
+    rows += kept_in_float(manifest.document.get("precision"))
+    rows += [(f"license {part}", str(name)) for part, name in manifest.licenses.items()]
     rows += [
         (f"parity {name}", _short(json.dumps(value))) for name, value in manifest.parity.items()
     ]
@@ -84,25 +83,6 @@ def _precision(manifest: Manifest) -> str:
     if facts.target is None or facts.name != "int8":
         return facts.name
     return f"{facts.name} for {facts.target}, the rest in {facts.base or 'float'}"
-
-
-def _float_rows(facts: object) -> Iterator[tuple[str, str]]:
-    """Yield a row for every reason why a part of a calibrated graph has a higher precision."""
-    if not isinstance(facts, dict):
-        return
-    islands, excluded = facts.get("islands"), facts.get("excluded")
-    if isinstance(islands, dict):
-        for reason, nodes in islands.items():
-            count = _many(len(nodes) if isinstance(nodes, list) else 1, "node")
-            yield f"in FP32: {reason}", f"{count}: {ISLANDS.get(reason, reason)}"
-    if isinstance(excluded, dict):
-        for reason, number in sorted(Counter(map(str, excluded.values())).items()):
-            count = _many(number, "product")
-            yield f"not INT8: {reason}", f"{count}: {NOT_INT8.get(reason, reason)}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _verified(verified: bool) -> str:

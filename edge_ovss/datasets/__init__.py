@@ -1,1 +1,1 @@
-"""Labelled data sets: layouts, label files, checks, and how classes map to outputs."""
+"""Labeled data sets: layouts, label files, checks, and how classes map to outputs."""

@@ -39,8 +39,8 @@ class DataReport:
         dataset: Title of the data set.
         pictures: Number of images that were checked.
         findings: All findings, errors first.
-        pixels: Labelled pixels by category.
-        ignored_share: Share of pixels with a number that means "not labelled".
+        pixels: Labeled pixels by category.
+        ignored_share: Share of pixels with a number that means "not labeled".
         outside_share: Share of pixels with a number that is neither ignored nor a category.
         sizes: (height x width, number of images), the most frequent first.
     """
@@ -160,9 +160,9 @@ def _count_findings(dataset: Dataset, expected: int | None) -> Iterable[DataFind
     if dataset.unpaired:
         message = f"{len(dataset.unpaired)} label maps have no image"
         yield DataFinding("unpaired", "error", message, dataset.unpaired[:_SHOWN])
-    if dataset.unlabelled:
-        message = f"{len(dataset.unlabelled)} images have no label map"
-        yield DataFinding("no label map", "error", message, dataset.unlabelled[:_SHOWN])
+    if dataset.unlabeled:
+        message = f"{len(dataset.unlabeled)} images have no label map"
+        yield DataFinding("no label map", "error", message, dataset.unlabeled[:_SHOWN])
 
 
 def _fault_findings(tally: _Tally) -> Iterable[DataFinding]:
@@ -196,7 +196,7 @@ def _shift_findings(tally: _Tally) -> Iterable[DataFinding]:
     if rule.zero == "category" and rule.classes in used:
         message = (
             f"the number {rule.classes} occurs, one above the last category: the files seem to "
-            "count from 1 (mmsegmentation style, 0 is not labelled); this layout counts from 0: "
+            "count from 1 (mmsegmentation style, 0 is not labeled); this layout counts from 0: "
             f"{LABELS_START}"
         )
         yield DataFinding("zero-label shift", "error", message)
@@ -219,7 +219,7 @@ def _shift_findings(tally: _Tally) -> Iterable[DataFinding]:
 
 
 def _may_count_from_one(rule: LabelRule, tally: _Tally) -> bool:
-    """Whether the numbers would fit equally well if 0 meant "not labelled"."""
+    """Whether the numbers would fit equally well if 0 meant "not labeled"."""
     last = (rule.classes or 0) - 1
     ignored = any(tally.numbers[number] for number in rule.ignore)
     used = tally.numbers[0] and not tally.numbers[last] and not tally.numbers[last + 1]

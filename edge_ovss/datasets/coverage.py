@@ -12,7 +12,7 @@ from edge_ovss.datasets.dataset import Dataset, LabelRule
 from edge_ovss.errors import InputError
 from edge_ovss.metrics.confusion import IGNORED, Confusion
 
-LABELS_START = "if 0 means 'not labelled' and the categories count from 1, give --labels-start 1"
+LABELS_START = "if 0 means 'not labeled' and the categories count from 1, give --labels-start 1"
 _SHOWN = 5
 _BINARY = 255
 # A shift is reported if it explains most pixels, in more than one category.
@@ -28,7 +28,7 @@ class Coverage:
         categories: C, number of categories of the data set.
         pixels: Number of pixels in all label maps.
         scored: Pixels in the confusion matrix.
-        ignored: Pixels by number that means "not labelled", if it occurs.
+        ignored: Pixels by number that means "not labeled", if it occurs.
         left_out: Pixels by category that is not in the vocabulary, whether it occurs or not.
         absent: Categories in the vocabulary that never occur.
     """
@@ -95,7 +95,7 @@ class Coverage:
 def category_pixels(
     rule: LabelRule, numbers: Mapping[int, int]
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the pixels by category, and by number that means "not labelled".
+    """Return the pixels by category, and by number that means "not labeled".
 
     Raises:
         InputError: A number is neither a category nor ignored.
@@ -132,7 +132,7 @@ def number_hints(
         yield (
             "binary masks",
             f"the label maps hold nothing but {' and '.join(map(str, sorted(used)))}: {_BINARY} "
-            "counts as not labelled, so at most one category is scored. If it means the second "
+            "counts as not labeled, so at most one category is scored. If it means the second "
             "category, write 1 instead",
         )
         return
@@ -143,7 +143,7 @@ def number_hints(
             share = 100 * numbers[number] / sum(numbers.values())
             yield (
                 "category ignored",
-                f"the number {number} counts as not labelled ({share:.1f} % of the pixels), "
+                f"the number {number} counts as not labeled ({share:.1f} % of the pixels), "
                 f"although it is the number of a category{name}; --ignore changes that",
             )
 
@@ -161,7 +161,7 @@ def shift_hint(confusion: Confusion, alignment: Alignment) -> str | None:
     later = [int(confusion[a, b]) for a, b in pairs if a != b]
     earlier = [int(confusion[b, a]) for a, b in pairs if a != b]
     shifted = max(later, earlier, key=sum)
-    # A single category that is taken for its neighbour is not a shift.
+    # A single category that is taken for its neighbor is not a shift.
     often = sum(pixels > _SEEN * sum(shifted) for pixels in shifted)
     straight, total = int(np.trace(confusion)), int(confusion.sum())
     if often < 2 or sum(shifted) <= max(straight, _SHIFT_EXPLAINS * total):

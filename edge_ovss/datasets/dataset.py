@@ -1,4 +1,4 @@
-"""A labelled data set: images, label maps, and the meaning of the numbers in them."""
+"""A labeled data set: images, label maps, and the meaning of the numbers in them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LabelRule:
 
     Attributes:
         classes: C, the number of categories; None if not given.
-        ignore: Numbers that mean "not labelled".
+        ignore: Numbers that mean "not labeled".
         bits: Bits per pixel of a label file, 8 or 16.
         zero: Meaning of 0, as in `Layout`.
     """
@@ -76,7 +76,7 @@ class LabelRule:
         )
         hint = (
             "Check --layout, --ignore and the vocabulary; a shift by one is the usual reason: if "
-            "0 means 'not labelled' and the categories count from 1, give --labels-start 1."
+            "0 means 'not labeled' and the categories count from 1, give --labels-start 1."
         )
         raise InputError(message, hint=hint)
 
@@ -148,7 +148,7 @@ class Dataset:
         published: Published numbers of samples; () for any.
         subset: "" for the whole set, or a description such as "subset(100, seed 0)".
         unpaired: Names of label maps without an image, which were skipped.
-        unlabelled: Names of images without a label map, which were skipped.
+        unlabeled: Names of images without a label map, which were skipped.
         source: Name of its folder, without parents.
         notes: Human-readable notes on other files that were skipped.
         fps: Frames per second, where the samples are videos; None where each stands for itself.
@@ -164,7 +164,7 @@ class Dataset:
     published: tuple[int, ...] = ()
     subset: str = ""
     unpaired: tuple[str, ...] = ()
-    unlabelled: tuple[str, ...] = ()
+    unlabeled: tuple[str, ...] = ()
     source: str = ""
     notes: tuple[str, ...] = ()
     fps: float | None = None
@@ -180,9 +180,9 @@ class Dataset:
         lonely = []
         if self.unpaired:
             lonely.append(f"{len(self.unpaired)} label maps have no image: {_some(self.unpaired)}")
-        if self.unlabelled:
-            count = len(self.unlabelled)
-            lonely.append(f"{count} images have no label map: {_some(self.unlabelled)}")
+        if self.unlabeled:
+            count = len(self.unlabeled)
+            lonely.append(f"{count} images have no label map: {_some(self.unlabeled)}")
         return (*lonely, *self.notes)
 
     def take(self, limit: int | None, *, seed: int = 0) -> Dataset:
@@ -215,7 +215,7 @@ class Dataset:
         Raises:
             InputError: The number differs; or none is stated and some files have no partner.
         """
-        if expected is None and (self.unpaired or self.unlabelled):
+        if expected is None and (self.unpaired or self.unlabeled):
             message = f"{self.remarks[0]}."
             hint = f"Complete or remove them; or give --expect {self.total}, the number of pairs."
             raise InputError(message, hint=self._twins() or hint)
@@ -234,7 +234,7 @@ class Dataset:
     def _twins(self) -> str:
         """Return a hint where two names, one of them without a partner, differ only by case."""
         paired = {sample.name.casefold(): sample.name for sample in self.samples}
-        for name in (*self.unpaired, *self.unlabelled):
+        for name in (*self.unpaired, *self.unlabeled):
             twin = paired.get(name.casefold())
             if twin is not None:
                 return f"'{name}' and '{twin}' differ only by case: each needs its own files."

@@ -13,14 +13,14 @@ from edge_ovss._optional import require
 from edge_ovss.errors import PictureError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _PALETTE = 0, 3
+_GRAY, _PALETTE = 0, 3
 _DROPPED = (b"PLTE", b"tRNS", b"bKGD", b"hIST", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT")
 
 RawLabels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def read_label_file(path: Path) -> RawLabels:
-    """Read a label map: PNG (grey or palette, 1 to 16 bits) or TIFF (8 or 16 bits).
+    """Read a label map: PNG (gray or palette, 1 to 16 bits) or TIFF (8 or 16 bits).
 
     Returns:
         uint8 or uint16 [H, W]: the stored numbers; of a palette, the index.
@@ -51,14 +51,14 @@ def _png_header(data: bytes) -> tuple[int, int] | None:
 
 
 def _as_grey(data: bytes) -> bytes:
-    """Return a palette PNG as a grey one of the same numbers: decoders would apply the palette."""
+    """Return a palette PNG as a gray one of the same numbers: decoders would apply the palette."""
     parts, position = [_SIGNATURE], len(_SIGNATURE)
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
         kind, body = data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
         position += 12 + length
         if kind == b"IHDR":
-            body = body[:9] + bytes([_GREY]) + body[10:]
+            body = body[:9] + bytes([_GRAY]) + body[10:]
         if kind not in _DROPPED:
             checksum = struct.pack(">I", zlib.crc32(kind + body))
             parts.append(struct.pack(">I", len(body)) + kind + body + checksum)

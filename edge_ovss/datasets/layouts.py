@@ -45,9 +45,9 @@ class Layout:
         places: Possible locations, the usual one first.
         vocabulary: Built-in vocabulary whose outputs are its categories; None: see `Dataset`.
         pictures: Published numbers of images; () for any.
-        ignore: Numbers in the files that mean "not labelled".
+        ignore: Numbers in the files that mean "not labeled".
         bits: Bits of a label, 8 or 16.
-        zero: "category": 0 is the first category; "ignore": 0 is not labelled and categories
+        zero: "category": 0 is the first category; "ignore": 0 is not labeled and categories
             begin at 1; "background": categories begin at 1 and 0 is the last category.
         fold_from: Predictions from this output on count as the last category (PAS-20b).
         about: One line on where the label files come from.
@@ -92,7 +92,7 @@ LAYOUTS: dict[str, Layout] = {
             "ade150",
             (2000,),
             zero="ignore",
-            about="mmsegmentation style: the files as published, 0 is not labelled",
+            about="mmsegmentation style: the files as published, 0 is not labeled",
         ),
         Layout(
             "ade847",
@@ -132,7 +132,7 @@ LAYOUTS: dict[str, Layout] = {
             "pc59",
             _CONTEXT,
             zero="ignore",
-            about="mmsegmentation style: 0 is background and not labelled",
+            about="mmsegmentation style: 0 is background and not labeled",
         ),
         Layout(
             "pc459",
@@ -149,7 +149,7 @@ LAYOUTS: dict[str, Layout] = {
             _CONTEXT,
             ignore=_UNKNOWN_459,
             bits=16,
-            about="Pascal Context, 459 categories; not labelled is 459 or 65535",
+            about="Pascal Context, 459 categories; not labeled is 459 or 65535",
         ),
         Layout(
             "pas20",
@@ -167,7 +167,7 @@ LAYOUTS: dict[str, Layout] = {
             "voc20",
             (1449,),
             zero="ignore",
-            about="the files as published; 0 (background) is not labelled",
+            about="the files as published; 0 (background) is not labeled",
         ),
         Layout(
             "pas20b",

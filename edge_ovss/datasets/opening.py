@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ from edge_ovss.datasets.label_files import RawLabels
 from edge_ovss.datasets.layouts import Layout, Place, find_layout
 from edge_ovss.datasets.pairing import FilePairs, pair_files
 from edge_ovss.errors import InputError, UsageError
-from edge_ovss.frames.source_kinds import refuse_live
-from edge_ovss.frames.sources import Frame, open_source
+from edge_ovss.frames.source_kinds import refuse_live, source_kind
+from edge_ovss.frames.sources import Frame, is_video, open_source
+from edge_ovss.frames.video.chosen_frames import VideoFrames
 from edge_ovss.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -36,9 +38,9 @@ def open_dataset(
         data: The root folder (as in DETECTRON2_DATASETS, or mmsegmentation's data/), the data
             set's own folder, or "synthetic://street?count=4&seed=0&size=360x480".
         layout: One of `LAYOUTS`; not needed for synthetic://street.
-        ignore: Numbers that mean "not labelled", instead of the layout's.
+        ignore: Numbers that mean "not labeled", instead of the layout's.
         classes: A text file with one category name per line, instead of the layout's names.
-        labels_start: The number of the first category: 0, or 1 where 0 means "not labelled";
+        labels_start: The number of the first category: 0, or 1 where 0 means "not labeled";
             None for the layout's.
 
     Raises:
@@ -76,7 +78,7 @@ def open_dataset(
         total=len(found.pairs),
         published=plan.pictures,
         unpaired=found.unpaired,
-        unlabelled=found.unlabelled,
+        unlabeled=found.unlabeled,
         source=root.absolute().name,
         notes=(*found.notes, *_unnamed(names)),
     )
@@ -147,24 +149,34 @@ def _no_pairs(folder: Path, plan: Layout, place: Place, found: FilePairs) -> Inp
 def open_pictures(source: str) -> Dataset:
     """Open images without labels, from any source of `open_source`; reading labels is an error.
 
+    No image is kept in memory, and no frame of a video: each is read again when it is needed.
+
     Raises:
         InputError: There are no images.
+        VideoError: A video lacks frames.
         UsageError: The source is a camera or a stream.
     """
     refuse_live(source, "Images")
-    samples = tuple(
-        Sample(frame.name, lambda frame=frame: frame.image, _unlabelled)  # type: ignore[misc]
-        for frame in open_source(source)
-    )
+    path = Path(source).expanduser()
+    video = is_video(path, source_kind(source))
+    frames: Iterable[Frame] = _whole_video(path) if video else open_source(source)
+    samples = tuple(Sample(frame.name, frame.read, _unlabeled) for frame in frames)
     if not samples:
         message = f"Source '{shown_address(source)}' has no images."
         raise InputError(message)
     return Dataset(shown_address(source), samples, LabelRule(None), None, total=len(samples))
 
 
-def _unlabelled() -> RawLabels:
+def _whole_video(path: Path) -> Iterable[Frame]:
+    frames = VideoFrames.count(path)
+    if frames.shortfall is not None:
+        raise frames.shortfall.error(path)
+    return (frames[index] for index in range(len(frames)))
+
+
+def _unlabeled() -> RawLabels:
     message = "These images have no labels."
-    raise InputError(message, hint="Give a labelled data set.")
+    raise InputError(message, hint="Give a labeled data set.")
 
 
 def _needs(plan: Layout) -> str:

@@ -33,7 +33,7 @@ class FilePairs:
     Attributes:
         pairs: FilePairs in the order of their names, or of the list of names.
         unpaired: Names of label maps without an image.
-        unlabelled: Names of images without a label map.
+        unlabeled: Names of images without a label map.
         notes: Human-readable notes on other files that were skipped.
         pictures: Number of images.
         labels: Number of label maps.
@@ -41,7 +41,7 @@ class FilePairs:
 
     pairs: tuple[FilePair, ...]
     unpaired: tuple[str, ...]
-    unlabelled: tuple[str, ...]
+    unlabeled: tuple[str, ...]
     notes: tuple[str, ...]
     pictures: int
     labels: int
@@ -80,7 +80,7 @@ def pair_files(folder: Path, place: Place) -> FilePairs:
             if name in pictures.files
         ),
         unpaired=tuple(name for name in names if name not in pictures.files),
-        unlabelled=tuple(sorted(set(pictures.files) - set(labels.files))) if own else (),
+        unlabeled=tuple(sorted(set(pictures.files) - set(labels.files))) if own else (),
         notes=(
             *_notes(pictures, place.pictures, own=own),
             *_notes(labels, place.labels, own=own),

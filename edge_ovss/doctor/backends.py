@@ -36,7 +36,7 @@ def survey_backends(
         gpu=engines.gpu is not None,
         providers=providers,
         onnxruntime=lack,
-        engines={name: facts.advice for name, facts in engines.flavours.items()},
+        engines={name: facts.advice for name, facts in engines.flavors.items()},
     )
     found = {name: entry.why_not_usable(machine) for name, entry in REGISTRY.items()}
     return {name: BackendFacts(advice is None, advice) for name, advice in found.items()}

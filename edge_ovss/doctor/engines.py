@@ -10,14 +10,14 @@ from pathlib import Path
 
 from edge_ovss.runtime.cuda.memory import memory_ways
 from edge_ovss.runtime.trt.gpu import Gpu, local_gpu
-from edge_ovss.runtime.trt.variants import FLAVOURS, Flavour, install_hint, installed_module
+from edge_ovss.runtime.trt.variants import FLAVORS, Flavor, install_hint, installed_module
 
 # Where Debian packages, and so JetPack, put Python modules.
 _SYSTEM_PACKAGES = Path("/usr/lib")
 
 
 @dataclass(frozen=True)
-class FlavourFacts:
+class FlavorFacts:
     """One TensorRT, as this Python sees it.
 
     Attributes:
@@ -43,13 +43,13 @@ class EngineFacts:
         gpu: The GPU; None without one that has a driver.
         device_memory: Usable ways to allocate its memory; the first one is used.
         memory_advice: How to get the other ways, by name; all are optional.
-        flavours: Every TensorRT by the name of its backend.
+        flavors: Every TensorRT by the name of its backend.
     """
 
     gpu: Gpu | None
     device_memory: tuple[str, ...]
     memory_advice: Mapping[str, str]
-    flavours: Mapping[str, FlavourFacts]
+    flavors: Mapping[str, FlavorFacts]
 
     def to_json(self) -> dict[str, object]:
         """Return the facts as a JSON object."""
@@ -59,7 +59,7 @@ class EngineFacts:
 def survey() -> EngineFacts:
     """Collect the facts without loading TensorRT into this process."""
     gpu = local_gpu()
-    flavours = {name: _look(flavour, gpu) for name, flavour in FLAVOURS.items()}
+    flavors = {name: _look(flavor, gpu) for name, flavor in FLAVORS.items()}
     ways = memory_ways()
     # Without a GPU no way works, so advise only on packages that are not installed.
     advice = {
@@ -68,28 +68,28 @@ def survey() -> EngineFacts:
         if way.problem is not None and (gpu is not None or not way.installed)
     }
     usable = tuple(name for name, way in ways.items() if way.problem is None)
-    return EngineFacts(gpu, usable if gpu is not None else (), advice, flavours)
+    return EngineFacts(gpu, usable if gpu is not None else (), advice, flavors)
 
 
-def _look(flavour: Flavour, gpu: Gpu | None) -> FlavourFacts:
-    module = installed_module(flavour)
+def _look(flavor: Flavor, gpu: Gpu | None) -> FlavorFacts:
+    module = installed_module(flavor)
     if module is None:
-        advice = elsewhere(flavour) or install_hint(flavour)
-        return FlavourFacts(None, None, builds=False, runs=False, advice=advice)
+        advice = elsewhere(flavor) or install_hint(flavor)
+        return FlavorFacts(None, None, builds=False, runs=False, advice=advice)
     version, complaint = import_version(module)
     if version is None:
-        advice = f"it is installed but does not load: {complaint}; {install_hint(flavour)}"
-        return FlavourFacts(module, None, builds=False, runs=False, advice=advice)
-    reason = _why_not_run(flavour, gpu)
-    builds = reason is None or not flavour.needs_gpu
-    return FlavourFacts(module, version, builds=builds, runs=reason is None, advice=reason)
+        advice = f"it is installed but does not load: {complaint}; {install_hint(flavor)}"
+        return FlavorFacts(module, None, builds=False, runs=False, advice=advice)
+    reason = _why_not_run(flavor, gpu)
+    builds = reason is None or not flavor.needs_gpu
+    return FlavorFacts(module, version, builds=builds, runs=reason is None, advice=reason)
 
 
-def _why_not_run(flavour: Flavour, gpu: Gpu | None) -> str | None:
+def _why_not_run(flavor: Flavor, gpu: Gpu | None) -> str | None:
     if gpu is None:
         return "there is no NVIDIA GPU with a driver: engines do not run on this machine"
-    if flavour.capabilities is not None and gpu.capability not in flavour.capabilities:
-        return f"{flavour.title} has no support for compute capability {gpu.capability}"
+    if flavor.capabilities is not None and gpu.capability not in flavor.capabilities:
+        return f"{flavor.title} has no support for compute capability {gpu.capability}"
     return None
 
 
@@ -108,9 +108,9 @@ def import_version(module: str) -> tuple[str | None, str]:
     return None, lines[-1] if lines else f"it ends with status {done.returncode}"
 
 
-def elsewhere(flavour: Flavour, root: Path = _SYSTEM_PACKAGES) -> str | None:
+def elsewhere(flavor: Flavor, root: Path = _SYSTEM_PACKAGES) -> str | None:
     """Return advice if a different Python on this machine has the module; else None."""
-    for module in flavour.modules:
+    for module in flavor.modules:
         for found in sorted(root.glob(f"python3*/dist-packages/{module}/__init__.py")):
             folder = found.parent.parent
             return (

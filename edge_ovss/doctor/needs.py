@@ -79,8 +79,8 @@ def _check(
 
 def _check_build(engines: EngineFacts) -> Finding:
     """Check that any TensorRT can build; `missing` and `install` name all if none can."""
-    if any(facts.builds for facts in engines.flavours.values()):
+    if any(facts.builds for facts in engines.flavors.values()):
         return Finding("build", ready=True, missing=(), install=None)
-    advice = [f"{name}: {facts.advice}" for name, facts in engines.flavours.items()]
-    missing = f"one of {' and '.join(engines.flavours)}"
+    advice = [f"{name}: {facts.advice}" for name, facts in engines.flavors.items()]
+    missing = f"one of {' and '.join(engines.flavors)}"
     return Finding("build", ready=False, missing=(missing,), install="; or ".join(advice))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 import shutil
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from edge_ovss._free_memory import available_bytes
 from edge_ovss._leftovers import RANDOM, entries, new_folder, remove_abandoned
 from edge_ovss._progress import Note, silent
 from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.manifest import now
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.replacement import mend, move_into_place
 from edge_ovss.engines.build_process import run_child
@@ -25,8 +25,8 @@ from edge_ovss.runtime.trt.engine_store import ENGINES, Engine, check_plan, read
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
 from edge_ovss.runtime.trt.gpu import Gpu, choose_capabilities, local_gpu
 from edge_ovss.runtime.trt.variants import (
-    Flavour,
-    flavour_of,
+    Flavor,
+    flavor_of,
     installed_module,
     library_version,
     load_library,
@@ -91,17 +91,17 @@ def build_engine(
         OutputError: The bundle is not writable.
     """
     note = note or silent
-    flavour = flavour_of(backend)
-    check_bundle(bundle, flavour, options)
-    library = load_library(flavour)
+    flavor = flavor_of(backend)
+    check_bundle(bundle, flavor, options)
+    library = load_library(flavor)
     gpu = local_gpu()
-    key = make_key(bundle, flavour, library, options, gpu)
+    key = make_key(bundle, flavor, library, options, gpu)
     engines = make_folder(bundle.file(ENGINES))
     _mend(engines)
     place = engines / key.name
     if place.is_dir() and not options.overwrite:
         return Built(_existing(bundle, place, key, gpu, note), reused=True)
-    module = str(installed_module(flavour))
+    module = str(installed_module(flavor))
     timings = place.parent / f"timing-{key.surroundings.library}.cache"
     with _Workshop(place) as folder:
         request = make_request(bundle, key, module, folder, options, timings)
@@ -115,7 +115,7 @@ def build_engine(
     return Built(Engine(place, record), reused=False)
 
 
-def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> None:
+def check_bundle(bundle: Bundle, flavor: Flavor, options: BuildOptions) -> None:
     """Reject a bundle that this variant of TensorRT cannot build, before anything is started.
 
     Raises:
@@ -127,8 +127,8 @@ def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> Non
         message = f"The bundle uses {kind}, which TensorRT cannot build."
         hint = "Calibrate again with --target tensorrt, which is symmetric with float biases."
         raise ArtifactError(message, hint=hint)
-    if options.timing_cache and not flavour.timing_cache:
-        message = f"{flavour.title} does not measure while it builds, so it has no timing cache."
+    if options.timing_cache and not flavor.timing_cache:
+        message = f"{flavor.title} does not measure while it builds, so it has no timing cache."
         raise UsageError(message, hint="Omit --timing-cache; builds take seconds.")
     dynamic = sorted({"NonZero", "Loop", "If"} & set(bundle.graph.operators))
     if bundle.manifest.rejection.mode == "dynamic" or dynamic:
@@ -139,7 +139,7 @@ def check_bundle(bundle: Bundle, flavour: Flavour, options: BuildOptions) -> Non
 
 def make_key(
     bundle: Bundle,
-    flavour: Flavour,
+    flavor: Flavor,
     library: ModuleType,
     options: BuildOptions,
     gpu: Gpu | None,
@@ -150,13 +150,13 @@ def make_key(
         UsageError: TensorRT cannot build for a requested capability.
         ArtifactError: It needs a GPU, or does not run on the local one.
     """
-    capabilities = choose_capabilities(flavour, options.capabilities, gpu)
-    if flavour.needs_gpu and gpu is None:
-        message = f"{flavour.title} measures on the target GPU while it builds; none was found."
+    capabilities = choose_capabilities(flavor, options.capabilities, gpu)
+    if flavor.needs_gpu and gpu is None:
+        message = f"{flavor.title} measures on the target GPU while it builds; none was found."
         hint = "Copy the bundle to the device and build there; --backend tensorrt-rtx needs no GPU."
         raise ArtifactError(message, hint=hint)
     version = library_version(library)
-    here = surroundings_here(flavour, version=version, capabilities=capabilities, gpu=gpu)
+    here = surroundings_here(flavor, version=version, capabilities=capabilities, gpu=gpu)
     return EngineKey(graph_hash(bundle), here, options.frames, options.flags)
 
 
@@ -262,7 +262,7 @@ def _record(bundle: Bundle, key: EngineKey, folder: Path, outcome: BuildOutcome)
         key=key,
         sha256=sha256_of_file(plan),
         size=plan.stat().st_size,
-        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created=now(),
         labels=outcome.labels,
         layers=outcome.layers,
         seconds=outcome.seconds,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge_ovss.bundle.decisive import is_decided, rank_outputs
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.bundle.reference import Reference, Rule, Verdict, judge, rule_for
+from edge_ovss.bundle.reference import Comparison, Reference, Rule, judge, rule_for
 from edge_ovss.errors import ParityError
 from edge_ovss.runtime.backends import create_backend
 from edge_ovss.runtime.backends.base import Backend
@@ -137,7 +137,7 @@ def milder_keys(key: EngineKey) -> list[tuple[str, EngineKey]]:
     return steps
 
 
-def _message(verdict: Verdict) -> str:
+def _message(verdict: Comparison) -> str:
     rule, same = verdict.rule, verdict.same_alive and verdict.same_counts
     survivors = "the same categories survive" if same else "different categories survive"
     if not verdict.survivors_count:

@@ -144,7 +144,7 @@ def evaluate(
 
     Args:
         segmenter: A bundle on a backend.
-        dataset: The labelled images.
+        dataset: The labeled images.
         out: Folder for the files; created if needed.
         options: The options.
         progress: Wraps the samples, with a label, to show progress.

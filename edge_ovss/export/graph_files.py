@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from edge_ovss._optional import require
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.graph.export_passes import apply_export_passes
+from edge_ovss.graph.tensor_probe import open_session
 
 # The newest opset that TensorRT 10.3 parses; it has Gelu as one operator.
 OPSET = 20
@@ -146,10 +147,7 @@ class GraphPair:
 
 def run_graph(path: Path, frames: Sequence[NDArray[np.uint8]]) -> Answers:
     """Run an ONNX file on frames with ONNX Runtime on the CPU; outputs by name."""
-    ort = require("onnxruntime", extra="export")
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(path)
     names = [output.name for output in session.get_outputs()]
     answers = [session.run(names, {"frame": frame[None]}) for frame in frames]
     return [dict(zip(names, answer, strict=True)) for answer in answers]

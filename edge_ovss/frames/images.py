@@ -40,7 +40,7 @@ _FORMATS = "Expected an image such as PNG, JPEG, BMP, TIFF or WebP."
 def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """Read an image as a frame.
 
-    Grey is repeated to three channels, a palette is looked up, alpha is dropped (not blended), 16
+    Gray is repeated to three channels, a palette is looked up, alpha is dropped (not blended), 16
     bits per channel become 8 by rounding v / 257, and the EXIF orientation is applied. The result
     does not depend on the version of OpenCV.
 

@@ -2,7 +2,7 @@
 
 ONNX Runtime's quantizer puts one pair behind a tensor and gives its output to every node that
 reads the tensor: score heads, depthwise and transposed convolutions and residual sums then read
-INT8 because a neighbour does.
+INT8 because a neighbor does.
 """
 
 from __future__ import annotations

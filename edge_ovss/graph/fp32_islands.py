@@ -46,12 +46,12 @@ FOLLOW = frozenset(
 _NORMS = frozenset({"LayerNormalization", "InstanceNormalization", "GroupNormalization"})
 _SOFTMAX = ("Softmax", "LogSoftmax", "Exp", "Log", "ReduceLogSumExp")
 _REDUCE = ("ReduceL2", "ReduceSum", "ReduceMean", "ReduceSumSquare", "GlobalAveragePool")
-_NORMALISE = ("Div", "Reciprocal", "Sqrt", "Pow", "LpNormalization")
+_NORMALIZE = ("Div", "Reciprocal", "Sqrt", "Pow", "LpNormalization")
 _REASON_BY_OPERATOR = {
     **dict.fromkeys(_NORMS, "norm"),
     **dict.fromkeys(_SOFTMAX, "softmax"),
     **dict.fromkeys(_REDUCE, "reduce"),
-    **dict.fromkeys(_NORMALISE, "normalise"),
+    **dict.fromkeys(_NORMALIZE, "normalise"),
 }
 _SCALARS_THAT_VANISH = frozenset({"Add", "Sub", "Max", "Min", "Clip", "Div"})
 

@@ -93,6 +93,6 @@ def _mious(
     iou = np.divide(right, union, out=np.zeros(union.shape), where=union > 0)
     present = truth > 0
     counted = present if protocol == "d2-main" else union > 0
-    # A draw may have no labelled pixel: its mean is 0 in both runs, and so is its change.
+    # A draw may have no labeled pixel: its mean is 0 in both runs, and so is its change.
     means: NDArray[np.float64] = (iou * present).sum(1) / np.maximum(counted.sum(1), 1)
     return 100 * means

@@ -31,7 +31,7 @@ class ModelSpec:
         picture: How an image becomes its input.
         templates: Prompt templates with "{}" where the class name goes, in order.
         templates_name: Name of this list of templates.
-        licenses: Licence of code, weights, text encoder and training data, in words.
+        licenses: License of code, weights, text encoder and training data, in words.
         synonyms: What is encoded of a class: the "average" of all its synonyms, only the "first",
             or its text as it was written, commas included ("whole").
     """

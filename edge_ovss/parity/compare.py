@@ -32,7 +32,7 @@ def compare_backends(
     segmenters: Sequence[Segmenter],
     dataset: Dataset,
     *,
-    labelled: bool = True,
+    labeled: bool = True,
     protocol: str = DEFAULT_PROTOCOL,
     allow_missing: bool = False,
     keep: int = 4,
@@ -43,8 +43,8 @@ def compare_backends(
     Args:
         reference: The model in torch.
         segmenters: Bundles on backends, all with the same vocabulary.
-        dataset: Samples; their labels are read only if `labelled`.
-        labelled: Whether the truth is the data set's labels; else it is torch's.
+        dataset: Samples; their labels are read only if `labeled`.
+        labeled: Whether the truth is the data set's labels; else it is torch's.
         protocol: Protocol of the mean.
         allow_missing: Ignore pixels of categories that are not in the vocabulary.
         keep: Number of examples to keep, those that agree least.
@@ -58,7 +58,7 @@ def compare_backends(
         message = "There are no frames or no backends: nothing was compared."
         raise ParityError(message)
     vocabulary = segmenters[0].bundle.vocabulary
-    truthful = align(dataset, vocabulary, allow_missing=allow_missing) if labelled else None
+    truthful = align(dataset, vocabulary, allow_missing=allow_missing) if labeled else None
     frames: list[list[FrameParity]] = [[] for _ in segmenters]
     examples: list[list[Example]] = [[] for _ in segmenters]
     for sample in progress(dataset.samples, "image") if progress else dataset.samples:
@@ -78,7 +78,7 @@ def compare_backends(
             precision=segmenter.bundle.manifest.precision,
             backend=segmenter.backend,
             names=tuple(names),
-            truth=labelled,
+            truth=labeled,
             frames=tuple(compared),
             tolerance=tolerance_for(segmenter.precision),
             examples=tuple(kept),

@@ -49,15 +49,15 @@ def write_examples(
 
 
 def _pictures(example: Example, palette: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
-    # Greyed out, so that the few pixels that differ stand out.
-    grey = example.frame.mean(-1, keepdims=True).repeat(3, -1) * 0.5 + 96
-    difference = grey.astype(np.uint8)
+    # Grayed out, so that the few pixels that differ stand out.
+    gray = example.frame.mean(-1, keepdims=True).repeat(3, -1) * 0.5 + 96
+    difference = gray.astype(np.uint8)
     difference[_widened(example.torch != example.backend)] = _DIFFERS
     return example.frame, palette[example.torch], palette[example.backend], difference
 
 
 def _widened(differs: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Spread each pixel that differs to its neighbours: a single one would not be visible."""
+    """Spread each pixel that differs to its neighbors: a single one would not be visible."""
     padded = np.pad(differs, 1)
     height, width = differs.shape
     wide: NDArray[np.bool_] = np.logical_or.reduce(

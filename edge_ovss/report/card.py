@@ -47,7 +47,7 @@ def _about(data: ReportData) -> str:
         "",
         f"Graph sha256 `{graph_hash(data.bundle)}`; measured {data.created}.",
         "",
-        *(f"- licence of {part}: {text}" for part, text in manifest.licenses.items()),
+        *(f"- license of {part}: {text}" for part, text in manifest.licenses.items()),
     ]
     return "\n".join(lines)
 

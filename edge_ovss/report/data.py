@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from edge_ovss._strict_parsing import DocumentError, read_json
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.identity import graph_hash, is_of_graph
-from edge_ovss.bundle.manifest import Manifest
+from edge_ovss.bundle.manifest import Manifest, now
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.sections import PUBLISHED_ANSWER
 from edge_ovss.errors import InputError
@@ -111,7 +110,7 @@ def gather(bundle: Bundle, extra: Sequence[str | Path] = ()) -> ReportData:
         pictures += _pictures(document, path.parent, {part.get("bundle") for part in kept})
     return ReportData(
         bundle=bundle,
-        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created=now(),
         evaluations=tuple(found["eval"]),
         comparisons=tuple(found["parity"]),
         benches=tuple(found["bench"]),

@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.graph.reasons import kept_in_float
 from edge_ovss.report.data import Document, ReportData, other_answer
 from edge_ovss.report.gallery import gallery
 from edge_ovss.report.markup import STYLE, facts_of, flatten, legend, missing, section, table_of
@@ -103,7 +104,7 @@ def _what(data: ReportData) -> str:
         ("graph sha256", graph_hash(data.bundle)),
         ("written by", f"{manifest.tool}, {manifest.created}"),
     ]
-    pairs += [(f"licence of {part}", text) for part, text in manifest.licenses.items()]
+    pairs += [(f"license of {part}", text) for part, text in manifest.licenses.items()]
     left = ""
     if data.foreign:
         names = escape(", ".join(data.foreign))
@@ -274,7 +275,8 @@ def _calibration(data: ReportData) -> str:
         f"<details><summary>{escape(name)} ({len(rows)})</summary>{facts_of(rows)}</details>"
         for name, rows in lists
     )
-    return section("Precision and calibration", facts_of(pairs), details)
+    reasons = facts_of(kept_in_float(facts))
+    return section("Precision and calibration", facts_of(pairs), reasons, details)
 
 
 def _environment(data: ReportData) -> str:

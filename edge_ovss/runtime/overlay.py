@@ -132,7 +132,7 @@ def _color(row: NDArray[np.uint8]) -> tuple[int, int, int]:
 
 
 def _borders(labels: Labels) -> NDArray[np.bool_]:
-    """Return where the right or lower neighbour has a different category; thicker if large."""
+    """Return where the right or lower neighbor has a different category; thicker if large."""
     border = np.zeros(labels.shape, bool)
     border[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     border[:-1, :] |= labels[:-1, :] != labels[1:, :]

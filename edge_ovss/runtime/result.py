@@ -93,7 +93,7 @@ def check_frame(frame: object) -> NDArray[np.uint8]:
 
 def _fix(array: NDArray[Any]) -> str:
     if array.ndim == 2:
-        return "A grey frame: call numpy.repeat(frame[:, :, None], 3, axis=2)."
+        return "A gray frame: call numpy.repeat(frame[:, :, None], 3, axis=2)."
     if array.ndim == 3 and array.shape[2] == 4:
         return "Drop the alpha channel: frame[:, :, :3]."
     if array.ndim == 3 and array.shape[0] == 3:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.bundle.reference import Reference, Rule, Verdict, judge, rule_for
+from edge_ovss.bundle.reference import Comparison, Reference, Rule, judge, rule_for
 from edge_ovss.errors import ParityError
 from edge_ovss.runtime.segmenter import Segmenter
 
@@ -40,7 +40,7 @@ class SelftestReport:
     def passed(self) -> bool:
         """Whether the bundle may be used on this backend."""
         rule = Rule(self.min_agreement, self.survivors_count)
-        return bool(Verdict(rule, self.agreement, self.same_alive, self.same_counts))
+        return bool(Comparison(rule, self.agreement, self.same_alive, self.same_counts))
 
     def __bool__(self) -> bool:
         return self.passed

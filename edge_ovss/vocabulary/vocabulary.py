@@ -107,7 +107,8 @@ class Vocabulary:
             VocabularyError: There is no such list, the file cannot be read, or class names cannot
                 be used.
         """
-        from edge_ovss.vocabulary.sources import load_vocabulary  # which imports this module
+        # The readers make this class, so they are imported when they are used.
+        from edge_ovss.vocabulary.sources import load_vocabulary
 
         return load_vocabulary(spec)
 

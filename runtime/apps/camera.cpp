@@ -33,7 +33,7 @@ constexpr const char* kHelp =
     "  --out FILE       write the overlays as YUV4MPEG2 (FILE.y4m, or - for stdout: | mpv -)\n"
     "  --window         show the overlays (with OpenCV); q ends\n"
     "  --fps N          pace written into the file (default 30)\n"
-    "  --alpha A        weight of the colours, 0 to 1 (default 0.55)\n"
+    "  --alpha A        weight of the colors, 0 to 1 (default 0.55)\n"
     "  --limit N        end after N frames were segmented\n"
     "  --all            of a file: segment every frame, however long it takes; drop none\n"
     "  --backend NAME   default auto\n"

@@ -21,10 +21,10 @@ void blend(std::uint8_t* rgb, const edge_ovss::Result& result, const Palette& pa
            double alpha) {
     for (int y = 0; y < result.height; ++y) {
         for (int x = 0; x < result.width; ++x, rgb += 3) {
-            const auto& colour = palette[static_cast<std::size_t>(result.label(y, x))];
+            const auto& color = palette[static_cast<std::size_t>(result.label(y, x))];
             const double light = alpha > 0.0 && is_border(result, y, x) ? kBorder : 1.0;
             for (std::size_t c = 0; c < 3; ++c) {
-                const double mixed = (1.0 - alpha) * rgb[c] + alpha * colour[c];
+                const double mixed = (1.0 - alpha) * rgb[c] + alpha * color[c];
                 rgb[c] = static_cast<std::uint8_t>(light * mixed + 0.5);
             }
         }

@@ -14,7 +14,7 @@ namespace apps {
 
 using Palette = std::vector<std::array<std::uint8_t, 3>>;
 
-// Mix the categories' colours into `rgb` (height * width * 3 of the result's size) with weight
+// Mix the categories' colors into `rgb` (height * width * 3 of the result's size) with weight
 // `alpha`, borders darker.
 void blend(std::uint8_t* rgb, const edge_ovss::Result& result, const Palette& palette,
            double alpha);

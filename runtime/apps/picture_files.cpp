@@ -89,7 +89,7 @@ void leave(j_common_ptr info) {
     std::longjmp(errors->back, 1);
 }
 
-// JPEG has no checksum: libjpeg fills what is missing with grey, warns, and goes on. Bytes that are
+// JPEG has no checksum: libjpeg fills what is missing with gray, warns, and goes on. Bytes that are
 // too many, and an end marker that some cameras leave out, are no damage.
 void note_damage(j_common_ptr info, int level) {
     if (level >= 0) {

@@ -16,19 +16,19 @@ struct Picture {
     std::vector<std::uint8_t> rgb;
 };
 
-// Read a picture; grey becomes RGB, transparency and 16-bit precision are dropped. A rotation in
+// Read a picture; gray becomes RGB, transparency and 16-bit precision are dropped. A rotation in
 // the file's EXIF data is not applied. Throws an error of status EDGE_OVSS_ERROR_INPUT.
 Picture read_picture(const std::string& path);
 
 // What happens to a JPEG whose data are incomplete or damaged: it is an error; or, as for one frame
-// of a live camera, what could be decoded is kept and the rest is grey.
+// of a live camera, what could be decoded is kept and the rest is gray.
 enum class Damage { kRefused, kKept };
 
 // Decode a JPEG in memory.
 Picture decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::string& what,
                     Damage damage);
 
-// Write grey or RGB pictures of 8 bits, or grey of 16 bits (native byte order in memory).
+// Write gray or RGB pictures of 8 bits, or gray of 16 bits (native byte order in memory).
 void write_png(const std::string& path, int height, int width, int channels, int bits,
                const std::uint8_t* pixels);
 

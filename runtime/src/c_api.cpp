@@ -206,8 +206,8 @@ edge_ovss_status edge_ovss_palette(edge_ovss_session* session, uint8_t* rgb, siz
             throw capacity_error(
                 text("'rgb' has room for ", size, " bytes; expected ", 3 * palette.size(), "."));
         }
-        for (const auto& colour : palette) {
-            rgb = std::copy(colour.begin(), colour.end(), rgb);
+        for (const auto& color : palette) {
+            rgb = std::copy(color.begin(), color.end(), rgb);
         }
     });
 }

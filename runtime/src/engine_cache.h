@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engines that `edge-ovss build` made in a bundle: which are there, which fit this machine, and
 // why the others do not. The key is that of edge_ovss/runtime/trt/engine_key.py, and is compared
-// before a byte of a plan is deserialised: a plan is native code. Needs no TensorRT.
+// before a byte of a plan is deserialized: a plan is native code. Needs no TensorRT.
 #pragma once
 
 #include <filesystem>

@@ -17,7 +17,7 @@ std::uint8_t clip(int value) {
     return static_cast<std::uint8_t>(value < 0 ? 0 : (value > 255 ? 255 : value));
 }
 
-// The part of the conversion that two neighbouring pixels share.
+// The part of the conversion that two neighboring pixels share.
 struct Chroma {
     int red;
     int green;

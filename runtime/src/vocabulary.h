@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The words of a bundle: output names, their colours, and how many categories there are.
+// The words of a bundle: output names, their colors, and how many categories there are.
 #pragma once
 
 #include <array>

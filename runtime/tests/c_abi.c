@@ -94,7 +94,7 @@ static void everything_is_answered(edge_ovss_session *session) {
 }
 
 static void facts_are_told(edge_ovss_session *session) {
-    uint8_t colours[9];
+    uint8_t colors[9];
     edge_ovss_info info = edge_ovss_info_default();
     CHECK(edge_ovss_describe(session, &info) == EDGE_OVSS_OK);
     CHECK(info.outputs == 3 && info.categories == 3 && info.label_bytes == 1);
@@ -104,8 +104,8 @@ static void facts_are_told(edge_ovss_session *session) {
     CHECK(strcmp(info.model, "sed-tiny") == 0 && strcmp(info.vocabulary, "things") == 0);
     CHECK(strcmp(edge_ovss_name(session, 2), "thing2") == 0);
     CHECK(edge_ovss_name(session, 3) == NULL && edge_ovss_name(session, -1) == NULL);
-    CHECK(edge_ovss_palette(session, colours, sizeof colours) == EDGE_OVSS_OK);
-    CHECK_FAILS(edge_ovss_palette(session, colours, 8), EDGE_OVSS_ERROR_CAPACITY, "8 bytes");
+    CHECK(edge_ovss_palette(session, colors, sizeof colors) == EDGE_OVSS_OK);
+    CHECK_FAILS(edge_ovss_palette(session, colors, 8), EDGE_OVSS_ERROR_CAPACITY, "8 bytes");
     CHECK_FAILS(edge_ovss_palette(session, NULL, 9), EDGE_OVSS_ERROR_USAGE, "'rgb' is a null");
     info.struct_size = 8;
     CHECK_FAILS(edge_ovss_describe(session, &info), EDGE_OVSS_ERROR_USAGE, "struct_size");

@@ -23,7 +23,7 @@ for each in 1:YUYV:104 2:NV12:64 3:MJPG:46 4:GREY:50 5:RGB3:140 6:BGR3:138; do
     camera 0 '"frames": 2' --limit 2 --alpha 0 --out v.y4m
     grep -q "fake_v4l2: ${each%%:*} formats" output.txt || { cat output.txt; exit 1; }
     grep -aq 'W46 H30 ' v.y4m
-    # The last luma of the second frame: row 29 is grey 79, and never the 235 behind the row. RGB
+    # The last luma of the second frame: row 29 is gray 79, and never the 235 behind the row. RGB
     # and JPEG are full range: 79 becomes 84.
     luma=$(tail -c $((2 * 30 * 46 + 1)) v.y4m | head -c 1 | od -An -tu1 | tr -d ' ')
     case $name in YUYV* | NV12*) right=79 ;; *) right=84 ;; esac

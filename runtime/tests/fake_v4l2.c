@@ -7,7 +7,7 @@
  *   FAKE_V4L2_FAIL  busy (no buffers), deaf (the stream does not start), silent (no frame comes),
  *                   or unplugged (after three frames)
  *
- * A row of the frames is grey 50 + its number; what lies behind a row is 235.
+ * A row of the frames is gray 50 + its number; what lies behind a row is 235.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -60,14 +60,14 @@ static size_t paint_rows(unsigned char *memory) {
         memset(memory + (size_t)row * stride, 235, stride);
         for (unsigned at = 0; at < width; ++at) {
             unsigned char *place = memory + (size_t)row * stride;
-            const unsigned char grey = (unsigned char)(50 + row);
+            const unsigned char gray = (unsigned char)(50 + row);
             if (format == V4L2_PIX_FMT_YUYV) {
-                place[2 * at] = grey;
+                place[2 * at] = gray;
                 place[2 * at + 1] = 128;
             } else if (format == V4L2_PIX_FMT_RGB24 || format == V4L2_PIX_FMT_BGR24) {
-                memset(place + 3 * at, grey, 3);
+                memset(place + 3 * at, gray, 3);
             } else {
-                place[at] = grey;
+                place[at] = gray;
             }
         }
     }

@@ -5,9 +5,9 @@ set -eu
 camera=$1/ovss-camera bundle=$2/things
 . "$(dirname "$0")/expect.sh"
 
-# Twelve grey frames of 48 x 64 at 20 frames per second.
-head -c $((12 * 48 * 64)) /dev/zero | tr '\000' '\144' >grey.raw
-raw='raw:grey.raw?format=GRAY8&size=48x64'
+# Twelve gray frames of 48 x 64 at 20 frames per second.
+head -c $((12 * 48 * 64)) /dev/zero | tr '\000' '\144' >gray.raw
+raw='raw:gray.raw?format=GRAY8&size=48x64'
 expect 0 '"frames": 12, "dropped": 0' "$camera" "$bundle" "$raw" --all --out v.y4m --fps 20 --alpha 0
 expect 0 '"frames": 12, "dropped": 0' "$camera" "$bundle" v.y4m --all --out again.y4m --alpha 0
 grep -aq 'W64 H48 ' again.y4m

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Conversion to RGB: known colours, odd sizes, strides, planes; the full comparison with an
+// Conversion to RGB: known colors, odd sizes, strides, planes; the full comparison with an
 // independent implementation is in tests/runtime/test_native.py.
 #include <array>
 #include <cstdint>
@@ -37,7 +37,7 @@ void strides_are_stepped_over() {
     CHECK(convert(EDGE_OVSS_FORMAT_RGB8, gaps, 2, 1, 5) == Bytes({1, 2, 3, 4, 5, 6}));
 }
 
-void yuv_has_known_colours() {
+void yuv_has_known_colors() {
     // Black, white, and the most saturated red and blue of BT.601.
     const Bytes yuyv{16, 128, 235, 128, 81, 90, 81, 240, 41, 240, 41, 110};
     const Bytes rgb = convert(EDGE_OVSS_FORMAT_YUYV, yuyv, 1, 6);
@@ -71,7 +71,7 @@ void targets_are_checked() {
 int main() {
     bytes_are_reordered();
     strides_are_stepped_over();
-    yuv_has_known_colours();
+    yuv_has_known_colors();
     odd_sizes_share_the_last_chroma();
     targets_are_checked();
     puts("pixels_test: all held");

@@ -27,20 +27,20 @@ edge_ovss_status segment(edge_ovss_session* session, int thread, int number) {
     const int height = 8 + thread;
     const int width = 16 + number % 3;
     const auto value = static_cast<std::uint8_t>(thread * 50 + number);
-    std::vector<std::uint8_t> grey(static_cast<std::size_t>(height * width), value);
-    std::vector<std::uint8_t> labels(grey.size(), 99);
+    std::vector<std::uint8_t> gray(static_cast<std::size_t>(height * width), value);
+    std::vector<std::uint8_t> labels(gray.size(), 99);
     edge_ovss_frame frame = edge_ovss_frame_default();
     frame.format = EDGE_OVSS_FORMAT_GRAY8;
-    frame.data = grey.data();
+    frame.data = gray.data();
     frame.height = height;
     frame.width = width;
-    grey[0] = static_cast<std::uint8_t>(value + 1);
+    gray[0] = static_cast<std::uint8_t>(value + 1);
     edge_ovss_result result = edge_ovss_result_default();
     result.labels = labels.data();
     result.labels_capacity = labels.size();
     const edge_ovss_status status = edge_ovss_segment(session, &frame, &result);
     for (std::size_t i = 0; status == EDGE_OVSS_OK && i < labels.size(); ++i) {
-        CHECK(labels[i] == 3 * grey[i] % 3);
+        CHECK(labels[i] == 3 * gray[i] % 3);
     }
     return status;
 }

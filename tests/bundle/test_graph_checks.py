@@ -128,7 +128,7 @@ VERBS = [
 
 
 def write_data(folder: Path) -> None:
-    """Write a labelled picture."""
+    """Write a labeled picture."""
     cv2 = pytest.importorskip("cv2")
     for name, shape in (("images", (4, 6, 3)), ("labels", (4, 6))):
         (folder / name).mkdir(parents=True)

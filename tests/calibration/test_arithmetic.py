@@ -141,8 +141,8 @@ def test_values_at_both_edges_of_a_histogram_and_beyond_count_as_the_edges() -> 
     found.add(np.array([-5.0, -1.0, 1.0, 5.0], np.float32))
     assert found.counts[0] == found.counts[-1] == 2
     assert found.counts.sum() == 4
-    assert found.centres[0] == pytest.approx(-1 + 1 / BINS)
-    assert found.centres[-1] == pytest.approx(1 - 1 / BINS)
+    assert found.centers[0] == pytest.approx(-1 + 1 / BINS)
+    assert found.centers[-1] == pytest.approx(1 - 1 / BINS)
 
 
 @pytest.mark.parametrize("low", [-1.0, 0.0])

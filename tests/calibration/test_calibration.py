@@ -40,7 +40,7 @@ from edge_ovss.synthetic import render_street
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 PICTURES = "synthetic://street?count=3&seed=100&size=96x128"
-LABELLED = Validation("synthetic://street?count=2&seed=900&size=96x128")
+LABELED = Validation("synthetic://street?count=2&seed=900&size=96x128")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def half(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="module")
 def int8(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     out = tmp_path_factory.mktemp("int8") / "int8.ovss"
-    made = options(validation=LABELLED, method=RangeMethod("percentile"))
+    made = options(validation=LABELED, method=RangeMethod("percentile"))
     return calibrate_bundle(source, out, made).bundle
 
 
@@ -211,7 +211,7 @@ def test_a_budget_that_no_block_keeps_is_a_failed_gate() -> None:
 
 def test_sensitivity_writes_a_table_and_a_plot(source: Path, tmp_path: Path) -> None:
     recipe = Recipe("sed-tiny", tuple(_blocks_but(source, keep=2)))
-    made = options(validation=LABELLED, recipe=recipe, sensitivity=True, base="fp32")
+    made = options(validation=LABELED, recipe=recipe, sensitivity=True, base="fp32")
     done = calibrate_bundle(source, tmp_path / "b.ovss", made)
     table = json.loads((done.bundle.path / "reports/sensitivity.json").read_text())
     assert len(table["blocks"]) == 2
@@ -264,7 +264,7 @@ def test_validation_without_labels_is_refused(source: Path, tmp_path: Path) -> N
         {"target": "npu"},
         {"base": "bf16"},
         {"max_miou_drop": 1.0},
-        {"max_miou_drop": -1.0, "validation": LABELLED},
+        {"max_miou_drop": -1.0, "validation": LABELED},
         {"precision": "fp16", "target": "cpu"},
         {"target": "cpu", "base": "fp16"},
         {"precision": "fp16", "sensitivity": True},
@@ -288,7 +288,7 @@ def test_half_precision_keeps_the_accuracy_budget_too(
         return replace(self.accuracy, miou=self.accuracy.miou - 0.75)
 
     monkeypatch.setattr(Baseline, "compare", loses_a_point)
-    made = options("fp16", validation=LABELLED, max_miou_drop=budget)
+    made = options("fp16", validation=LABELED, max_miou_drop=budget)
     if kept:
         done = calibrate_bundle(source, tmp_path / "b.ovss", made)
         assert done.judged.drop_from(done.base) == pytest.approx(0.75)

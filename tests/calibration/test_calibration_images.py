@@ -129,7 +129,7 @@ def test_a_list_with_a_missing_picture_is_refused(tmp_path: Path) -> None:
         collect_pictures(str(listing))
 
 
-def test_pictures_of_a_single_colour_are_refused(tmp_path: Path) -> None:
+def test_pictures_of_a_single_color_are_refused(tmp_path: Path) -> None:
     for name in "ab":
         write_picture(tmp_path / f"{name}.png", np.full((8, 8, 3), ord(name), np.uint8))
     with pytest.raises(InputError, match="single color"):

@@ -35,7 +35,7 @@ from edge_ovss.runtime import Bundle
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 PICTURES = "synthetic://street?count=2&seed=100&size=96x128"
-LABELLED = Validation("synthetic://street?count=2&seed=900&size=96x128")
+LABELED = Validation("synthetic://street?count=2&seed=900&size=96x128")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_the_budget_loop_gives_up_blocks_and_its_recipe_makes_the_same_again(
     recipe = Recipe("sed-tiny", tuple(sorted(set(candidates.blocks) - set(kept))))
     # Two values of five are cut off: the trunk's blocks cost more than a point each.
     rough: dict[str, Any] = {"method": RangeMethod("percentile", 60.0), "base": "fp32"}
-    rough["validation"] = LABELLED
+    rough["validation"] = LABELED
     made = options(recipe=recipe, max_miou_drop=1.0, **rough)
     first = calibrate_bundle(source, tmp_path / "a.ovss", made).bundle
     facts = section(first)
@@ -126,7 +126,7 @@ def test_the_budget_loop_gives_up_blocks_and_its_recipe_makes_the_same_again(
 def test_int8_on_half_is_judged_with_the_rounding_of_a_device(
     source: Bundle, tmp_path: Path
 ) -> None:
-    made = calibrate_bundle(source, tmp_path / "a.ovss", options(validation=LABELLED))
+    made = calibrate_bundle(source, tmp_path / "a.ovss", options(validation=LABELED))
     loss = section(made.bundle)["loss"]
     assert 0.98 < loss["emulated_label_agreement"] < 1
     assert loss["emulated_miou"] != loss["miou"]

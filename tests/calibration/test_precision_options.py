@@ -24,10 +24,10 @@ from edge_ovss.graph.model import load_graph
 
 MakeBundle = Callable[..., Path]
 STREETS = "synthetic://street?count=2&seed=100&size=48x64"
-LABELLED = "synthetic://street?count=2&seed=900&size=48x64"
+LABELED = "synthetic://street?count=2&seed=900&size=48x64"
 HALF = ("--precision", "fp16", "--calibration", STREETS)
 INT8 = ("--precision", "int8", "--calibration", STREETS)
-JUDGED = ("--validation", LABELLED)
+JUDGED = ("--validation", LABELED)
 
 REFUSED = [
     ((*HALF, "--base", "fp32"), "base fp32"),
@@ -98,7 +98,7 @@ UNREAD: dict[str, tuple[str, ...]] = {
     "--max-miou-drop": ("0",),
     "--sensitivity": (),
     "--require-faster": (),
-    "--validation": (LABELLED,),
+    "--validation": (LABELED,),
     "--layout": ("folder",),
     "--classes": ("names.txt",),
     "--ignore": ("255",),
@@ -148,7 +148,7 @@ def test_options_that_are_not_given_have_the_defaults_of_python() -> None:
         STREETS,
         method=RangeMethod("percentile"),
         target="cpu",
-        validation=Validation(LABELLED, limit=1),
+        validation=Validation(LABELED, limit=1),
     )
     assert parsed(*INT8, "--method", "percentile", "--percentile", "99").method.percentile == 99
 
@@ -176,7 +176,7 @@ def test_python_refuses_what_the_command_line_refuses(changes: dict[str, Any]) -
 
 def test_a_limit_of_nothing_and_a_percentile_of_another_method_are_refused() -> None:
     with pytest.raises(UsageError, match="--limit is 0"):
-        Validation(LABELLED, limit=0)
+        Validation(LABELED, limit=0)
     with pytest.raises(UsageError, match=r"99\.9 is given with the method 'entropy'"):
         RangeMethod("entropy", 99.9)
 

@@ -166,11 +166,11 @@ def test_names_are_listed_where_they_are_asked_for() -> None:
     from edge_ovss.datasets.layouts import LAYOUTS
     from edge_ovss.metrics.reported import PROTOCOLS
     from edge_ovss.runtime.backends import backend_names
-    from edge_ovss.runtime.trt.variants import FLAVOURS
+    from edge_ovss.runtime.trt.variants import FLAVORS
 
     for verb in ("run", "selftest", "eval", "bench", "parity"):
         assert all(name in help_of(verb, "--backend") for name in backend_names())
-    assert all(name in help_of("build", "--backend") for name in FLAVOURS)
+    assert all(name in help_of("build", "--backend") for name in FLAVORS)
     for verb in ("eval", "parity", "export", "calibrate"):
         assert all(name in help_of(verb, "--layout") for name in LAYOUTS)
     for verb in ("eval", "parity"):

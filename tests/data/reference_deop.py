@@ -37,7 +37,7 @@ def _tokens() -> Array:
     return rows
 
 
-def _centred(x: Array, axis: tuple[int, ...]) -> Array:
+def _centered(x: Array, axis: tuple[int, ...]) -> Array:
     mean = x.mean(axis, keepdims=True, dtype=np.float64)
     return np.asarray(x - mean, np.float32)
 
@@ -46,8 +46,8 @@ def weight(name: str, shape: tuple[int, ...]) -> Array:
     """Float32 values for the parameter or buffer `name` of a published DeOP checkpoint.
 
     Plain draws would explode in 33 frozen residual blocks and leave the hundred queries, and the
-    positions of the CLIP grid, nearly equal to each other.  So the last normalisation of a residual
-    block is small, every matrix and kernel is centred over its inputs (what is common to all
+    positions of the CLIP grid, nearly equal to each other.  So the last normalization of a residual
+    block is small, every matrix and kernel is centered over its inputs (what is common to all
     positions does not pass), masks are small, and queries differ.
     """
     shape = tuple(shape)
@@ -66,9 +66,9 @@ def weight(name: str, shape: tuple[int, ...]) -> Array:
     if name in UNIT:
         return np.asarray(UNIT[name] * x / np.sqrt(2.0 / shape[1]), np.float32)
     if leaf.endswith("weight") and len(shape) > 1 and name != TOKENS:
-        x = _centred(x, tuple(range(1, len(shape))))
+        x = _centered(x, tuple(range(1, len(shape))))
     if name == "sem_seg_head.predictor.mask_embed.layers.2.weight":
-        return np.asarray(0.4 * _centred(x, (0,)), np.float32)
+        return np.asarray(0.4 * _centered(x, (0,)), np.float32)
     if name == "sem_seg_head.predictor.mask_embed.layers.2.bias":
         return np.asarray(x - 0.045, np.float32)
     if name == "sem_seg_head.pixel_decoder.mask_features.bias":

@@ -103,7 +103,7 @@ def test_endings_count_in_any_case(tmp_path: Path, ending: str, label_ending: st
     pair(tmp_path, "in/a.b c ", ending=ending, label_ending=label_ending)
     dataset = opened(tmp_path)
     assert [sample.name for sample in dataset.samples] == ["in/a.b c "]
-    assert (dataset.unpaired, dataset.unlabelled) == ((), ())
+    assert (dataset.unpaired, dataset.unlabeled) == ((), ())
     assert dataset.samples[0].raw_labels().tolist() == [[0, 1, 2, 3]]
 
 
@@ -148,7 +148,7 @@ def test_hidden_files_are_none_of_the_data_set(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"\0\5\26\7")
     dataset = opened(tmp_path)
     assert [sample.name for sample in dataset.samples] == ["a"]
-    assert (dataset.unpaired, dataset.unlabelled) == ((), ())
+    assert (dataset.unpaired, dataset.unlabeled) == ((), ())
     assert not any("._a" in note for note in dataset.notes)
 
 
@@ -208,7 +208,7 @@ def test_a_list_of_names_is_read_as_every_list(tmp_path: Path) -> None:
     "content",
     [
         b"\xef\xbb\xbfsky\nroad side\n",
-        b"# of the robot\nsky\n# grey\n road side \n\n\n",
+        b"# of the robot\nsky\n# gray\n road side \n\n\n",
         b"sky\rroad side\r",
         b"sky\r\nroad side",
     ],
@@ -347,7 +347,7 @@ def test_a_category_whose_number_is_ignored_is_said() -> None:
     names = [f"c{i}" for i in range(256)]
     rule = LabelRule(256)
     found = dict(number_hints(rule, {0: 1, 3: 1, 255: 2}, names))
-    assert "255 counts as not labelled (50.0 % of the pixels)" in found["category ignored"]
+    assert "255 counts as not labeled (50.0 % of the pixels)" in found["category ignored"]
     assert "(c255)" in found["category ignored"]
     assert hints({0: 1, 3: 1, 255: 2}, LabelRule(255)) == []
     assert hints({0: 1, 3: 1, 255: 2}, LabelRule(255, zero="ignore")) == ["category ignored"]
@@ -437,7 +437,7 @@ def test_numbers_out_of_range_are_not_ignored_pixels(
     assert "25.0 % of pixels ignored, 50.0 % with label values of no category" in out
 
 
-def test_a_set_whose_pictures_are_all_unlabelled_may_be_scored_but_is_noted(
+def test_a_set_whose_pictures_are_all_unlabeled_may_be_scored_but_is_noted(
     tmp_path: Path,
 ) -> None:
     report = check(tmp_path, [255, 255])

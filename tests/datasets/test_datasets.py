@@ -30,7 +30,7 @@ def write(path: Path, array: NDArray[np.generic]) -> None:
 
 
 def write_palette_png(path: Path, indices: NDArray[np.uint8], *, bits: int) -> None:
-    """A palette PNG whose colours are nothing like its indices."""
+    """A palette PNG whose colors are nothing like its indices."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + body))
@@ -75,7 +75,7 @@ def test_a_damaged_label_map_is_refused(tmp_path: Path, data: bytes) -> None:
         read_label_file(tmp_path / "a.png")
 
 
-def test_a_coloured_label_map_is_refused(tmp_path: Path) -> None:
+def test_a_colored_label_map_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(PictureError, match="3 channels"):
         read_label_file(tmp_path / "a.png")
@@ -146,7 +146,7 @@ def test_samples_come_in_the_order_of_their_names(tmp_path: Path) -> None:
     assert dataset.total == 3
 
 
-def test_a_subset_is_labelled_as_one(tmp_path: Path) -> None:
+def test_a_subset_is_labeled_as_one(tmp_path: Path) -> None:
     make_folder(tmp_path, [np.zeros((2, 2), np.uint8)] * 9)
     dataset = open_dataset(str(tmp_path), layout="folder")
     subset = dataset.take(3, seed=5)
@@ -209,7 +209,7 @@ def test_pictures_of_other_sets_in_a_shared_folder_are_no_fault(tmp_path: Path) 
         write(base / f"JPEGImages/{name}.jpg", np.zeros((2, 2, 3), np.uint8))
     write(base / "annotations_detectron2/val/a.png", np.zeros((2, 2), np.uint8))
     dataset = open_dataset(str(tmp_path), layout="pas20")
-    assert dataset.unlabelled == ()
+    assert dataset.unlabeled == ()
     assert [sample.name for sample in dataset.samples] == ["a"]
 
 
@@ -319,7 +319,7 @@ def test_ade847_pictures_that_are_not_the_resized_copies_are_found(
     assert kinds(tmp_path, layout="ade847", expected=1) == found
 
 
-def test_unreadable_and_unlabelled_samples_are_found(tmp_path: Path) -> None:
+def test_unreadable_and_unlabeled_samples_are_found(tmp_path: Path) -> None:
     make_folder(tmp_path, [np.full((2, 2), 255, np.uint8), np.zeros((2, 2), np.uint8)])
     (tmp_path / "images/p1.png").write_bytes(b"damaged")
     report = check_data(open_dataset(str(tmp_path), layout="folder"))

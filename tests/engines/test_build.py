@@ -24,7 +24,7 @@ from edge_ovss.runtime.trt import gpu as machine
 from edge_ovss.runtime.trt.engine_key import Flags
 from edge_ovss.runtime.trt.engine_record import Proof
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
-from edge_ovss.runtime.trt.variants import FLAVOURS
+from edge_ovss.runtime.trt.variants import FLAVORS
 
 pytest.importorskip("onnxruntime")
 
@@ -253,7 +253,7 @@ VERB_ERRORS = {
         2,
         ("sm_87", "Orin", "--backend tensorrt"),
     ),
-    "a data centre GPU": (
+    "a data center GPU": (
         ["--backend", "tensorrt-rtx", "--compute-capability", "sm_90"],
         2,
         ("sm_90", "sm_75, sm_80, sm_86, sm_89, sm_120, sm_121"),
@@ -306,8 +306,8 @@ def test_a_graph_that_is_not_a_bundle_is_refused(tmp_path: Path, capsys: Capture
 def test_tensorrt_that_is_not_installed_names_extra_and_jetpack(
     make_bundle: MakeBundle, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    missing = replace(FLAVOURS["tensorrt"], modules=("no_such_tensorrt",))
-    monkeypatch.setitem(FLAVOURS, "tensorrt", missing)
+    missing = replace(FLAVORS["tensorrt"], modules=("no_such_tensorrt",))
+    monkeypatch.setitem(FLAVORS, "tensorrt", missing)
     assert main(["build", str(make_bundle()), "--backend", "tensorrt"]) == 3
     printed = capsys.readouterr().err
     assert "edge-ovss[tensorrt]" in printed

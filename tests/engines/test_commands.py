@@ -115,7 +115,7 @@ def test_a_record_of_another_key_is_refused_before_its_plan_is_loaded(
     document["key"][name] = value
     document["proof"]["state"] = "not run"  # else nobody would load it to compare
     record.write_text(json.dumps(document))
-    monkeypatch.setattr(trt, "Runtime", None)  # whoever deserialises, crashes
+    monkeypatch.setattr(trt, "Runtime", None)  # whoever deserializes, crashes
     with pytest.raises(ArtifactError) as caught:
         build(path)
     assert words in str(caught.value)

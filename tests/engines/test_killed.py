@@ -31,11 +31,11 @@ from edge_ovss.cli import main
 from edge_ovss.bundle import replacement
 from edge_ovss.runtime.cuda import driver as cuda_driver
 from edge_ovss.engines import build
-from edge_ovss.runtime.trt.variants import FLAVOURS
+from edge_ovss.runtime.trt.variants import FLAVORS
 
 fake_trt.CUDA = cuda = FakeCuda()
 cuda_driver._load = lambda: cuda
-FLAVOURS["tensorrt"] = replace(FLAVOURS["tensorrt"], modules=("fake_trt",))
+FLAVORS["tensorrt"] = replace(FLAVORS["tensorrt"], modules=("fake_trt",))
 
 def die(*given, **options):
     os.kill(os.getpid(), 9)

@@ -26,7 +26,7 @@ from edge_ovss.runtime.backends.openvino_cpu import (
 from edge_ovss.runtime.cuda import driver as cuda_driver
 from edge_ovss.runtime.cuda import packages as cuda_packages
 from edge_ovss.runtime.trt.gpu import Gpu, choose_capabilities
-from edge_ovss.runtime.trt.variants import FLAVOURS
+from edge_ovss.runtime.trt.variants import FLAVORS
 
 Capture = pytest.CaptureFixture[str]
 Pretended = Any  # the module fake_trt
@@ -44,11 +44,11 @@ def test_a_jetson_with_tensorrt_is_ready(trt: Pretended) -> None:
     assert facts.gpu is not None
     assert facts.gpu.capability == "8.7"
     assert "ctypes" in facts.device_memory
-    found = facts.flavours["tensorrt"]
+    found = facts.flavors["tensorrt"]
     assert (found.module, found.version) == ("fake_trt", "10.3.0")
     assert found.builds
     assert found.runs
-    assert not facts.flavours["tensorrt-rtx"].runs
+    assert not facts.flavors["tensorrt-rtx"].runs
     assert not set(facts.device_memory) & set(facts.memory_advice)
 
 
@@ -56,11 +56,11 @@ def test_tensorrt_of_another_python_is_found_and_the_way_named(tmp_path: Path) -
     package = tmp_path / "python3.10" / "dist-packages" / "tensorrt"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    advice = survey.elsewhere(FLAVOURS["tensorrt"], tmp_path)
+    advice = survey.elsewhere(FLAVORS["tensorrt"], tmp_path)
     assert advice is not None
     assert "--system-site-packages" in advice
     assert str(package.parent) in advice
-    assert survey.elsewhere(FLAVOURS["tensorrt-rtx"], tmp_path) is None
+    assert survey.elsewhere(FLAVORS["tensorrt-rtx"], tmp_path) is None
 
 
 def test_a_library_that_does_not_load_is_said_as_such(
@@ -69,9 +69,9 @@ def test_a_library_that_does_not_load_is_said_as_such(
     (tmp_path / "broken_trt.py").write_text("raise ImportError('libnvdla_compiler.so is missing')")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    broken = replace(FLAVOURS["tensorrt"], modules=("broken_trt",))
-    monkeypatch.setitem(FLAVOURS, "tensorrt", broken)
-    found = survey.survey().flavours["tensorrt"]
+    broken = replace(FLAVORS["tensorrt"], modules=("broken_trt",))
+    monkeypatch.setitem(FLAVORS, "tensorrt", broken)
+    found = survey.survey().flavors["tensorrt"]
     assert found.version is None
     assert "libnvdla_compiler.so is missing" in str(found.advice)
 
@@ -87,14 +87,14 @@ def test_doctor_prints_it_as_text_and_as_json(trt: Pretended, capsys: Capture) -
 
 @pytest.mark.parametrize(("capability", "runs"), [("8.9", True), ("9.0", False), ("8.7", False)])
 def test_tensorrt_for_rtx_takes_the_gpu_at_hand_or_says_no(capability: str, runs: bool) -> None:
-    flavour, gpu = FLAVOURS["tensorrt-rtx"], Gpu("some GPU", capability, "driver 580", False)
+    flavor, gpu = FLAVORS["tensorrt-rtx"], Gpu("some GPU", capability, "driver 580", False)
     if runs:
-        assert choose_capabilities(flavour, None, gpu) == (capability,)
+        assert choose_capabilities(flavor, None, gpu) == (capability,)
         return
     with pytest.raises(Exception, match="does not run on this GPU"):
-        choose_capabilities(flavour, None, gpu)
+        choose_capabilities(flavor, None, gpu)
     # Building for another GPU is what needs none.
-    assert choose_capabilities(flavour, ("8.6",), gpu) == ("8.6",)
+    assert choose_capabilities(flavor, ("8.6",), gpu) == ("8.6",)
 
 
 @pytest.fixture
@@ -108,8 +108,8 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_packages, "find_spec", lambda _: None)
     for name in ("pycuda", "pycuda.driver", "cuda.bindings.runtime", "cuda.cudart"):
         monkeypatch.setitem(sys.modules, name, None)
-    for name, flavour in FLAVOURS.items():
-        monkeypatch.setitem(FLAVOURS, name, replace(flavour, modules=("no_such_trt",)))
+    for name, flavor in FLAVORS.items():
+        monkeypatch.setitem(FLAVORS, name, replace(flavor, modules=("no_such_trt",)))
 
 
 INSTALLS = {

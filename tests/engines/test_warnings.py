@@ -20,7 +20,7 @@ from edge_ovss.runtime.trt import engine_warnings as notices
 from edge_ovss.runtime.trt.engine_key import Flags
 from edge_ovss.runtime.trt.engine_record import Proof
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
-from edge_ovss.runtime.trt.variants import FLAVOURS
+from edge_ovss.runtime.trt.variants import FLAVORS
 
 pytest.importorskip("onnxruntime")
 
@@ -39,8 +39,8 @@ def _afresh(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def rtx(trt: Pretended, monkeypatch: pytest.MonkeyPatch) -> Pretended:
     """The pretended library as TensorRT for RTX, on a pretended Ada."""
-    mine = replace(FLAVOURS["tensorrt-rtx"], modules=("fake_trt",))
-    monkeypatch.setitem(FLAVOURS, "tensorrt-rtx", mine)
+    mine = replace(FLAVORS["tensorrt-rtx"], modules=("fake_trt",))
+    monkeypatch.setitem(FLAVORS, "tensorrt-rtx", mine)
     trt.CUDA.capability = "8.9"
     return trt
 

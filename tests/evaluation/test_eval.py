@@ -166,7 +166,7 @@ def test_a_picture_that_cannot_be_read_is_named(
     assert "Sample 'b_2'" in capsys.readouterr().err
 
 
-def test_pictures_without_a_labelled_pixel_are_no_score(
+def test_pictures_without_a_labeled_pixel_are_no_score(
     things: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in (things[1] / "labels").iterdir():

@@ -58,7 +58,7 @@ def _scores(graph: FrozenSed, frame: Any) -> Any:  # noqa: ANN401
 
 
 def test_all_rewrites_together_leave_the_answer(loaded: LoadedModel, frame: Any) -> None:  # noqa: ANN401
-    """Folded normalisation and layer scale, split convolutions, text normalised at export."""
+    """Folded normalization and layer scale, split convolutions, text normalized at export."""
     spec = loaded.model.spec.picture
     x = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
     x = (x - torch.tensor(spec.mean).view(1, 3, 1, 1)) / torch.tensor(spec.std).view(1, 3, 1, 1)

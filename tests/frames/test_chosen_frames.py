@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from edge_ovss.calibration.images import collect_pictures, picture_hash
 from edge_ovss.calibration.warnings import CalibrationWarning
 from edge_ovss.datasets.opening import open_pictures
-from edge_ovss.errors import InputError, PictureError, UsageError
+from edge_ovss.errors import InputError, PictureError, UsageError, VideoError
 from edge_ovss.frames.video.chosen_frames import VideoFrames
 from edge_ovss.frames.video.lengths import stated_bytes
+from edge_ovss.frames.video.reader import Shortfall
 
 cv2: Any = pytest.importorskip("cv2")
 
@@ -206,3 +207,25 @@ def test_a_link_to_a_camera_is_live_too(tmp_path: Path) -> None:
         collect_pictures(str(link))
     with pytest.raises(UsageError, match=r"Images cannot be read from .* live"):
         open_pictures(str(link))
+
+
+def test_images_without_labels_keep_no_frame_of_a_video(video: Path) -> None:
+    expected = decode(video)
+    dataset = open_pictures(str(video))
+    assert [sample.name for sample in dataset.samples[:2]] == ["drive-000000", "drive-000001"]
+    tracemalloc.start()
+    for sample, image in zip(dataset.samples, expected, strict=True):
+        assert np.array_equal(sample.frame(), image)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10 * FRAME_BYTES
+    assert np.array_equal(dataset.samples[3].frame(), expected[3])  # read once more
+
+
+def test_images_without_labels_come_from_a_whole_video_only(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = Shortfall("ends early", 30, 31)
+    monkeypatch.setattr("edge_ovss.frames.video.reader.VideoReader.shortfall", lambda _: lacking)
+    with pytest.raises(VideoError, match=r"30 of 31 frames could be read, 1 are lost"):
+        open_pictures(str(video))

@@ -24,7 +24,7 @@ from edge_ovss.frames.images import (
 cv2: Any = pytest.importorskip("cv2")
 
 
-def colours(height: int = 6, width: int = 8) -> NDArray[np.uint8]:
+def colors(height: int = 6, width: int = 8) -> NDArray[np.uint8]:
     return np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -43,7 +43,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".ppm"])
 def test_a_lossless_picture_is_read_exactly_in_rgb(tmp_path: Path, suffix: str) -> None:
-    frame = colours()
+    frame = colors()
     path = encode(tmp_path / f"a{suffix}", frame[:, :, ::-1])
     read = read_picture(path)
     assert np.array_equal(read, frame)
@@ -60,24 +60,24 @@ def test_a_jpeg_is_read_in_rgb(tmp_path: Path) -> None:
 
 
 def test_the_suffix_does_not_matter(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.png", colours())
+    path = encode(tmp_path / "a.png", colors())
     assert read_picture(path.rename(tmp_path / "a.jpg")).shape == (6, 8, 3)
 
 
 def test_grey_is_repeated(tmp_path: Path) -> None:
-    grey = colours()[:, :, 0]
-    read = read_picture(encode(tmp_path / "a.png", grey))
-    assert np.array_equal(read, np.repeat(grey[:, :, None], 3, axis=2))
+    gray = colors()[:, :, 0]
+    read = read_picture(encode(tmp_path / "a.png", gray))
+    assert np.array_equal(read, np.repeat(gray[:, :, None], 3, axis=2))
 
 
 def test_alpha_is_dropped_and_not_blended(tmp_path: Path) -> None:
-    frame = colours()
+    frame = colors()
     clear = np.zeros((6, 8, 1), np.uint8)
     path = encode(tmp_path / "a.png", np.concatenate([frame[:, :, ::-1], clear], axis=2))
     assert np.array_equal(read_picture(path), frame)
 
 
-@pytest.mark.parametrize("shape", [(5, 7, 3), (5, 7)], ids=["colour", "grey"])
+@pytest.mark.parametrize("shape", [(5, 7, 3), (5, 7)], ids=["color", "gray"])
 def test_sixteen_bits_are_divided_by_257_and_rounded(
     tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
@@ -128,13 +128,13 @@ def test_exif_rotation_is_applied(tmp_path: Path, orientation: int, turns: int) 
 
 @pytest.mark.parametrize("size", [(1, 1), (31, 47), (1, 5000)])
 def test_odd_sizes_are_read(tmp_path: Path, size: tuple[int, int]) -> None:
-    assert read_picture(encode(tmp_path / "a.png", colours(*size))).shape == (*size, 3)
+    assert read_picture(encode(tmp_path / "a.png", colors(*size))).shape == (*size, 3)
 
 
 def test_paths_outside_ascii_work(tmp_path: Path) -> None:
     folder = tmp_path / "Straße 日本"
     folder.mkdir()
-    frame = colours()
+    frame = colors()
     write_picture(folder / "été.png", frame)
     assert np.array_equal(read_picture(folder / "été.png"), frame)
 
@@ -159,7 +159,7 @@ def test_what_is_no_picture_is_refused_with_its_reason(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
 @pytest.mark.parametrize("part", [0.02, 0.5, 0.9, 0.999])
 def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str, part: float) -> None:
-    path = encode(tmp_path / f"a{suffix}", colours(100, 100))
+    path = encode(tmp_path / f"a{suffix}", colors(100, 100))
     data = path.read_bytes()
     path.write_bytes(data[: int(part * len(data))])
     with pytest.raises(PictureError):
@@ -171,7 +171,7 @@ def test_what_follows_a_jpeg_and_a_missing_end_marker_do_not_matter(
     tmp_path: Path, progressive: int
 ) -> None:
     options = (cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
-    path = encode(tmp_path / "a.jpg", colours(64, 64), *options)
+    path = encode(tmp_path / "a.jpg", colors(64, 64), *options)
     data, frame = path.read_bytes(), read_picture(path)
     assert picture_size(data) == (64, 64)
     for other in (data + b"trailer of a phone", data[:-2], data[:-1], data[:-2] + b"\xff\xff\xd9"):
@@ -181,7 +181,7 @@ def test_what_follows_a_jpeg_and_a_missing_end_marker_do_not_matter(
 
 
 def test_a_damaged_png_is_refused(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.png", colours(40, 40))
+    path = encode(tmp_path / "a.png", colors(40, 40))
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
@@ -199,7 +199,7 @@ def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path: Path, kind: str) 
         path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
     else:
         size = struct.pack(">HH", 8, 8)
-        data = encode(tmp_path / "a.jpg", colours(8, 8)).read_bytes()
+        data = encode(tmp_path / "a.jpg", colors(8, 8)).read_bytes()
         path.write_bytes(data.replace(size + b"\x03", struct.pack(">HH", side, side) + b"\x03"))
     with pytest.raises(PictureError, match=f"at most {MAX_PIXELS}"):
         read_picture(path)
@@ -229,7 +229,7 @@ def test_a_label_map_of_another_type_is_refused(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.png"
-    write_picture(path, colours())
+    write_picture(path, colors())
     before = path.read_bytes()
 
     def full(self: Path, data: bytes) -> int:
@@ -239,11 +239,11 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match="disk is full"):
-        write_picture(path, colours(9, 9))
+        write_picture(path, colors(9, 9))
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_a_folder_that_is_not_there_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="Cannot write"):
-        write_picture(tmp_path / "no" / "a.png", colours())
+        write_picture(tmp_path / "no" / "a.png", colors())

@@ -21,7 +21,7 @@ cv2: Any = pytest.importorskip("cv2")
 END = b"\xff\xd9"
 KINDS = {
     "baseline": (),
-    "grey": (),
+    "gray": (),
     "optimized": (cv2.IMWRITE_JPEG_OPTIMIZE, 1),
     "progressive": (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
     "restarts": (cv2.IMWRITE_JPEG_RST_INTERVAL, 13),
@@ -37,7 +37,7 @@ def street() -> NDArray[np.uint8]:
 
 
 def encoded(image: NDArray[np.uint8], kind: str) -> bytes:
-    image = image[:, :, 1] if kind == "grey" else image
+    image = image[:, :, 1] if kind == "gray" else image
     done, data = cv2.imencode(".jpg", image, KINDS[kind])
     assert done
     return bytes(data.tobytes())
@@ -193,7 +193,7 @@ def test_a_hole_begins_at_64_zeros(street: NDArray[np.uint8]) -> None:
 
 
 def test_bits_that_are_refined_may_all_be_zeros(tmp_path: Path) -> None:
-    # Blocks of two greys in turn, whose means are even: the last bit of each is zero.
+    # Blocks of two grays in turn, whose means are even: the last bit of each is zero.
     board = (np.indices((64, 64)).sum(0) % 2 * 64 + 64).astype(np.uint8).repeat(8, 0).repeat(8, 1)
     done, data = cv2.imencode(
         ".jpg", board, (cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_QUALITY, 100)

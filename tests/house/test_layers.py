@@ -63,7 +63,7 @@ PICTURE: dict[str, set[str]] = {
     "engines": {"bundle", "runtime", "runtime.backends", "runtime.trt"},
     "parity": {"bundle", "datasets", "export", "frames", "graph", "metrics", "runtime"},
     "evaluation": {"bundle", "datasets", "frames", "metrics", "parity", "runtime", "runtime.trt"},
-    "report": {"bundle"},
+    "report": {"bundle", "graph"},
     "calibration": {
         "bundle",
         "datasets",

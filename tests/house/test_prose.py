@@ -53,3 +53,34 @@ def test_how_words_are_counted(tmp_path: Path, text: str, counts: list[int]) -> 
     page = tmp_path / "a.md"
     page.write_text(text)
     assert [words(sentence) for sentence in sentences(page) if sentence] == counts
+
+
+BRITISH = re.compile(
+    r"(?<![A-Z_])(?:colour|grey|labell|flavour|neighbour|behaviour|licence|centre|normalis|quantis)",
+    re.IGNORECASE,
+)
+# What is stored in files keeps its name; one word is a mistake that is tested.
+STORED = {
+    '"normalise"',
+    '"unlabelled"',
+    '"labelled"',
+    "colour = [0, 0, 0]",
+    "The key 'colour'",
+    "GREY, RGB3",
+}
+
+
+def test_the_sources_are_spelled_the_american_way() -> None:
+    found = []
+    for folder in ("edge_ovss", "tests", "benchmarks", "calibration", "examples", "runtime"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix not in {".py", ".h", ".hpp", ".cpp", ".c"} or path == Path(__file__):
+                continue
+            text = path.read_text(encoding="utf-8")
+            for kept in STORED:
+                text = text.replace(kept, "")
+            found += [
+                f"{path.name}: {text[m.start() - 20 : m.end() + 10]!r}"
+                for m in BRITISH.finditer(text)
+            ]
+    assert not found, "\n".join(found)

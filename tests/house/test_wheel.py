@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -77,6 +78,10 @@ def test_the_wheel_says_who_it_is(wheel: Path) -> None:
     assert f"Version: {edge_ovss.__version__}" in text
     assert "License-Expression: Apache-2.0" in text
     assert "Requires-Dist: numpy>=1.24" in text
+    assert "Author: The edge-ovss developers" in text
+    assert {"Homepage", "Source", "Documentation", "Changelog", "Issues"} <= set(
+        re.findall(r"^Project-URL: (\w+), https://", text, re.MULTILINE)
+    )
     assert "edge-ovss = edge_ovss.cli:main" in scripts
 
 

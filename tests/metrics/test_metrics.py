@@ -117,7 +117,7 @@ def test_ids_out_of_range_are_refused() -> None:
         count_confusion(np.full((1, 1), 7, np.int32), np.zeros((1, 1), np.uint8), classes=7)
 
 
-def test_no_labelled_pixel_is_no_score() -> None:
+def test_no_labeled_pixel_is_no_score() -> None:
     with pytest.raises(InputError, match="nothing to score"):
         score_confusion(np.zeros((2, 2), np.int64), ["a", "b"])
 

@@ -111,7 +111,7 @@ def test_help_lists_every_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(model in shown for model in list_models())
 
 
-def test_marks_recognise_only_their_own_family(family: str) -> None:
+def test_marks_recognize_only_their_own_family(family: str) -> None:
     model = load_model(_tiny(family), weights="random")
     names = [_family(family).prefix + name for name in model.state_dict()]
     assert recognize_family(names) == family

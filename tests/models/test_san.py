@@ -230,7 +230,7 @@ def test_missing_parameters_are_named(tiny: San, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("given", "asked"), [("san-tiny", "sed-tiny"), ("sed-tiny", "san-tiny")])
-def test_a_checkpoint_of_the_other_family_is_recognised_and_named(
+def test_a_checkpoint_of_the_other_family_is_recognized_and_named(
     given: str, asked: str, tmp_path: Path
 ) -> None:
     model = load_model(given, weights="random")

@@ -72,7 +72,7 @@ def change_constant(model: Any, name: str, change: Callable[[Any], Any]) -> None
     tensor.CopyFrom(onnx.numpy_helper.from_array(values, name))
 
 
-def swap_colours(model: Any) -> None:  # noqa: ANN401
+def swap_colors(model: Any) -> None:  # noqa: ANN401
     order = onnx.numpy_helper.from_array(np.array([2, 1, 0], np.int64), "bgr")
     model.graph.initializer.append(order)
     for node in model.graph.node:
@@ -99,7 +99,7 @@ def perturb_weight(model: Any) -> None:  # noqa: ANN401
 
 
 def fold_scale(model: Any) -> None:  # noqa: ANN401
-    """Double the output of a normalisation, and halve the matrix that reads it."""
+    """Double the output of a normalization, and halve the matrix that reads it."""
     block = "visual.trunk.stages.0.blocks.0"
     names = {node.name.rpartition("_")[0]: node for node in model.graph.node}
     norm, matrix = names[f"{block}.norm/LayerNormalization"], names[f"{block}.mlp.fc1/MatMul"]
@@ -129,12 +129,12 @@ def test_an_exported_bundle_agrees_with_torch(tiny_bundle: Path, reference: Torc
 @pytest.mark.parametrize(
     ("change", "where", "finite"),
     [
-        (swap_colours, PREPARE, True),
+        (swap_colors, PREPARE, True),
         (shift_labels, ANSWER, True),
         (perturb_weight, BLOCK, True),
         (put_nan, "layers.1.up", False),
     ],
-    ids=["colours", "labels", "weight", "nan"],
+    ids=["colors", "labels", "weight", "nan"],
 )
 def test_a_broken_bundle_fails_and_the_block_is_named(
     tiny_bundle: Path,
@@ -210,7 +210,7 @@ def test_pictures_without_labels_are_held_against_torchs_own(
     tiny_bundle: Path, reference: TorchReference
 ) -> None:
     with Segmenter.open(tiny_bundle, threads=1) as segmenter:
-        (parity,) = compare_backends(reference, [segmenter], open_pictures(STREETS), labelled=False)
+        (parity,) = compare_backends(reference, [segmenter], open_pictures(STREETS), labeled=False)
     assert parity.scores()[0].miou() == 1.0
     assert parity.numbers()["miou"] == pytest.approx(100, abs=0.5)
     assert parity.to_json()["truth"] == "labels of torch"

@@ -99,7 +99,7 @@ def frame(reference: ModuleType) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def image(frame: NDArray[np.uint8], empty_model: Sed) -> Any:  # noqa: ANN401
-    """The frame as published: normalised, then resized in float."""
+    """The frame as published: normalized, then resized in float."""
     spec = empty_model.spec.picture
     x = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
     x = (x - torch.tensor(spec.mean).view(1, 3, 1, 1)) / torch.tensor(spec.std).view(1, 3, 1, 1)

@@ -183,6 +183,17 @@ def test_long_lists_of_a_calibration_are_folded_away(measured: Path) -> None:
     assert "<dt>calibration: count</dt><dd>300</dd>" in text
 
 
+def test_a_report_says_why_parts_stay_in_float(measured: Path) -> None:
+    path = measured / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["precision"] |= {"islands": {"softmax": ["a", "b"]}, "excluded": {"conv": "stem"}}
+    path.write_text(json.dumps(manifest))
+    assert main(["report", str(measured)]) == 0
+    text = (measured / "reports" / "report.html").read_text(encoding="utf-8")
+    assert "<dt>in FP32: softmax</dt><dd>2 nodes: exponentials and their sum</dd>" in text
+    assert "<dt>not INT8: stem</dt><dd>1 product: reads the image itself</dd>" in text
+
+
 def test_nothing_measured_is_bad_input(
     make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str]
 ) -> None:

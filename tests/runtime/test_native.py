@@ -88,8 +88,8 @@ def encode(rgb: Picture, name: str, *, gap: int) -> tuple[Picture, Picture]:
         expected = rgb
     elif name in ("RGBA8", "BGRA8"):
         alpha = random.integers(0, 256, (height, width, 1), np.uint8)
-        colours = rgb if name == "RGBA8" else rgb[..., ::-1]
-        rows, expected = np.concatenate([colours, alpha], axis=2).reshape(height, -1), rgb
+        colors = rgb if name == "RGBA8" else rgb[..., ::-1]
+        rows, expected = np.concatenate([colors, alpha], axis=2).reshape(height, -1), rgb
     elif name == "GRAY8":
         rows, expected = rgb[..., 1], rgb[..., 1:2].repeat(3, axis=2)
     elif name == "YUYV":

@@ -1,4 +1,4 @@
-"""Overlays show the picture whole, the categories in their colours, and a legend beside it."""
+"""Overlays show the picture whole, the categories in their colors, and a legend beside it."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def answer(labels: NDArray[Any], names: tuple[str, ...] = ("road", "car", "sky")
     return Result(labels, names, none, np.zeros(3, np.int32), None, {})
 
 
-def grey(height: int, width: int) -> NDArray[np.uint8]:
+def gray(height: int, width: int) -> NDArray[np.uint8]:
     return np.full((height, width, 3), 100, np.uint8)
 
 
-def test_colours_are_mixed_by_alpha() -> None:
+def test_colors_are_mixed_by_alpha() -> None:
     labels = np.zeros((4, 4), np.uint8)
-    assert blend(grey(4, 4), labels, PALETTE, alpha=0.0).tolist() == grey(4, 4).tolist()
-    assert blend(grey(4, 4), labels, PALETTE, alpha=1.0)[0, 0].tolist() == [200, 0, 0]
-    assert blend(grey(4, 4), labels, PALETTE, alpha=0.5)[0, 0].tolist() == [150, 50, 50]
+    assert blend(gray(4, 4), labels, PALETTE, alpha=0.0).tolist() == gray(4, 4).tolist()
+    assert blend(gray(4, 4), labels, PALETTE, alpha=1.0)[0, 0].tolist() == [200, 0, 0]
+    assert blend(gray(4, 4), labels, PALETTE, alpha=0.5)[0, 0].tolist() == [150, 50, 50]
 
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
 def test_alpha_outside_of_0_to_1_is_refused(alpha: float) -> None:
     with pytest.raises(UsageError, match="0 to 1"):
-        blend(grey(2, 2), np.zeros((2, 2), np.uint8), PALETTE, alpha=alpha)
+        blend(gray(2, 2), np.zeros((2, 2), np.uint8), PALETTE, alpha=alpha)
 
 
 def test_borders_are_darker_than_either_side() -> None:
     labels = np.zeros((10, 10), np.uint8)
     labels[:, 5:] = 1
-    mixed = blend(grey(10, 10), labels, PALETTE).sum(-1)
+    mixed = blend(gray(10, 10), labels, PALETTE).sum(-1)
     assert (mixed[:, 4] < mixed[:, 2]).all()
     assert (mixed[:, 5] == mixed[:, 8]).all()
 
@@ -57,8 +57,8 @@ def test_borders_are_darker_than_either_side() -> None:
 def test_the_legend_never_covers_the_picture(size: tuple[int, int]) -> None:
     height, width = size
     labels = (np.arange(height * width).reshape(size) % 3).astype(np.uint8)
-    shown = draw_overlay(grey(*size), answer(labels), PALETTE)
-    expected = blend(grey(*size), labels, PALETTE)
+    shown = draw_overlay(gray(*size), answer(labels), PALETTE)
+    expected = blend(gray(*size), labels, PALETTE)
     assert np.array_equal(shown[:height, :width], expected)
     beyond = shown[height:] if width >= height else shown[:, width:]
     assert (beyond == PAPER).any()
@@ -125,7 +125,7 @@ def test_a_large_overlay_with_wide_labels_is_written(tmp_path: Path) -> None:
     labels[:, 600:] = 299
     palette = np.full((300, 3), 128, np.uint8)
     names = tuple(f"name{i}" for i in range(300))
-    write_overlay(tmp_path / "a.png", grey(900, 1200), answer(labels, names), palette)
+    write_overlay(tmp_path / "a.png", gray(900, 1200), answer(labels, names), palette)
     assert cv2.imread(str(tmp_path / "a.png")).shape[1] == 1200
 
 

@@ -122,7 +122,7 @@ def test_overflow_compares_each_count_with_its_slots(
         (np.zeros((0, 5, 3), np.uint8), "at least one pixel"),
         ([[0, 0, 0]], "type 'list'"),
     ],
-    ids=["float", "grey", "rgba", "chw", "batch", "empty", "list"],
+    ids=["float", "gray", "rgba", "chw", "batch", "empty", "list"],
 )
 def test_a_frame_of_another_form_is_refused_with_the_remedy(
     make_bundle: MakeBundle, frame: NDArray[np.uint8], words: str

@@ -248,7 +248,7 @@ def test_a_changed_byte_is_refused_before_loading(
     data = bytearray(plan.read_bytes())
     data[-9] ^= 1
     plan.write_bytes(bytes(data))
-    monkeypatch.setattr(trt, "Runtime", None)  # whoever deserialises, crashes
+    monkeypatch.setattr(trt, "Runtime", None)  # whoever deserializes, crashes
     text = refused(path)
     assert "has been changed" in text
     assert "--size 20x30 --overwrite" in text
@@ -273,7 +273,7 @@ DIFFERENCES = {
 
 
 @pytest.mark.parametrize("expected", DIFFERENCES)
-def test_an_engine_of_another_place_is_never_deserialised(
+def test_an_engine_of_another_place_is_never_deserialized(
     trt: Pretended, make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch, expected: str
 ) -> None:
     board = {"board": "Orin", "l4t": "36.4"}

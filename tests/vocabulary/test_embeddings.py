@@ -211,7 +211,7 @@ def test_require_match_sees_other_synonyms_under_the_same_words() -> None:
         _pack().require_match(other)
 
 
-def test_require_match_ignores_colours_and_the_name() -> None:
+def test_require_match_ignores_colors_and_the_name() -> None:
     first, *rest = WORDS.categories
     other = replace(WORDS, name="other", categories=(replace(first, color=(9, 9, 9)), *rest))
     _pack().require_match(other)

@@ -1,4 +1,4 @@
-"""The vocabulary: built-in lists, construction, hash, JSON form, colours."""
+"""The vocabulary: built-in lists, construction, hash, JSON form, colors."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_palette_cannot_be_changed_from_outside() -> None:
         Vocabulary.load("voc20").palette[0, 0] = 1
 
 
-def test_voc_colours_follow_the_bit_formula() -> None:
+def test_voc_colors_follow_the_bit_formula() -> None:
     known = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 7: (128, 128, 128), 15: (192, 128, 128)}
     assert {index: voc_color(index) for index in known} == known
     assert voc_color(20) == (0, 64, 128)
@@ -116,12 +116,12 @@ def test_voc_colours_follow_the_bit_formula() -> None:
     assert Vocabulary.load("voc20").palette[14].tolist() == [192, 128, 128]  # person
 
 
-def test_generated_colours_do_not_depend_on_how_many_there_are() -> None:
+def test_generated_colors_do_not_depend_on_how_many_there_are() -> None:
     assert generated_colors(847)[:150] == generated_colors(150)
     assert len(set(generated_colors(5000))) == 5000
 
 
-def test_generated_colours_avoid_those_in_use() -> None:
+def test_generated_colors_avoid_those_in_use() -> None:
     used = generated_colors(3)
     assert generated_colors(2, avoid=used) == generated_colors(5)[3:]
 
@@ -287,7 +287,7 @@ def _renamed(document: dict[str, Any]) -> dict[str, Any]:
         (lambda d: _with(d, schema=2, extra=1), "schema 2"),
         (lambda d: _with(d, schema=True), "schema True"),
         (lambda d: _with(d, schema="1"), "schema '1'"),
-        (lambda d: _with(d, colour=1), "'colour' is not known"),
+        (lambda d: _with(d, color=1), "'color' is not known"),
         (lambda d: {k: v for k, v in d.items() if k != "outputs"}, "'outputs' is missing"),
         (lambda d: _with(d, categories={}), "'categories' is dict; expected a list"),
         (lambda d: _with(d, categories=[]), "no categories"),

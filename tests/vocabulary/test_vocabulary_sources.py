@@ -238,7 +238,7 @@ def test_toml_file_says_everything(tmp_path: Path) -> None:
     assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
 
 
-def test_toml_outputs_fix_the_index_order_and_the_colours(tmp_path: Path) -> None:
+def test_toml_outputs_fix_the_index_order_and_the_colors(tmp_path: Path) -> None:
     listed = """
     [[output]]
     name = "other"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from edge_ovss.cli.shared.runtime_options import add_bundle_argument
-from edge_ovss.runtime.trt.variants import FLAVOURS
+from edge_ovss.runtime.trt.variants import FLAVORS
 
 EXAMPLES = (
     "edge-ovss build city.ovss --backend tensorrt",
@@ -17,7 +17,7 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     add_bundle_argument(parser)
-    parser.add_argument("--backend", required=True, metavar="NAME", help=" or ".join(FLAVOURS))
+    parser.add_argument("--backend", required=True, metavar="NAME", help=" or ".join(FLAVORS))
     sizes = parser.add_argument_group("frame sizes (height x width)")
     sizes.add_argument(
         "--size", metavar="HxW", help="the only size (default that of the reference frame)"

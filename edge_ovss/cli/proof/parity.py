@@ -101,7 +101,7 @@ def _compare_all(
             reference,
             segmenters,
             dataset,
-            labelled=args.pictures is None,
+            labeled=args.pictures is None,
             protocol=args.protocol,
             allow_missing=args.allow_missing,
             keep=args.examples,

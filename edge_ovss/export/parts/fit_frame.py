@@ -65,6 +65,6 @@ def fitted_picture(_: ModelSpec) -> dict[str, Any]:
         "antialias": True,
         "fit": {
             "rule": "side * min(height / H, width / W), halves rounded up, at least 1",
-            "pad": "zeros at the right and the bottom, after normalisation",
+            "pad": "zeros at the right and the bottom, after normalization",
         },
     }

@@ -1,6 +1,6 @@
 """The structure of a JPEG file: its frame, its scans, and what is missing from them.
 
-JPEG has no checksum, and decoders fill missing parts with grey and continue. `jpeg_fault` finds
+JPEG has no checksum, and decoders fill missing parts with gray and continue. `jpeg_fault` finds
 faults without decoding. To see whether the last scan reaches the last line, decode `jpeg_probe`
 as well: other bytes follow its scan, and if the decoder uses them, the scan ended too early.
 """

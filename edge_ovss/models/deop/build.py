@@ -33,7 +33,7 @@ _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
 
 _PUBLISHED_LICENSES = {
-    "code": "Apache-2.0 (written from a description; the published code has no licence file)",
+    "code": "Apache-2.0 (written from a description; the published code has no license file)",
     "weights": "unknown: the published weights state no terms; they were trained with code that "
     "contains MaskFormer, which is CC BY-NC 4.0",
     "text_encoder": "MIT (OpenAI CLIP; see its model card)",
@@ -58,7 +58,7 @@ class DeopNumbers:
         vision: What differs from the configuration's image tower.
         text: What differs from the configuration's text tower.
         embed_dim: D, where it differs from the configuration.
-        licenses: Licences, in words.
+        licenses: Licenses, in words.
     """
 
     clip: str = "ViT-B-16"

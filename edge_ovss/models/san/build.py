@@ -74,7 +74,7 @@ class SanNumbers:
         vision: Differences from the image tower of the configuration.
         text: Differences from the text tower of the configuration.
         embed_dim: D, where it differs from the configuration.
-        licenses: Licences, in words.
+        licenses: Licenses, in words.
     """
 
     clip: str

@@ -38,7 +38,7 @@ class SedNumbers:
         timm: timm's name of the trunk (sed-tiny: any small one, it is replaced).
         embed_dim: D, where it differs from the configuration; then the image tower is ours.
         text: Differences from the text tower of the configuration.
-        licenses: Licences, in words.
+        licenses: Licenses, in words.
     """
 
     clip: str

@@ -20,7 +20,7 @@ from edge_ovss.runtime.trt.engine_warnings import say_unproved
 from edge_ovss.runtime.trt.gpu import local_gpu
 from edge_ovss.runtime.trt.loading import LoadedEngine, load_engine
 from edge_ovss.runtime.trt.session import TrtSession, memory_choice
-from edge_ovss.runtime.trt.variants import FLAVOURS, library_version, load_library
+from edge_ovss.runtime.trt.variants import FLAVORS, library_version, load_library
 
 Size = tuple[int, int]
 
@@ -56,14 +56,14 @@ class TensorRtBackend(Backend):
         return machine.engines[cls.name]
 
     def _open_impl(self) -> None:
-        flavour = FLAVOURS[self.name]
-        self._library = load_library(flavour)
+        flavor = FLAVORS[self.name]
+        self._library = load_library(flavor)
         # Without a driver some versions of the library crash instead of refusing.
         require_driver(f"Backend '{self.name}'")
         gpu = local_gpu()
         if self._given is None:
             version = library_version(self._library)
-            here = surroundings_here(flavour, version=version, capabilities=(), gpu=gpu)
+            here = surroundings_here(flavor, version=version, capabilities=(), gpu=gpu)
             self._engines = fitting_engines(self.bundle, here, gpu)
         else:
             self._engines = [self._given]

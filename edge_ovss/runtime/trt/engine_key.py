@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from edge_ovss.bundle.json_fields import Fields
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
 from edge_ovss.runtime.trt.gpu import Gpu, platform_name
-from edge_ovss.runtime.trt.variants import Flavour
+from edge_ovss.runtime.trt.variants import Flavor
 
 # Increased when the way in which a graph becomes an engine changes.
 RECIPE = 1
@@ -126,14 +126,14 @@ def _size(fields: Fields, key: str) -> tuple[int, int]:
 
 
 def surroundings_here(
-    flavour: Flavour, *, version: str, capabilities: tuple[str, ...], gpu: Gpu | None
+    flavor: Flavor, *, version: str, capabilities: tuple[str, ...], gpu: Gpu | None
 ) -> Surroundings:
     """Return the environment that an engine built here is bound to."""
-    bound = flavour.needs_gpu and gpu is not None
+    bound = flavor.needs_gpu and gpu is not None
     return Surroundings(
-        backend=flavour.backend,
+        backend=flavor.backend,
         library=version,
-        platform=platform_name() if flavour.needs_gpu else platform_name().split("-")[1],
+        platform=platform_name() if flavor.needs_gpu else platform_name().split("-")[1],
         capabilities=capabilities,
         device=gpu.name if bound and gpu is not None else None,
         system=gpu.system if bound and gpu is not None else None,

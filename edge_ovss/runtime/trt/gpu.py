@@ -10,7 +10,7 @@ from pathlib import Path
 from edge_ovss._machine import jetson
 from edge_ovss.errors import ArtifactError, UsageError
 from edge_ovss.runtime.cuda.driver import cuda_driver
-from edge_ovss.runtime.trt.variants import Flavour
+from edge_ovss.runtime.trt.variants import Flavor
 
 # Targets of TensorRT for RTX if there is no GPU here: Ampere, Ada, Blackwell.
 DESKTOP = ("8.6", "8.9", "12.0")
@@ -71,12 +71,12 @@ def parse_capabilities(written: str) -> tuple[str, ...]:
 
 
 def choose_capabilities(
-    flavour: Flavour, wanted: tuple[str, ...] | None, gpu: Gpu | None
+    flavor: Flavor, wanted: tuple[str, ...] | None, gpu: Gpu | None
 ) -> tuple[str, ...]:
     """Return the compute capabilities to build for.
 
     Args:
-        flavour: The variant of TensorRT.
+        flavor: The variant of TensorRT.
         wanted: Requested capabilities; None for the local GPU or, without one, `DESKTOP`.
         gpu: The local GPU.
 
@@ -84,37 +84,35 @@ def choose_capabilities(
         UsageError: TensorRT cannot build for a requested capability.
         ArtifactError: It does not run on the local GPU.
     """
-    if flavour.capabilities is None:
-        return _local_only(flavour, wanted, gpu)
-    if wanted is None and gpu is not None and gpu.capability not in flavour.capabilities:
-        message = f"{flavour.title} does not run on this GPU ({gpu.name}, {_sm(gpu.capability)})."
-        raise ArtifactError(message, hint=_elsewhere(gpu.capability, flavour))
+    if flavor.capabilities is None:
+        return _local_only(flavor, wanted, gpu)
+    if wanted is None and gpu is not None and gpu.capability not in flavor.capabilities:
+        message = f"{flavor.title} does not run on this GPU ({gpu.name}, {_sm(gpu.capability)})."
+        raise ArtifactError(message, hint=_elsewhere(gpu.capability, flavor))
     chosen = wanted or ((gpu.capability,) if gpu is not None else DESKTOP)
     for capability in chosen:
-        if capability not in flavour.capabilities:
-            known = ", ".join(map(_sm, flavour.capabilities))
+        if capability not in flavor.capabilities:
+            known = ", ".join(map(_sm, flavor.capabilities))
             given = _sm(capability)
-            message = f"{flavour.title} cannot build for {given}; expected any of: {known}."
-            raise UsageError(message, hint=_elsewhere(capability, flavour))
+            message = f"{flavor.title} cannot build for {given}; expected any of: {known}."
+            raise UsageError(message, hint=_elsewhere(capability, flavor))
     return chosen
 
 
-def _local_only(
-    flavour: Flavour, wanted: tuple[str, ...] | None, gpu: Gpu | None
-) -> tuple[str, ...]:
+def _local_only(flavor: Flavor, wanted: tuple[str, ...] | None, gpu: Gpu | None) -> tuple[str, ...]:
     here = () if gpu is None else (gpu.capability,)
     if wanted is not None and wanted != here:
         given, found = ", ".join(map(_sm, wanted)), ", ".join(map(_sm, here)) or "no GPU"
-        message = f"{flavour.title} builds for the GPU it runs on ({found}), not for {given}."
+        message = f"{flavor.title} builds for the GPU it runs on ({found}), not for {given}."
         raise UsageError(message, hint="Copy the bundle to the device and build there.")
     return here
 
 
-def _elsewhere(capability: str, flavour: Flavour) -> str:
+def _elsewhere(capability: str, flavor: Flavor) -> str:
     if capability in JETSON:
         board = JETSON[capability]
         return f"A Jetson ({board}) uses TensorRT: build there, with --backend tensorrt."
-    return f"Use --backend tensorrt on the device; {flavour.title} is for desktop RTX GPUs."
+    return f"Use --backend tensorrt on the device; {flavor.title} is for desktop RTX GPUs."
 
 
 def _sm(capability: str) -> str:

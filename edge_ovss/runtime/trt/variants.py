@@ -11,7 +11,7 @@ from edge_ovss.errors import MissingDependencyError, UsageError
 
 
 @dataclass(frozen=True)
-class Flavour:
+class Flavor:
     """One variant of TensorRT.
 
     Attributes:
@@ -36,8 +36,8 @@ class Flavour:
         return self.capabilities is None
 
 
-FLAVOURS: dict[str, Flavour] = {
-    "tensorrt": Flavour(
+FLAVORS: dict[str, Flavor] = {
+    "tensorrt": Flavor(
         backend="tensorrt",
         title="TensorRT",
         modules=("tensorrt", "tensorrt_bindings"),
@@ -45,7 +45,7 @@ FLAVOURS: dict[str, Flavour] = {
         capabilities=None,
         timing_cache=True,
     ),
-    "tensorrt-rtx": Flavour(
+    "tensorrt-rtx": Flavor(
         backend="tensorrt-rtx",
         title="TensorRT for RTX",
         modules=("tensorrt_rtx_bindings", "tensorrt_rtx"),
@@ -56,45 +56,45 @@ FLAVOURS: dict[str, Flavour] = {
 }
 
 
-def flavour_of(backend: str) -> Flavour:
+def flavor_of(backend: str) -> Flavor:
     """Return the variant behind a backend's name.
 
     Raises:
         UsageError: That backend does not use engines.
     """
-    if backend in FLAVOURS:
-        return FLAVOURS[backend]
-    message = f"Engines cannot be built for '{backend}'; expected one of: {', '.join(FLAVOURS)}."
+    if backend in FLAVORS:
+        return FLAVORS[backend]
+    message = f"Engines cannot be built for '{backend}'; expected one of: {', '.join(FLAVORS)}."
     raise UsageError(message, hint="Other backends run the bundle as it is.")
 
 
-def installed_module(flavour: Flavour) -> str | None:
+def installed_module(flavor: Flavor) -> str | None:
     """Return the name of the installed module, without importing it; None if there is none."""
-    return next((name for name in flavour.modules if is_installed(name)), None)
+    return next((name for name in flavor.modules if is_installed(name)), None)
 
 
-def load_library(flavour: Flavour) -> ModuleType:
+def load_library(flavor: Flavor) -> ModuleType:
     """Import TensorRT.
 
     Raises:
         MissingDependencyError: It is not installed, or its libraries do not load.
     """
-    name = installed_module(flavour)
-    hint = install_hint(flavour)
+    name = installed_module(flavor)
+    hint = install_hint(flavor)
     if name is None:
-        message = f"{flavour.title} is not installed for this Python."
+        message = f"{flavor.title} is not installed for this Python."
         raise MissingDependencyError(message, hint=hint)
     try:
         return importlib.import_module(name)
     except (ImportError, OSError, RuntimeError) as err:
-        message = f"{flavour.title} is installed as '{name}' but does not load: {err}."
+        message = f"{flavor.title} is installed as '{name}' but does not load: {err}."
         raise MissingDependencyError(message, hint=hint) from err
 
 
-def install_hint(flavour: Flavour) -> str:
+def install_hint(flavor: Flavor) -> str:
     """Return how to install a variant."""
-    hint = f'pip install "edge-ovss[{flavour.extra}]"'
-    if flavour.needs_gpu:
+    hint = f'pip install "edge-ovss[{flavor.extra}]"'
+    if flavor.needs_gpu:
         hint += (
             "; on a Jetson it comes with JetPack (apt package python3-libnvinfer): make the "
             "virtual environment with --system-site-packages"

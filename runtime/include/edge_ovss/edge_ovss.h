@@ -33,7 +33,7 @@
  *         if (edge_ovss_segment(session, &frame, &result) != EDGE_OVSS_OK)
  *             fprintf(stderr, "%s\n", edge_ovss_last_error());
  *         else
- *             printf("centre: %s\n",
+ *             printf("center: %s\n",
  *                    edge_ovss_name(session, labels[HEIGHT / 2 * WIDTH + WIDTH / 2]));
  *         edge_ovss_close(session);
  *         return EXIT_SUCCESS;
@@ -195,7 +195,7 @@ EDGE_OVSS_API edge_ovss_status edge_ovss_describe(edge_ovss_session *session,
 EDGE_OVSS_API const char *edge_ovss_name(edge_ovss_session *session, int32_t index);
 
 /*
- * Copy the colours into `rgb`: output k has red rgb[3k], green rgb[3k + 1], blue rgb[3k + 2].
+ * Copy the colors into `rgb`: output k has red rgb[3k], green rgb[3k + 1], blue rgb[3k + 2].
  * `size` is the room in bytes, at least 3 K. Status: USAGE, CAPACITY.
  */
 EDGE_OVSS_API edge_ovss_status edge_ovss_palette(edge_ovss_session *session, uint8_t *rgb,

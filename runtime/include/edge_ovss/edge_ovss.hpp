@@ -179,15 +179,15 @@ public:
         return all;
     }
 
-    // The colour of each output: red, green, blue.
+    // The color of each output: red, green, blue.
     std::vector<std::array<std::uint8_t, 3>> palette() const {
         std::vector<std::uint8_t> bytes(3 * static_cast<std::size_t>(info().outputs));
         check(edge_ovss_palette(session_, bytes.data(), bytes.size()));
-        std::vector<std::array<std::uint8_t, 3>> colours;
+        std::vector<std::array<std::uint8_t, 3>> colors;
         for (std::size_t at = 0; at < bytes.size(); at += 3) {
-            colours.push_back({bytes[at], bytes[at + 1], bytes[at + 2]});
+            colors.push_back({bytes[at], bytes[at + 1], bytes[at + 2]});
         }
-        return colours;
+        return colors;
     }
 
     // Throws with status EDGE_OVSS_ERROR_GATE where the answer is not the reference answer.
