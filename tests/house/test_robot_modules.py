@@ -40,6 +40,7 @@ edge_ovss.bundle.rejection
 edge_ovss.bundle.replacement
 edge_ovss.bundle.sections
 edge_ovss.bundle.tolerances
+edge_ovss.bundle.unknown
 edge_ovss.errors
 edge_ovss.runtime
 edge_ovss.runtime.backends
