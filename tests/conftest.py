@@ -1,6 +1,7 @@
 """Small bundles that honour the graph contract without a network in them.
 
 Their label map is (R + G + B) mod K for every pixel, so the right answer of any frame is known.
+With thresholds, what is compared with them is (R + G + B) / 765, which is the confidence too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 
 from edge_ovss._files import sha256_of_file, write_json
-from edge_ovss.bundle.contract import labels_dtype
+from edge_ovss.bundle.contract import UNKNOWN, labels_dtype
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.vocabulary import Vocabulary
 
@@ -38,6 +39,7 @@ def _graph(
     extras: Sequence[str],
     mode: str,
     precision: str,
+    unknown: bool = False,
 ) -> list[str]:
     """Write the ONNX file and return the names of its external data."""
     onnx = pytest.importorskip("onnx")
@@ -46,6 +48,7 @@ def _graph(
     constants: dict[str, tuple[int, Any]] = {
         "channel_axis": (kinds.INT64, np.array([3])),
         "modulus": (kinds.INT32, np.array([outputs])),
+        **({"none": (kinds.INT32, np.array([UNKNOWN[labels_dtype(outputs)]]))} if unknown else {}),
         "alive_ids": (kinds.INT32, np.array(alive)),
         "stay_counts": (kinds.INT32, np.array(counts)),
     }
@@ -53,7 +56,8 @@ def _graph(
         helper.make_node("Cast", ["frame"], ["whole"], to=kinds.INT32),
         helper.make_node("ReduceSum", ["whole", "channel_axis"], ["sum"], keepdims=0),
         helper.make_node("Mod", ["sum", "modulus"], ["rest"]),
-        helper.make_node("Cast", ["rest"], ["labels"], to=dtype),
+        *_judging(helper, kinds, unknown),
+        helper.make_node("Cast", ["judged"], ["labels"], to=dtype),
         helper.make_node("Identity", ["alive_ids"], ["alive"]),
         helper.make_node("Identity", ["stay_counts"], ["counts"]),
     ]
@@ -64,10 +68,14 @@ def _graph(
         ),
         helper.make_tensor_value_info("counts", kinds.INT32, [len(counts)]),
     ]
-    if "confidence" in extras:
+    if "confidence" in extras or unknown:
         constants["scale"] = (kinds.FLOAT, np.array([1 / 765], np.float32))
-        nodes.append(helper.make_node("Cast", ["sum"], ["sum_float"], to=kinds.FLOAT))
-        nodes.append(helper.make_node("Mul", ["sum_float", "scale"], ["confidence"]))
+        measured = [
+            helper.make_node("Cast", ["sum"], ["sum_float"], to=kinds.FLOAT),
+            helper.make_node("Mul", ["sum_float", "scale"], ["confidence"]),
+        ]
+        nodes[2:2] = measured
+    if "confidence" in extras:
         size = [1, "height", "width"]
         ends.append(helper.make_tensor_value_info("confidence", kinds.FLOAT, size))
     if "scores" in extras:
@@ -92,11 +100,25 @@ def _graph(
     modulus.raw_data = b"gone"  # set_external_data wants something to replace
     onnx.external_data_helper.set_external_data(modulus, data)
     modulus.ClearField("raw_data")
-    graph = helper.make_graph(nodes, "tiny", [frame], ends, weights)
+    inputs = [frame]
+    if unknown:
+        inputs.append(helper.make_tensor_value_info("thresholds", kinds.FLOAT, [outputs]))
+    graph = helper.make_graph(nodes, "tiny", inputs, ends, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     helper.set_model_props(model, {"edge_ovss.schema": "1", "note": "not JSON"})
     path.write_bytes(model.SerializeToString())
     return [data]
+
+
+def _judging(helper: Any, kinds: Any, unknown: bool) -> list[Any]:  # noqa: ANN401
+    """Return the nodes from what is the rest to what is the label."""
+    if not unknown:
+        return [helper.make_node("Identity", ["rest"], ["judged"])]
+    return [
+        helper.make_node("Gather", ["thresholds", "rest"], ["limit"]),
+        helper.make_node("Less", ["confidence", "limit"], ["below"]),
+        helper.make_node("Where", ["below", "none", "rest"], ["judged"]),
+    ]
 
 
 def _manifest(
@@ -107,10 +129,11 @@ def _manifest(
     slots: list[int] | None,
     extras: list[str],
     precision: str,
+    unknown: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     outputs = len(vocabulary.outputs)
     scores = {"height": 2, "width": 3} if "scores" in extras else None
-    return {
+    return _with_thresholds(unknown) | {
         "schema": 1,
         "tool": {"name": "edge-ovss", "version": "0.1.0"},
         "created": "2026-11-21T00:00:00Z",
@@ -157,11 +180,19 @@ def _manifest(
             "labels": "reference/labels.npy",
             "alive": "reference/alive.npy",
             "counts": "reference/counts.npy",
+            **({} if unknown is None else {"measure": "reference/measure.npy"}),
             "min_label_agreement": 0.999,
         },
         "parity": {"label_agreement": 1.0},
         "versions": {"python": "3"},
     }
+
+
+def _with_thresholds(unknown: Sequence[float] | None) -> dict[str, Any]:
+    if unknown is None:
+        return {}
+    section = {"measure": "score", "range": [0.0, 1.0], "thresholds": list(unknown)}
+    return {"unknown": {**section, "source": "number"}}
 
 
 def _vocabulary(outputs: int, categories: int) -> Vocabulary:
@@ -194,6 +225,7 @@ def _make_bundle(
     extras: Sequence[str] = (),
     spare: Sequence[int] | None = None,
     precision: str = "fp32",
+    unknown: Sequence[float] | None = None,
     overwrite: bool = False,
 ) -> Path:
     vocabulary = _vocabulary(outputs, max(outputs, *counts))
@@ -210,15 +242,29 @@ def _make_bundle(
             "extras": extras,
             "mode": mode,
             "precision": precision,
+            "unknown": unknown is not None,
         }
         external = _graph(graph, alive=alive, **facts)
-        arrays = {"frame": frame, "labels": labels, "alive": alive, "counts": counts}
+        arrays: dict[str, Any] = {
+            "frame": frame,
+            "labels": labels,
+            "alive": alive,
+            "counts": counts,
+        }
+        if unknown is not None:
+            arrays["measure"] = frame.sum(-1).astype(np.float32) * np.float32(1 / 765)
         for name, array in arrays.items():
             dtype = getattr(array, "dtype", np.int32)
             np.save(writer.path(f"reference/{name}.npy"), np.asarray(array, dtype))
         write_json(writer.path("vocabulary.json"), vocabulary.to_json())
         manifest = _manifest(
-            vocabulary, external, mode=mode, slots=room, extras=list(extras), precision=precision
+            vocabulary,
+            external,
+            mode=mode,
+            slots=room,
+            extras=list(extras),
+            precision=precision,
+            unknown=unknown,
         )
         if spare is not None:
             more = _places(alive, mode, list(spare), len(vocabulary))

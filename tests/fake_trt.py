@@ -118,6 +118,7 @@ class Network:
     def __init__(self) -> None:
         self.graph = ""
         self.outputs: list[_Tensor] = []
+        self.others: dict[str, list[int]] = {}
 
     @property
     def num_layers(self) -> int:
@@ -159,6 +160,7 @@ class OnnxParser:
             graph = read_graph_file(copy)
         self.network.graph = path
         self.network.outputs = [_Tensor(item.name, item.dtype) for item in graph.outputs]
+        self.network.others = {item.name: list(item.shape) for item in graph.inputs[1:]}
         wide = any(tensor.dtype == DataType.UINT16 for tensor in self.network.outputs)
         self.num_errors = int(wide or _fault("parse"))
         return not self.num_errors
@@ -256,6 +258,7 @@ class Builder:
             "version": __version__,
             "graph": network.graph,
             "outputs": {tensor.name: tensor.dtype.name for tensor in network.outputs},
+            "others": network.others,
             "range": config.profiles[0].shapes,
             "level": config.builder_optimization_level,
             "tf32": BuilderFlag.TF32 in config.flags,
@@ -298,6 +301,8 @@ class ExecutionContext:
         CONTEXTS.append(self)
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        if name in self.engine.plan["others"]:
+            return list(shape) == self.engine.plan["others"][name]
         low, _, high = self.engine.plan["range"]
         self.shape = shape
         inside = all(a <= b <= c for a, b, c in zip(low, shape, high, strict=True))
@@ -310,7 +315,10 @@ class ExecutionContext:
         assert self.shape is not None
         if name == "frame":
             return self.shape
-        return tuple(self.answer(np.zeros(self.shape, np.uint8))[name].shape)
+        if name in self.engine.plan["others"]:
+            return tuple(self.engine.plan["others"][name])
+        others = {key: np.zeros(shape, np.float32) for key, shape in self._others()}
+        return tuple(self.answer({"frame": np.zeros(self.shape, np.uint8), **others})[name].shape)
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self.addresses[name] = memory
@@ -320,7 +328,7 @@ class ExecutionContext:
         return self.capturable and stream in CUDA.streams
 
     def execute_async_v3(self, stream_handle: int) -> bool:
-        if set(self.addresses) != {"frame", *self.engine.plan["outputs"]}:
+        if set(self.addresses) != set(self.engine.names):
             return False
         CUDA.queue(stream_handle, self.run)
         return True
@@ -328,16 +336,21 @@ class ExecutionContext:
     def run(self) -> None:
         self.runs += 1
         assert self.shape is not None
-        frame = _view(self.addresses["frame"], self.shape, np.dtype(np.uint8))
-        for name, array in self.answer(frame).items():
+        inputs = {"frame": _view(self.addresses["frame"], self.shape, np.dtype(np.uint8))}
+        for name, shape in self._others():
+            inputs[name] = _view(self.addresses[name], tuple(shape), np.dtype(np.float32))
+        for name, array in self.answer(inputs).items():
             _view(self.addresses[name], array.shape, array.dtype)[...] = array
 
-    def answer(self, frame: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    def _others(self) -> list[tuple[str, list[int]]]:
+        return list(self.engine.plan["others"].items())
+
+    def answer(self, inputs: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
         import onnxruntime
 
         names = list(self.engine.plan["outputs"])
         session = onnxruntime.InferenceSession(self.engine.plan["graph"])
-        found = dict(zip(names, session.run(names, {"frame": frame}), strict=True))
+        found = dict(zip(names, session.run(names, inputs), strict=True))
         if _fault("wrong"):
             found["labels"] = found["labels"] * 0
         for fault, count in (("rounded", 2), ("coarse", 15)):
@@ -352,7 +365,8 @@ class ExecutionContext:
 class Engine:
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
-        self.names = ["frame", *plan["outputs"]]
+        self.inputs = ["frame", *plan["others"]]
+        self.names = [*self.inputs, *plan["outputs"]]
 
     @property
     def num_io_tensors(self) -> int:
@@ -362,10 +376,11 @@ class Engine:
         return str(self.names[index])
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
-        return TensorIOMode.INPUT if name == "frame" else TensorIOMode.OUTPUT
+        return TensorIOMode.INPUT if name in self.inputs else TensorIOMode.OUTPUT
 
     def get_tensor_dtype(self, name: str) -> DataType:
-        return DataType.UINT8 if name == "frame" else DataType[self.plan["outputs"][name]]
+        kinds = {**dict.fromkeys(self.inputs, "FLOAT"), "frame": "UINT8", **self.plan["outputs"]}
+        return DataType[kinds[name]]
 
     def create_runtime_config(self) -> RuntimeConfig:
         return RuntimeConfig()

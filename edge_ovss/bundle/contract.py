@@ -143,6 +143,11 @@ class GraphContract:
             others[THRESHOLDS] = thresholds
         return {self.inputs[0].name: frame, **others}
 
+    def frame_size(self, inputs: Arrays) -> tuple[int, int]:
+        """Return (H, W) of the frame among the inputs."""
+        shape = inputs[self.inputs[0].name].shape
+        return shape[1], shape[2]
+
     def departure(self, inputs: Mapping[str, str], outputs: Iterable[str]) -> str | None:
         """Compare what a library says of a graph that it has loaded.
 

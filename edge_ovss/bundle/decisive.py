@@ -3,7 +3,8 @@
 Two right backends never give a score that is the same to the last digit. Where the best two
 outputs score nearly alike, as they must where a model does not tell two words apart or sees
 neither, a right backend may answer either of them, and the pixel says nothing about the backend.
-So a label counts where the best score leads by more than the tolerance of the scores.
+So a label counts where the best score leads by more than the tolerance of the scores. Where it
+comes as close to the threshold of "unknown", the pixel is undecided as well.
 
 The lead is one number in [0, 1], (best - second) / max(best, `SCORE_FLOOR`): relative, because
 scores are off by a share of themselves, but not below the floor, where they are off by some 1e-7
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
+from edge_ovss.bundle.contract import UNKNOWN
 from edge_ovss.bundle.tolerances import EXACT, LIMITS
 
 Lead = NDArray[np.float32]
@@ -82,12 +84,58 @@ class Ranking:
         lead: float32 [H, W] in [0, 1], by how much the first leads (`lead_of`); 1
             where there is one output only, or where a score is not finite.
         behind: float32 [H, W] in [0, 1], by how much the given labels are behind the first.
+        best: float32 [H, W], the score of the first.
     """
 
     first: NDArray[np.int32]
     second: NDArray[np.int32]
     lead: Lead
     behind: Lead
+    best: Scores
+
+
+def with_unknown(
+    labels: NDArray[Any], measure: NDArray[np.floating], thresholds: NDArray[np.float32]
+) -> NDArray[Any]:
+    """Return labels [H, W] as a graph gives them with these thresholds.
+
+    Args:
+        labels: As the graph gives them with thresholds of 0.
+        measure: [H, W], what is compared.
+        thresholds: float32 [K].
+    """
+    unknown = labels.dtype.type(UNKNOWN[str(labels.dtype)])
+    marked: NDArray[Any] = np.where(measure < thresholds[labels], unknown, labels)
+    return marked
+
+
+def is_decided_with_unknown(
+    labels: NDArray[Any],
+    measure: NDArray[np.floating],
+    decided: NDArray[np.bool_],
+    thresholds: NDArray[np.float32],
+    tolerance: float,
+) -> NDArray[np.bool_]:
+    """Return where a label counts that may be unknown.
+
+    It counts where the best output is decided and its measure is not so close to the threshold
+    that rounding decides; and where no output could reach its threshold, whichever is best.
+
+    Args:
+        labels: [H, W], the best output of every pixel.
+        measure: [H, W], what is compared with the thresholds.
+        decided: [H, W], where the best output is decided.
+        thresholds: float32 [K].
+        tolerance: Largest relative difference of scores that is rounding.
+    """
+    if not thresholds.any():
+        return decided
+    limits, lowest = thresholds[labels], float(thresholds.min())
+    room = tolerance * np.maximum(np.maximum(measure, limits), SCORE_FLOOR)
+    close = (np.abs(measure - limits) <= room) & (limits > 0)  # nothing is below 0
+    surely = measure < lowest - tolerance * max(lowest, SCORE_FLOOR)
+    counts: NDArray[np.bool_] = (decided & ~close) | surely
+    return counts
 
 
 def rank_outputs(
@@ -117,7 +165,7 @@ def rank_outputs(
     # A single output has no rival, and scores that are no numbers excuse nothing.
     certain = len(set(output_map)) == 1 or not np.isfinite(scores).all()
     lead = np.ones(size, np.float32) if certain else lead_of(best, second)
-    return Ranking(first, runner_up.astype(np.int32), lead, lead_of(best, reached))
+    return Ranking(first, runner_up.astype(np.int32), lead, lead_of(best, reached), best)
 
 
 def _planes(scores: Scores, size: tuple[int, int]) -> Iterator[tuple[int, Scores]]:

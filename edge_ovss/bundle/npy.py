@@ -1,4 +1,4 @@
-"""Read `.npy` files that may come from anywhere: uint8, uint16 and int32 arrays of a bundle.
+"""Read `.npy` files that may come from anywhere: arrays of a bundle.
 
 The format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """

@@ -22,7 +22,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import is_decided, pack_lead, unpack_lead
+from edge_ovss.bundle.decisive import (
+    is_decided_with_unknown,
+    pack_lead,
+    tolerance_of,
+    unpack_lead,
+    with_unknown,
+)
 from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.npy import read_array, refuse_array, shape_text
 from edge_ovss.bundle.sections import ReferenceInfo
@@ -41,6 +47,8 @@ class Reference:
         counts: int32 [3].
         lead: [H, W] in [0, 1], by how much the label leads; None where it is not known, as in
             bundles of versions before it: then every label counts.
+        measure: float32 [H, W], what thresholds of "unknown" are compared with; None where the
+            graph takes none. The labels are those of thresholds of 0.
     """
 
     frame: NDArray[np.uint8]
@@ -48,6 +56,7 @@ class Reference:
     alive: NDArray[np.int32]
     counts: NDArray[np.int32]
     lead: NDArray[Any] | None = None
+    measure: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,7 @@ class Answer(Protocol):
         """Categories that wanted to stay, int32 [3]."""
 
 
-def reference_info(precision: str, *, lead: bool = True) -> ReferenceInfo:
+def reference_info(precision: str, *, lead: bool = True, measure: bool = True) -> ReferenceInfo:
     """Return the manifest's section for the reference answer of a new bundle."""
     return ReferenceInfo(
         frame="reference/frame.npy",
@@ -117,6 +126,7 @@ def reference_info(precision: str, *, lead: bool = True) -> ReferenceInfo:
         alive="reference/alive.npy",
         counts="reference/counts.npy",
         lead="reference/lead.npy" if lead else None,
+        measure="reference/measure.npy" if measure else None,
         min_label_agreement=LIMITS[precision].reference_agreement,
     )
 
@@ -139,6 +149,8 @@ def write_reference(
     }
     if info.lead is not None and reference.lead is not None:
         arrays[info.lead] = pack_lead(reference.lead)
+    if info.measure is not None and reference.measure is not None:
+        arrays[info.measure] = reference.measure.astype(np.float32)
     for name, array in arrays.items():
         with place(name).open("wb") as stream:
             np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
@@ -164,7 +176,11 @@ def load_reference(manifest: Manifest, folder: Path) -> Reference:
     if info.lead is not None:
         lead = unpack_lead(read_array(folder / info.lead, info.lead, "uint16", rank=2))
         _check_shapes("lead", lead.shape, labels.shape)
-    return Reference(frame, labels, alive, counts, lead)
+    measure = None
+    if info.measure is not None:
+        measure = read_array(folder / info.measure, info.measure, "float32", rank=2)
+        _check_shapes("measure", measure.shape, labels.shape)
+    return Reference(frame, labels, alive, counts, lead, measure)
 
 
 def check_reference(manifest: Manifest, folder: Path) -> None:
@@ -183,6 +199,9 @@ def check_reference(manifest: Manifest, folder: Path) -> None:
     _check_range(info.alive, found.alive, -1, words.categories - 1)
     _check_range(info.counts, found.counts, 0, words.categories)
     _check_places(manifest, found.alive, found.counts)
+    if manifest.unknown is not None and found.measure is None:
+        message = "The graph takes thresholds, but 'reference.measure' is missing in manifest.json."
+        raise BundleError(message, hint="Export the bundle again.")
 
 
 def rule_for(manifest: Manifest, precision: str | None = None) -> Rule:
@@ -202,12 +221,23 @@ def rule_for(manifest: Manifest, precision: str | None = None) -> Rule:
     return Rule(least, same_survivors=known == EXACT, precision=known)
 
 
-def judge(result: Answer, reference: Reference, rule: Rule) -> Comparison:
-    """Compare an answer with the reference; labels must be of one size."""
-    equal, lead = result.labels == reference.labels, reference.lead
-    undecided = None
-    if lead is not None:
-        counts = is_decided(lead, rule.precision)
+def judge(
+    result: Answer,
+    reference: Reference,
+    rule: Rule,
+    thresholds: NDArray[np.float32] | None = None,
+) -> Comparison:
+    """Compare an answer with the reference; labels must be of one size.
+
+    Args:
+        result: The answer.
+        reference: The reference.
+        rule: What is asked.
+        thresholds: Of "unknown", float32 [K], with which the answer was made; None for none.
+    """
+    expected, counts = _expected(reference, rule, thresholds)
+    equal, undecided = result.labels == expected, None
+    if counts is not None:
         equal, undecided = equal[counts], 1.0 - float(np.mean(counts))
     return Comparison(
         rule=rule,
@@ -217,6 +247,20 @@ def judge(result: Answer, reference: Reference, rule: Rule) -> Comparison:
         same_counts=result.counts.tolist() == reference.counts.tolist(),
         undecided=undecided,
     )
+
+
+def _expected(
+    reference: Reference, rule: Rule, thresholds: NDArray[np.float32] | None
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return the labels of the reference, and which of them count; None where that is not known."""
+    labels, lead, measure = reference.labels, reference.lead, reference.measure
+    tolerance = LIMITS[EXACT].lead if lead is None else tolerance_of(lead, rule.precision)
+    counts = None if lead is None else lead > tolerance
+    if thresholds is None or measure is None or not thresholds.any():
+        return labels, counts
+    decided = np.ones(labels.shape, np.bool_) if counts is None else counts
+    counts = is_decided_with_unknown(labels, measure, decided, thresholds, tolerance)
+    return with_unknown(labels, measure, thresholds), counts
 
 
 def _check_shapes(what: str, given: tuple[int, ...], expected: tuple[int, ...]) -> None:

@@ -216,7 +216,8 @@ class GraphInfo:
 class ReferenceInfo:
     """A frame and the outputs that the exporter saw for it, for `selftest`.
 
-    `lead` says how sure its labels are; older bundles have none.
+    `lead` says how sure its labels are; older bundles have none. `measure` is what thresholds of
+    "unknown" are compared with; only graphs that take them have it.
     """
 
     frame: str
@@ -224,13 +225,14 @@ class ReferenceInfo:
     alive: str
     counts: str
     lead: str | None = None
+    measure: str | None = None
     min_label_agreement: float
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The four files, or five, as paths in the bundle."""
+        """The four files, or up to six, as paths in the bundle."""
         always = (self.frame, self.labels, self.alive, self.counts)
-        return always if self.lead is None else (*always, self.lead)
+        return (*always, *(name for name in (self.lead, self.measure) if name is not None))
 
 
 @dataclass(frozen=True)
@@ -381,6 +383,7 @@ def read_reference(fields: Fields) -> ReferenceInfo:
         alive=fields.text("alive"),
         counts=fields.text("counts"),
         lead=fields.optional_text("lead"),
+        measure=fields.optional_text("measure"),
         min_label_agreement=agreement,
     )
 

@@ -65,6 +65,15 @@ class UnknownInfo:
         """Whether no label can be unknown."""
         return max(self.thresholds) <= self.range[0]
 
+    @property
+    def summary(self) -> str:
+        """The thresholds in words, such as "unknown where the score is below 0.2 (auto)"."""
+        if self.is_off:
+            return "never unknown"
+        low, high = min(self.thresholds), max(self.thresholds)
+        span = f"{low:g}" if low == high else f"{low:g} to {high:g}, by output"
+        return f"unknown where the {self.measure} is below {span} ({self.source})"
+
     def of(self, outputs: int) -> Thresholds:
         """Return the threshold of each output, float32 [K]."""
         return np.broadcast_to(np.asarray(self.thresholds, np.float32), (outputs,)).copy()

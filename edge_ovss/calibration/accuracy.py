@@ -11,14 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import is_decided, rank_outputs
+from edge_ovss.bundle.decisive import (
+    is_decided,
+    is_decided_with_unknown,
+    rank_outputs,
+    tolerance_of,
+)
 from edge_ovss.calibration.images import picture_hash
 from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.errors import ArtifactError, InputError
-from edge_ovss.graph.model import first_line
+from edge_ovss.graph.model import feed, first_line
 from edge_ovss.graph.tensor_probe import open_session
 from edge_ovss.metrics.confusion import Confusion, count_confusion
+from edge_ovss.metrics.label_comparison import UNKNOWN_NAME
 from edge_ovss.metrics.miou import score_confusion
 from edge_ovss.vocabulary import Vocabulary
 
@@ -117,6 +123,7 @@ class Baseline:
         alignment: What the numbers of `truths` and of the graph mean.
         expected: The graph's labels, [H, W] each.
         decided: bool [H, W] each, where the graph's scores decide; None where it has none.
+        thresholds: Of "unknown", float32 [K], with which both graphs run; None for none.
     """
 
     frames: Sequence[NDArray[np.uint8]]
@@ -124,6 +131,7 @@ class Baseline:
     alignment: Alignment | None
     expected: Sequence[NDArray[Any]]
     decided: Sequence[NDArray[np.bool_] | None]
+    thresholds: NDArray[np.float32] | None = None
 
     @classmethod
     def measure(
@@ -134,6 +142,7 @@ class Baseline:
         alignment: Alignment | None = None,
         *,
         output_map: Sequence[int] | None = None,
+        thresholds: NDArray[np.float32] | None = None,
     ) -> Baseline:
         """Run the float32 graph on every image.
 
@@ -144,6 +153,7 @@ class Baseline:
             alignment: What the numbers of `truths` and of the graph mean.
             output_map: Output of every category. With it and with scores among the outputs of
                 the graph, it is known which labels are decided.
+            thresholds: Of "unknown", float32 [K]; None for none.
 
         Raises:
             ArtifactError: The graph fails, or its float outputs are not finite.
@@ -151,18 +161,29 @@ class Baseline:
         session = open_session(path)
         expected, decided = [], []
         for frame in frames:
-            outputs = _run(session, frame)
+            outputs = _run(session, frame, thresholds)
             expected.append(outputs["labels"][0])
-            decided.append(_decided(outputs, output_map))
-        return cls(frames, truths, alignment, expected, decided)
+            decided.append(_decided(outputs, output_map, thresholds))
+        return cls(frames, truths, alignment, expected, decided, thresholds)
 
     @classmethod
     def measure_labeled(
-        cls, path: Path, labeled: Labeled, *, output_map: Sequence[int] | None = None
+        cls,
+        path: Path,
+        labeled: Labeled,
+        *,
+        output_map: Sequence[int] | None = None,
+        thresholds: NDArray[np.float32] | None = None,
     ) -> Baseline:
         """Run the float32 graph on a labeled data set; see `measure`."""
-        truths, alignment = labeled.truths, labeled.alignment
-        return cls.measure(path, labeled.frames, truths, alignment, output_map=output_map)
+        return cls.measure(
+            path,
+            labeled.frames,
+            labeled.truths,
+            labeled.alignment,
+            output_map=output_map,
+            thresholds=thresholds,
+        )
 
     @cached_property
     def accuracy(self) -> Accuracy:
@@ -176,7 +197,8 @@ class Baseline:
             ArtifactError: It fails, or its float outputs are not finite.
         """
         session = open_session(path)
-        return self._accuracy([_run(session, frame)["labels"][0] for frame in self.frames])
+        answers = (_run(session, frame, self.thresholds) for frame in self.frames)
+        return self._accuracy([answer["labels"][0] for answer in answers])
 
     def _accuracy(self, labels: Sequence[NDArray[Any]]) -> Accuracy:
         pairs = zip(labels, self.expected, strict=True)
@@ -186,10 +208,11 @@ class Baseline:
         decided = self._decided_agreement(labels)
         if self.truths is None or self.alignment is None:
             return Accuracy(agreement, min(equal), len(labels), decided_agreement=decided)
-        names = self.alignment.names
+        # One more column: an unknown pixel is a miss for its class, and a false alarm for none.
+        names = (*self.alignment.names, UNKNOWN_NAME)
         total: Confusion = np.zeros((len(names), len(names)), np.int64)
         for given, truth in zip(labels, self.truths, strict=True):
-            mapped = self.alignment.map_prediction(given)
+            mapped = self.alignment.map_known(given)
             total += count_confusion(truth, mapped, classes=len(names))
         scores = score_confusion(total, names)
         present = np.flatnonzero(scores.truth_pixels)
@@ -207,20 +230,31 @@ class Baseline:
 
 
 def _decided(
-    outputs: dict[str, NDArray[Any]], output_map: Sequence[int] | None
+    outputs: dict[str, NDArray[Any]],
+    output_map: Sequence[int] | None,
+    thresholds: NDArray[np.float32] | None,
 ) -> NDArray[np.bool_] | None:
     if output_map is None or "scores" not in outputs:
         return None
     labels = outputs["labels"][0]
     scores = outputs["scores"].reshape(-1, *outputs["scores"].shape[-2:])
     ranking = rank_outputs(scores, output_map, (labels.shape[0], labels.shape[1]), labels)
-    return is_decided(ranking.lead, "fp32")
+    decided = is_decided(ranking.lead, "fp32")
+    if thresholds is None:
+        return decided
+    tolerance = tolerance_of(ranking.lead, "fp32")
+    best = np.maximum(ranking.first, 0)  # where nothing scores at all, none is best
+    return is_decided_with_unknown(best, ranking.best, decided, thresholds, tolerance)
 
 
-def _run(session: Any, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:  # noqa: ANN401
+def _run(
+    session: Any,  # noqa: ANN401 (a class of onnxruntime)
+    frame: NDArray[np.uint8],
+    thresholds: NDArray[np.float32] | None = None,
+) -> dict[str, NDArray[Any]]:
     names = [output.name for output in session.get_outputs()]
     try:
-        found = session.run(names, {"frame": frame[None]})
+        found = session.run(names, feed(session, frame, thresholds))
     except Exception as err:
         message = f"The graph fails on an image: {first_line(err)}"
         raise ArtifactError(message, hint="Try FP32, or another --base.") from err

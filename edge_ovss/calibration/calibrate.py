@@ -44,8 +44,9 @@ from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import ArtifactError, GateError, InputError
 from edge_ovss.graph.emulate_fp16 import emulate_half
 from edge_ovss.graph.fp16 import HalfReport, convert_to_half
-from edge_ovss.graph.model import load_graph, save_graph
+from edge_ovss.graph.model import feed, load_graph, save_graph
 from edge_ovss.graph.tensor_probe import TensorProbe, open_session
+from edge_ovss.graph.walk import measured_value
 from edge_ovss.runtime.selftest import require_selftest
 
 if TYPE_CHECKING:
@@ -174,14 +175,18 @@ def _prepare(
     if dataset is None or options.validation is None:
         frames = [frame.read() for frame in pictures.frames[:_MEASURED]]
         output_map = source.vocabulary.output_map
-        baseline = Baseline.measure(source.graph_path, frames, output_map=output_map)
+        baseline = Baseline.measure(
+            source.graph_path, frames, output_map=output_map, thresholds=thresholds_of(source)
+        )
         return _Work(source, options, pictures, None, baseline, note)
     allow_missing = options.validation.allow_missing
     labeled = Labeled.read(dataset, source.vocabulary, allow_missing=allow_missing)
     refuse_overlap(pictures, labeled.hashes())
     note(f"measuring float32 on {len(labeled.names)} images of {dataset.title}")
     output_map = source.vocabulary.output_map
-    baseline = Baseline.measure_labeled(source.graph_path, labeled, output_map=output_map)
+    baseline = Baseline.measure_labeled(
+        source.graph_path, labeled, output_map=output_map, thresholds=thresholds_of(source)
+    )
     scope = labeled.alignment.scope
     if scope:
         left_out = ", ".join(name.strip() for name in labeled.alignment.left_out)
@@ -303,12 +308,29 @@ def _write_rest(writer: BundleWriter, work: _Work, graph: Path) -> None:
     old = work.source.reference()
     session = open_session(graph)
     names = ("labels", "alive", "counts")
-    labels, alive, counts = session.run(list(names), {info.picture.input: old.frame[np.newaxis]})
+    labels, alive, counts = session.run(list(names), feed(session, old.frame))
     lead = None
     if old.lead is not None:
         lead = _lead_below_float32(old.lead, labels[0] == old.labels)
-    answer = Reference(old.frame, labels[0], alive, counts, lead)
+    measure = _measured(graph, old.frame)
+    answer = Reference(old.frame, labels[0], alive, counts, lead, measure)
     write_reference(writer.path, info.reference, answer)
+
+
+def thresholds_of(bundle: Bundle) -> NDArray[np.float32] | None:
+    """Return the thresholds of "unknown" of a bundle, float32 [K]; None where there are none."""
+    info = bundle.manifest.unknown
+    return None if info is None else info.of(len(bundle.vocabulary.outputs))
+
+
+def _measured(path: Path, frame: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """Return what the graph compares with its thresholds, float32 [H, W]; None without any."""
+    model = load_graph(path)
+    value = measured_value(model)
+    if value is None:
+        return None
+    ((_, measure),) = TensorProbe(model, [str(value.name)], look=None).run(frame)
+    return np.ascontiguousarray(measure).reshape(frame.shape[:2])
 
 
 def _lead_below_float32(float32: NDArray[Any], equal: NDArray[Any]) -> NDArray[np.float32]:

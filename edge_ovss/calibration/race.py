@@ -56,6 +56,7 @@ def race(
     the runtime, whose options decide which graph is faster.
     """
     from edge_ovss._machine import available_cores
+    from edge_ovss.graph.model import feed
     from edge_ovss.runtime.backends.ort import open_session
 
     runtime = require("onnxruntime", extra="export")
@@ -66,7 +67,7 @@ def race(
         for frame in frames:
             for session, taken in zip(sessions, times, strict=True):
                 start = time.perf_counter()
-                session.run(None, {"frame": frame[None]})
+                session.run(None, feed(session, frame))
                 if number:
                     taken.append(1e3 * (time.perf_counter() - start))
     return Race(median(times[0]), median(times[1]), len(times[0]), available_cores())

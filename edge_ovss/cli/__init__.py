@@ -35,6 +35,7 @@ VERBS = {
     "build": "build a TensorRT engine of a bundle",
     "run": "segment images, videos or a camera with a bundle",
     "selftest": "check that a bundle reproduces its reference output here",
+    "set": "change the thresholds of a bundle below which a label is unknown",
     "inspect": "show what is in a bundle or an ONNX file",
     "doctor": "show what is installed and what each verb needs",
     "vocab": "list, show, check and encode vocabularies",

@@ -78,6 +78,7 @@ def _options(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Ex
         answer=args.answer,
         template_rank=parse_rank(args.template_rank),
         pictures=args.calibration,
+        unknown=args.unknown,
     )
 
 

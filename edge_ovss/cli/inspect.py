@@ -63,6 +63,7 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         ("templates", f"{manifest.templates.name} ({manifest.templates.count})"),
         ("network size", f"{picture.height}x{picture.width}; frames of any size"),
         ("labels", manifest.output.labels_dtype),
+        ("unknown", _unknown(manifest)),
         ("rejection", f"{rejection.mode}{slots}"),
         ("precision", _precision(manifest)),
         ("files", f"{len(manifest.files)}, {total / 2**20:.1f} MiB, " + _verified(verified)),
@@ -75,6 +76,11 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         (f"parity {name}", _short(json.dumps(value))) for name, value in manifest.parity.items()
     ]
     return rows + _graph_rows(bundle.graph, bundle.graph_path)
+
+
+def _unknown(manifest: Manifest) -> str:
+    info = manifest.unknown
+    return "the graph takes no thresholds" if info is None else f"labels are {info.summary}"
 
 
 def _precision(manifest: Manifest) -> str:

@@ -78,12 +78,15 @@ def _lint(args: argparse.Namespace, console: Console) -> int:
     findings = (*lint(vocabulary), *_ties(args, console, vocabulary))
     lines = [_lint_line(finding) for finding in findings]
     many = f"{len(findings)} finding" + ("" if len(findings) == 1 else "s")
+    notes = _notes(vocabulary)
+    lines += [f"note: {each}" for each in notes]
     lines.append(f"{vocabulary.name}: {len(vocabulary)} categories, {many}")
     document = {
         "vocabulary": vocabulary.name,
         "sha256": vocabulary.sha256,
         "categories": len(vocabulary),
         "findings": [vars(finding) for finding in findings],
+        "notes": notes,
     }
     console.result("\n".join(lines), document)
     if args.model is None:
@@ -94,6 +97,18 @@ def _lint(args: argparse.Namespace, console: Console) -> int:
     if any(finding.level == "error" for finding in findings):
         return VocabularyError.status
     return GateError.status if args.strict and findings else 0
+
+
+def _notes(vocabulary: Vocabulary) -> list[str]:
+    """Say what is true of the list as a whole, which is no mistake."""
+    if vocabulary.background is not None:
+        return []
+    count = len(vocabulary.outputs)
+    words = "its only word" if count == 1 else f"one of its {count} words"
+    return [
+        f"the list has no background: every pixel is labeled with {words}, whatever it shows, "
+        "unless labels may be unknown (export --unknown)"
+    ]
 
 
 def _ties(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edge_ovss.bundle.decisive import is_decided, rank_outputs
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.reference import Comparison, Reference, Rule, judge, rule_for
+from edge_ovss.bundle.unknown import OFF
 from edge_ovss.errors import ParityError
 from edge_ovss.runtime.backends import create_backend
 from edge_ovss.runtime.backends.base import Backend
@@ -59,8 +60,11 @@ def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
             "which could compute the expected output, is not installed"
         )
         return Proof("not run", reason=reason)
-    result = Segmenter(bundle, backend).segment(reference.frame)
-    verdict = judge(result, reference, rule_at(bundle, reference, key.frames))
+    segmenter = Segmenter(bundle, backend)
+    info = None if reference.measure is None else segmenter.unknown
+    thresholds = None if info is None else info.of(len(segmenter.names))
+    result = segmenter.segment(reference.frame, unknown=OFF if thresholds is None else thresholds)
+    verdict = judge(result, reference, rule_at(bundle, reference, key.frames), thresholds)
     if not verdict:
         raise ParityError(_message(verdict), hint=ladder(bundle, key))
     return Proof(
@@ -81,12 +85,14 @@ def expected_answer(bundle: Bundle, frames: FrameRange) -> tuple[Reference | Non
         return None, "nothing"
     frame = fit(reference.frame, frames.best)
     with Segmenter(bundle, create_backend("onnxruntime", bundle).open()) as segmenter:
-        result = segmenter.segment(frame)
-    lead = None
+        result = segmenter.segment(frame, unknown=OFF)
+    lead = measure = None
     if result.scores is not None:
         output_map, size = bundle.vocabulary.output_map, (frame.shape[0], frame.shape[1])
-        lead = rank_outputs(result.scores, output_map, size, result.labels).lead
-    return Reference(frame, result.labels, result.alive, result.counts, lead), "onnxruntime"
+        ranking = rank_outputs(result.scores, output_map, size, result.labels)
+        lead, measure = ranking.lead, ranking.best
+    alive, counts = result.alive, result.counts
+    return Reference(frame, result.labels, alive, counts, lead, measure), "onnxruntime"
 
 
 def rule_at(bundle: Bundle, expected: Reference, frames: FrameRange) -> Rule:

@@ -12,6 +12,7 @@ from pathlib import Path
 from edge_ovss._addresses import shown_address
 from edge_ovss._machine import machine_facts, package_versions
 from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.unknown import Given
 from edge_ovss.errors import UsageError
 from edge_ovss.evaluation.cold_start import ColdStart, measure_cold_start, peak_memory_mib
 from edge_ovss.evaluation.latency import BenchOptions, FrameArray, Latency, Subject, measure_latency
@@ -40,6 +41,8 @@ class BenchmarkOptions:
         against: "torch" or another bundle, run interleaved with the first; None for neither.
         checkpoint: Checkpoint of the model, for "torch".
         embeddings: Embedding pack, for "torch".
+        unknown: When a label of the first is "unknown", as for `Segmenter.open`; the other has its
+            own thresholds, so that a bundle can be compared with itself.
     """
 
     backend: str = "auto"
@@ -50,6 +53,7 @@ class BenchmarkOptions:
     against: str | None = None
     checkpoint: str | None = None
     embeddings: str | None = None
+    unknown: Given | None = None
 
     def __post_init__(self) -> None:
         if self.cold_starts < 0:
@@ -113,7 +117,9 @@ def benchmark(
     frames = _read_frames(asked.source)
     with ExitStack() as stack, Watch() as watch:
         segmenter = stack.enter_context(
-            Segmenter.open(bundle, backend=asked.backend, threads=asked.threads)
+            Segmenter.open(
+                bundle, backend=asked.backend, threads=asked.threads, unknown=asked.unknown
+            )
         )
         subjects = [_subject(segmenter), *_rival(asked, segmenter, stack)]
         latencies = measure_latency(subjects, frames, asked.run)

@@ -16,13 +16,14 @@ from edge_ovss.bundle.manifest import GRAPH_FILE, VOCABULARY_FILE, Manifest
 from edge_ovss.bundle.reference import reference_info, write_reference
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.bundle.sections import SpareInfo
+from edge_ovss.bundle.unknown import UnknownInfo
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.export.family import FrozenGraph
 from edge_ovss.export.frozen_model import FrozenModel
 from edge_ovss.export.graph_files import GraphPair, Save, data_file, trace, with_scores
 from edge_ovss.export.manifest import describe, graph_metadata, with_measurements
 from edge_ovss.export.overflow_graph import SPARE_FILE, save_sharing
-from edge_ovss.export.parity_check import FrameCheck, compare_graph
+from edge_ovss.export.parity_check import FrameCheck, compare_graph, compare_unknown
 from edge_ovss.export.reference import (
     choose_reference,
     first_frames,
@@ -39,12 +40,20 @@ class BundleDraft:
         writer: Keeps the files until the bundle is whole.
         frozen: The model and its graph.
         outputs: Names of the outputs to keep.
+        unknown: When a label is "unknown".
         note: Called with one line of text at every step.
     """
 
     def __init__(
-        self, writer: BundleWriter, frozen: FrozenModel, *, outputs: tuple[str, ...], note: Note
+        self,
+        writer: BundleWriter,
+        frozen: FrozenModel,
+        *,
+        outputs: tuple[str, ...],
+        unknown: UnknownInfo,
+        note: Note,
     ) -> None:
+        self.unknown = unknown
         self.writer, self.frozen, self.outputs, self.note = writer, frozen, outputs, note
         self._parity: list[FrameCheck] = []
         self._spare: SpareInfo | None = None
@@ -64,9 +73,10 @@ class BundleDraft:
             self.note("nearly every label is undecided there; comparing on more frames")
             more, others = compare_graph(pair, self.frozen, more_frames())
             parity, answers = parity + more, answers + others
-        pair.forget()
         self._parity = [replace(parity[0], traced=True), *parity[1:]]
         chosen = choose_reference(answers).reference
+        compare_unknown(pair, chosen, outputs=self._outputs)
+        pair.forget()
         write_reference(self.writer.path, reference_info("fp32"), chosen)
 
     def write_spare(self, rejection: Rejection) -> None:
@@ -80,18 +90,27 @@ class BundleDraft:
         graph = self.frozen.loaded.freeze(rejection, with_scores(self.outputs))
         first = self.writer.path(GRAPH_FILE)
         pair = self._write(SPARE_FILE, graph, lambda model, path: save_sharing(model, path, first))
-        compare_graph(pair, replace(self.frozen, graph=graph), first_frames())
+        _, answers = compare_graph(pair, replace(self.frozen, graph=graph), first_frames())
+        compare_unknown(pair, answers[0].reference, outputs=self._outputs)
         pair.forget()
         self._spare = SpareInfo(SPARE_FILE, slots)
 
     def _write(self, name: str, graph: FrozenGraph, save: Save) -> GraphPair:
         metadata = graph_metadata(self._describe(graph.rejection), self.frozen.loaded.vocabulary)
         frame = torch.from_numpy(first_frames()[0])[None]
-        model = trace(cast(nn.Module, graph), frame, outputs=graph.outputs, metadata=metadata)
+        thresholds = torch.zeros(self._outputs)
+        module = cast(nn.Module, graph)
+        model = trace(module, frame, thresholds, outputs=graph.outputs, metadata=metadata)
         return GraphPair(self.writer, model, name, outputs=self.outputs, save=save)
 
+    @property
+    def _outputs(self) -> int:
+        return len(self.frozen.loaded.vocabulary.outputs)
+
     def _describe(self, rejection: Rejection) -> Manifest:
-        return describe(self.frozen.loaded, rejection=rejection, outputs=self.outputs)
+        return describe(
+            self.frozen.loaded, rejection=rejection, outputs=self.outputs, unknown=self.unknown
+        )
 
     def finish(self) -> Path:
         """Write the vocabulary and the manifest, and move the bundle to its place.

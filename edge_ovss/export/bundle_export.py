@@ -12,6 +12,7 @@ from edge_ovss.export.frozen_model import freeze_model
 from edge_ovss.export.loading import load_for_export
 from edge_ovss.export.options import ExportOptions
 from edge_ovss.export.overflow_graph import check_spare, fit_spare
+from edge_ovss.export.unknown import fit_unknown
 from edge_ovss.models.equal_tokens import refuse_equal_tokens
 from edge_ovss.vocabulary import Vocabulary
 
@@ -41,7 +42,8 @@ def export_bundle(
         The bundle, opened.
 
     Raises:
-        VocabularyError, CheckpointError, UsageError: The options are wrong; nothing is written.
+        VocabularyError, CheckpointError, UsageError, InputError: The options are wrong; nothing is
+            written.
         OutputError: `out` cannot be written.
         ParityError: The exported graph differs from torch, or the bundle fails its own selftest;
             nothing is written.
@@ -53,6 +55,7 @@ def export_bundle(
     options.check()
     rejection = options.fit_rejection(len(vocabulary))
     check_spare(options, rejection, categories=len(vocabulary))
+    unknown = fit_unknown(vocabulary, options, note)
     if options.guesses_slots(len(vocabulary)):
         slots = ",".join(map(str, rejection.slots or ()))
         note(f"slots {slots} are not measured for this model; {_MEASURE}")
@@ -60,7 +63,7 @@ def export_bundle(
         loaded = load_for_export(vocabulary, options, note=note, progress=progress)
         refuse_equal_tokens(vocabulary, loaded.model.spec, note)
         frozen = freeze_model(loaded, options, rejection, note)
-        draft = BundleDraft(writer, frozen, outputs=options.all_outputs, note=note)
+        draft = BundleDraft(writer, frozen, outputs=options.all_outputs, unknown=unknown, note=note)
         draft.write_graph()
         if options.spare_slots is not None:
             roomy = fit_spare(

@@ -17,7 +17,7 @@ from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 
 class FrozenGraph(Protocol):
-    """A torch module from `frame` to the outputs of the graph contract, vocabulary included.
+    """A torch module from the inputs to the outputs of the graph contract, vocabulary included.
 
     Attributes:
         outputs: Names of its outputs, in order.
@@ -32,8 +32,8 @@ class FrozenGraph(Protocol):
     size: tuple[int, int]
     frame_bytes: int
 
-    def __call__(self, frame: Tensor) -> tuple[Tensor, ...]:
-        """Segment uint8 [1, H, W, 3]."""
+    def __call__(self, frame: Tensor, thresholds: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Segment uint8 [1, H, W, 3]; below thresholds, float32 [K], a label is unknown."""
         ...
 
 

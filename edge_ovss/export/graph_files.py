@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ovss._optional import require
+from edge_ovss.bundle.contract import THRESHOLDS
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.graph.export_passes import apply_export_passes
+from edge_ovss.graph.model import feed
 from edge_ovss.graph.tensor_probe import open_session
 
 # The newest opset that TensorRT 10.3 parses; it has Gelu as one operator.
@@ -41,33 +43,40 @@ def with_scores(outputs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def trace(
-    graph: nn.Module, frame: Tensor, *, outputs: tuple[str, ...], metadata: dict[str, str]
+    graph: nn.Module,
+    frame: Tensor,
+    thresholds: Tensor | None = None,
+    *,
+    outputs: tuple[str, ...],
+    metadata: dict[str, str],
 ) -> Any:  # noqa: ANN401
     """Trace a frozen graph.
 
     Args:
-        graph: Module from `frame` to the outputs, in eval mode.
+        graph: Module from both inputs to the outputs, in eval mode.
         frame: uint8 [1, H, W, 3], an example; H and W become dynamic.
+        thresholds: float32 [K], an example; None for a graph without them.
         outputs: Names of what the module returns, in order.
         metadata: Key-value pairs for the model's metadata.
 
     Returns:
-        An `onnx_ir.Model` with `frame` as its input and weights in memory.
+        An `onnx_ir.Model` with `frame` and perhaps `thresholds` as inputs, and weights in memory.
 
     Raises:
         MissingDependencyError: onnx or onnxscript is not installed.
     """
     require("onnxscript", extra="export")
     sides = {1: torch.export.Dim("H", min=1), 2: torch.export.Dim("W", min=1)}
+    inputs = {"frame": frame} | ({} if thresholds is None else {THRESHOLDS: thresholds})
     with torch.no_grad(), quiet_exporter():
         program = torch.onnx.export(
             graph,
-            (frame,),
+            tuple(inputs.values()),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["frame"],
+            input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes={"frame": sides},
+            dynamic_shapes={name: sides if name == "frame" else None for name in inputs},
             verbose=False,
         )
     if program is None:
@@ -137,6 +146,12 @@ class GraphPair:
             found = [{**a, SCORES: b[SCORES]} for a, b in zip(found, scored, strict=True)]
         return found
 
+    def run_kept(
+        self, frame: NDArray[np.uint8], thresholds: NDArray[np.float32]
+    ) -> dict[str, NDArray[Any]]:
+        """Run the graph alone on a frame, with thresholds; outputs by name."""
+        return run_graph(self.path, [frame], thresholds)[0]
+
     def forget(self) -> None:
         """Remove the copy."""
         if self._copy is not None:
@@ -145,11 +160,15 @@ class GraphPair:
             self._copy = None
 
 
-def run_graph(path: Path, frames: Sequence[NDArray[np.uint8]]) -> Answers:
+def run_graph(
+    path: Path,
+    frames: Sequence[NDArray[np.uint8]],
+    thresholds: NDArray[np.float32] | None = None,
+) -> Answers:
     """Run an ONNX file on frames with ONNX Runtime on the CPU; outputs by name."""
     session = open_session(path)
     names = [output.name for output in session.get_outputs()]
-    answers = [session.run(names, {"frame": frame[None]}) for frame in frames]
+    answers = [session.run(names, feed(session, frame, thresholds)) for frame in frames]
     return [dict(zip(names, answer, strict=True)) for answer in answers]
 
 

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.contract import labels_dtype
+from edge_ovss.bundle.json_fields import as_json
 from edge_ovss.bundle.manifest import DATA_FILE, GRAPH_FILE, VOCABULARY_FILE, Manifest, now
 from edge_ovss.bundle.reference import reference_info
 from edge_ovss.bundle.rejection import Rejection
@@ -23,6 +24,7 @@ from edge_ovss.bundle.sections import (
     TextTowerInfo,
     VocabularyInfo,
 )
+from edge_ovss.bundle.unknown import UnknownInfo
 from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.graph_files import OPSET
 from edge_ovss.export.parity_check import FrameCheck
@@ -41,11 +43,20 @@ _IN_THE_GRAPH = (
     "picture",
     "output",
     "rejection",
+    "unknown",
     "precision",
 )
+# The thresholds of a bundle may be changed; what they are compared with may not.
+_OF_THE_MEASURE = ("measure", "range")
 
 
-def describe(loaded: LoadedModel, *, rejection: Rejection, outputs: tuple[str, ...]) -> Manifest:
+def describe(
+    loaded: LoadedModel,
+    *,
+    rejection: Rejection,
+    outputs: tuple[str, ...],
+    unknown: UnknownInfo | None = None,
+) -> Manifest:
     """Return the manifest of a new float32 bundle, without files and without measurements."""
     spec, vocabulary, embeddings = loaded.model.spec, loaded.vocabulary, loaded.embeddings
     height, width = loaded.size
@@ -71,6 +82,7 @@ def describe(loaded: LoadedModel, *, rejection: Rejection, outputs: tuple[str, .
             stated_answer=loaded.answer,
         ),
         rejection=rejection,
+        unknown=unknown or UnknownInfo(),
         precision_facts=Precision("fp32"),
         graph=GraphInfo(GRAPH_FILE, (DATA_FILE,), OPSET),
         created=now(),
@@ -113,6 +125,9 @@ def graph_metadata(manifest: Manifest, vocabulary: Vocabulary) -> dict[str, str]
     The plain keys `names`, `imgsz` and `task` are for other tools.
     """
     document = manifest.to_json()
+    if manifest.unknown is not None:
+        section = as_json(manifest.unknown)
+        document["unknown"] = {key: section[key] for key in _OF_THE_MEASURE}
     facts = {f"edge_ovss.{key}": json.dumps(document[key]) for key in _IN_THE_GRAPH}
     return {
         "edge_ovss.version": VERSION,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ovss.bundle.rejection import DEFAULT_SLOTS, Rejection
+from edge_ovss.bundle.unknown import Given
 from edge_ovss.errors import UsageError
 from edge_ovss.export.families import family_export
 from edge_ovss.models.catalogue import DEFAULT_MODEL, PUBLISHED, entry_of
@@ -34,6 +35,8 @@ class ExportOptions:
         spare_slots: Slots of a second graph that `rerun` uses when the first overflows: three
             numbers, "all", or None for no second graph.
         answer: How labels are made from masks; one of the family's `answers` in the catalogue.
+        unknown: When a label is "unknown": "off", "auto", a threshold for all outputs, one for
+            each by name or in order, or a file; None for the default (`export.unknown`).
     """
 
     model: str = DEFAULT_MODEL
@@ -49,6 +52,7 @@ class ExportOptions:
     answer: str = PUBLISHED
     template_rank: int | str | None = None
     pictures: str | None = None
+    unknown: Given | None = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.outputs if name not in (*ALWAYS, *OPTIONAL)]
@@ -104,9 +108,13 @@ class ExportOptions:
 
     def _measured_slots(self, categories: int) -> tuple[int, int, int] | None:
         """Default slots that were measured with these weights; None if there are none."""
-        embedded = self.checkpoint is None and self.weights in (None, "embedded")
         entry = entry_of(self.model)
-        return entry.measured_slots(self.model, categories) if embedded else None
+        return entry.measured_slots(self.model, categories) if self.embedded else None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the weights are those that this package carries."""
+        return self.checkpoint is None and self.weights in (None, "embedded")
 
     def size_for(self, picture: PictureSpec) -> tuple[int, int]:
         """Return (height, width) inside the network.

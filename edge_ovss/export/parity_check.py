@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from edge_ovss.bundle.decisive import SCORE_FLOOR, Ranking
+from edge_ovss.bundle.reference import Reference, Rule, judge
 from edge_ovss.bundle.tolerances import EXACT, LIMITS
 from edge_ovss.errors import ParityError
 from edge_ovss.export.family import FrozenGraph
@@ -118,9 +119,35 @@ def compare_graph(
             exact=frozen.exact,
         )
         parities.append(parity)
-        answers.append(Answered(frame, expected, ranking.lead))
+        answers.append(Answered(frame, expected, ranking.lead, ranking.best))
     require_parity(parities)
     return parities, answers
+
+
+def compare_unknown(pair: GraphPair, expected: Reference, *, outputs: int) -> None:
+    """Compare a written graph with torch under thresholds that half of the pixels do not reach.
+
+    Args:
+        pair: The written graph.
+        expected: A frame with the answer of torch, without thresholds.
+        outputs: K.
+
+    Raises:
+        ParityError: They differ.
+    """
+    assert expected.measure is not None  # an export always knows it
+    thresholds = np.full(outputs, np.median(expected.measure), np.float32)
+    answer = pair.run_kept(expected.frame, thresholds)
+    alive = answer["alive"]
+    given = Reference(expected.frame, answer["labels"][0], alive[alive >= 0], answer["counts"])
+    verdict = judge(given, expected, Rule(MIN_LABEL_AGREEMENT, same_survivors=True), thresholds)
+    if not verdict:
+        message = (
+            f"With thresholds of 'unknown', {100 * verdict.agreement:.4f} % of the labels of the "
+            f"exported graph that count are those of torch; expected at least "
+            f"{100 * MIN_LABEL_AGREEMENT:g} %. Nothing was written."
+        )
+        raise ParityError(message, hint="Please report this with the model and the vocabulary.")
 
 
 def run_torch(graph: FrozenGraph, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:

@@ -30,17 +30,20 @@ class Answered:
         frame: uint8 [H, W, 3] RGB.
         outputs: Outputs of torch by name.
         lead: float32 [H, W], by how much the best output leads.
+        measure: float32 [H, W], what thresholds of "unknown" are compared with.
     """
 
     frame: Frame
     outputs: dict[str, NDArray[Any]]
     lead: Lead
+    measure: NDArray[np.float32]
 
     @property
     def reference(self) -> Reference:
         """The frame with these outputs, as a bundle keeps it."""
         found = self.outputs
-        return Reference(self.frame, found["labels"][0], found["alive"], found["counts"], self.lead)
+        labels, alive, counts = found["labels"][0], found["alive"], found["counts"]
+        return Reference(self.frame, labels, alive, counts, self.lead, self.measure)
 
     @property
     def decided(self) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
@@ -16,6 +17,26 @@ if TYPE_CHECKING:
 
 # Tensors of as many bytes go to the data file; smaller ones are shapes and scales.
 _EXTERNAL_BYTES = 1024
+
+
+def feed(
+    session: Any,  # noqa: ANN401 (a class of onnxruntime)
+    frame: NDArray[np.uint8],
+    thresholds: NDArray[np.float32] | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Return the inputs of a session by name.
+
+    Args:
+        session: Of a graph that takes a frame and perhaps, after it, thresholds.
+        frame: uint8 [H, W, 3].
+        thresholds: float32 [K]; None for zeros, which make no label unknown.
+    """
+    first, *others = session.get_inputs()
+    inputs: dict[str, NDArray[Any]] = {first.name: np.ascontiguousarray(frame)[None]}
+    for each in others:
+        zeros = np.zeros(each.shape, np.float32)
+        inputs[each.name] = zeros if thresholds is None else thresholds
+    return inputs
 
 
 def load_graph(path: Path) -> ir.Model:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_ovss._optional import require
 from edge_ovss.errors import ArtifactError
-from edge_ovss.graph.model import add_constant, first_line, make_node
+from edge_ovss.graph.model import add_constant, feed, first_line, make_node
 from edge_ovss.graph.walk import FLOAT, sides, values_by_name
 
 if TYPE_CHECKING:
@@ -127,7 +127,6 @@ class TensorProbe:
             asked = [_put_behind_maker(model, value, look(model, value)) for value in asked]
             model.graph.outputs.extend(asked)
         self._names = [str(value.name) for value in asked]
-        self._input = str(model.graph.inputs[0].name)
         self._session = open_session(ir.to_proto(model).SerializeToString(), folder=_folder(model))
 
     def run(self, image: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -137,8 +136,7 @@ class TensorProbe:
             ArtifactError: The graph fails.
         """
         try:
-            frame = np.ascontiguousarray(image)[None]
-            values = self._session.run(self._names, {self._input: frame})
+            values = self._session.run(self._names, feed(self._session, image))
         except Exception as err:
             message = f"The graph fails on an image: {first_line(err)}"
             raise ArtifactError(message, hint="Run edge-ovss selftest on the bundle.") from err

@@ -111,6 +111,19 @@ def stems(model: ir.Model) -> list[ir.Node]:
     ]
 
 
+def measured_value(model: ir.Model) -> ir.Value | None:
+    """Return the tensor that is compared with the thresholds; None for a graph without any."""
+    heads = list(model.graph.inputs[1:])
+    while heads:
+        head = heads.pop()
+        for node in readers(head):
+            if node.op_type == "Less":
+                other: ir.Value = node.inputs[0]
+                return other
+            heads += node.outputs
+    return None
+
+
 def answer_nodes(model: ir.Model) -> list[ir.Node]:
     """Return the nodes from the last products to the outputs and to every ranking.
 

@@ -14,10 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.decisive import Ranking, Scores, rank_outputs, tolerance_of
+from edge_ovss.bundle.contract import UNKNOWN
+from edge_ovss.bundle.decisive import (
+    SCORE_FLOOR,
+    Ranking,
+    Scores,
+    rank_outputs,
+    tolerance_of,
+    with_unknown,
+)
 from edge_ovss.vocabulary import Vocabulary
 
 MOST_PAIRS = 5
+UNKNOWN_NAME = "(unknown)"
 
 
 @dataclass(frozen=True)
@@ -56,19 +65,25 @@ def compare_labels(
     *,
     precision: str = "fp32",
     names: Sequence[str],
+    thresholds: NDArray[np.float32] | None = None,
 ) -> LabelComparison:
     """Compare labels [H, W] of a backend with those of a reference.
 
     Args:
         given: Labels of the backend.
-        expected: Labels of the reference.
+        expected: Labels of the reference, none of them unknown.
         ranking: Ranking of the reference's scores, made with `given`.
         precision: Precision in which the backend computes.
         names: Names of the K outputs.
+        thresholds: Of "unknown", float32 [K], with which the labels of the backend were made; the
+            best score is what they are compared with. None for none.
     """
     tolerance = tolerance_of(ranking.lead, precision)
     undecided = ranking.lead <= tolerance
     neutral = undecided & (ranking.behind <= tolerance)
+    if thresholds is not None and thresholds.any():
+        neutral = _neutral_with_unknown(given, ranking, thresholds, tolerance)
+        expected = with_unknown(expected, ranking.best, thresholds)
     counts, differs = ~neutral, given != expected
     wrong = differs & counts
     number = int(counts.sum())
@@ -86,6 +101,32 @@ def compare_labels(
     )
 
 
+def _neutral_with_unknown(
+    given: NDArray[Any], ranking: Ranking, thresholds: NDArray[np.float32], tolerance: float
+) -> NDArray[np.bool_]:
+    """Return where rounding may give several labels and the given one is among them, [H, W].
+
+    What may be the best output is the first and, where the lead is rounding, the second. Such an
+    output is right if its score may reach its threshold, and "unknown" is if one may not.
+    """
+    room = tolerance * np.maximum(ranking.best, SCORE_FLOOR)
+    most, least = ranking.best + room, ranking.best - room
+    undecided = (ranking.lead <= tolerance) & (ranking.second >= 0)
+    first = thresholds[np.maximum(ranking.first, 0)]
+    second = np.where(undecided, thresholds[np.maximum(ranking.second, 0)], first)
+    lowest, highest = np.minimum(first, second), np.maximum(first, second)
+    may_be_known = most >= lowest
+    may_be_unknown = (least < highest) & (highest > 0)
+    unknown = given == UNKNOWN[str(given.dtype)]
+    limits = thresholds[np.where(unknown, 0, given)]
+    right = np.where(
+        unknown, may_be_unknown, (ranking.behind <= tolerance) & (most >= limits)
+    ).astype(np.bool_)
+    several = may_be_known & (undecided | may_be_unknown)
+    neutral: NDArray[np.bool_] = several & right
+    return neutral
+
+
 def compare_by_scores(
     given: NDArray[Any],
     expected: NDArray[Any],
@@ -93,12 +134,20 @@ def compare_by_scores(
     vocabulary: Vocabulary,
     *,
     precision: str = "fp32",
+    thresholds: NDArray[np.float32] | None = None,
 ) -> tuple[LabelComparison, Ranking]:
     """Rank a reference's scores, float32 [T, h, w], and compare labels as `compare_labels` does."""
     size = (given.shape[0], given.shape[1])
     ranking = rank_outputs(scores, vocabulary.output_map, size, given)
-    names = vocabulary.outputs
-    return compare_labels(given, expected, ranking, precision=precision, names=names), ranking
+    compared = compare_labels(
+        given,
+        expected,
+        ranking,
+        precision=precision,
+        names=vocabulary.outputs,
+        thresholds=thresholds,
+    )
+    return compared, ranking
 
 
 def count_pairs(
@@ -109,9 +158,14 @@ def count_pairs(
     pairs, counts = np.unique(both, axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
     return tuple(
-        Pair((names[int(pairs[i, 0])], names[int(pairs[i, 1])]), float(counts[i]) / pixels)
+        Pair((_name(pairs[i, 0], names), _name(pairs[i, 1], names)), float(counts[i]) / pixels)
         for i in order
     )
+
+
+def _name(label: int, names: Sequence[str]) -> str:
+    """Return the name of an output; what is none of them is unknown."""
+    return names[label] if label < len(names) else UNKNOWN_NAME
 
 
 def join_pairs(frames: Iterable[tuple[int, Sequence[Pair]]]) -> tuple[Pair, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._progress import Progress
-from edge_ovss.bundle.decisive import SCORE_FLOOR
+from edge_ovss.bundle.decisive import SCORE_FLOOR, with_unknown
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.reference import rule_for
 from edge_ovss.bundle.tolerances import tolerance_for
@@ -17,7 +17,7 @@ from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.dataset import Dataset, Sample
 from edge_ovss.errors import InputError, ParityError
 from edge_ovss.metrics.confusion import count_confusion
-from edge_ovss.metrics.label_comparison import compare_by_scores
+from edge_ovss.metrics.label_comparison import UNKNOWN_NAME, compare_by_scores
 from edge_ovss.metrics.reported import DEFAULT_PROTOCOL
 from edge_ovss.metrics.tensors import compare_tensors
 from edge_ovss.parity.results import BackendParity, Example, FrameParity
@@ -70,7 +70,8 @@ def compare_backends(
             frames[index].append(found)
             kept = sorted([*examples[index], example], key=lambda e: e.agreement)
             examples[index] = kept[:keep]
-    names = vocabulary.outputs if truthful is None else truthful.names
+    known = vocabulary.outputs if truthful is None else truthful.names
+    names = (*known, UNKNOWN_NAME)
     return tuple(
         BackendParity(
             bundle=segmenter.bundle.path.name,
@@ -112,17 +113,27 @@ def _compare(
 ) -> tuple[FrameParity, Example]:
     result = segmenter.segment(frame)
     mapped = Alignment(segmenter.names) if alignment is None else alignment
-    labels, expected = mapped.map_prediction(result.labels), mapped.map_prediction(answer.labels)
-    true = expected.astype(np.int32) if truth is None else truth
-    classes = len(mapped.names)
+    classes = len(mapped.names) + 1  # the last is unknown
     scores = None
     if result.scores is not None:
         scores = compare_tensors(result.scores, answer.scores, floor=SCORE_FLOOR)
     precision = rule_for(segmenter.bundle.manifest, segmenter.precision).precision
     words = segmenter.bundle.vocabulary
-    compared, _ = compare_by_scores(
-        result.labels, answer.labels, answer.scores, words, precision=precision
+    chosen = segmenter.unknown
+    thresholds = None if chosen is None else chosen.of(len(segmenter.names))
+    compared, ranking = compare_by_scores(
+        result.labels,
+        answer.labels,
+        answer.scores,
+        words,
+        precision=precision,
+        thresholds=thresholds,
     )
+    torch_labels = answer.labels
+    if thresholds is not None:
+        torch_labels = with_unknown(answer.labels, ranking.best, thresholds)
+    labels, expected = mapped.map_known(result.labels), mapped.map_known(torch_labels)
+    true = expected if truth is None else truth
     found = FrameParity(
         name=name,
         size=(frame.shape[0], frame.shape[1]),
@@ -132,7 +143,7 @@ def _compare(
         before=count_confusion(true, expected, classes=classes),
         after=count_confusion(true, labels, classes=classes),
     )
-    return found, Example(name, compared.agreement, frame, answer.labels, result.labels)
+    return found, Example(name, compared.agreement, frame, torch_labels, result.labels)
 
 
 def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:

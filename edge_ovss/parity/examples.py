@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge_ovss._files import make_folder
 from edge_ovss.frames.images import write_picture
 from edge_ovss.parity.results import BackendParity, Example
+from edge_ovss.runtime.overlay import paint
 
 _DIFFERS = (220, 20, 60)
 KINDS = ("frame", "torch", "backend", "difference")
@@ -53,7 +54,8 @@ def _pictures(example: Example, palette: NDArray[np.uint8]) -> tuple[NDArray[np.
     gray = example.frame.mean(-1, keepdims=True).repeat(3, -1) * 0.5 + 96
     difference = gray.astype(np.uint8)
     difference[_widened(example.torch != example.backend)] = _DIFFERS
-    return example.frame, palette[example.torch], palette[example.backend], difference
+    torch, backend = (paint(each, palette) for each in (example.torch, example.backend))
+    return example.frame, torch, backend, difference
 
 
 def _widened(differs: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_ovss._optional import require
 from edge_ovss._safe_text import shown
+from edge_ovss.bundle.contract import UNKNOWN
 from edge_ovss.errors import UsageError
 from edge_ovss.frames.images import Labels, write_picture
 from edge_ovss.frames.source_notes import note
@@ -22,6 +23,9 @@ ALPHA = 0.55
 ENTRIES = 16
 _BORDER = 0.55
 _CHECKED_AT = 9.0
+UNKNOWN_LINE = "unknown"
+# The swatch is an empty box: what is unknown is not painted over.
+_NOT_PAINTED = (PAPER, PAPER, PAPER)
 
 
 def draw_overlay(
@@ -79,6 +83,8 @@ def blend(
 ) -> NDArray[np.uint8]:
     """Return the frame blended with the categories' colors, borders darker; uint8 [H, W, 3] RGB.
 
+    Where the label is unknown, the frame stays as it is.
+
     Raises:
         UsageError: `alpha` is not in 0 to 1.
     """
@@ -86,25 +92,35 @@ def blend(
         message = f"alpha is {alpha}; expected a number from 0 to 1."
         raise UsageError(message)
     cv2 = require("cv2", extra="onnxruntime")
-    colors = palette[labels]
+    colors = paint(labels, palette)
     mixed: NDArray[np.uint8] = cv2.addWeighted(frame, 1.0 - alpha, colors, alpha, 0.0)
-    border = _borders(labels)
+    unknown = labels == UNKNOWN[str(labels.dtype)]
     if alpha > 0.0:
+        border = _borders(labels)
         mixed[border] = (_BORDER * mixed[border]).astype(np.uint8)
+    mixed[unknown] = frame[unknown]
     return mixed
+
+
+def paint(labels: Labels, palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the colors of labels, uint8 [H, W, 3] RGB; unknown is black."""
+    colors = np.zeros((UNKNOWN[str(labels.dtype)] + 1, 3), np.uint8)
+    colors[: len(palette)] = palette
+    painted: NDArray[np.uint8] = colors[labels]
+    return painted
 
 
 def legend_entries(
     result: Result, palette: NDArray[np.uint8], *, entries: int = ENTRIES
 ) -> Sequence[LegendEntry]:
-    """Return the lines of a legend, the largest share first; the last one sums up the rest.
+    """Return the lines of a legend, the largest share first; then the rest in one, then unknown.
 
     A name that OpenCV cannot draw is replaced by "#" and its number in the label map.
 
     Warns:
         SourceNote: The name that such a number stands for.
     """
-    pixels = np.bincount(result.labels.ravel(), minlength=len(result.names))
+    pixels = result.pixels()
     order = [i for i in np.argsort(-pixels, kind="stable").tolist() if pixels[i]]
     # A single remaining entry takes no more room than a line that sums it up.
     shown = order if len(order) <= entries + 1 else order[:entries]
@@ -117,6 +133,8 @@ def legend_entries(
     rest = order[len(shown) :]
     if rest:
         lines.append(LegendEntry(f"{len(rest)} others", None, float(share[rest].sum())))
+    if result.unknown:
+        lines.append(LegendEntry(UNKNOWN_LINE, _NOT_PAINTED, result.unknown))
     return lines
 
 

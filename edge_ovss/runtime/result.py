@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.contract import UNKNOWN
 from edge_ovss.errors import PictureError
 
 if TYPE_CHECKING:  # a robot gives its own frames and needs no image reader
@@ -20,7 +21,8 @@ class Result:
     """The result for one frame; the arrays belong to the caller.
 
     Attributes:
-        labels: uint8 or, above 255 outputs, uint16 [H, W]: index into `names` by pixel.
+        labels: uint8 or, above 255 outputs, uint16 [H, W]: index into `names` by pixel; 255, or
+            65535, where the label is unknown.
         names: The K output names, in the order of the vocabulary.
         alive: int32 [n], ids of the categories that survive all rejections, without empty slots.
         counts: int32 [3], number of categories that passed the threshold at each rejection.
@@ -51,9 +53,25 @@ class Result:
         pairs = zip(self.counts.tolist(), self.slots, strict=False)
         return any(count > slot for count, slot in pairs)
 
+    @property
+    def unknown(self) -> float:
+        """The share of pixels whose label is unknown, 0 to 1."""
+        if not self.labels.size:
+            return 0.0
+        label = UNKNOWN[str(self.labels.dtype)]
+        return float(np.count_nonzero(self.labels == label) / self.labels.size)
+
+    def pixels(self) -> NDArray[np.int64]:
+        """Return the number of pixels by output, int64 [K]; those that are unknown are in none."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.names))
+        return counts[: len(self.names)].astype(np.int64)
+
     def shares(self) -> dict[str, float]:
-        """Return the share of pixels in (0, 1] by output name, the largest first."""
-        pixels = np.bincount(self.labels.ravel(), minlength=len(self.names))
+        """Return the share of pixels in (0, 1] by output name, the largest first.
+
+        Where some pixels are unknown, the shares add up to less than 1.
+        """
+        pixels = self.pixels()
         order = np.argsort(-pixels, kind="stable")
         total = self.labels.size
         return {self.names[i]: float(pixels[i] / total) for i in order.tolist() if pixels[i]}

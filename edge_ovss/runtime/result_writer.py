@@ -69,6 +69,7 @@ def frame_facts(frame: Frame, result: Result) -> dict[str, object]:
         "height": height,
         "width": width,
         "shares": {name: round(share, 6) for name, share in result.shares().items()},
+        "unknown": round(result.unknown, 6),
         "alive": result.alive.tolist(),
         "counts": result.counts.tolist(),
         "slots": None if result.slots is None else list(result.slots),

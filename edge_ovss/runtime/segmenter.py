@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.unknown import OFF, Given, Target, UnknownInfo
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.backends import compute_precision, create_backend
 from edge_ovss.runtime.backends.base import Backend
@@ -23,15 +24,24 @@ from edge_ovss.runtime.result import Result, check_frame
 class Segmenter:
     """Segments frames with a bundle; use it as a context manager or call `close`.
 
-    It is not thread-safe: use one per thread.
+    It is not thread-safe: use one per thread. `unknown` says with which thresholds it segments;
+    None where the graph takes none.
 
         with Segmenter.open("city.ovss") as segmenter:
             result = segmenter.segment(frame)
             print(result.shares())
     """
 
-    def __init__(self, bundle: Bundle, backend: Backend, spare: Backend | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        backend: Backend,
+        spare: Backend | None = None,
+        *,
+        unknown: UnknownInfo | None = None,
+    ) -> None:
         self.bundle = bundle
+        self.unknown = unknown or bundle.manifest.unknown
         self._backend = backend
         self._spare = spare
 
@@ -44,6 +54,7 @@ class Segmenter:
         threads: int | None = None,
         verify: bool = True,
         on_overflow: str = KEEP,
+        unknown: Given | None = None,
     ) -> Segmenter:
         """Open a bundle on a backend.
 
@@ -55,16 +66,23 @@ class Segmenter:
             on_overflow: What to do when more categories pass the threshold than there are slots:
                 "keep" the result, which says so, or "rerun" the frame with the bundle's spare
                 graph, which is loaded on the first such frame and takes additional memory.
+            unknown: When a label is "unknown": "off", "auto", a threshold for all outputs, one for
+                each by name or in order, or a file of `eval --tune-unknown`; None for what the
+                bundle says.
 
         Raises:
             BundleError: The bundle is damaged, or too new.
-            UsageError: There is no such backend, or no spare graph to rerun frames with.
+            UsageError: There is no such backend, no spare graph to rerun frames with, or a
+                threshold is wrong.
+            InputError: The file of thresholds cannot be used.
             MissingDependencyError: Something that the backend needs is missing.
             ArtifactError: The backend cannot load the graph.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, verify=verify)
         spare = _spare(opened, backend, threads) if _wants_rerun(on_overflow) else None
-        return cls(opened, create_backend(backend, opened, threads=threads).open(), spare)
+        chosen = choose_unknown(opened, unknown)  # refused before a graph is loaded
+        loaded = create_backend(backend, opened, threads=threads).open()
+        return cls(opened, loaded, spare, unknown=chosen)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,32 +109,39 @@ class Segmenter:
         """The requested number of CPU threads; None means the cores that this process may use."""
         return self._backend.threads
 
-    def segment(self, frame: NDArray[np.uint8]) -> Result:
+    def segment(self, frame: NDArray[np.uint8], *, unknown: Given | None = None) -> Result:
         """Segment one frame.
 
         Args:
             frame: uint8 [H, W, 3], RGB, any H and W of at least 1; copied if not C-contiguous.
+            unknown: When a label of this frame is "unknown", as for `open`; None for what `open`
+                was told.
 
         Raises:
             PictureError: The frame has the wrong form.
             ArtifactError: The graph fails, or memory runs out.
+            UsageError, InputError: A threshold is wrong.
         """
         start = time.perf_counter()
         batch = check_frame(frame)[np.newaxis]
+        chosen = self.unknown if unknown is None else choose_unknown(self.bundle, unknown)
+        limits = None if chosen is None else chosen.of(len(self.names))
         ready = time.perf_counter()
-        result = self._run(self._backend, batch)
+        result = self._run(self._backend, batch, limits)
         if result.overflow and self._spare is not None:
-            again = self._run(self._spare.open(), batch)
+            again = self._run(self._spare.open(), batch, limits)
             timings = {k: v + again.timings[k] for k, v in result.timings.items()}
             result = replace(again, timings=timings, reran=True)
         end = time.perf_counter()
         pre, total = 1e3 * (ready - start), 1e3 * (end - start)
         return replace(result, timings={"pre": pre, **result.timings, "total": total})
 
-    def _run(self, backend: Backend, batch: NDArray[np.uint8]) -> Result:
+    def _run(
+        self, backend: Backend, batch: NDArray[np.uint8], limits: NDArray[np.float32] | None
+    ) -> Result:
         """Run one graph on uint8 [1, H, W, 3]; "pre" and "total" are not in the timings yet."""
         ready = time.perf_counter()
-        answer = backend.infer(batch)
+        answer = backend.infer(batch, limits)
         done = time.perf_counter()
         arrays = _unpack(answer)
         timings = {"infer": 1e3 * (done - ready), "post": 1e3 * (time.perf_counter() - done)}
@@ -141,6 +166,30 @@ class Segmenter:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def choose_unknown(bundle: Bundle, given: Given | None) -> UnknownInfo | None:
+    """Return the thresholds to segment with; None where the graph takes none.
+
+    Args:
+        bundle: The bundle.
+        given: What a user said; None for what the bundle says.
+
+    Raises:
+        UsageError: A threshold is wrong, or the graph takes none and there shall be some.
+        InputError: The file of thresholds cannot be used.
+    """
+    info = bundle.manifest.unknown
+    if info is None and given not in (None, OFF):
+        message = f"Bundle '{bundle.path.name}' was exported before labels could be unknown."
+        raise UsageError(message, hint="Export it again, or drop --unknown.")
+    return info if info is None or given is None else target_of(bundle, info).choose(given)
+
+
+def target_of(bundle: Bundle, info: UnknownInfo) -> Target:
+    """Return what thresholds of a bundle are for."""
+    words = bundle.vocabulary
+    return Target(info, words.outputs, words.sha256, bundle.manifest.model.name)
 
 
 def _wants_rerun(on_overflow: str) -> bool:

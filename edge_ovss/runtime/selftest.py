@@ -65,7 +65,9 @@ def run_selftest(segmenter: Segmenter) -> SelftestReport:
     reference = segmenter.bundle.reference()
     result = segmenter.segment(reference.frame)
     rule = rule_for(segmenter.bundle.manifest, segmenter.precision)
-    verdict = judge(result, reference, rule)
+    chosen = segmenter.unknown
+    thresholds = None if chosen is None else chosen.of(len(segmenter.names))
+    verdict = judge(result, reference, rule, thresholds)
     return SelftestReport(
         backend=segmenter.backend,
         agreement=verdict.agreement,

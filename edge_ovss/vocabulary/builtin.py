@@ -46,6 +46,16 @@ def builtin_about(name: str) -> str:
     return str(_document(name)["about"])
 
 
+def is_published(vocabulary: Vocabulary) -> bool:
+    """Say whether a vocabulary has the words of a built-in one, whatever it is called."""
+    return vocabulary.sha256 in _hashes()
+
+
+@cache
+def _hashes() -> frozenset[str]:
+    return frozenset(load_builtin(name).sha256 for name in _NAMES)
+
+
 @cache
 def load_builtin(name: str) -> Vocabulary:
     """Return the built-in vocabulary `name`, one of `builtin_names`."""

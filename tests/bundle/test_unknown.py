@@ -48,7 +48,9 @@ def test_the_section_is_read_and_written_as_it_was() -> None:
 
 
 def test_a_bundle_without_the_section_has_one_input() -> None:
-    manifest = Manifest.from_json(json.loads(golden("sed-slots")))
+    document = json.loads(golden("sed-slots"))
+    del document["unknown"]
+    manifest = Manifest.from_json(document)
     assert manifest.unknown is None
     assert [each.name for each in manifest.contract.inputs] == ["frame"]
 

@@ -202,7 +202,8 @@ class Twice:
         self.bundle, self.name, self.device_ms = bundle, "twice", device_ms
         self.count, self.seconds = count, seconds
 
-    def infer(self, batch: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    def infer(self, batch: NDArray[np.uint8], thresholds: object) -> dict[str, NDArray[Any]]:
+        del thresholds
         time.sleep(self.seconds)
         return {
             "labels": np.zeros(batch.shape[:3], np.uint8),

@@ -19,8 +19,8 @@ PREFIX = "edge_ovss."
 
 # Written by the program that made the graph; calibration makes a new manifest around it.
 _OF_THE_EXPORT = ("tool", "created", "version", "parity", "versions", "files", "reference", "graph")
-# Sections to which the manifest adds what was measured later.
-_GROWING = ("templates", "rejection", "precision")
+# Sections to which the manifest adds what was measured or chosen later.
+_GROWING = ("templates", "rejection", "unknown", "precision")
 
 
 def check_metadata(metadata: Mapping[str, str], manifest: Manifest, vocabulary: Vocabulary) -> None:

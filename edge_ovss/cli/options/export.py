@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from edge_ovss.cli.shared.parser import Parser
 from edge_ovss.cli.shared.precision_options import RARE, add_precision_arguments
+from edge_ovss.cli.shared.runtime_options import UNKNOWN_FORMS
 from edge_ovss.models.catalogue import (
     CATALOGUE,
     DEFAULT_MODEL,
@@ -120,6 +121,13 @@ def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
         default=PUBLISHED,
         help=f"how labels are made from masks (default {PUBLISHED}); {_answers()}",
     )
+    group.add_argument(
+        "--unknown",
+        metavar="off|auto|T|FILE",
+        help=f"when a pixel is labeled unknown, which is changed later by set and run: "
+        f"{UNKNOWN_FORMS} (default auto for a list of your own without background and "
+        f"{_measured_unknown()}, else off)",
+    )
 
 
 def _models(entries: Iterable[FamilyEntry]) -> str:
@@ -133,6 +141,10 @@ def _measured_slots() -> str:
         f"{','.join(map(str, slots))} for {model} and up to {most} classes"
         for model, (most, slots) in rows
     )
+
+
+def _measured_unknown() -> str:
+    return ", ".join(model for entry in CATALOGUE for model in entry.unknown.auto)
 
 
 def _answers() -> str:

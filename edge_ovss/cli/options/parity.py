@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, add_protocol_argument
 from edge_ovss.cli.shared.parser import Parser
-from edge_ovss.cli.shared.runtime_options import add_runtime_arguments
+from edge_ovss.cli.shared.runtime_options import add_runtime_arguments, add_unknown_argument
 from edge_ovss.metrics.reported import PARITY
 
 EXAMPLES = (
@@ -28,6 +28,7 @@ def add_arguments(parser: Parser) -> None:
         "--pictures", metavar="SOURCE", help="images without labels, instead of --data"
     )
     add_runtime_arguments(parser, several=True)
+    add_unknown_argument(parser)
     parser.add_argument("--checkpoint", metavar="FILE", help="checkpoint the bundle was made from")
     parser.add_argument(
         "--embeddings", metavar="FILE", help="embedding pack the bundle was made from"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from edge_ovss.cli.shared.runtime_options import add_bundle_argument, add_runtime_arguments
+from edge_ovss.cli.shared.runtime_options import (
+    add_bundle_argument,
+    add_runtime_arguments,
+    add_unknown_argument,
+)
 from edge_ovss.runtime.overflow import KEEP, RERUN, WARN
 
 EXAMPLES = (
@@ -35,6 +39,7 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
     """Add every option that says what becomes of the frames; `demo` has them too."""
     parser.add_argument("--out", default="out", metavar="DIR", help="folder to write (default out)")
     add_runtime_arguments(parser)
+    add_unknown_argument(parser)
     parser.add_argument(
         "--alpha",
         type=float,

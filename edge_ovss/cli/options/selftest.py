@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from edge_ovss.cli.shared.runtime_options import add_bundle_argument, add_runtime_arguments
+from edge_ovss.cli.shared.runtime_options import (
+    add_bundle_argument,
+    add_runtime_arguments,
+    add_unknown_argument,
+)
 
 EXAMPLES = ("edge-ovss selftest city.ovss", "edge-ovss selftest city.ovss --backend tensorrt")
 
@@ -13,3 +17,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     add_bundle_argument(parser)
     add_runtime_arguments(parser)
+    add_unknown_argument(parser)

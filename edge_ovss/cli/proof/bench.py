@@ -45,6 +45,7 @@ def _options(args: argparse.Namespace) -> BenchmarkOptions:
         against=args.against,
         checkpoint=args.checkpoint,
         embeddings=args.embeddings,
+        unknown=args.unknown,
     )
 
 

@@ -73,6 +73,8 @@ class Table:
         self._rows += 1
         shares = list(answer["shares"].items())[:_TOP]
         most = ", ".join(f"{name.strip()} {100 * share:.0f} %" for name, share in shares)
+        if answer["unknown"]:
+            most += f"{', ' if most else ''}unknown {100 * answer['unknown']:.0f} %"
         size = f"{answer['height']}x{answer['width']}"
         infer = f"{answer['timings_ms']['infer']:.1f}"
         put(_row((answer["name"], size, infer, str(len(answer["alive"])), most)))

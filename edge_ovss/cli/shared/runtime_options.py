@@ -37,6 +37,22 @@ def add_runtime_arguments(parser: argparse.ArgumentParser, *, several: bool = Fa
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default all cores)")
 
 
+UNKNOWN_FORMS = (
+    "off; auto, the threshold that was measured for the model; one threshold for all, such as 0.2; "
+    "or a file of eval --tune-unknown"
+)
+"""What --unknown takes, for help."""
+
+
+def add_unknown_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --unknown."""
+    parser.add_argument(
+        "--unknown",
+        metavar="off|auto|T|FILE",
+        help=f"when a pixel is labeled unknown: {UNKNOWN_FORMS} (default as the bundle says)",
+    )
+
+
 def check_threads(args: argparse.Namespace) -> None:
     """Check --threads.
 
@@ -58,7 +74,7 @@ def open_segmenter(
     """Open the bundle that the options name.
 
     Args:
-        args: With `bundle`, `backend` and `threads`.
+        args: With `bundle`, `backend`, `threads` and perhaps `unknown`.
         bundle: Instead of `args.bundle`.
         backend: Instead of `args.backend`.
         on_overflow: As in `Segmenter.open`.
@@ -71,4 +87,5 @@ def open_segmenter(
         backend=backend or args.backend,
         threads=args.threads,
         on_overflow=on_overflow,
+        unknown=getattr(args, "unknown", None),
     )

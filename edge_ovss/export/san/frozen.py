@@ -20,12 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_ovss.bundle.contract import STAGES, labels_dtype
+from edge_ovss.bundle.contract import STAGES, UNKNOWN, labels_dtype
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.parts.answer_bands import AnswerBands, BandedAnswer
 from edge_ovss.export.parts.fit_frame import FitFrame
 from edge_ovss.export.parts.sampling import bilinear_matrix
+from edge_ovss.export.parts.unknown import mark_unknown
 from edge_ovss.export.san.clip import FrozenExtractor, FrozenRecognition
 from edge_ovss.models.san.model import San
 from edge_ovss.models.san.resizing import clip_positions, shrunk_side
@@ -55,7 +56,8 @@ class FrozenSan(nn.Module):
         self.rejection = rejection
         self.size = size
         self.outputs = outputs
-        self.labels_dtype = getattr(torch, labels_dtype(len(vocabulary.outputs)))
+        labels = labels_dtype(len(vocabulary.outputs))
+        self.labels_dtype, self.unknown = getattr(torch, labels), UNKNOWN[labels]
         self.categories = len(vocabulary)
         self.fit = FitFrame(model.spec.picture, size=size)
         self.shrink = Shrink(size=size, factor=model.clip_scale)
@@ -85,11 +87,12 @@ class FrozenSan(nn.Module):
         )
         self.register_buffer("side_grid_positions", positions.contiguous())
 
-    def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, frame: Tensor, thresholds: Tensor | None = None) -> tuple[Tensor, ...]:
         """Segment one frame.
 
         Args:
             frame: uint8 [1, H, W, 3] RGB.
+            thresholds: float32 [K], of the best score; labels below are unknown. None for none.
 
         Returns:
             The outputs by name, in the order of `outputs`: labels uint8 or uint16 [1, H, W];
@@ -99,7 +102,7 @@ class FrozenSan(nn.Module):
         masks, classes = self.propose(self.fit(frame))
         answer = self.answer(masks, classes, height=frame.shape[1], width=frame.shape[2])
         answers: dict[str, Callable[[], Tensor]] = {
-            "labels": lambda: self.label(answer),
+            "labels": lambda: self.label(answer, thresholds),
             "alive": lambda: torch.arange(self.categories, dtype=torch.int32),
             "counts": lambda: torch.full((STAGES,), self.categories, dtype=torch.int32),
             "scores": lambda: answer.scores.unsqueeze(0),
@@ -125,11 +128,12 @@ class FrozenSan(nn.Module):
         classes = (recognized @ self.class_weights).softmax(-1)
         return masks, classes[:, :-1].t()
 
-    def label(self, answer: BandedAnswer) -> Tensor:
-        """Category index → output index, uint8 or uint16 [1, H, W]."""
+    def label(self, answer: BandedAnswer, thresholds: Tensor | None = None) -> Tensor:
+        """Category index → output index or unknown, uint8 or uint16 [1, H, W]."""
         picked = self.output_map.index_select(0, answer.index.flatten())
+        labels = mark_unknown(picked, answer.best.flatten(), thresholds, self.unknown)
         # TensorRT takes uint8 as an output only where the cast is the very last operation.
-        return picked.view(1, *answer.index.shape).to(self.labels_dtype)
+        return labels.view(1, *answer.index.shape).to(self.labels_dtype)
 
 
 class SanAnswer(AnswerBands):

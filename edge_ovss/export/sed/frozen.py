@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_ovss.bundle.contract import STAGES, labels_dtype
+from edge_ovss.bundle.contract import STAGES, UNKNOWN, labels_dtype
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.parts.selection import (
@@ -34,6 +34,7 @@ from edge_ovss.export.parts.selection import (
     select_all_with_votes,
     select_slots,
 )
+from edge_ovss.export.parts.unknown import mark_unknown
 from edge_ovss.export.parts.upsample_argmax import PIXEL_BYTES, best_label, best_label_of_any
 from edge_ovss.export.sed.decoder_layer import FrozenLayer, fold_layer_scale
 from edge_ovss.export.sed.first_score import FirstScore
@@ -95,7 +96,8 @@ class FrozenSed(nn.Module):
         self.size = size
         self.outputs = outputs
         self.frame_bytes = PIXEL_BYTES
-        self.labels_dtype = getattr(torch, labels_dtype(len(loaded.vocabulary.outputs)))
+        labels = labels_dtype(len(loaded.vocabulary.outputs))
+        self.labels_dtype, self.unknown = getattr(torch, labels), UNKNOWN[labels]
         text = F.normalize(torch.from_numpy(loaded.embeddings.array), dim=-1)
         self.categories, self.templates, _ = text.shape
         self.register_buffer("text", text.flatten(0, 1).contiguous())
@@ -119,11 +121,12 @@ class FrozenSed(nn.Module):
         self.register_buffer("stem_weight", weight.float())
         self.register_buffer("stem_bias", (stem[0].bias.detach().double() - shift).float())
 
-    def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, frame: Tensor, thresholds: Tensor | None = None) -> tuple[Tensor, ...]:
         """Segment one frame.
 
         Args:
             frame: uint8 [1, H, W, 3] RGB.
+            thresholds: float32 [K], of the best score; labels below are unknown. None for none.
 
         Returns:
             The outputs by name, in the order of `outputs`: labels uint8 or uint16 [1, H, W];
@@ -135,7 +138,8 @@ class FrozenSed(nn.Module):
         height, width = frame.shape[1], frame.shape[2]
         table = self.output_map.index_select(0, ids)
         find = best_label_of_any if self.rejection.mode == "dynamic" else best_label
-        labels, confidence = find(scores, table, height=height, width=width)
+        best, confidence = find(scores, table, height=height, width=width)
+        labels = mark_unknown(best, confidence, thresholds, self.unknown)
         answers = {
             # TensorRT takes uint8 as an output only where the cast is the very last operation.
             "labels": lambda: labels.unsqueeze(0).to(self.labels_dtype),

@@ -71,11 +71,15 @@ class Backend(ABC):
             self._is_open = True
         return self
 
-    def infer(self, frame: NDArray[np.uint8]) -> Arrays:
+    def infer(
+        self, frame: NDArray[np.uint8], thresholds: NDArray[np.float32] | None = None
+    ) -> Arrays:
         """Run the graph once.
 
         Args:
             frame: uint8 [1, H, W, 3], RGB, C-contiguous.
+            thresholds: Below which a label is unknown, float32 [K], for a graph that takes them;
+                None for those of the bundle.
 
         Returns:
             The outputs by name, as the graph gives them (docs/bundle.md); the arrays are the
@@ -87,7 +91,7 @@ class Backend(ABC):
         if not self._is_open:
             message = f"Backend '{self.name}' is used before open() or after close()"
             raise RuntimeError(message)
-        answer = self._infer_impl(frame)
+        answer = self._infer_impl(self.contract.feed(frame, thresholds))
         self.contract.check_answer(answer, (frame.shape[1], frame.shape[2]))
         return answer
 
@@ -113,8 +117,8 @@ class Backend(ABC):
         """Load the graph."""
 
     @abstractmethod
-    def _infer_impl(self, frame: NDArray[np.uint8]) -> Arrays:
-        """Run the graph on a frame that has been checked."""
+    def _infer_impl(self, inputs: Arrays) -> Arrays:
+        """Run the graph on its inputs by name; the first is a frame that has been checked."""
 
     @abstractmethod
     def _close_impl(self) -> None:

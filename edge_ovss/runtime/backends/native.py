@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.contract import Arrays
+from edge_ovss.bundle.contract import THRESHOLDS, Arrays
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import (
     ArtifactError,
@@ -173,6 +173,11 @@ class NativeLibrary:
         self.check(self._c.edge_ovss_selftest(session, ctypes.byref(report)))
         return report
 
+    def set_thresholds(self, session: int, thresholds: NDArray[np.float32]) -> None:
+        """Use these thresholds of "unknown" from the next frame on, float32 [K]."""
+        place = thresholds.ctypes.data_as(POINTER(c_float))
+        self.check(self._c.edge_ovss_set_unknown(session, place, thresholds.size))
+
     def to_rgb(self, frame: Frame) -> NDArray[np.uint8]:
         """Return uint8 [H, W, 3]: what the graph gets of a frame."""
         rgb = np.empty((max(frame.height, 1), max(frame.width, 1), 3), np.uint8)
@@ -201,6 +206,7 @@ class NativeLibrary:
             "close": [c_void_p],
             "segment": [c_void_p, POINTER(Frame), POINTER(NativeResult)],
             "selftest": [c_void_p, POINTER(SelftestReport)],
+            "set_unknown": [c_void_p, POINTER(c_float), c_size_t],
             "to_rgb": [POINTER(Frame), POINTER(c_uint8), c_size_t, c_size_t],
         }
         for name, arguments in declared.items():
@@ -232,6 +238,7 @@ class NativeBackend(Backend):
         self._library: NativeLibrary | None = None
         self._session = 0
         self._scores_shape = (0, 0, 0)
+        self._thresholds = _defaults(bundle)
 
     @classmethod
     def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
@@ -248,15 +255,17 @@ class NativeBackend(Backend):
         options = Options(threads=self.threads or 0, skip_hashes=1)
         self._session = self._library.open(self.bundle.path, options)
 
-    def _infer_impl(self, frame: NDArray[np.uint8]) -> Arrays:
+    def _infer_impl(self, inputs: Arrays) -> Arrays:
         if self._library is None:
             message = "The native library is not loaded"
             raise RuntimeError(message)
+        frame = inputs[self.contract.inputs[0].name]
         arrays = self._room(frame)
         result = _result(arrays)
+        self._use(inputs.get(THRESHOLDS))
         if not self._library.has_room(self._session, _frame(frame), result):
             self._scores_shape = tuple(result.scores_shape)
-            return self._infer_impl(frame)
+            return self._infer_impl(inputs)
         arrays["alive"] = arrays["alive"][: result.alive_count]
         arrays["counts"] = np.array(result.counts[: result.counts_count], np.int32)
         return arrays
@@ -265,6 +274,13 @@ class NativeBackend(Backend):
         if self._library is not None:
             self._library.close(self._session)
         self._library, self._session = None, 0
+
+    def _use(self, thresholds: NDArray[np.float32] | None) -> None:
+        """Give the session other thresholds, if they are not those that it has."""
+        assert self._library is not None  # `_infer_impl` has asked
+        if thresholds is not None and not np.array_equal(thresholds, self._thresholds):
+            self._library.set_thresholds(self._session, thresholds)
+            self._thresholds = thresholds.copy()
 
     def _room(self, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """Return arrays of the shapes that the answers will have."""
@@ -278,6 +294,11 @@ class NativeBackend(Backend):
         if "scores" in spec.outputs:
             arrays["scores"] = np.empty(self._scores_shape, np.float32)
         return arrays
+
+
+def _defaults(bundle: Bundle) -> NDArray[np.float32]:
+    info = bundle.manifest.unknown
+    return np.empty(0, np.float32) if info is None else info.of(bundle.manifest.vocabulary.outputs)
 
 
 def _frame(batch: NDArray[np.uint8]) -> Frame:

@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_ovss._import_faults import remedy
 from edge_ovss._machine import available_cores
@@ -70,11 +69,12 @@ class OpenVinoBackend(Backend):
         self._check_ends()
         self._request = self._compiled.create_infer_request()
 
-    def _infer_impl(self, frame: NDArray[np.uint8]) -> Arrays:
+    def _infer_impl(self, inputs: Arrays) -> Arrays:
         try:
-            self._request.infer(self.contract.feed(frame))
+            self._request.infer(dict(inputs))
         except Exception as err:
-            size = f"{frame.shape[1]} x {frame.shape[2]}"
+            height, width = self.contract.frame_size(inputs)
+            size = f"{height} x {width}"
             message = f"OpenVINO failed on a frame of {size}: {_line(err)}"
             raise ArtifactError(message, hint="Run edge-ovss selftest on the bundle.") from err
         # The request's tensors are written again by the next frame.

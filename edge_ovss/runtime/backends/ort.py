@@ -11,9 +11,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_ovss._machine import available_cores
 from edge_ovss._optional import require
 from edge_ovss.bundle.contract import Arrays
@@ -67,17 +64,18 @@ class CpuBackend(Backend):
             raise _load_error(err, path, runtime) from err
         # A provider whose libraries do not load is left out by ONNX Runtime without an error.
         self._check_providers(session.get_providers())
-        inputs = {each.name: each.type[len("tensor(") : -1] for each in session.get_inputs()}
+        inputs = {each.name: _dtype(each.type) for each in session.get_inputs()}
         self.contract.require_ends(inputs, [each.name for each in session.get_outputs()])
         self._session = session
 
-    def _infer_impl(self, frame: NDArray[np.uint8]) -> Arrays:
-        taken = self._require_memory(frame.shape[1], frame.shape[2])
+    def _infer_impl(self, inputs: Arrays) -> Arrays:
+        height, width = self.contract.frame_size(inputs)
+        taken = self._require_memory(height, width)
         names = list(self.contract.output_names)
         try:
-            arrays = self._session.run(names, self.contract.feed(frame))
+            arrays = self._session.run(names, inputs)
         except Exception as err:
-            raise _run_error(err, (frame.shape[1], frame.shape[2])) from err
+            raise _run_error(err, (height, width)) from err
         CpuBackend.held = max(CpuBackend.held, taken)
         return dict(zip(names, arrays, strict=True))
 
@@ -209,6 +207,12 @@ def _share_arena(runtime: ModuleType) -> None:
     sizes = {"initial_chunk_size_bytes": _FIRST_BLOCK, "max_dead_bytes_per_chunk": _SPLIT_FROM}
     with contextlib.suppress(Exception):  # the program around us has registered one: use that
         runtime.create_and_register_allocator(place, runtime.OrtArenaCfg(sizes))
+
+
+def _dtype(kind: str) -> str:
+    """Return what numpy calls a type that ONNX Runtime calls "tensor(float)"."""
+    name = kind.removeprefix("tensor(").removesuffix(")")
+    return "float32" if name == "float" else name
 
 
 def _load_error(err: Exception, path: Path, runtime: ModuleType) -> EdgeOvssError:

@@ -19,7 +19,7 @@ from edge_ovss.runtime.trt.engine_store import Engine, choose_engine, fitting_en
 from edge_ovss.runtime.trt.engine_warnings import say_unproved
 from edge_ovss.runtime.trt.gpu import local_gpu
 from edge_ovss.runtime.trt.loading import LoadedEngine, load_engine
-from edge_ovss.runtime.trt.session import TrtSession, memory_choice
+from edge_ovss.runtime.trt.session import DTYPES, TrtSession, memory_choice
 from edge_ovss.runtime.trt.variants import FLAVORS, library_version, load_library
 
 Size = tuple[int, int]
@@ -69,13 +69,13 @@ class TensorRtBackend(Backend):
             self._engines = [self._given]
         self._memory = open_memory(memory_choice())
 
-    def _infer_impl(self, frame: NDArray[np.uint8]) -> Arrays:
+    def _infer_impl(self, inputs: Arrays) -> Arrays:
         memory = self._memory
         assert memory is not None  # _open_impl has set it
         with memory.current():
-            session = self._session((frame.shape[1], frame.shape[2]), memory)
+            session = self._session(self.contract.frame_size(inputs), memory)
             fresh = session.graph_refused is None and not session.captured
-            answer = session.run(self.contract.inputs[0].name, frame)
+            answer = session.run(inputs)
             self.device_ms = session.device_ms
             if fresh:
                 self._keep_kernels()
@@ -108,8 +108,8 @@ class TensorRtBackend(Backend):
     def _check_ends(self, engine: Engine, session: TrtSession) -> None:
         """Compare the engine's inputs and outputs with the contract."""
         inputs, outputs = session.io()
-        lower = {name: kind.lower() for name, kind in inputs.items()}
-        found = self.contract.departure(lower, outputs)
+        known = {name: _dtype(kind) for name, kind in inputs.items()}
+        found = self.contract.departure(known, outputs)
         if found is not None:
             message = f"Engine '{engine.folder.name}' has {found}."
             command = rebuild_command(self.bundle, engine.record.key)
@@ -126,6 +126,11 @@ class TensorRtBackend(Backend):
             name: array.astype(wanted.get(name, array.dtype), copy=False)
             for name, array in answer.items()
         }
+
+
+def _dtype(kind: str) -> str:
+    """Return what numpy calls a type of the library."""
+    return np.dtype(DTYPES[kind]).name if kind in DTYPES else kind.lower()
 
 
 class TensorRtRtxBackend(TensorRtBackend):

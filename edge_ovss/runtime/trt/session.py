@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,7 @@ class TrtSession:
         self._stream = memory.create_stream()
         self._events = (memory.driver.create_event(), memory.driver.create_event())
         self._tensors: dict[str, Tensor] = {}
-        self._shape: tuple[int, ...] | None = None
+        self._shapes: dict[str, tuple[int, ...]] | None = None
         self._graph: int | None = None
 
     @property
@@ -80,22 +81,21 @@ class TrtSession:
             {name: kind for name, kind in kinds.items() if name not in given},
         )
 
-    def run(self, name: str, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run one frame.
 
         Args:
-            name: Name of the input.
-            frame: uint8, C-contiguous.
+            inputs: C-contiguous arrays by name, of the engine's types.
 
         Returns:
             The outputs by name; the arrays belong to the caller.
 
         Raises:
-            ArtifactError: The engine does not accept that shape, or fails.
+            ArtifactError: The engine does not accept a shape, or fails.
         """
-        if frame.shape != self._shape:
-            self._prepare(name, frame)
-        np.copyto(self._tensors[name].array, frame)
+        if {name: array.shape for name, array in inputs.items()} != self._shapes:
+            self._prepare(inputs)
+        self._fill(inputs)
         driver, (start, end) = self.memory.driver, self._events
         driver.record(start, self._stream)
         if self._graph is None:
@@ -116,21 +116,26 @@ class TrtSession:
         self.memory.free_stream(self._stream)
         self._context = None
 
-    def _prepare(self, name: str, frame: NDArray[np.uint8]) -> None:
-        """Set the input's shape, allocate, run once, and try to capture."""
+    def _fill(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        for name, array in inputs.items():
+            np.copyto(self._tensors[name].array, array)
+
+    def _prepare(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Set the inputs' shapes, allocate, run once, and try to capture."""
         self._free_buffers()
-        if not self._context.set_input_shape(name, tuple(frame.shape)):
-            message = f"The engine does not accept an input of shape {frame.shape}."
-            raise ArtifactError(message, hint="Build an engine for this frame size.")
+        for name, array in inputs.items():
+            if not self._context.set_input_shape(name, tuple(array.shape)):
+                message = f"The engine does not accept an input '{name}' of shape {array.shape}."
+                raise ArtifactError(message, hint="Build an engine for this frame size.")
         missing = self._context.infer_shapes()
         if missing:
             message = f"The engine also needs the shapes of {', '.join(missing)}."
             raise ArtifactError(message, hint="It was not built by edge-ovss; build it again.")
-        inputs, outputs = self.io()
-        for tensor, kind in {**inputs, **outputs}.items():
-            self._allocate(tensor, kind, is_input=tensor in inputs)
-        self._shape = frame.shape
-        np.copyto(self._tensors[name].array, frame)
+        given, outputs = self.io()
+        for tensor, kind in {**given, **outputs}.items():
+            self._allocate(tensor, kind, is_input=tensor in given)
+        self._shapes = {name: array.shape for name, array in inputs.items()}
+        self._fill(inputs)
         # The first run after a change of shape does extra work that cannot be captured.
         self._enqueue()
         self.memory.synchronize(self._stream)
@@ -196,7 +201,7 @@ class TrtSession:
         for tensor in self._tensors.values():
             self.memory.free(tensor.pointer)
             self.memory.free_pinned(tensor.host)
-        self._tensors, self._shape = {}, None
+        self._tensors, self._shapes = {}, None
 
     def _free_graph(self) -> None:
         if self._graph is not None:
