@@ -14,7 +14,10 @@ import edge_ovss
 
 PACKAGE = Path(edge_ovss.__file__).parent
 
-HEAVY = ("torch", "onnx", "onnxruntime", "cv2", "open_clip", "timm", "tensorrt", "safetensors")
+HEAVY = (
+    *("torch", "onnx", "onnxruntime", "cv2", "open_clip", "timm", "tensorrt", "safetensors"),
+    *("starlette", "uvicorn", "websockets"),
+)
 TORCH_PARTS = ("edge_ovss.models", "edge_ovss.export", "edge_ovss.calibration")
 # The names of the models are known without torch.
 LIGHT = {"edge_ovss.models", "edge_ovss.models.catalogue", "edge_ovss.models.spec"}

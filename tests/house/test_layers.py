@@ -44,7 +44,7 @@ PICTURE: dict[str, set[str]] = {
     "runtime.trt": {"bundle", "runtime.backends", "runtime.cuda"},
     "runtime.stream": {"motion"},
     "runtime": {"bundle", "frames", "runtime.backends", "synthetic"},
-    "live": {"runtime"},
+    "live": {"bundle", "runtime"},
     "datasets": {"bundle", "frames", "metrics", "motion", "synthetic", "vocabulary"},
     "words": {"bundle", "runtime.backends", "vocabulary"},
     "models": {"bundle", "vocabulary"},

@@ -56,6 +56,8 @@ def test_the_wheel_holds_every_module_and_the_data(wheel: Path) -> None:
     assert modules <= names
     assert "edge_ovss/py.typed" in names
     assert "edge_ovss/models/weights/sed_tiny.safetensors" in names
+    page = package / "live" / "page" / "assets"
+    assert {str(path.relative_to(package.parent)) for path in page.iterdir()} <= names
     assert any(
         name.startswith("edge_ovss/vocabulary/") and name.endswith(".json") for name in names
     )
@@ -67,7 +69,8 @@ def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
     kinds = {
         Path(name).suffix for name in zipfile.ZipFile(wheel).namelist() if ".dist-info" not in name
     }
-    assert kinds <= {".py", ".typed", ".json", ".safetensors", ".md", ".toml"}
+    page = {".html", ".css", ".js", ".svg"}
+    assert kinds <= {".py", ".typed", ".json", ".safetensors", ".md", ".toml", *page}
 
 
 def test_the_wheel_says_who_it_is(wheel: Path) -> None:

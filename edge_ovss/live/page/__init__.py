@@ -1,0 +1,1 @@
+"""The page that shows a run in a browser: for boards without a screen."""

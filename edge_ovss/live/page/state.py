@@ -1,0 +1,136 @@
+"""What the page knows besides frames: the bundle, the settings and the warnings."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss._version import VERSION
+from edge_ovss.bundle.contract import UNKNOWN
+from edge_ovss.errors import UsageError
+from edge_ovss.live.sinks import Settings
+
+_MOST_WARNINGS = 50
+
+
+@dataclass(frozen=True)
+class UnknownRange:
+    """The thresholds that a bundle takes.
+
+    Attributes:
+        measure: What is compared with the threshold, such as "score".
+        low: Least threshold, at which no pixel is unknown.
+        high: Largest threshold.
+        start: The threshold that the run began with; None if classes have different ones.
+    """
+
+    measure: str
+    low: float
+    high: float
+    start: float | None
+
+
+@dataclass(frozen=True)
+class PageInfo:
+    """What a run is about.
+
+    Attributes:
+        bundle: Name of the bundle.
+        names: The K output names.
+        palette: uint8 [K, 3], RGB.
+        details: Facts to read, such as {"backend": "onnxruntime"}.
+        unknown: Thresholds for "unknown"; None if the bundle takes none.
+    """
+
+    bundle: str
+    names: tuple[str, ...]
+    palette: NDArray[np.uint8]
+    details: Mapping[str, str] = field(default_factory=dict)
+    unknown: UnknownRange | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as the page gets it."""
+        unknown = self.unknown
+        return {
+            "bundle": self.bundle,
+            "names": list(self.names),
+            "colors": self.palette.tolist(),
+            "details": dict(self.details),
+            "unknown": None if unknown is None else vars(unknown),
+            "unknown_labels": list(UNKNOWN.values()),
+            "version": VERSION,
+        }
+
+
+class Dials:
+    """What viewers can change in the run; for any thread."""
+
+    def __init__(self, info: PageInfo) -> None:
+        self._range = info.unknown
+        self._asked = Settings()
+
+    def settings(self) -> Settings:
+        """Return what is asked for now."""
+        return self._asked
+
+    def to_json(self) -> dict[str, object]:
+        """Return the values as the page shows them; None where nothing was changed."""
+        return {"unknown": self._asked.unknown}
+
+    def change(self, asked: object) -> None:
+        """Take a change as it comes from outside, such as {"unknown": 0.4}.
+
+        Raises:
+            UsageError: It has another form, or a value is out of range.
+        """
+        if not isinstance(asked, dict) or set(asked) != {"unknown"}:
+            message = 'Expected a JSON object like {"unknown": 0.4}.'
+            raise UsageError(message)
+        self._asked = self._asked.updated(Settings(unknown=self._threshold(asked["unknown"])))
+
+    def _threshold(self, value: object) -> float:
+        if self._range is None:
+            message = "This bundle has no thresholds for unknown."
+            raise UsageError(message)
+        low, high = self._range.low, self._range.high
+        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+            return float(value)
+        message = f"Expected a number from {low:g} to {high:g} for unknown."
+        raise UsageError(message)
+
+
+class Warnings:
+    """The last warnings; one that repeats is counted. For any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: deque[dict[str, object]] = deque(maxlen=_MOST_WARNINGS)
+
+    def add(self, text: str) -> dict[str, object]:
+        """Take a warning, and return it as the page gets it."""
+        with self._lock:
+            same = next((one for one in self._kept if one["text"] == text), None)
+            count = 1
+            if same is not None:
+                self._kept.remove(same)
+                count += int(str(same["count"]))
+            entry: dict[str, object] = {"text": text, "at": round(time.time(), 3), "count": count}
+            self._kept.append(entry)
+            return entry
+
+    def to_json(self) -> list[dict[str, object]]:
+        """Return them, the oldest first."""
+        with self._lock:
+            return list(self._kept)
+
+
+def run_id() -> str:
+    """Return a name for this run, so that a page notices another one."""
+    return secrets.token_hex(8)
