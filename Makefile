@@ -33,11 +33,15 @@ lint: $(TEST_ENV)/ready
 types: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/mypy
 
+# Each worker runs whole files on a core of its own. For one process: make unit WORKERS=0.
+WORKERS ?= 2
+PYTEST := $(TEST_ENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
 unit: $(TEST_ENV)/ready
-	$(TEST_ENV)/bin/python -m pytest
+	$(PYTEST)
 
 quick: $(TEST_ENV)/ready
-	$(TEST_ENV)/bin/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 # The C++ runtime: builds, and runs its own tests (Debian packages: see runtime/README.md).
 cpp: $(TEST_ENV)/ready

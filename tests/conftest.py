@@ -6,6 +6,7 @@ With thresholds, what is compared with them is (R + G + B) / 765, which is the c
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import json
 import os
@@ -22,6 +23,12 @@ from edge_ovss._files import sha256_of_file, write_json
 from edge_ovss.bundle.contract import UNKNOWN, labels_dtype
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.vocabulary import Vocabulary
+
+# With pytest-xdist, every worker has a core of its own: threads of two would wait for each other.
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if _WORKER and hasattr(os, "sched_setaffinity"):
+    _CORES = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {_CORES[int(_WORKER.removeprefix("gw")) % len(_CORES)]})
 
 # A shell starts background jobs with SIGINT ignored, and programs respect that. Tests of Ctrl-C
 # need the signal as a terminal has it.
@@ -307,6 +314,18 @@ def write_reference() -> Callable[[Path, str, Any], None]:
     return write
 
 
+def _made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a path that `make` has written, once for all workers of a run."""
+    root = factory.getbasetemp()
+    root = root.parent if _WORKER else root
+    path = root / name
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            make(path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole sed-tiny with random weights, small pictures, rejection that rejects, and scores.
@@ -323,8 +342,9 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rejection=Rejection(topk=2, slots=(8, 8, 8)),
         outputs=("labels", "scores"),
     )
-    out = tmp_path_factory.mktemp("tiny") / "tiny.ovss"
-    return export_bundle("camvid", out, options).path
+    return _made_once(
+        tmp_path_factory, "tiny.ovss", lambda out: export_bundle("camvid", out, options)
+    )
 
 
 @pytest.fixture

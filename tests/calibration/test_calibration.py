@@ -146,6 +146,7 @@ def test_tensorrt_for_rtx_parses_it_strongly_typed(
     assert parser.parse_from_file(str(bundle.graph_path)), parser.get_error(0)
 
 
+@pytest.mark.slow
 def test_a_recipe_keeps_its_blocks_in_float(
     int8: Bundle, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,6 +210,7 @@ def test_a_budget_that_no_block_keeps_is_a_failed_gate() -> None:
         keep_within(0.01, COSTS, judged(50.0), lambda _: judged(40.0), note=lambda _: None)
 
 
+@pytest.mark.slow
 def test_sensitivity_writes_a_table_and_a_plot(source: Path, tmp_path: Path) -> None:
     recipe = Recipe("sed-tiny", tuple(_blocks_but(source, keep=2)))
     made = options(validation=LABELED, recipe=recipe, sensitivity=True, base="fp32")
@@ -277,6 +279,7 @@ def test_options_that_make_no_sense_are_refused(changes: dict[str, Any]) -> None
         options(**changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("budget", "kept"), [(0.5, False), (1.0, True), (None, True)])
 def test_half_precision_keeps_the_accuracy_budget_too(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: float | None, kept: bool
@@ -321,6 +324,7 @@ def test_pictures_count_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None
     assert found.pictures == 2
 
 
+@pytest.mark.slow
 def test_require_faster_refuses_what_is_slower(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,6 +340,7 @@ def test_require_faster_refuses_what_is_slower(
     assert any("300" in warning for warning in slow.warnings)
 
 
+@pytest.mark.slow
 def test_the_command_line_calibrates_and_says_what_is_next(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -370,6 +375,7 @@ def test_export_refuses_a_precision_it_cannot_make(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_export_makes_another_precision_in_one_go(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

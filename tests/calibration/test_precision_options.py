@@ -234,6 +234,7 @@ def test_int8_of_both_targets_has_a_name_of_its_own(
     _refused(capsys, f"tiny-{name}.ovss' is already there")
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_does_not_end_a_calibration(
     tiny_bundle: Path,
     tmp_path: Path,

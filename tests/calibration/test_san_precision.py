@@ -45,6 +45,7 @@ def half(san: Path) -> Path:
     return calibrate_bundle(san, out, CalibrateOptions("fp16", PICTURES)).bundle.path
 
 
+@pytest.mark.slow
 def test_every_block_that_may_become_int8_is_a_block_of_the_network(san: Path) -> None:
     found = find_candidates(load_graph(san / "model.onnx")).blocks
     assert "graph" not in found
@@ -56,6 +57,7 @@ def test_every_block_that_may_become_int8_is_a_block_of_the_network(san: Path) -
     assert all(f"head.blocks.0.{part}/MatMul" in names for part in "qkv")
 
 
+@pytest.mark.slow
 def test_no_size_or_place_is_a_half(half: Path) -> None:
     """Above 2048 halves skip whole numbers, above 65504 there are none: no frame ends there."""
     graph = load_graph(half / "model.onnx").graph

@@ -54,6 +54,7 @@ def test_sed_tiny_with_slots_builds(
     assert document["proof"]["state"] == "not run"
 
 
+@pytest.mark.slow
 def test_sed_tiny_without_rejection_builds_for_three_gpus_and_a_range(
     rejecting_none: Path, capsys: Capture
 ) -> None:
@@ -63,6 +64,7 @@ def test_sed_tiny_without_rejection_builds_for_three_gpus_and_a_range(
     assert document["key"]["frames"] == {"min": [240, 320], "opt": [480, 640], "max": [720, 1280]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "kind"), [("fp16", "HALF"), ("int8", "INT8")])
 def test_calibrated_bundles_build_in_their_precision(
     tiny_bundle: Path, tmp_path: Path, capsys: Capture, precision: str, kind: str

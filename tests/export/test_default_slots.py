@@ -64,6 +64,7 @@ def test_measured_slots_belong_to_models_with_weights_in_the_package() -> None:
                 assert Rejection(slots=slots).fit(most).slots == slots
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("slots", "said"), [(None, True), (SIX, False)])
 def test_export_says_once_what_to_add(
     tmp_path: Path, slots: tuple[int, int, int] | None, said: bool

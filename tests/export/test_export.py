@@ -62,10 +62,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]:
 
 
 ALL_OUTPUTS = ("labels", "scores", "confidence")
-MODES = [Rejection("none"), Rejection("dynamic", topk=2), Rejection("slots", topk=2)]
+DYNAMIC, SLOTS = Rejection("dynamic", topk=2), Rejection("slots", topk=2)
+# An export takes ten seconds: one mode stands for the others, which the whole suite exports.
+MODES = [
+    pytest.param(SLOTS, id="slots"),
+    pytest.param(DYNAMIC, id="dynamic", marks=pytest.mark.slow),
+    pytest.param(Rejection("none"), id="none", marks=pytest.mark.slow),
+]
 
 
-@pytest.mark.parametrize("rejection", MODES, ids=lambda r: r.mode)
+@pytest.mark.parametrize("rejection", MODES)
 @pytest.mark.parametrize("size", [(1, 1), (31, 47), (360, 480)], ids=str)
 def test_bundle_answers_as_torch_does(
     exported: Callable[..., Bundle], rejection: Rejection, size: tuple[int, int]
@@ -97,10 +103,11 @@ def test_bundle_answers_as_torch_does(
         assert all(bool(result.scores[t].any()) == (t in alive) for t in range(len(WORDS)))
 
 
+@pytest.mark.slow
 def test_dynamic_and_slots_with_room_agree(exported: Callable[..., Bundle]) -> None:
     frame = render_street(seed=5, height=120, width=160).image
     answers = []
-    for rejection in MODES[1:]:
+    for rejection in (DYNAMIC, SLOTS):
         with Segmenter.open(exported(rejection=rejection, outputs=ALL_OUTPUTS)) as segmenter:
             answers.append(segmenter.segment(frame))
     dynamic, slots = answers
@@ -112,8 +119,9 @@ def test_dynamic_and_slots_with_room_agree(exported: Callable[..., Bundle]) -> N
     assert (dynamic.labels == slots.labels).mean() >= 0.999
 
 
+@pytest.mark.slow
 def test_too_little_room_is_counted_and_still_answers(exported: Callable[..., Bundle]) -> None:
-    roomy = exported(rejection=Rejection("dynamic", topk=2), outputs=ALL_OUTPUTS)
+    roomy = exported(rejection=DYNAMIC, outputs=ALL_OUTPUTS)
     tight = exported(rejection=Rejection("slots", topk=2, slots=(4, 3, 2)))
     frame = render_street(seed=5, height=120, width=160).image
     with Segmenter.open(roomy) as a, Segmenter.open(tight) as b:
@@ -126,11 +134,10 @@ def test_too_little_room_is_counted_and_still_answers(exported: Callable[..., Bu
     assert set(np.unique(full.labels).tolist()) <= set(full.alive.tolist())
 
 
-@pytest.mark.parametrize("mode", ["none", "slots"])
+@pytest.mark.parametrize("rejection", [MODES[0], MODES[2]])
 def test_static_graph_has_only_operators_that_tensorrt_takes(
-    exported: Callable[..., Bundle], mode: str
+    exported: Callable[..., Bundle], rejection: Rejection
 ) -> None:
-    rejection = next(r for r in MODES if r.mode == mode)
     bundle = exported(rejection=rejection, outputs=ALL_OUTPUTS)
     model = onnx.load(str(bundle.graph_path), load_external_data=False)
     kinds = {node.op_type for node in model.graph.node}
@@ -142,7 +149,7 @@ def test_static_graph_has_only_operators_that_tensorrt_takes(
 
 
 def test_graph_says_what_it_is_and_nothing_of_the_machine(exported: Callable[..., Bundle]) -> None:
-    bundle = exported(rejection=MODES[0], outputs=ALL_OUTPUTS)
+    bundle = exported(rejection=SLOTS, outputs=ALL_OUTPUTS)
     model = onnx.load(str(bundle.graph_path), load_external_data=False)
     facts = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(facts["edge_ovss.names"]) == WORDS
@@ -157,7 +164,7 @@ def test_graph_says_what_it_is_and_nothing_of_the_machine(exported: Callable[...
 def test_text_tower_is_not_in_the_bundle_and_embeddings_are_there_once(
     exported: Callable[..., Bundle],
 ) -> None:
-    bundle = exported(rejection=MODES[0], outputs=ALL_OUTPUTS)
+    bundle = exported(rejection=SLOTS, outputs=ALL_OUTPUTS)
     model = load_model("sed-tiny", weights="random")
     picture = sum(p.numel() for p in model.clip_model.visual.parameters())
     decoder = sum(p.numel() for p in model.transformer.parameters())
@@ -167,6 +174,7 @@ def test_text_tower_is_not_in_the_bundle_and_embeddings_are_there_once(
     assert size <= 1.1 * 4 * (picture + decoder + text)
 
 
+@pytest.mark.slow
 def test_many_outputs_need_sixteen_bits(exported: Callable[..., Bundle]) -> None:
     words = [f"thing {i}" for i in range(256)]
     bundle = exported(words=words, rejection=Rejection("slots", topk=2, slots=(16, 16, 16)))
@@ -176,6 +184,7 @@ def test_many_outputs_need_sixteen_bits(exported: Callable[..., Bundle]) -> None
     assert len(result.names) == 256
 
 
+@pytest.mark.slow
 def test_many_prompts_share_an_output(tmp_path: Path) -> None:
     bundle = export_bundle("voc20b", tmp_path / "b.ovss", _options(rejection=Rejection("none")))
     with Segmenter.open(bundle) as segmenter:
@@ -185,6 +194,7 @@ def test_many_prompts_share_an_output(tmp_path: Path) -> None:
     assert result.alive.tolist() == list(range(59))
 
 
+@pytest.mark.slow
 def test_embedding_pack_replaces_the_text_tower(tmp_path: Path) -> None:
     vocabulary = Vocabulary.from_names(WORDS)
     model = load_model("sed-tiny", weights="random")
@@ -368,6 +378,7 @@ def test_wrong_options_are_refused_and_leave_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_graph_that_departs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from edge_ovss.export import graph_files
 
@@ -388,7 +399,11 @@ def test_graph_that_departs_is_not_written(tmp_path: Path, monkeypatch: pytest.M
     assert len(named) >= 2
 
 
-@pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "full")], ids=repr)
+@pytest.mark.parametrize(
+    "failure",
+    [pytest.param(KeyboardInterrupt(), marks=pytest.mark.slow), OSError(errno.ENOSPC, "full")],
+    ids=repr,
+)
 def test_interrupted_or_full_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
@@ -407,7 +422,7 @@ def test_interrupted_or_full_leaves_nothing(
 def test_changed_byte_is_noticed(exported: Callable[..., Bundle], tmp_path: Path) -> None:
     import shutil
 
-    source = exported(rejection=MODES[0], outputs=ALL_OUTPUTS).path
+    source = exported(rejection=SLOTS, outputs=ALL_OUTPUTS).path
     copy = tmp_path / "copy.ovss"
     shutil.copytree(source, copy)
     data = bytearray((copy / "model.onnx.data").read_bytes())

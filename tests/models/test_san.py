@@ -308,6 +308,7 @@ def test_sed_has_only_the_published_answer(tmp_path: Path) -> None:
         export_bundle("camvid", tmp_path / "x.ovss", options)
 
 
+@pytest.mark.slow
 def test_the_fast_answer_is_marked_and_measured_but_not_gated(tmp_path: Path) -> None:
     options = ExportOptions(model="san-tiny", weights="random", size=(64, 96), answer="fast")
     bundle = export_bundle(Vocabulary.from_names(WORDS), tmp_path / "fast.ovss", options)
