@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from edge_ovss._optional import require
 from edge_ovss.errors import PictureError
+from edge_ovss.frames.image_files.headers import picture_header
+from edge_ovss.frames.image_files.integrity import picture_fault
+from edge_ovss.frames.images import MAX_BYTES, MAX_PIXELS
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _PALETTE = 0, 3
@@ -26,21 +29,43 @@ def read_label_file(path: Path) -> RawLabels:
         uint8 or uint16 [H, W]: the stored numbers; of a palette, the index.
 
     Raises:
-        PictureError: It cannot be read, has several channels, or is not of 8 or 16 bits.
+        PictureError: It cannot be read, is too large or truncated, has several channels, or is not
+            of 8 or 16 bits.
         MissingDependencyError: OpenCV is not installed.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as err:
-        message = f"Label map '{path}' cannot be read: {err.strerror or err}."
-        raise PictureError(message, hint="Check the path, its permissions and the disk.") from err
+    data = _read(path)
     header = _png_header(data)
     bits = 8 if header is None else header[0]
-    labels = _decode(path, data if header is None or header[1] != _PALETTE else _as_grey(data))
+    labels = _decode(path, data if header is None or header[1] != _PALETTE else _as_gray(data))
     if bits < 8:
         # The decoder scales 1, 2 or 4 bits to 0..255; undo that.
         labels = labels // np.uint8(255 // ((1 << bits) - 1))
     return labels
+
+
+def _read(path: Path) -> bytes:
+    """Return a file whose size, as stored and as decoded, is within the limits of images."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            message = f"Label map '{path}' has {size} bytes; expected at most {MAX_BYTES}."
+            raise PictureError(message, hint="Give a smaller one.")
+        data = path.read_bytes()
+    except OSError as err:
+        message = f"Label map '{path}' cannot be read: {err.strerror or err}."
+        raise PictureError(message, hint="Check the path, its permissions and the disk.") from err
+    header = picture_header(data)
+    if header is not None and header.height * header.width > MAX_PIXELS:
+        message = (
+            f"Label map '{path}' is {header.height} x {header.width}, "
+            f"{header.height * header.width} pixels; expected at most {MAX_PIXELS}."
+        )
+        raise PictureError(message, hint="Cut it into tiles.")
+    fault = picture_fault(data)
+    if fault is not None:
+        message = f"Label map '{path}' cannot be read: {fault}."
+        raise PictureError(message, hint="Copy it again.")
+    return data
 
 
 def _png_header(data: bytes) -> tuple[int, int] | None:
@@ -50,7 +75,7 @@ def _png_header(data: bytes) -> tuple[int, int] | None:
     return data[24], data[25]
 
 
-def _as_grey(data: bytes) -> bytes:
+def _as_gray(data: bytes) -> bytes:
     """Return a palette PNG as a gray one of the same numbers: decoders would apply the palette."""
     parts, position = [_SIGNATURE], len(_SIGNATURE)
     while position + 12 <= len(data):

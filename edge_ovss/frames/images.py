@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,12 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     if fault is not None:
         raise _unreadable(file, fault)
     try:
-        image = _decode_jpeg(file, data) if kind == "JPEG" else _decode(file, data)
+        if kind == "JPEG":
+            # libjpeg writes its complaints to standard error; what matters of them is raised.
+            with quiet_decoders():
+                image = _decode_jpeg(file, data)
+        else:
+            image = _decode(file, data)
         frame = turn_upright(_to_frame(file, image), picture_orientation(data, kind))
         return np.ascontiguousarray(frame)
     except MemoryError as err:
@@ -161,9 +165,7 @@ def _decode_jpeg(file: Path, data: bytes) -> NDArray[Any]:
     flags = cv2.IMREAD_REDUCED_COLOR_2 if large else cv2.IMREAD_COLOR
     image = _decode(file, whole, flags)
     if probe is not None:
-        # libjpeg complains about data between a scan and the end marker, even if the scan is whole.
-        with nullcontext() if jpeg.at_once else quiet_decoders():
-            other = _imdecode(probe, flags)
+        other = _imdecode(probe, flags)
         if other is None or not np.array_equal(image, other):
             raise _unreadable(file, TRUNCATED)
     return _decode(file, whole, cv2.IMREAD_COLOR) if large else image

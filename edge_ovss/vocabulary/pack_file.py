@@ -24,6 +24,9 @@ from edge_ovss.vocabulary.words import located, short
 SCHEMA = 1
 MOST_BYTES = 4 * 2**30
 _MOST_HEADER = 16 * 2**20
+# Two entries take 200 bytes. The record at the end of an archive may have a comment of 64 KiB.
+_MOST_LISTED = 2**16
+_MOST_TAIL = 2**16 + 128
 # Embeddings hardly shrink; what unpacks to many times its size was made to fill the memory.
 _MOST_RATIO = 20
 _DTYPES = (numpy.dtype("float32"), numpy.dtype("float16"))
@@ -90,7 +93,9 @@ def read_pack(
     """
     source = Path(path)
     try:
-        with located(f"'{source}'"), zipfile.ZipFile(source) as archive:
+        with located(f"'{source}'"), source.open("rb") as file:
+            _check_entries(file)
+            archive = zipfile.ZipFile(file)
             header = _read_header(archive)
             return header, _read_array(archive)
     except FileNotFoundError as err:
@@ -100,6 +105,29 @@ def read_pack(
     except (*_DAMAGES, zipfile.BadZipFile, zlib.error, struct.error, TokenError) as err:
         message = f"'{source}' is no embedding pack, or it is damaged: {err}."
         raise VocabularyError(message, hint="Make it again with: edge-ovss vocab encode") from err
+
+
+def _check_entries(file: IO[bytes]) -> None:
+    """Check the length of an archive's list of entries: zipfile reads it whole, whatever it is."""
+    size = file.seek(0, os.SEEK_END)
+    start = file.seek(max(0, size - _MOST_TAIL))
+    tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0:
+        return  # no archive: zipfile says so
+    lengths: list[int] = [struct.unpack_from("<I", tail, at + 12)[0]]
+    if at >= 20 and tail.startswith(b"PK\x06\x07", at - 20):
+        # A second record with larger fields; some readers look where it should be, some where the
+        # file says.
+        for place in (start + at - 76, struct.unpack_from("<Q", tail, at - 12)[0]):
+            file.seek(max(0, min(place, size)))
+            record = file.read(56)
+            if len(record) == 56 and record.startswith(b"PK\x06\x06"):
+                lengths = [length for length in lengths if length != 0xFFFFFFFF]
+                lengths.append(struct.unpack_from("<Q", record, 40)[0])
+    if max(lengths) > _MOST_LISTED:
+        message = f"The list of its entries has {max(lengths)} bytes; {_MOST_LISTED} at most."
+        raise VocabularyError(message, hint="Make it again with: edge-ovss vocab encode")
 
 
 def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:

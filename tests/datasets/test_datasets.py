@@ -75,6 +75,38 @@ def test_a_damaged_label_map_is_refused(tmp_path: Path, data: bytes) -> None:
         read_label_file(tmp_path / "a.png")
 
 
+def test_a_label_map_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    write(path, np.random.default_rng(0).integers(0, 9, (40, 50), np.uint8))
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(PictureError, match=r"a\.png' cannot be read: it is truncated"):
+        read_label_file(path)
+
+
+def test_a_label_map_that_claims_to_be_huge_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    write(path, np.zeros((2, 2), np.uint8))
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", 30_000, 20_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    path.write_bytes(data)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it is decoded"))
+    with pytest.raises(PictureError, match=r"20000 x 30000, 600000000 pixels"):
+        read_label_file(path)
+
+
+def test_a_label_file_of_too_many_bytes_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.png", np.zeros((2, 2), np.uint8))
+    monkeypatch.setattr("edge_ovss.datasets.label_files.MAX_BYTES", 10)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it is read"))
+    with pytest.raises(PictureError, match=r"bytes; expected at most 10"):
+        read_label_file(tmp_path / "a.png")
+
+
 def test_a_colored_label_map_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(PictureError, match="3 channels"):

@@ -167,6 +167,16 @@ def test_a_whole_picture_makes_no_decoder_complain(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("kind", ["baseline", "progressive"])
+def test_a_truncated_one_is_reported_once_and_not_by_the_decoder(
+    tmp_path: Path, street: NDArray[np.uint8], kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = encoded(street, kind)
+    with pytest.raises(PictureError, match="truncated"):
+        read(tmp_path, data[:-10])
+    assert capfd.readouterr() == ("", "")
+
+
 def test_random_bytes_behind_the_first_marker_end_in_an_error_and_never_in_another(
     tmp_path: Path, street: NDArray[np.uint8]
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edge_ovss.errors import CheckpointError
+from edge_ovss.errors import CheckpointError, UsageError
 
 torch = pytest.importorskip("torch")
 
@@ -205,3 +205,9 @@ def test_the_hub_is_asked_for_owner_file_and_revision(
     for spec in ("hf://owner/name/file.pth", "hf://owner/name/sub/file.pth@v2"):
         assert fetch_checkpoint(spec) == tmp_path / "x.pth"
     assert asked == [("owner/name", "file.pth", None), ("owner/name", "sub/file.pth", "v2")]
+
+
+@pytest.mark.parametrize("spec", ["", "  "])
+def test_an_empty_path_is_no_folder_but_a_slip(spec: str) -> None:
+    with pytest.raises(UsageError, match="--checkpoint is empty"):
+        fetch_checkpoint(spec)

@@ -237,6 +237,31 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     assert "is no embedding pack, or it is damaged" in _refused(path)
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_a_long_list_of_entries_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    path = tmp_path / "w.npz"
+    _pack().save(path)
+    if large:  # the list is then described by a second record
+        monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(800):
+            archive.writestr(f"{number:040d}", b"")
+    assert (b"PK\x06\x06" in path.read_bytes()) == large
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *_: pytest.fail("it is read"))
+    assert "The list of its entries has" in _refused(path)
+
+
+def test_a_pack_with_the_records_of_a_large_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
+    _pack().save(tmp_path / "w.npz")
+    assert b"PK\x06\x06" in (tmp_path / "w.npz").read_bytes()
+    assert TextEmbeddings.load(tmp_path / "w.npz").prompts == WORDS.prompts
+
+
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.npz"
     _pack().save(path)

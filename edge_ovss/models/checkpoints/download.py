@@ -19,7 +19,7 @@ from edge_ovss._files import cache_folder, sha256_of_file
 from edge_ovss._leftovers import new_part, remove_parts
 from edge_ovss._optional import require
 from edge_ovss._strict_parsing import read_json
-from edge_ovss.errors import CheckpointError
+from edge_ovss.errors import CheckpointError, UsageError
 from edge_ovss.models.checkpoints.kind import checkpoint_kind
 
 _TIMEOUT_S = 30.0
@@ -40,10 +40,14 @@ def fetch_checkpoint(spec: str | Path) -> Path:
             "hf://owner/name/file[@revision]", kept in the Hugging Face cache.
 
     Raises:
+        UsageError: The path is empty.
         CheckpointError: The address is malformed or cannot be reached, the answer is cut off, or
             what came is no checkpoint.
     """
     text = str(spec)
+    if not text.strip():
+        message = "--checkpoint is empty; expected a file, https:// or hf://."
+        raise UsageError(message, hint="Is a variable of the shell not set?")
     scheme = text.partition("://")[0].lower() if "://" in text else None
     if scheme == "hf":
         return _from_hub(text)
