@@ -144,6 +144,29 @@ def test_a_huge_manifest_is_not_read(make_bundle: MakeBundle) -> None:
         Bundle.open(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        ("vocabulary.json", 16 << 20),
+        ("model.onnx", 16 << 20),
+        ("spare.onnx", 16 << 20),
+        ("reference/labels.npy", 64 << 20),
+        ("model.onnx.data", 6 << 30),
+    ],
+)
+def test_files_of_a_bundle_have_a_largest_size(
+    make_bundle: MakeBundle, name: str, most: int
+) -> None:
+    path = make_bundle(spare=(5, 5, 5))
+    edit(path, lambda document: document["files"][name].update(bytes=most + 1))
+    with pytest.raises(BundleError, match=f"expected at most {most}"):
+        Bundle.open(path)
+    edit(path, lambda document: document["files"][name].update(bytes=most - (1 << 20)))
+    with pytest.raises(BundleError) as refused:  # for its size here, not for a limit
+        Bundle.open(path)
+    assert "at most" not in str(refused.value)
+
+
 def test_a_newer_schema_says_to_upgrade(make_bundle: MakeBundle) -> None:
     path = make_bundle()
     edit(path, lambda document: document.update(schema=2, vocabulary="another form"))

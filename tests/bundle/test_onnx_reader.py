@@ -111,7 +111,9 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
         read_graph_file(tmp_path / "nothing.onnx")
 
 
-def test_graphs_in_graphs_without_end_are_refused(tmp_path: Path) -> None:
+def nested(depth: int) -> bytes:
+    """Graphs in graphs: one holds a node, which holds an attribute, which holds the next."""
+
     def wrap(number: int, data: bytes) -> bytes:
         size, head = len(data), bytearray()
         while True:
@@ -121,12 +123,23 @@ def test_graphs_in_graphs_without_end_are_refused(tmp_path: Path) -> None:
                 return bytes([number << 3 | 2]) + bytes(head) + data
 
     data = b""
-    for _ in range(200):  # a graph holds a node, which holds an attribute, which holds a graph
+    for _ in range(depth):
         data = wrap(1, wrap(5, wrap(6, data)))
+    return wrap(7, data)
+
+
+@pytest.mark.parametrize("depth", [33, 200])
+def test_graphs_in_graphs_without_end_are_refused(tmp_path: Path, depth: int) -> None:
     path = tmp_path / "a.onnx"
-    path.write_bytes(wrap(7, data))
-    with pytest.raises(ArtifactError, match="nested"):
+    path.write_bytes(nested(depth))
+    with pytest.raises(ArtifactError, match="nested more than 32 deep"):
         read_graph_file(path)
+
+
+def test_graphs_are_read_32_deep(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(nested(32))
+    assert read_graph_file(path).inputs == ()
 
 
 def test_damage_never_escapes_as_another_error(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from edge_ovss import _machine as environment
 from edge_ovss.cli import main
 from edge_ovss.doctor import engines as survey
 from edge_ovss.doctor.backends import survey_backends
+from edge_ovss.errors import UsageError
 from edge_ovss.runtime.backends import REGISTRY, openvino_cpu
 from edge_ovss.runtime.backends.openvino_cpu import (
     NO_BF16,
@@ -25,6 +27,7 @@ from edge_ovss.runtime.backends.openvino_cpu import (
 )
 from edge_ovss.runtime.cuda import driver as cuda_driver
 from edge_ovss.runtime.cuda import packages as cuda_packages
+from edge_ovss.runtime.trt import gpu as gpu_module
 from edge_ovss.runtime.trt.gpu import Gpu, choose_capabilities
 from edge_ovss.runtime.trt.variants import FLAVORS
 
@@ -252,3 +255,31 @@ def test_doctor_tells_what_build_needs(bare: None, capsys: Capture) -> None:
     line = re.search(r"^  build +needs (.+)$", capsys.readouterr().out, re.MULTILINE)
     assert line is not None
     assert line[1].startswith("one of tensorrt and tensorrt-rtx: ")
+
+
+@pytest.mark.parametrize(
+    ("board", "version", "system"),
+    [
+        (None, "driver 580.1", "driver 580.1"),
+        (None, None, "CUDA 13.0"),
+        ({"l4t": "# R36 (release), REVISION: 4.3, GCID: 1"}, "driver 580.1", "L4T 36.4.3"),
+    ],
+)
+def test_the_gpu_at_hand_is_described_with_the_software_its_engines_depend_on(
+    monkeypatch: pytest.MonkeyPatch, board: object, version: str | None, system: str
+) -> None:
+    facts = SimpleNamespace(name="a GPU", capability="8.7", cuda="13.0")
+    monkeypatch.setattr(gpu_module, "cuda_driver", lambda: SimpleNamespace(device=lambda: facts))
+    monkeypatch.setattr(gpu_module, "jetson", lambda: board)
+    monkeypatch.setattr(gpu_module, "_driver_version", lambda: version)
+    assert gpu_module.local_gpu() == Gpu("a GPU", "8.7", system, jetson=board is not None)
+    monkeypatch.setattr(gpu_module, "cuda_driver", lambda: None)
+    assert gpu_module.local_gpu() is None
+
+
+def test_tensorrt_for_rtx_builds_for_other_gpus_too_and_names_what_it_cannot() -> None:
+    flavor, orin = FLAVORS["tensorrt-rtx"], Gpu("Orin", "8.7", "L4T 36.4.3", jetson=True)
+    assert choose_capabilities(flavor, ("12.0", "8.6"), orin) == ("12.0", "8.6")
+    assert choose_capabilities(flavor, None, None) == gpu_module.DESKTOP
+    with pytest.raises(UsageError, match="cannot build for sm_87"):
+        choose_capabilities(flavor, ("8.6", "8.7"), None)

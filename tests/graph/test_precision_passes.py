@@ -19,6 +19,7 @@ from edge_ovss.calibration.quantize import find_target, quantize, range_tensors 
 from edge_ovss.calibration.ranges import measure_ranges  # noqa: E402
 from edge_ovss.errors import ArtifactError, UsageError  # noqa: E402
 from edge_ovss.graph import reasons  # noqa: E402
+from edge_ovss.graph.confine_qdq import confine_qdq  # noqa: E402
 from edge_ovss.graph.emulate_fp16 import emulate_half  # noqa: E402
 from edge_ovss.graph.fp16 import HalfReport, convert_to_half  # noqa: E402
 from edge_ovss.graph.keep_bias_apart import keep_bias_apart  # noqa: E402
@@ -526,3 +527,41 @@ def test_ranges_are_kept_nowhere_without_a_key_or_a_cache(
     )
     assert first != second
     assert sorted(tmp_path.rglob("*")) == before
+
+
+WITH_QDQ = """
+<ir_version: 10, opset_import: ["" : 20]>
+tiny (float[4, 4] x) => (float[4, 4] y, float[4, 4] z, float[4, 4] float_product)
+<float one = {1.0}, int8 nothing = {0}, float[4, 4] w>
+{
+  xq = QuantizeLinear (x, one, nothing)
+  xd = DequantizeLinear (xq, one, nothing)
+  wq = QuantizeLinear (w, one, nothing)
+  wd = DequantizeLinear (wq, one, nothing)
+  first = MatMul (xd, wd)
+  float_product = MatMul (xd, wd)
+  firstq = QuantizeLinear (first, one, nothing)
+  firstd = DequantizeLinear (firstq, one, nothing)
+  y = MatMul (firstd, wd)
+  z = Relu (firstd)
+}
+"""
+
+
+@pytest.mark.parametrize(("outputs", "relu_reads"), [((), "first"), (("MatMul",), "firstd")])
+def test_only_quantized_products_read_dequantized_activations(
+    outputs: tuple[str, ...], relu_reads: str
+) -> None:
+    proto = onnx.parser.parse_model(WITH_QDQ)
+    for node in proto.graph.node:
+        node.name = node.output[0]
+    weight = np.eye(4, dtype=np.float32)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
+    model = graph_of(proto)
+    changed = confine_qdq(model, {"first", "y"}, outputs)
+    reads = {node.name: names(node.inputs) for node in model.graph}
+    assert reads["first"] == ["xd", "wd"]
+    assert reads["float_product"] == ["x", "wd"]  # weights are read as they are stored
+    assert reads["y"] == ["firstd", "wd"]
+    assert reads["z"] == [relu_reads]
+    assert changed == (1 if outputs else 2)

@@ -16,7 +16,7 @@ import numpy
 import pytest
 
 from edge_ovss import _leftovers
-from edge_ovss._files import make_folder, write_bytes
+from edge_ovss._files import discard, make_folder, write_bytes
 from edge_ovss._leftovers import new_part, scratch_folder
 from edge_ovss.bundle.reader import Bundle, read_manifest
 from edge_ovss.bundle.replacement import move_into_place
@@ -439,3 +439,12 @@ def test_no_lock_is_held_longer_than_what_is_written(
             pass
         killed(SCRATCH, tmp_path)
     assert names(Path("/proc/self/fd")) == before
+
+
+def test_discarding_is_silent_about_what_is_not_there_and_what_is_no_file(tmp_path: Path) -> None:
+    file, folder = tmp_path / "a", tmp_path / "b"
+    file.write_text("x")
+    folder.mkdir()
+    for path in (file, folder, tmp_path / "none"):
+        discard(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]

@@ -21,7 +21,7 @@ from edge_ovss._strict_parsing import (
 from edge_ovss.bundle.json_fields import Fields
 from edge_ovss.calibration.recipe import Recipe
 from edge_ovss.cli import main
-from edge_ovss.errors import InputError, VocabularyError
+from edge_ovss.errors import BundleError, InputError, VocabularyError
 from edge_ovss.vocabulary import Vocabulary
 
 REFUSED: dict[str, tuple[bytes | str, str]] = {
@@ -192,3 +192,15 @@ def test_fields_hold_integers_as_large_as_the_library_does() -> None:
     for read, key in ((fields.integer, "c"), (fields.integers, "d")):
         with pytest.raises(Exception, match="expected"):
             read(key)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(1, False), (2, True), (5, True), (6, False)])
+def test_optional_integers_keep_to_their_limits_too(value: int, fits: bool) -> None:
+    fields = Fields({"a": value, "none": None})
+    assert fields.optional_integer("none", minimum=2) is None
+    assert fields.optional_integer("absent", minimum=2) is None
+    if fits:
+        assert fields.optional_integer("a", minimum=2, maximum=5) == value
+        return
+    with pytest.raises(BundleError, match="at least 2 and at most 5"):
+        fields.optional_integer("a", minimum=2, maximum=5)

@@ -240,3 +240,12 @@ def test_percentiles_are_times_that_were_measured() -> None:
     times = [float(value) for value in range(1, 101)]
     assert summarize(times) == {"mean": 50.5, "p50": 51.0, "p90": 91.0, "p99": 100.0, "max": 100.0}
     assert summarize([4.0])["p99"] == 4.0
+
+
+def test_the_interval_depends_on_the_seed_which_is_0_unless_given() -> None:
+    matrices = [count_confusion(*pair, classes=5) for n in range(12) for pair in random_maps(n, 5)]
+    before, after = matrices[::2], matrices[1::2]
+    found = miou_change(before, after)
+    assert found == miou_change(before, after, seed=0)
+    other = miou_change(before, after, seed=1)
+    assert (found.low, found.high) != (other.low, other.high)

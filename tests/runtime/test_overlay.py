@@ -139,6 +139,14 @@ def test_latin_names_can_be_drawn_with_every_opencv(name: str) -> None:
     assert Lettering(12).can_draw(name)
 
 
+@pytest.mark.parametrize(("name", "drawn"), [("?", True), ("a?é", True), ("ж?", False)])
+def test_without_a_font_a_question_mark_is_itself_and_nothing_else_becomes_one(
+    monkeypatch: pytest.MonkeyPatch, name: str, drawn: bool
+) -> None:
+    monkeypatch.delattr(cv2, "FontFace", raising=False)
+    assert Lettering(12).can_draw(name) is drawn
+
+
 @pytest.mark.parametrize("name", ["狗", "дорога", "οδός", "Größe", "日本", "한국"])
 def test_other_letters_can_be_drawn_where_opencv_has_its_font(name: str) -> None:
     assert Lettering(12).can_draw(name) is FONT

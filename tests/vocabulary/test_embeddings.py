@@ -184,6 +184,14 @@ def test_embeddings_must_be_finite(value: float) -> None:
         _pack(array)
 
 
+def test_the_category_with_the_worst_norm_is_named() -> None:
+    array = _vectors()
+    array[1] *= numpy.float32(1.02)
+    array[2, 1] *= numpy.float32(0.9)
+    with pytest.raises(VocabularyError, match=r"category 2 have norms off 1 by 0\.1;"):
+        _pack(array)
+
+
 def test_norms_within_one_per_cent_are_accepted() -> None:
     assert _pack(_vectors() * numpy.float32(1.009)).array.shape == (3, 2, 8)
 

@@ -334,3 +334,17 @@ def test_importing_needs_neither_torch_nor_onnx() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("1", "")
+
+
+def test_categories_that_repeat_synonyms_only_are_refused_by_their_numbers() -> None:
+    first, second, third = (
+        Category(text, synonyms, (0, 0, 0), index)
+        for index, (text, synonyms) in enumerate(
+            [("road", ("road",)), ("car", ("car",)), ("street", ("road",))]
+        )
+    )
+    with pytest.raises(VocabularyError, match=r"Category 2 .*'street'.*category 0") as refused:
+        Vocabulary("v", (first, second, third), ("road", "car", "street"))
+    assert "Category 1" not in str(refused.value)
+    with pytest.raises(VocabularyError, match="no categories"):
+        Vocabulary("v", [first], ("road",))  # type: ignore[arg-type]
