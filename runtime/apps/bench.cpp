@@ -21,7 +21,7 @@ namespace {
 constexpr const char* kHelp =
     "ovss-bench - measure how long a bundle takes for a frame\n"
     "\n"
-    "  ovss-bench BUNDLE [PICTURE] [options]     without a picture: a fixed pattern\n"
+    "  ovss-bench BUNDLE [IMAGE] [options]     without an image: a fixed pattern\n"
     "\n"
     "  --size HxW       size of the pattern (default 480x640)\n"
     "  --format NAME    RGB8 (default), BGR8, RGBA8, BGRA8, GRAY8, NV12 or YUYV: the pattern's\n"
@@ -134,7 +134,7 @@ int run(int argc, char** argv) {
     }
     const auto& words = arguments.positional();
     if (words.empty() || words.size() > 2) {
-        throw apps::usage("Expected BUNDLE, and at most one PICTURE.");
+        throw apps::usage("Expected BUNDLE, and at most one IMAGE.");
     }
     const int warmup = arguments.number("--warmup", 5, 0, 1000000);
     const int count = arguments.number("--count", 50, 1, 1000000);

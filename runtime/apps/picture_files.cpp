@@ -58,7 +58,7 @@ Picture decode_png(const std::vector<std::uint8_t>& bytes, const std::string& wh
     std::memset(&image, 0, sizeof image);
     image.version = PNG_IMAGE_VERSION;
     if (png_image_begin_read_from_memory(&image, bytes.data(), bytes.size()) == 0) {
-        throw bad_input("'" + what + "' is no PNG picture: " + image.message + ".");
+        throw bad_input("'" + what + "' is not a PNG image: " + image.message + ".");
     }
     const std::unique_ptr<png_image, void (*)(png_image*)> owner(&image, png_image_free);
     // Without an alpha channel in the target libpng composes on the background: drop it instead.
@@ -67,7 +67,7 @@ Picture decode_png(const std::vector<std::uint8_t>& bytes, const std::string& wh
         make_picture(what, static_cast<long>(image.height), static_cast<long>(image.width));
     std::vector<std::uint8_t> rgba(PNG_IMAGE_SIZE(image));
     if (png_image_finish_read(&image, nullptr, rgba.data(), 0, nullptr) == 0) {
-        throw bad_input("'" + what + "' is a damaged PNG picture: " + image.message + ".");
+        throw bad_input("'" + what + "' is a damaged PNG image: " + image.message + ".");
     }
     for (std::size_t i = 0; i < picture.rgb.size() / 3; ++i) {
         std::memcpy(&picture.rgb[3 * i], &rgba[4 * i], 3);
@@ -181,7 +181,7 @@ Picture decode_ppm(const std::vector<std::uint8_t>& bytes, const std::string& wh
     ++at;  // the one blank before the pixels
     Picture picture = make_picture(what, numbers[1], numbers[0]);
     if (numbers[2] != 255 || at > bytes.size() || bytes.size() - at < picture.rgb.size()) {
-        throw bad_input("'" + what + "' is a damaged PPM picture, or one of more than 8 bits.");
+        throw bad_input("'" + what + "' is a damaged PPM image, or has more than 8 bits.");
     }
     std::memcpy(picture.rgb.data(), bytes.data() + at, picture.rgb.size());
     return picture;
@@ -205,7 +205,7 @@ Picture decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::stri
         done = run_jpeg(bytes, size, errors, &height, &width, picture.rgb.data());
     }
     if (!done || (errors.damaged && damage == Damage::kRefused)) {
-        throw bad_input("'" + what + "' is a damaged JPEG picture: " + errors.message + ".");
+        throw bad_input("'" + what + "' is a damaged JPEG image: " + errors.message + ".");
     }
     return picture;
 }
@@ -221,7 +221,7 @@ Picture read_picture(const std::string& path) {
     if (begins(bytes, "P6", 2)) {
         return decode_ppm(bytes, path);
     }
-    throw bad_input("'" + path + "' is no picture that is known here; expected PNG, JPEG or PPM.");
+    throw bad_input("'" + path + "' is not an image of a known format; expected PNG, JPEG or PPM.");
 }
 
 void write_png(const std::string& path, int height, int width, int channels, int bits,

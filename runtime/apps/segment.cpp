@@ -12,11 +12,11 @@ namespace {
 constexpr const char* kHelp =
     "ovss-segment - segment a picture with a bundle\n"
     "\n"
-    "  ovss-segment BUNDLE PICTURE [options]     PNG, JPEG or PPM\n"
-    "  ovss-segment BUNDLE --selftest            compare with the bundle's reference answer\n"
+    "  ovss-segment BUNDLE IMAGE [options]     PNG, JPEG or PPM\n"
+    "  ovss-segment BUNDLE --selftest            compare with the bundle's reference output\n"
     "\n"
     "  --labels FILE    write the label map (gray PNG, 8 or 16 bits)\n"
-    "  --overlay FILE   write the picture under its categories' colors (PNG)\n"
+    "  --overlay FILE   write the image with the colors of its categories (PNG)\n"
     "  --alpha A        weight of the colors, 0 to 1 (default 0.55)\n"
     "  --backend NAME   default auto\n"
     "  --threads N      CPU threads (default: all)\n"
@@ -84,7 +84,7 @@ int run(int argc, char** argv) {
     const bool test = arguments.has("--selftest");
     const auto& words = arguments.positional();
     if (words.size() != (test ? 1U : 2U)) {
-        throw apps::usage(test ? "Expected BUNDLE." : "Expected BUNDLE and PICTURE.");
+        throw apps::usage(test ? "Expected BUNDLE." : "Expected BUNDLE and IMAGE.");
     }
     edge_ovss::Segmenter segmenter(words[0], apps::session_options(arguments));
     if (test) {

@@ -261,7 +261,7 @@ edge_ovss_status edge_ovss_selftest(edge_ovss_session* session, edge_ovss_selfte
         }
         if (!passed(filled, found->bundle().manifest)) {
             throw Error(EDGE_OVSS_ERROR_GATE,
-                        text("The bundle does not give its reference answer: ",
+                        text("This backend does not reproduce the bundle's reference output: ",
                              100.0 * filled.agreement, " % of the labels that count are equal, ",
                              100.0 * filled.min_agreement, " % expected."),
                         "Try another backend, or export the bundle again.");

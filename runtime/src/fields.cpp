@@ -66,7 +66,7 @@ public:
 
     bool key(string_t& word) {
         return keys_.back().insert(word).second ||
-               refuse("the key '" + word + "' stands twice in one object");
+               refuse("the key '" + word + "' occurs twice in one object");
     }
 
     bool parse_error(std::size_t, const std::string&, const json::exception& err) {

@@ -111,7 +111,7 @@ private:
         const std::string& digits = at->second;
         if (digits.size() > kMostDigits ||
             digits.find_first_not_of("0123456789") != std::string::npos) {
-            refuse("the tensor '" + name_ + "' stands at no place of a file");
+            refuse("the tensor '" + name_ + "' names no part of a file");
         }
         return std::stoull(digits);
     }

@@ -125,7 +125,7 @@ void copy_alive(const Answer& answer, edge_ovss_result& result) {
         if (result.alive != nullptr) {
             if (result.alive_count >= result.alive_capacity) {
                 throw capacity_error(text("The result's 'alive' has room for ",
-                                          result.alive_capacity, " ids; more categories are left."),
+                                          result.alive_capacity, " ids; more categories remain."),
                                      "Give room for edge_ovss_info.categories ids.");
             }
             result.alive[result.alive_count] = answer.alive[i];

@@ -12,18 +12,18 @@ expect 0 '"thing2": 0.333333' "$apps/ovss-segment" "$bundle" a.ppm --threads 1
 expect 0 '"thing0"' "$apps/ovss-segment" "$bundle" o.png
 expect 0 '"passed": true' "$apps/ovss-segment" "$bundle" --selftest
 expect 0 'PNG, JPEG or PPM' "$apps/ovss-segment" --help
-expect 2 'Expected BUNDLE and PICTURE' "$apps/ovss-segment" "$bundle"
+expect 2 'Expected BUNDLE and IMAGE' "$apps/ovss-segment" "$bundle"
 expect 2 "no option '--lables'" "$apps/ovss-segment" "$bundle" a.ppm --lables l.png
 expect 2 'needs a value' "$apps/ovss-segment" "$bundle" a.ppm --labels
 expect 2 "Option --threads is 'two'" "$apps/ovss-segment" "$bundle" a.ppm --threads two
 expect 2 'There is no backend' "$apps/ovss-segment" "$bundle" a.ppm --backend none
 expect 4 'cannot be opened' "$apps/ovss-segment" "$bundle" none.png
-expect 4 'is no picture' "$apps/ovss-segment" "$bundle" output.txt
+expect 4 'is not an image' "$apps/ovss-segment" "$bundle" output.txt
 expect 5 'There is no bundle' "$apps/ovss-segment" none.ovss a.ppm
 head -c 40 o.png >cut.png
 expect 4 'PNG picture' "$apps/ovss-segment" "$bundle" cut.png
 printf '\377\330\377\340 no more' >cut.jpg
-expect 4 'damaged JPEG picture' "$apps/ovss-segment" "$bundle" cut.jpg
+expect 4 'damaged JPEG image' "$apps/ovss-segment" "$bundle" cut.jpg
 for jpeg in street street_progressive; do
     whole=$(dirname "$0")/data/$jpeg.jpg size=$(wc -c <"$(dirname "$0")/data/$jpeg.jpg")
     expect 0 '"height": 48, "width": 64' "$apps/ovss-segment" "$bundle" "$whole"
@@ -31,13 +31,13 @@ for jpeg in street street_progressive; do
     expect 0 '"height": 48, "width": 64' "$apps/ovss-segment" "$bundle" open.jpg
     for part in 70 80 90 99; do
         head -c $((size * part / 100)) "$whole" >cut.jpg
-        expect 4 'damaged JPEG picture' "$apps/ovss-segment" "$bundle" cut.jpg
+        expect 4 'damaged JPEG image' "$apps/ovss-segment" "$bundle" cut.jpg
         printf '\377\331' >>cut.jpg
-        expect 4 'damaged JPEG picture' "$apps/ovss-segment" "$bundle" cut.jpg
+        expect 4 'damaged JPEG image' "$apps/ovss-segment" "$bundle" cut.jpg
     done
 done
 head -c 20 a.ppm >cut.ppm
-expect 4 'damaged PPM picture' "$apps/ovss-segment" "$bundle" cut.ppm
+expect 4 'damaged PPM image' "$apps/ovss-segment" "$bundle" cut.ppm
 printf 'P6\n99999 99999\n255\n' >huge.ppm
 expect 4 '99999 x 99999' "$apps/ovss-segment" "$bundle" huge.ppm
 

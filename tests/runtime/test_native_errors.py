@@ -192,7 +192,7 @@ def test_selftest_of_another_answer_fails(library: NativeLibrary, make_bundle: M
     other = make_bundle("other.ovss")
     np.save(other / "reference/counts.npy", np.array([3, 3, 1], np.int32))
     session = library.open(other, Options(skip_hashes=1))
-    with pytest.raises(GateError, match="does not give its reference answer"):
+    with pytest.raises(GateError, match="does not reproduce the bundle's reference output"):
         library.selftest(session)
     library.close(session)
     # Below FP32 a rounding may decide what survives: the labels decide on the answer.

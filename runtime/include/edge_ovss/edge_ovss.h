@@ -6,7 +6,7 @@
  * names, and proof of what is in it. This library opens a bundle, checks it, and segments frames
  * with it. It gives the same labels as the Python runtime.
  *
- * THE WHOLE OF IT
+ * EXAMPLE
  *
  *     #include <edge_ovss/edge_ovss.h>
  *     #include <stdio.h>
@@ -42,7 +42,7 @@
  * OWNERSHIP. Everything that you hand in stays yours; nothing of it is kept after a call returns.
  * Results are written into your memory. Strings that a function returns belong to the library:
  * those of a session are valid until it is closed, those of `edge_ovss_last_error` and
- * `edge_ovss_last_hint` until the next call on the same thread, all others for ever. All strings
+ * `edge_ovss_last_hint` until the next call on the same thread, all others forever. All strings
  * are UTF-8 and end with a zero byte.
  *
  * THREADS. Every function may be called from any thread at any time. Calls on one session wait
@@ -93,13 +93,13 @@ typedef int32_t edge_ovss_status;
 /* 0 to 6 are the exit statuses of the command line `edge-ovss`. */
 enum {
     EDGE_OVSS_OK = 0,
-    EDGE_OVSS_ERROR_INTERNAL = 1, /* a fault of this library */
+    EDGE_OVSS_ERROR_INTERNAL = 1, /* a bug in this library */
     EDGE_OVSS_ERROR_USAGE = 2,    /* a null pointer, a closed handle, an unknown option */
-    EDGE_OVSS_ERROR_MISSING = 3,  /* a library, provider or device is not there */
-    EDGE_OVSS_ERROR_INPUT = 4,    /* a frame has the wrong form */
+    EDGE_OVSS_ERROR_MISSING = 3,  /* a library, provider or device is missing */
+    EDGE_OVSS_ERROR_INPUT = 4,    /* a frame is malformed */
     EDGE_OVSS_ERROR_ARTIFACT = 5, /* a bundle or graph is damaged, too new, or does not fit */
-    EDGE_OVSS_ERROR_GATE = 6,     /* a comparison did not hold (selftest) */
-    EDGE_OVSS_ERROR_CAPACITY = 7  /* memory that you gave for a result is too small */
+    EDGE_OVSS_ERROR_GATE = 6,     /* a comparison failed (selftest) */
+    EDGE_OVSS_ERROR_CAPACITY = 7  /* a buffer for a result is too small */
 };
 
 /* Version of the library, such as "0.1.0". */
@@ -141,14 +141,14 @@ typedef struct edge_ovss_options {
  * Every file that the manifest lists is checked (size, sha256, no path that leaves the folder).
  *
  * Status: USAGE (null pointer, unknown backend, negative number), MISSING (the backend's library
- * or device is not there), ARTIFACT (the bundle is damaged or too new, the graph does not load).
+ * or device is missing), ARTIFACT (the bundle is damaged or too new, the graph does not load).
  */
 EDGE_OVSS_API edge_ovss_status edge_ovss_open(const char *path, const edge_ovss_options *options,
                                               edge_ovss_session **session);
 
 /*
- * Close a session and free what it holds. NULL does nothing. A handle that is closed already
- * gives USAGE and does no harm.
+ * Close a session and free what it holds. NULL does nothing. Closing a handle twice
+ * returns USAGE and does no harm.
  */
 EDGE_OVSS_API edge_ovss_status edge_ovss_close(edge_ovss_session *session);
 
@@ -181,10 +181,10 @@ typedef struct edge_ovss_info {
     int32_t label_bytes;    /* 1: labels are uint8_t; 2: uint16_t */
     int32_t network_height; /* the size that the graph scales frames to */
     int32_t network_width;
-    int32_t has_confidence; /* 1 if the graph answers with confidence */
-    int32_t has_scores;     /* 1 if the graph answers with scores */
+    int32_t has_confidence; /* 1 if the graph outputs confidence */
+    int32_t has_scores;     /* 1 if the graph outputs scores */
     int32_t slot_count;     /* how many of `slots` are used; 0: no limit */
-    int32_t slots[EDGE_OVSS_MAX_REJECTIONS]; /* how many categories can stay at each rejection */
+    int32_t slots[EDGE_OVSS_MAX_REJECTIONS]; /* most categories kept by each rejection */
 } edge_ovss_info;
 
 /* Fill in `info`. Status: USAGE. */
@@ -196,7 +196,7 @@ EDGE_OVSS_API const char *edge_ovss_name(edge_ovss_session *session, int32_t ind
 
 /*
  * Copy the colors into `rgb`: output k has red rgb[3k], green rgb[3k + 1], blue rgb[3k + 2].
- * `size` is the room in bytes, at least 3 K. Status: USAGE, CAPACITY.
+ * `size` is the capacity in bytes, at least 3 K. Status: USAGE, CAPACITY.
  */
 EDGE_OVSS_API edge_ovss_status edge_ovss_palette(edge_ovss_session *session, uint8_t *rgb,
                                                  size_t size);
@@ -239,7 +239,7 @@ enum {
 
 typedef struct edge_ovss_frame {
     size_t struct_size;
-    const void *data;     /* the picture; for NV12 its Y plane */
+    const void *data;     /* the image; for NV12 its Y plane */
     size_t data_size;     /* bytes that may be read at `data`; 0: not known, not checked */
     size_t stride;        /* bytes from row to row; 0: rows without a gap */
     const void *chroma;   /* NV12: the UV plane; NULL: it follows at data + stride * height */
@@ -256,11 +256,11 @@ typedef struct edge_ovss_frame {
 EDGE_OVSS_API size_t edge_ovss_frame_bytes(int32_t format, int32_t height, int32_t width);
 
 /*
- * Convert a frame to RGB8 by the formulas above: what `edge_ovss_segment` gives to the graph.
+ * Convert a frame to RGB8 by the formulas above, as `edge_ovss_segment` does.
  *
  * rgb     Where the pixels go: rgb[y stride + 3 x + b].
  * stride  0: 3 * width.
- * size    Room in bytes, at least (height - 1) * stride + 3 * width.
+ * size    Capacity in bytes, at least (height - 1) * stride + 3 * width.
  *
  * Status: USAGE (null pointer, wrong stride), INPUT (the frame), CAPACITY.
  */
@@ -275,21 +275,21 @@ typedef struct edge_ovss_result {
     /* You fill these in. Every buffer except `labels` may be NULL if you do not need it. */
     void *labels;              /* pixel (y, x) is element x of the row at labels + y * stride;
                                   255 (65535 in uint16): reserved for "unknown" */
-    size_t labels_capacity;    /* room in bytes */
+    size_t labels_capacity;    /* in bytes */
     size_t labels_stride;      /* bytes; 0: rows without a gap; a multiple of label_bytes */
     float *confidence;         /* confidence[y * width + x] in [0, 1]: score of the label */
-    size_t confidence_capacity; /* room in bytes */
+    size_t confidence_capacity; /* in bytes */
     float *scores;             /* scores[(t * h + y) * w + x], t category, h x w in scores_shape */
-    size_t scores_capacity;    /* room in bytes */
+    size_t scores_capacity;    /* in bytes */
     int32_t *alive;            /* ids of the categories left after the last rejection */
-    size_t alive_capacity;     /* room in elements; `categories` always suffices */
+    size_t alive_capacity;     /* in elements; `categories` always suffices */
 
     /* The library fills these in. */
     size_t alive_count;        /* how many are left */
     int32_t scores_shape[3];   /* categories, height, width of `scores`; 0 if there are none */
     int32_t counts_count;      /* how many of `counts` are used */
-    int32_t counts[EDGE_OVSS_MAX_REJECTIONS]; /* categories that wanted to stay, by rejection */
-    int32_t overflow;          /* 1: more wanted to stay than there are slots, the weakest went */
+    int32_t counts[EDGE_OVSS_MAX_REJECTIONS]; /* categories that passed, by rejection */
+    int32_t overflow;          /* 1: more passed than there are slots; the weakest were dropped */
     int32_t reserved;          /* 0 */
     double pre_ms;             /* checks and conversion to RGB */
     double infer_ms;           /* the graph, with transfers to and from a GPU */
@@ -303,10 +303,10 @@ typedef struct edge_ovss_result {
  * The first frame of a size allocates; the library allocates nothing for the following frames of
  * the same size (the graph's library may).
  *
- * Status: USAGE (null pointer, closed handle, wrong labels_stride, something that the graph does
- * not answer), INPUT (the frame's form), CAPACITY (your memory is too small: nothing was run,
- * unless it is `scores`, whose size is then in scores_shape), ARTIFACT (the graph fails, memory
- * does not suffice). After a failure the contents of your result memory are not defined.
+ * Status: USAGE (null pointer, closed handle, wrong labels_stride, an output that the graph
+ * does not have), INPUT (a malformed frame), CAPACITY (a buffer is too small: nothing was run,
+ * unless it is `scores`, whose size is then in scores_shape), ARTIFACT (the graph fails, or there
+ * is not enough memory). After a failure the contents of your buffers are undefined.
  */
 EDGE_OVSS_API edge_ovss_status edge_ovss_segment(edge_ovss_session *session,
                                                  const edge_ovss_frame *frame,
@@ -316,29 +316,29 @@ EDGE_OVSS_API edge_ovss_status edge_ovss_segment(edge_ovss_session *session,
 
 typedef struct edge_ovss_selftest_report {
     size_t struct_size;
-    double agreement;     /* share of equal labels, of those that count */
-    double min_agreement; /* what is asked for */
+    double agreement;     /* share of equal labels, among those that count */
+    double min_agreement; /* the least that passes */
     double infer_ms;      /* of this one frame */
     int32_t same_alive;   /* 1 if the same categories are left; must be 1 in FP32 only */
     int32_t same_counts;  /* 1 if `counts` are equal; must be 1 in FP32 only */
-    double undecided;     /* share of labels that do not count, because a right backend may give
-                             others; below 0 where the bundle does not say which. At 1 nothing but
+    double undecided;     /* share of labels that do not count, because a correct backend may
+                             differ; below 0 where the bundle does not say which. At 1 nothing but
                              the categories left is compared, and they must be the same */
 } edge_ovss_selftest_report;
 
 /*
- * Segment the reference frame of the bundle and compare with what its exporter saw.
+ * Segment the reference frame of the bundle and compare with the output that it stores.
  *
  * report  May be NULL.
  *
- * Status: GATE (it ran, and the answer is another one; the report is filled in), USAGE,
+ * Status: GATE (it ran, and the output differs; the report is filled in), USAGE,
  * ARTIFACT (the reference cannot be read, or as for edge_ovss_segment).
  */
 EDGE_OVSS_API edge_ovss_status edge_ovss_selftest(edge_ovss_session *session,
                                                   edge_ovss_selftest_report *report);
 
 /* ---- Defaults ----------------------------------------------------------------------------- */
-/* Compiled into your program, so that the size is that of the header you compiled with. */
+/* Compiled into your program, so that the size is the one of the header that you compiled with. */
 
 static inline edge_ovss_options edge_ovss_options_default(void) {
     edge_ovss_options options;
