@@ -14,15 +14,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.errors import InputError
 
+if TYPE_CHECKING:
+    from edge_ovss.motion.following import Following
+
 STEPS = 32
 """Steps of a vector per pixel, as in the S10.5 numbers of optical flow hardware."""
 _SIDES = 32768
+
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,38 @@ class Sources:
 
     index: NDArray[np.int32]
     trusted: NDArray[np.bool_]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frame."""
+        height, width = self.trusted.shape
+        return height, width
+
+    def labels(self, plane: Labels) -> Labels:
+        """Return labels [H, W] of the frame before where they are now; what is lost stays."""
+        moved: Labels = plane.ravel().take(self.index)
+        return moved
+
+    def counts(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return counts, uint8 [H, W], of the frame before where they are now; 0 where lost."""
+        moved: NDArray[np.uint8] = plane.ravel().take(self.index)
+        moved *= self.trusted
+        return moved
+
+    def plain(self) -> Sources:
+        """Return these."""
+        return self
+
+    def then(self, later: Following) -> Sources:
+        """Return where the pixels of a later frame were, one frame farther back.
+
+        Args:
+            later: Where they were in the frame that these sources are those of.
+        """
+        later = later.plain()
+        index: NDArray[np.int32] = self.index.ravel().take(later.index)
+        trusted: NDArray[np.bool_] = self.trusted.ravel().take(later.index)
+        return Sources(index, trusted & later.trusted)
 
     @property
     def lost(self) -> float:
@@ -118,13 +156,26 @@ class Motion:
 
 def _follow(vectors: NDArray[np.int16], valid: NDArray[np.bool_]) -> Sources:
     height, width = valid.shape
-    moved = (vectors.astype(np.int32) + STEPS // 2) >> 5
     own, rows, cols = _places(height, width)
-    x, y = cols + moved[..., 0], rows + moved[..., 1]
+    right, down = _whole(vectors[..., 0]), _whole(vectors[..., 1])
     # A negative number is above every side when it is read without its sign.
-    inside = (x.view(np.uint32) < width) & (y.view(np.uint32) < height)
-    index = np.where(inside, own + (moved[..., 1] * np.int32(width) + moved[..., 0]), own)
+    inside = (cols + right).view(np.uint32) < width
+    inside &= (rows + down).view(np.uint32) < height
+    index = down * np.int32(width)
+    index += right
+    index += own
+    if not inside.all():
+        np.copyto(index, own, where=~inside)
     return Sources(index, inside & valid)
+
+
+def _whole(steps: NDArray[np.int16]) -> NDArray[np.int32]:
+    """Return (steps + 16) >> 5 as int32, without room for 16 more."""
+    steps = np.ascontiguousarray(steps)
+    pixels = steps >> 4
+    pixels &= 1
+    pixels += steps >> 5
+    return pixels.astype(np.int32)
 
 
 @lru_cache(maxsize=2)

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.errors import InputError, UsageError
-from edge_ovss.motion.vectors import Sources
-
-Labels = NDArray[np.uint8] | NDArray[np.uint16]
+from edge_ovss.motion.following import Following
+from edge_ovss.motion.vectors import Labels
 
 LEAST_CAP = 2
 LARGEST_CAP = 255
@@ -54,28 +53,32 @@ class LabelCounter:
         height, width = self._labels.shape
         return height, width
 
+    def copied(self) -> LabelCounter:
+        """Return a counter of its own that knows the same."""
+        copy = LabelCounter()
+        copy._labels, copy._counts = self.labels, self.counts
+        return copy
+
     def start(self, labels: Labels) -> None:
         """Take the network's labels as they are; everything before is forgotten."""
         self._labels = np.ascontiguousarray(labels).copy()
         self._counts = np.ones(labels.shape, np.uint8)
 
-    def follow(self, sources: Sources) -> None:
+    def follow(self, sources: Following) -> None:
         """Move both planes along; where the motion cannot be trusted, counts become 0.
 
         Raises:
             InputError: The motion is that of a frame of another size.
         """
-        if sources.index.shape != self._labels.shape:
-            given, own = sources.index.shape, self.size
+        if sources.size != self.size:
+            given, own = sources.size, self.size
             message = (
                 f"The motion is that of a frame of {given[0]}x{given[1]} pixels, "
                 f"the labels have {own[0]}x{own[1]}."
             )
             raise InputError(message, hint="Give the vectors of this frame.")
-        self._labels = self._labels.ravel().take(sources.index)
-        counts = self._counts.ravel().take(sources.index)
-        counts *= sources.trusted
-        self._counts = counts
+        self._labels = sources.labels(self._labels)
+        self._counts = sources.counts(self._counts)
 
     def count(self, labels: Labels, cap: int) -> float:
         """Compare the network's labels with those that moved here, and keep the surer ones.

@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_ovss.errors import InputError, UsageError
-from edge_ovss.motion.vectors import Motion
-from edge_ovss.runtime.stream.counter import LabelCounter, Labels, cap_of
+from edge_ovss.motion.vectors import Labels, Motion
+from edge_ovss.runtime.stream.counter import LabelCounter, cap_of
 
 Bytes = NDArray[np.uint8]
 
@@ -86,18 +86,17 @@ def test_held_is_the_share_of_pixels_kept_against_the_network() -> None:
     assert counter.count(row(1, 9, 3, 9), 3) == 0.5
 
 
-@pytest.mark.parametrize(("kind", "unknown"), [(np.uint8, 255), (np.uint16, 65535)])
-def test_unknown_is_a_label_like_any_other(
-    kind: type[np.uint8] | type[np.uint16], unknown: int
-) -> None:
+@pytest.mark.parametrize(
+    ("seen", "known"),
+    [(row(255), row(3)), (np.asarray([[65535]], np.uint16), np.asarray([[3]], np.uint16))],
+)
+def test_unknown_is_a_label_like_any_other(seen: Labels, known: Labels) -> None:
     counter = LabelCounter()
-    seen: Labels = np.asarray([[unknown]], kind)
-    known: Labels = row(3).astype(kind)
     counter.start(seen)
     counter.count(seen, 3)
     counter.count(known, 3)
-    assert counter.labels.item() == unknown
-    assert counter.labels.dtype == kind
+    assert counter.labels.item() == seen.item()
+    assert counter.labels.dtype == seen.dtype
     counter.count(known, 3)
     assert counter.labels.item() == 3
 
