@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from videos import images, write_video
 
 from edge_ovss import _files as writing
 from edge_ovss.cli import main
@@ -351,14 +352,7 @@ def test_memory_does_not_grow_with_the_frames(
 def test_a_cut_video_is_answered_and_then_reported(
     make_bundle: MakeBundle, tmp_path: Path, capsys: Capture
 ) -> None:
-    path = tmp_path / "a.mkv"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
-    if not writer.isOpened():
-        pytest.skip("this OpenCV cannot write MJPG")
-    dice = np.random.default_rng(0)
-    for _ in range(12):
-        writer.write(dice.integers(0, 256, (48, 64, 3), np.uint8))
-    writer.release()
+    path = write_video(tmp_path / "a.mkv", images(12))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     out = tmp_path / "out"
     arguments = ["run", str(make_bundle()), str(path), "--out", str(out), "--json", "--no-overlay"]

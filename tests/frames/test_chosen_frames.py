@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import struct
 import tracemalloc
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from videos import FRAME_BYTES, Image, images, write_video
 
 from edge_ovss.calibration.images import collect_pictures, picture_hash
 from edge_ovss.calibration.warnings import CalibrationWarning
@@ -22,25 +21,6 @@ from edge_ovss.frames.video.lengths import stated_bytes
 from edge_ovss.frames.video.reader import Shortfall
 
 cv2: Any = pytest.importorskip("cv2")
-
-Image = NDArray[np.uint8]
-HEIGHT, WIDTH = 48, 64
-FRAME_BYTES = HEIGHT * WIDTH * 3
-
-
-def images(count: int) -> list[Image]:
-    draw = np.random.default_rng(0)
-    return [draw.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(count)]
-
-
-def write_video(path: Path, shown: Sequence[Image], *, code: str = "MJPG") -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 10, (WIDTH, HEIGHT))
-    if not writer.isOpened():
-        pytest.skip(f"this OpenCV cannot write {code} in {path.suffix}")
-    for image in shown:
-        writer.write(image)
-    writer.release()
-    return path
 
 
 def decode(path: Path) -> list[Image]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from videos import HEIGHT, WIDTH, images, write_video
 
 from edge_ovss.errors import InputError, VideoError
 from edge_ovss.frames.sources import Frame, open_source
@@ -21,8 +21,6 @@ from edge_ovss.frames.video.reader import Clock, Shortfall, VideoReader
 
 cv2: Any = pytest.importorskip("cv2")
 
-Image = NDArray[np.uint8]
-HEIGHT, WIDTH = 48, 64
 
 KINDS = (
     ("mp4", "mp4v"),
@@ -34,23 +32,6 @@ KINDS = (
     ("wmv", "WMV2"),
     ("mpg", "mpg2"),
 )
-
-
-def images(count: int) -> list[Image]:
-    """Return noise: it compresses badly, so that a frame takes more than one packet."""
-    draw = np.random.default_rng(0)
-    return [draw.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(count)]
-
-
-def write_video(path: Path, shown: Sequence[Image], *, code: str = "MJPG") -> Path:
-    """Write a video of 10 frames a second."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), 10, (WIDTH, HEIGHT))
-    if not writer.isOpened():
-        pytest.skip(f"this OpenCV cannot write {code} in {path.suffix}")
-    for image in shown:
-        writer.write(image)
-    writer.release()
-    return path
 
 
 def cut(path: Path, share: float) -> Path:

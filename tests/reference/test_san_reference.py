@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from published import DATA, Golden, golden_answer, published_module
 
 torch = pytest.importorskip("torch")
 onnx_ir = pytest.importorskip("onnx_ir")
@@ -31,30 +32,19 @@ from edge_ovss.models.san import IGNORED, San, build_san  # noqa: E402
 from edge_ovss.models.spec import WeightsOrigin  # noqa: E402
 from edge_ovss.vocabulary import Vocabulary  # noqa: E402
 
-DATA = Path(__file__).parents[1] / "data"
 SIZE = (640, 800)
 MAX_ERROR = 1e-3
 MIN_LABELS = 0.999
 
-Golden = dict[str, NDArray[Any]]
-
 
 @pytest.fixture(scope="module")
 def golden() -> Golden:
-    with np.load(DATA / "san_base_8.npz", allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in archive.files}
-    counted = np.unpackbits(arrays["counted"], axis=1)[:, : SIZE[1]]
-    return {**arrays, "counted": counted.astype(bool)}
+    return golden_answer("san_base_8")
 
 
 @pytest.fixture(scope="module")
 def reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference", DATA / "reference.py")
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(DATA / "reference.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return published_module("reference")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from published import DATA, golden_answer, published_module
 
 torch = pytest.importorskip("torch")
 onnx_ir = pytest.importorskip("onnx_ir")
@@ -31,27 +32,14 @@ from edge_ovss.models.sed import PREFIX, Sed, build_sed, published_rejection  # 
 from edge_ovss.models.spec import WeightsOrigin  # noqa: E402
 from edge_ovss.vocabulary import Vocabulary  # noqa: E402
 
-DATA = Path(__file__).parents[1] / "data"
 SIZE = (768, 768)
 MAX_ERROR = 1e-3
 MIN_LABELS = 0.999
 
-Golden = dict[str, NDArray[Any]]
-
 
 @pytest.fixture(scope="module")
 def reference() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference", DATA / "reference.py")
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(DATA / "reference.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _golden(name: str) -> Golden:
-    with np.load(DATA / f"{name}.npz", allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
+    return published_module("reference")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +70,7 @@ def fill(empty_model: Sed, reference: ModuleType) -> Callable[[bool], Sed]:
 @pytest.fixture(scope="module")
 def loaded(fill: Callable[[bool], Sed]) -> Iterator[Callable[[bool], LoadedModel]]:
     """The model with the golden vocabulary; the text tower is the same for both weights."""
-    words = [str(word) for word in _golden("sed_base_24")["classes"]]
+    words = [str(word) for word in golden_answer("sed_base_24")["classes"]]
     vocabulary = Vocabulary.from_names(words)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGE_OVSS_CACHE", "")
@@ -115,7 +103,7 @@ def _labels(scores: Any) -> NDArray[np.int64]:  # noqa: ANN401
 @pytest.mark.slow
 def test_text_embeddings_equal_the_published(loaded: Callable[[bool], LoadedModel]) -> None:
     array = loaded(False).embeddings.array
-    golden = _golden("sed_base_24")["text_embeddings"]
+    golden = golden_answer("sed_base_24")["text_embeddings"]
     assert relative_error(array[:, ::10], golden.astype(np.float32)) < MAX_ERROR
 
 
@@ -126,7 +114,7 @@ def test_maps_equal_the_published(
     image: Any,  # noqa: ANN401
     smooth: bool,
 ) -> None:
-    golden = _golden("sed_base_24_smooth" if smooth else "sed_base_24")
+    golden = golden_answer("sed_base_24_smooth" if smooth else "sed_base_24")
     model, embeddings = loaded(smooth).model, loaded(smooth).embeddings
     with torch.inference_mode():
         maps = model.maps(image, embeddings)
@@ -154,7 +142,7 @@ def test_rejection_in_torch_equals_the_published(
     smooth: bool,
     topk: int,
 ) -> None:
-    golden = _golden("sed_base_24_smooth" if smooth else "sed_base_24")
+    golden = golden_answer("sed_base_24_smooth" if smooth else "sed_base_24")
     model, embeddings = loaded(smooth).model, loaded(smooth).embeddings
     with torch.inference_mode():
         scores, survivors = published_rejection(model, image, embeddings, topk=topk)
@@ -187,7 +175,7 @@ def test_exported_graph_equals_the_published(
     smooth: bool,
     rejection: Rejection,
 ) -> None:
-    golden = _golden("sed_base_24_smooth" if smooth else "sed_base_24")
+    golden = golden_answer("sed_base_24_smooth" if smooth else "sed_base_24")
     what = loaded(smooth)
     graph = what.freeze(rejection.fit(24), ("labels", "alive", "counts", "scores"))
     metadata = graph_metadata(
