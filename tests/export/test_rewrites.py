@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +138,10 @@ def test_order_changes_nothing() -> None:
 
 @pytest.fixture(scope="module")
 def write(tmp_path_factory: pytest.TempPathFactory, loaded: LoadedModel) -> Callable[..., Path]:
-    """Write the graph of some rewrites."""
+    """Write the graph of some rewrites; one in pieces takes half a minute."""
     import onnx_ir
 
+    @lru_cache
     def write(frame: Any, **changes: Any) -> Path:  # noqa: ANN401
         graph = _freeze(loaded, REJECTIONS[0], Rewrites(**changes))
         model = trace(graph, frame, outputs=OUTPUTS, metadata={"edge_ovss.version": "test"})
@@ -150,6 +152,7 @@ def write(tmp_path_factory: pytest.TempPathFactory, loaded: LoadedModel) -> Call
     return write
 
 
+@pytest.mark.slow
 def test_graph_in_pieces_answers_and_holds_each_weight_once(
     loaded: LoadedModel,
     frame: Any,  # noqa: ANN401
@@ -187,6 +190,7 @@ with Segmenter.open(sys.argv[1], backend="onnxruntime", threads=1) as segmenter:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
 def test_later_frames_take_no_more_memory_than_the_first(tmp_path: Path) -> None:
     """ONNX Runtime's memory pattern would add a second copy of all activations at frame two."""
@@ -234,6 +238,7 @@ def test_wrong_numbers_are_refused_before_a_model_is_loaded(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_norms_read_rows_of_three_axes_at_most(frame: Any, write: Callable[..., Path]) -> None:  # noqa: ANN401
     """OpenVINO has no norm over the last of four axes: it takes it apart, and copies for it."""
     model = onnx.shape_inference.infer_shapes(onnx.load(str(write(frame, piece_bytes=PIECES))))
