@@ -41,6 +41,8 @@ def load_for_export(
         seed=options.seed,
         note=note,
     )
+    if options.checkpoint is not None:
+        note(f"license of the weights: {model.spec.licenses['weights']}")
     family = family_export(model.spec.family)
     size = options.size_for(model.spec.picture)
     if options.embeddings is not None:

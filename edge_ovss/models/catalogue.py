@@ -108,6 +108,11 @@ CATALOGUE: tuple[FamilyEntry, ...] = (
         models=("san-base", "san-large", "san-tiny"),
         answers={PUBLISHED: _RESIZE_FIRST, "fast": _ADD_FIRST},
     ),
+    FamilyEntry(
+        name="deop",
+        title="DeOP",
+        models=("deop", "deop-tiny"),
+    ),
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from edge_ovss.models.deop import build as deop
 from edge_ovss.models.san import build as san
 from edge_ovss.models.san.text_tower import add_text_tower
 from edge_ovss.models.sed import build as sed
@@ -22,6 +23,8 @@ class Family:
         name: Its name in `catalogue.CATALOGUE`, which lists its models.
         build: Builds a model by name, with untrained weights, in eval mode.
         marks: Parts of parameter names that together occur only in checkpoints of this family.
+        relatives: Marks of models that this family was made from and that are no family here, by
+            title: their checkpoints are named when they are refused.
         prefix: Prefix of its published parameter names.
         ignored: Beginnings of names (after the prefix) that a checkpoint may contain in addition.
         embedded: Files in `models/weights`, by model, for weights that this package includes.
@@ -35,6 +38,7 @@ class Family:
     name: str
     build: Callable[[str], Model]
     marks: tuple[str, ...]
+    relatives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     prefix: str = ""
     ignored: tuple[str, ...] = ()
     embedded: Mapping[str, str] = field(default_factory=dict)
@@ -59,5 +63,13 @@ FAMILIES: tuple[Family, ...] = (
         ignored=san.IGNORED,
         tempered={f"side_adapter_network.{part}": 0.05 for part in san.MASK_VECTORS},
         complete=add_text_tower,
+    ),
+    Family(
+        name="deop",
+        build=deop.build_deop,
+        marks=("decoder.outlayer.", "clip_adapter.prompt_learner."),
+        relatives={"MaskFormer": deop.MASKFORMER_MARKS},
+        ignored=deop.IGNORED,
+        tempered=deop.TEMPERED,
     ),
 )

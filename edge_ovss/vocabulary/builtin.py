@@ -15,9 +15,11 @@ from edge_ovss.vocabulary.words import split_synonyms
 
 _NAMES = (
     "ade150",
+    "ade150-d2",
     "ade847",
     "pc59",
     "pc459",
+    "pc459-d2",
     "voc20",
     "voc20b",
     "coco171",
@@ -49,6 +51,22 @@ def builtin_about(name: str) -> str:
 def is_published(vocabulary: Vocabulary) -> bool:
     """Say whether a vocabulary has the words of a built-in one, whatever it is called."""
     return vocabulary.sha256 in _hashes()
+
+
+def in_other_words(vocabulary: Vocabulary, name: str | None) -> bool:
+    """Say whether a vocabulary names the categories of the built-in `name` in its order."""
+    return name is not None and vocabulary.sha256 in _others().get(name, ())
+
+
+@cache
+def _others() -> dict[str, tuple[str, ...]]:
+    """Hashes of the lists that name the categories of another one in other words."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in _NAMES:
+        original = _document(name).get("same_as")
+        if original is not None:
+            found[original] = (*found.get(original, ()), load_builtin(name).sha256)
+    return found
 
 
 @cache

@@ -37,7 +37,7 @@ PICTURE: dict[str, set[str]] = {
     "vocabulary": set(),
     "bundle": {"vocabulary"},
     "frames": {"synthetic"},
-    "metrics": {"bundle", "motion", "vocabulary"},
+    "metrics": {"bundle", "vocabulary"},
     "graph": set(),
     "runtime.cuda": set(),
     "runtime.backends": {"bundle"},

@@ -1,4 +1,4 @@
-"""DeOP in torch against the answer of the published implementation (tests/data/README.md)."""
+"""DeOP against the answer of the published implementation (tests/data/README.md)."""
 
 from __future__ import annotations
 
@@ -16,18 +16,30 @@ torch = pytest.importorskip("torch")
 # Not importorskip: open_clip may be importable only through edge_ovss.models (see _open_clip.py).
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("open_clip is not installed", allow_module_level=True)
+onnx_ir = pytest.importorskip("onnx_ir")
+pytest.importorskip("onnxruntime")
 
 from torch.nn import functional as F  # noqa: E402
 
+from edge_ovss.bundle.rejection import Rejection  # noqa: E402
+from edge_ovss.export.families import family_export  # noqa: E402
+from edge_ovss.export.family import LoadedModel  # noqa: E402
+from edge_ovss.export.graph_files import run_graph, trace  # noqa: E402
+from edge_ovss.export.manifest import describe, graph_metadata  # noqa: E402
+from edge_ovss.graph.fp16 import convert_to_half  # noqa: E402
+from edge_ovss.graph.model import load_graph  # noqa: E402
+from edge_ovss.models.checkpoints.loading import load_into  # noqa: E402
 from edge_ovss.models.deop import IGNORED, Deop, build_deop  # noqa: E402
 from edge_ovss.models.deop.clip_tower import severance  # noqa: E402
 from edge_ovss.models.deop.positions import fit_positions, sine_positions  # noqa: E402
+from edge_ovss.models.spec import WeightsOrigin  # noqa: E402
 from edge_ovss.vocabulary import Vocabulary  # noqa: E402
 
 DATA = Path(__file__).parents[1] / "data"
 SIZE = (480, 640)
 MAX_ERROR = 1e-3
 MIN_LABELS = 0.999
+MIN_HALF_LABELS = 0.995
 
 Golden = dict[str, NDArray[Any]]
 
@@ -56,15 +68,14 @@ def reference() -> ModuleType:
 def model(reference: ModuleType) -> Deop:
     """The published model, filled as a published checkpoint would fill it."""
     shapes = json.loads((DATA / "deop.keys.json").read_text(encoding="utf-8"))
-    names = {name: shape for name, shape in shapes.items() if not name.startswith(IGNORED)}
+    assert len(shapes) == 1020
+    tensors = {
+        name: torch.from_numpy(np.array(reference.weight(name, tuple(shape))))
+        for name, shape in shapes.items()
+    }
     deop = build_deop("deop")
-    assert {name: list(value.shape) for name, value in deop.state_dict().items()} == names
-    deop.load_state_dict(
-        {
-            name: torch.from_numpy(np.asarray(reference.weight(name, tuple(shape))))
-            for name, shape in names.items()
-        }
-    )
+    load_into(deop, tensors, name="deop", family="deop", prefix="", ignored=IGNORED)
+    deop.origin = WeightsOrigin("random")
     return deop
 
 
@@ -102,6 +113,43 @@ def test_model_equals_the_published(
     for answer, suffix in ((scores, ""), (asked, "_asked")):
         equal = answer[0].argmax(0).numpy() == golden[f"labels{suffix}"]
         assert equal[golden[f"counted{suffix}"]].mean() >= MIN_LABELS
+
+
+@pytest.mark.slow
+def test_exported_graph_equals_the_published(
+    model: Deop,
+    golden: Golden,
+    reference: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("EDGE_OVSS_CACHE", "")
+    vocabulary = Vocabulary.from_names([str(word) for word in golden["classes"]])
+    embeddings = model.encode_text(vocabulary)
+    loaded = LoadedModel(family_export("deop"), model, vocabulary, embeddings, SIZE)
+    rejection = Rejection("none").fit(len(vocabulary))
+    graph = loaded.freeze(rejection, ("labels", "alive", "counts", "scores"))
+    facts = describe(loaded, rejection=rejection, outputs=graph.outputs)
+    frame = np.asarray(reference.image(*SIZE, 0))
+    traced = trace(
+        graph,
+        torch.from_numpy(frame)[None],
+        outputs=graph.outputs,
+        metadata=graph_metadata(facts, vocabulary),
+    )
+    onnx_ir.save(traced, tmp_path / "deop.onnx", external_data="deop.data")
+    del traced, graph
+    found = run_graph(tmp_path / "deop.onnx", [frame])[0]
+    assert relative_error(found["scores"][0][:, ::8, ::8], golden["scores_stride8"]) < MAX_ERROR
+    equal = found["labels"][0] == golden["labels"]
+    assert equal[golden["counted"]].mean() >= MIN_LABELS
+    half = load_graph(tmp_path / "deop.onnx")
+    convert_to_half(half)
+    onnx_ir.save(half, tmp_path / "half.onnx", external_data="half.data")
+    found = run_graph(tmp_path / "half.onnx", [frame])[0]
+    assert np.isfinite(found["scores"]).all()
+    equal = found["labels"][0] == golden["labels"]
+    assert equal[golden["counted"]].mean() >= MIN_HALF_LABELS
 
 
 def test_positions_are_resized_unless_their_number_fits() -> None:

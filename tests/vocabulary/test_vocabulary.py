@@ -15,14 +15,17 @@ import pytest
 
 from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary import Category, Vocabulary, builtin_about, builtin_names
+from edge_ovss.vocabulary.builtin import in_other_words
 from edge_ovss.vocabulary.palette import generated_colors, voc_color
 
 # Of the published strings, joined by line feeds; not computed from the files of this package.
 PUBLISHED = {
     "ade150": (150, "2133f0a0e71146d00a14482f872bc5888f66d706f90f1b1333a7eb5025989af9"),
+    "ade150-d2": (150, "e09fb83957a3a604e8fc67408625d3fbdb6e7923c40663032abcf55658d0c95d"),
     "ade847": (847, "ee311c5f3b780a16a58f40726927f6c41149860a5fca6c1116ea1dca129efd8b"),
     "pc59": (59, "1c0546d54360b6030db946e7e75f14a0778f37edebd0051b8834027f8b5aab89"),
     "pc459": (459, "f22a02ac1b8419bc30f91a47c3668be6880fd52106cfc7881500f5d9219f0269"),
+    "pc459-d2": (459, "c9fe8ff7083d2572021691666a700755d8f4e1c634585ba9919a3f3a2c834538"),
     "voc20": (20, "7d877f185c807bc51b4cfb4f4202fc0b4e1c6724b782ba245fe36f8d254f0ad7"),
     "voc20b": (59, "245feb60aa05bd703db11091a160e85c5ca024849bd9dc5c41ad2d2fd11a362a"),
     "coco171": (171, "8ea44449837dceb30923012b201fe0152adc612160d0d040c9cfcd77e95f6801"),
@@ -42,9 +45,28 @@ def test_published_strings_are_kept_to_the_byte(name: str) -> None:
     assert hashlib.sha256("\n".join(prompts).encode()).hexdigest() == expected
 
 
-def test_builtins_are_the_documented_nine() -> None:
-    assert builtin_names() == (*list(PUBLISHED)[:7], "camvid", "cityscapes19")
+def test_builtins_are_the_documented_eleven() -> None:
+    assert builtin_names() == (*list(PUBLISHED)[:9], "camvid", "cityscapes19")
     assert all(builtin_about(name) for name in builtin_names())
+
+
+@pytest.mark.parametrize(("name", "original"), [("ade150-d2", "ade150"), ("pc459-d2", "pc459")])
+def test_lists_in_other_words_know_what_they_are(name: str, original: str) -> None:
+    assert in_other_words(Vocabulary.load(name), original)
+    assert not in_other_words(Vocabulary.load(original), original)
+    assert not in_other_words(Vocabulary.load(name), None)
+
+
+def test_words_of_detectron2_differ_from_ours_and_have_synonyms() -> None:
+    words = Vocabulary.load("ade150-d2").prompts
+    assert words[6] == "road, route"
+    assert words[8] == "window "
+    pairs = zip(words, Vocabulary.load("ade150").prompts, strict=True)
+    assert sum(word.strip() != ours.strip() for word, ours in pairs) == 51
+    spaced = Vocabulary.load("pc459-d2").prompts
+    joined = zip(spaced, Vocabulary.load("pc459").prompts, strict=True)
+    assert all(word.replace(" ", "") == ours for word, ours in joined)
+    assert sum(" " in word for word in spaced) == 94
 
 
 def test_cityscapes_is_in_the_order_of_its_train_ids() -> None:

@@ -69,7 +69,7 @@ class AnswerBands(nn.Module):
         for part in rows.view(BANDS, band, -1).unbind(0):
             values = (part @ wide).view(shape)
             bands.append(values if finish is None else finish(values))
-        best = [_best(values) for values in bands]
+        best = [best_of(values) for values in bands]
         top = _join([value for value, _ in best], height)
         index = _join([place for _, place in best], height)
         scores = _join(bands, height).transpose(0, 1) if self.scores else planes.new_empty(0)
@@ -101,17 +101,17 @@ class AnswerBands(nn.Module):
         return rows, (planes.transpose(0, 1) @ columns.t()).flatten(1)
 
 
-def _best(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the highest of float [band, T, W] over T and its place, [band, 1, W] each.
+def best_of(values: Tensor, *, dim: int = 1) -> tuple[Tensor, Tensor]:
+    """Return the highest along `dim` and its place; that side becomes 1.
 
     Of equal scores the first is taken.
     """
     if torch.compiler.is_exporting():
-        # As a TopK: ONNX Runtime is several times faster at it than at an ArgMax over this axis,
-        # and takes the first of equals too. Torch's own topk promises nothing about equals.
-        highest = values.topk(1, dim=1)
+        # As a TopK: ONNX Runtime is several times faster at it than at an ArgMax over an inner
+        # axis, and takes the first of equals too. Torch's own topk promises nothing about equals.
+        highest = values.topk(1, dim=dim)
         return highest.values, highest.indices
-    first = values.max(1, keepdim=True)
+    first = values.max(dim, keepdim=True)
     return first.values, first.indices
 
 

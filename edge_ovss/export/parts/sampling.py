@@ -70,13 +70,46 @@ def spread_matrix(count: int, *, wanted: int, fitted: int, grid: int, padded: in
     Returns:
         float32 [count, grid].
     """
-    ratio = _scalar(fitted) / _scalar(wanted)
-    row = torch.arange(count, dtype=torch.float32).unsqueeze(1)
-    place = (row + 0.5) * ratio - 0.5
-    place = torch.minimum(place.clamp(min=0), _scalar(fitted) - 1)
+    place = _places(count, wanted=wanted, fitted=fitted)
     pixel = torch.arange(padded, dtype=torch.float32).unsqueeze(0)
     crop = (1 - (place - pixel).abs()).clamp(min=0)
     return crop @ bilinear_matrix(padded, source=grid, step=grid / padded)
+
+
+def window_matrices(
+    parts: int, length: int, *, wanted: int, fitted: int, padded: int
+) -> tuple[Tensor, Tensor]:
+    """From the fitted image to the frame in parts, each of which reads a window of fixed size.
+
+    The frame is `parts` times `length` pixels, those behind `wanted` of no use. The resize is
+    bilinear without antialiasing, of the image cropped to `fitted` pixels.
+
+    Args:
+        parts: How many.
+        length: Pixels of the frame in a part: `wanted / parts`, rounded up (a symbol).
+        wanted: Pixels of the frame (a symbol).
+        fitted: Pixels of the fitted image (a symbol).
+        padded: Pixels of the padded image.
+
+    Returns:
+        int64 [parts, window], pixels of the padded image; float32 [parts, length, window].
+    """
+    # A part spans at most `fitted / parts` pixels and touches one more at either end; another one
+    # is for rounding.
+    window = min(-(-padded // parts) + 3, padded)
+    place = _places(parts * length, wanted=wanted, fitted=fitted).view(parts, length, 1)
+    first = place[:, :1, 0].floor().clamp(max=padded - window)
+    pixel = first + torch.arange(window, dtype=torch.float32).unsqueeze(0)
+    weights = (1 - (place - pixel.unsqueeze(1)).abs()).clamp(min=0)
+    return pixel.to(torch.int64), weights
+
+
+def _places(count: int, *, wanted: int, fitted: int) -> Tensor:
+    """Where pixels of the frame lie on the fitted image: float32 [count, 1]."""
+    ratio = _scalar(fitted) / _scalar(wanted)
+    row = torch.arange(count, dtype=torch.float32).unsqueeze(1)
+    place = (row + 0.5) * ratio - 0.5
+    return torch.minimum(place.clamp(min=0), _scalar(fitted) - 1)
 
 
 def bilinear_matrix(count: int, *, source: int, step: float) -> Tensor:

@@ -13,20 +13,17 @@ Rewritten from the published order of operations, without changing the outputs:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_ovss.bundle.contract import STAGES, UNKNOWN, labels_dtype
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.parts.answer_bands import AnswerBands, BandedAnswer
-from edge_ovss.export.parts.fit_frame import FitFrame
+from edge_ovss.export.parts.mask_graph import MaskGraph
 from edge_ovss.export.parts.sampling import bilinear_matrix
-from edge_ovss.export.parts.unknown import mark_unknown
 from edge_ovss.export.san.clip import FrozenExtractor, FrozenRecognition
 from edge_ovss.models.san.model import San
 from edge_ovss.models.san.resizing import clip_positions, shrunk_side
@@ -36,44 +33,29 @@ from edge_ovss.models.san.towers import ClipFeatures
 FAST = "fast"
 
 
-class FrozenSan(nn.Module):
-    """The graph that is exported. Not meant to be called for anything but tracing and comparing.
-
-    Args:
-        loaded: SAN with weights and a vocabulary of T categories and K outputs. It is not changed.
-        rejection: Mode "none", the only one there is.
-        outputs: Names of the outputs, in the order in which they are returned.
-    """
+class FrozenSan(MaskGraph):
+    """The graph that is exported. The loaded model is not changed."""
 
     class_weights: Tensor
     clip_grid_positions: Tensor
     side_grid_positions: Tensor
-    output_map: Tensor
 
     def __init__(self, loaded: LoadedModel, rejection: Rejection, outputs: tuple[str, ...]) -> None:
-        super().__init__()
-        model, size, vocabulary = loaded.model, loaded.size, loaded.vocabulary
-        self.rejection = rejection
-        self.size = size
-        self.outputs = outputs
-        labels = labels_dtype(len(vocabulary.outputs))
-        self.labels_dtype, self.unknown = getattr(torch, labels), UNKNOWN[labels]
-        self.categories = len(vocabulary)
-        self.fit = FitFrame(model.spec.picture, size=size)
-        self.shrink = Shrink(size=size, factor=model.clip_scale)
+        super().__init__(loaded, rejection, outputs)
+        model: San = loaded.model
+        self.shrink = Shrink(size=loaded.size, factor=model.clip_scale)
         self.extractor = FrozenExtractor(model.clip_visual_extractor)
         self.side = model.side_adapter_network
         self.decoder = FrozenMaskDecoder(model.side_adapter_network.mask_decoder)
         self.head = FrozenRecognition(model.clip_rec_head)
-        self.answer = SanAnswer(size=size, fast=loaded.answer == FAST, scores="scores" in outputs)
+        fast = loaded.answer == FAST
+        self.answer = SanAnswer(size=loaded.size, fast=fast, scores="scores" in outputs)
         queries = int(model.side_adapter_network.numbers.queries)
         self.frame_bytes = self.answer.pixel_bytes(planes=queries, categories=self.categories)
         with torch.no_grad():
             classifier = model.classifier(loaded.embeddings)
             self.register_buffer("class_weights", classifier.t().contiguous())
             self._fold_positions(model)
-        output_map = torch.tensor(vocabulary.output_map, dtype=torch.float32)
-        self.register_buffer("output_map", output_map)
 
     def _fold_positions(self, model: San) -> None:
         patch = model.clip_visual_extractor.conv1.kernel_size[0]
@@ -87,39 +69,8 @@ class FrozenSan(nn.Module):
         )
         self.register_buffer("side_grid_positions", positions.contiguous())
 
-    def forward(self, frame: Tensor, thresholds: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Segment one frame.
-
-        Args:
-            frame: uint8 [1, H, W, 3] RGB.
-            thresholds: float32 [K], of the best score; labels below are unknown. None for none.
-
-        Returns:
-            The outputs by name, in the order of `outputs`: labels uint8 or uint16 [1, H, W];
-            alive int32 [T]; counts int32 [3]; scores float32 [1, T, H, W]; confidence float32
-            [1, H, W], the best score, at most 1.
-        """
-        masks, classes = self.propose(self.fit(frame))
-        answer = self.answer(masks, classes, height=frame.shape[1], width=frame.shape[2])
-        answers: dict[str, Callable[[], Tensor]] = {
-            "labels": lambda: self.label(answer, thresholds),
-            "alive": lambda: torch.arange(self.categories, dtype=torch.int32),
-            "counts": lambda: torch.full((STAGES,), self.categories, dtype=torch.int32),
-            "scores": lambda: answer.scores.unsqueeze(0),
-            "confidence": lambda: answer.best.clamp(max=1).unsqueeze(0),
-        }
-        return tuple(answers[name]() for name in self.outputs)
-
     def propose(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Run both networks.
-
-        Args:
-            image: float32 [1, 3, height, width], normalized and padded.
-
-        Returns:
-            Mask logits float32 [Q, h, w], and class probabilities without the background,
-            float32 [T, Q].
-        """
+        """Run both networks (see `MaskGraph.propose`)."""
         features = self.extractor(self.shrink(image), self.clip_grid_positions)
         patches = self.side.vit_model.patch_embed(image)
         queries, maps = self.side.run_blocks(patches, self.side_grid_positions, features)
@@ -127,13 +78,6 @@ class FrozenSan(nn.Module):
         recognized = self.head(features.tokens[-1], bias)
         classes = (recognized @ self.class_weights).softmax(-1)
         return masks, classes[:, :-1].t()
-
-    def label(self, answer: BandedAnswer, thresholds: Tensor | None = None) -> Tensor:
-        """Category index → output index or unknown, uint8 or uint16 [1, H, W]."""
-        picked = self.output_map.index_select(0, answer.index.flatten())
-        labels = mark_unknown(picked, answer.best.flatten(), thresholds, self.unknown)
-        # TensorRT takes uint8 as an output only where the cast is the very last operation.
-        return labels.view(1, *answer.index.shape).to(self.labels_dtype)
 
 
 class SanAnswer(AnswerBands):

@@ -71,9 +71,22 @@ def recognize_family(names: Iterable[str]) -> str | None:
     """Return the family that a checkpoint belongs to, by its parameter names, or None."""
     listed = list(names)
     for family in FAMILIES:
-        if all(any(mark in name for name in listed) for mark in family.marks):
+        if _has_marks(listed, family.marks):
             return family.name
     return None
+
+
+def _recognize_relative(names: Sequence[str]) -> str | None:
+    """Return the title of a model that a family was made from, if it is one's checkpoint."""
+    for family in FAMILIES:
+        for title, marks in family.relatives.items():
+            if _has_marks(names, marks):
+                return title
+    return None
+
+
+def _has_marks(names: Sequence[str], marks: Sequence[str]) -> bool:
+    return all(any(mark in name for name in names) for mark in marks)
 
 
 def load_into(
@@ -99,11 +112,7 @@ def load_into(
         CheckpointError: It belongs to a different family, or parameters are missing, unexpected,
             of the wrong shape, not finite or not plain numbers; the message names them.
     """
-    found = recognize_family(tensors)
-    if found is not None and found != family:
-        entry, wanted = family_entry(found), family_entry(family)
-        message = f"The checkpoint is a {entry.title} checkpoint; '{name}' is {wanted.title}."
-        raise CheckpointError(message, hint=f"Choose --model {' or '.join(entry.published)}.")
+    _refuse_others(list(tensors), name, family)
     expected = model.state_dict()
     values = _strip(tensors, prefix, ignored)
     _compare(expected, values, name)
@@ -111,6 +120,21 @@ def load_into(
     ready = {key: plain(key, values[key], like) for key, like in expected.items()}
     _require_finite(ready)
     model.load_state_dict(ready, strict=True)
+
+
+def _refuse_others(names: Sequence[str], name: str, family: str) -> None:
+    """Refuse a checkpoint of a different family, or of a model that a family was made from."""
+    found, wanted = recognize_family(names), family_entry(family).title
+    if found == family:
+        return
+    if found is not None:
+        entry = family_entry(found)
+        message = f"The checkpoint is a {entry.title} checkpoint; '{name}' is {wanted}."
+        raise CheckpointError(message, hint=f"Choose --model {' or '.join(entry.published)}.")
+    relative = _recognize_relative(names)
+    if relative is not None:
+        message = f"The checkpoint is a {relative} checkpoint; '{name}' is {wanted}."
+        raise CheckpointError(message, hint=f"Give the published checkpoint of {wanted}.")
 
 
 def _strip(tensors: Mapping[str, Tensor], prefix: str, ignored: Sequence[str]) -> dict[str, Tensor]:

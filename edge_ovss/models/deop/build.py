@@ -22,11 +22,27 @@ IGNORED = (
     "clip_adapter.clip_model.logit_scale",
 )
 
-# The layer that makes the mask vectors, for random weights: masks of both signs, not saturated.
-MASK_VECTORS = (
-    "sem_seg_head.predictor.mask_embed.layers.2.weight",
-    "sem_seg_head.predictor.mask_embed.layers.2.bias",
+# What checkpoints of the mask proposals alone hold: they look like a part of this model.
+MASKFORMER_MARKS = (
+    "sem_seg_head.predictor.query_embed.",
+    "sem_seg_head.predictor.mask_embed.layers.",
 )
+
+# Factors for random weights. Frozen norms do not tame random residual blocks, each of which would
+# double the variance. Queries and patches must differ from each other, for otherwise all masks get
+# one class: positions are made to count, and what every token adds alike is made small.
+_VISUAL = "clip_adapter.clip_model.visual."
+TEMPERED = {
+    "backbone.res*.conv3.weight": 0.3,
+    "sem_seg_head.predictor.query_embed.weight": 12.0,
+    "sem_seg_head.predictor.mask_embed.layers.2.*": 0.2,
+    "query_embedding.weight": 12.0,
+    "decoder.outlayer.multihead_attn_my.in_proj_weight": 2.0,
+    f"{_VISUAL}positional_embedding": 4.0,
+    f"{_VISUAL}*learned_position": 3.0,
+    f"{_VISUAL}*.attn.out_proj.*": 0.3,
+    f"{_VISUAL}*.mlp.c_proj.*": 0.3,
+}
 
 # ImageNet's mean and standard deviation (R, G, B), in 0…255; CLIP gets the same image.
 _MEAN = (123.675, 116.28, 103.53)
@@ -37,7 +53,7 @@ _PUBLISHED_LICENSES = {
     "weights": "unknown: the published weights state no terms; they were trained with code that "
     "contains MaskFormer, which is CC BY-NC 4.0",
     "text_encoder": "MIT (OpenAI CLIP; see its model card)",
-    "training_data": "COCO-Stuff and OpenAI's picture-text pairs; see their terms",
+    "training_data": "COCO-Stuff and OpenAI's image-text pairs; see their terms",
 }
 
 

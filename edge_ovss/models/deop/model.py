@@ -182,12 +182,15 @@ class Deop(nn.Module):
             probability times mask probability, resized as scores. Their argmax is the label.
         """
         height, width = image.shape[-2:]
-        maps = self.maps(image, embeddings)
+        scores = self.scores(self.maps(image, embeddings), height=height, width=width)
+        if size is None or size == (height, width):
+            return scores
+        return F.interpolate(scores, size, mode="bilinear", align_corners=False)
+
+    def scores(self, maps: DeopMaps, *, height: int, width: int) -> Tensor:
+        """Scores float32 [B, T, height, width] of an image that was padded to the maps' size."""
         full = (4 * maps.mask_logits.shape[-2], 4 * maps.mask_logits.shape[-1])
         masks = F.interpolate(maps.mask_logits, full, mode="bilinear", align_corners=False)
         masks = masks[..., :height, :width].sigmoid()
         classes = maps.query_logits.softmax(-1)[..., :-1]
-        scores = torch.einsum("bqt,bqhw->bthw", classes, masks)
-        if size is None or size == (height, width):
-            return scores
-        return F.interpolate(scores, size, mode="bilinear", align_corners=False)
+        return torch.einsum("bqt,bqhw->bthw", classes, masks)

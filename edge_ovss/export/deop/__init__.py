@@ -1,0 +1,1 @@
+"""DeOP frozen for export."""

@@ -1,0 +1,116 @@
+"""The backbone and the pixel decoder for one image, with the frozen norms folded in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_ovss.models.deop.backbone import Backbone, Bottleneck, NormConv, Stem
+from edge_ovss.models.deop.masks import PixelDecoder
+
+
+def fold_norm(conv: NormConv) -> nn.Conv2d:
+    """Return one convolution that is the convolution and its norm; computed in float64."""
+    scale, shift = (each.detach().double() for each in conv.norm.double().affine())
+    conv.norm.float()
+    folded = nn.Conv2d(
+        conv.in_channels,
+        conv.out_channels,
+        cast("tuple[int, int]", conv.kernel_size),
+        stride=cast("tuple[int, int]", conv.stride),
+        padding=cast("tuple[int, int]", conv.padding),
+        dilation=cast("tuple[int, int]", conv.dilation),
+    )
+    folded.weight.data = (conv.weight.detach().double() * scale[:, None, None, None]).float()
+    assert folded.bias is not None
+    folded.bias.data = shift.float()
+    return folded
+
+
+class FrozenBottleneck(nn.Module):
+    """A bottleneck of four convolutions at most."""
+
+    def __init__(self, block: Bottleneck) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.conv3 = map(fold_norm, (block.conv1, block.conv2, block.conv3))
+        self.shortcut = None if block.shortcut is None else fold_norm(block.shortcut)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map float [1, C, H, W] to the block's channels and size."""
+        y = self.conv3(F.relu(self.conv2(F.relu(self.conv1(x)))))
+        return F.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+
+
+class FrozenStem(nn.Module):
+    """Three convolutions and a max pooling."""
+
+    def __init__(self, stem: Stem) -> None:
+        super().__init__()
+        self.conv1, self.conv2, self.conv3 = map(fold_norm, (stem.conv1, stem.conv2, stem.conv3))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map float [1, 3, H, W] to a quarter of the size."""
+        x = F.relu(self.conv3(F.relu(self.conv2(F.relu(self.conv1(image))))))
+        return F.max_pool2d(x, 3, stride=2, padding=1)
+
+
+class FrozenBackbone(nn.Module):
+    """The backbone, each block a module: INT8 is judged by blocks (`stages.N.blocks.M`)."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.stem = FrozenStem(backbone.stem)
+        stages = (cast(nn.Sequential, backbone.get_submodule(f"res{n}")) for n in range(2, 6))
+        self.stages = nn.ModuleList(FrozenStage(stage) for stage in stages)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Encode float [1, 3, H, W]: res2 to res5, at strides 4, 8, 16, 32."""
+        x = self.stem(image)
+        found: list[Tensor] = []
+        for stage in self.stages:
+            x = stage(x)
+            found.append(x)
+        return found
+
+
+class FrozenStage(nn.Module):
+    """One stage of the backbone (`blocks.N`)."""
+
+    def __init__(self, stage: nn.Sequential) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(FrozenBottleneck(cast(Bottleneck, block)) for block in stage))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the blocks on float [1, C, H, W]."""
+        result: Tensor = self.blocks(x)
+        return result
+
+
+class FrozenPixelDecoder(nn.Module):
+    """The feature pyramid; its parameters are shared."""
+
+    def __init__(self, decoder: PixelDecoder) -> None:
+        super().__init__()
+        places = range(1, decoder.levels + 1)
+        self.layers = nn.ModuleList(decoder.get_submodule(f"layer_{n}") for n in places)
+        self.adapters = nn.ModuleList(decoder.get_submodule(f"adapter_{n}") for n in places[:-1])
+        self.mask_features = decoder.mask_features
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """From res2 … res5 to mask features, float [1, C, H/4, W/4]."""
+        y = F.relu(self.layers[-1](features[-1]))
+        for place in reversed(range(len(self.adapters))):
+            side = self.adapters[place](features[place])
+            y = F.relu(self.layers[place](side + twice_as_large(y)))
+        result: Tensor = self.mask_features(y)
+        return result
+
+
+def twice_as_large(x: Tensor) -> Tensor:
+    """Repeat every row and column of float [1, C, h, w], without a Resize: it stays in FP16."""
+    _, channels, height, width = x.shape
+    wide = x.view(1, channels, height, 1, width, 1).expand(-1, -1, -1, 2, -1, 2)
+    return wide.reshape(1, channels, 2 * height, 2 * width)

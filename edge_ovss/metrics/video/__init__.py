@@ -1,1 +1,0 @@
-"""Scores of label maps that follow each other: steady, right, and both."""
