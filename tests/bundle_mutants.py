@@ -536,7 +536,7 @@ def _arrays(bundle: Path) -> Iterator[Mutant]:
         "strings": shape % ("<U9", "False", (4,)),
         "fields": shape % ("[('a', '<i4')]", "False", (4,)),
     }
-    for name in ("frame", "labels", "alive", "counts"):
+    for name in ("frame", "labels", "alive", "counts", "measure"):
         for title, header in headers.items():
             change = _write_array(name, _npy(header, b"\0" * 64))
             yield Mutant(f"array {name} {title}", change, refused=True)
@@ -579,6 +579,20 @@ CONTRADICTIONS: dict[str, tuple[tuple[str, ...], Any]] = {
     "license": (("licenses", "weights"), "MIT"),
     "another license": (("licenses", "training_data"), "CC0"),
     "words": (("vocabulary", "name"), "others"),
+    "unknown gone": (("unknown",), None),
+    "unknown of another kind": (("unknown",), [0.5]),
+    "threshold too high": (("unknown", "thresholds"), [1.5]),
+    "threshold below zero": (("unknown", "thresholds"), [-0.5]),
+    "threshold no number": (("unknown", "thresholds"), ["0.5"]),
+    "threshold true": (("unknown", "thresholds"), [True]),
+    "thresholds none": (("unknown", "thresholds"), []),
+    "thresholds two": (("unknown", "thresholds"), [0.5, 0.5]),
+    "thresholds one": (("unknown", "thresholds"), 0.5),
+    "range turned": (("unknown", "range"), [1.0, 0.0]),
+    "range short": (("unknown", "range"), [0.0]),
+    "measure no name": (("unknown", "measure"), 1),
+    "auto too high": (("unknown", "auto"), 1.5),
+    "reference without measure": (("reference", "measure"), None),
 }
 
 
@@ -596,6 +610,8 @@ def _contradictions(bundle: Path) -> Iterator[Mutant]:
         "counts": np.array([4, 3, 3], np.int32),
         "counts two": np.array([3, 3], np.int32),
         "counts below": np.array([3, 3, -1], np.int32),
+        "measure shape": np.zeros((20, 31), np.float32),
+        "measure wide": np.zeros((20, 30), np.float64),
     }.items():
         yield Mutant(f"contradiction {name}", _save(name.split()[0], array), refused=True)
 

@@ -95,6 +95,12 @@ edge_ovss_options session_options(const Arguments& arguments) {
     return options;
 }
 
+void choose_unknown(const Arguments& arguments, edge_ovss::Segmenter& segmenter) {
+    if (arguments.has("--unknown")) {
+        segmenter.choose_unknown(arguments.value("--unknown", ""));
+    }
+}
+
 int guarded(const char* program, const std::function<int()>& body) {
     try {
         return body();

@@ -40,6 +40,9 @@ int parse_number(const std::string& words, const std::string& what, int least, i
 // --backend and --threads.
 edge_ovss_options session_options(const Arguments& arguments);
 
+// --unknown, if it was given.
+void choose_unknown(const Arguments& arguments, edge_ovss::Segmenter& segmenter);
+
 // Run `body`; print an error with its hint to stderr and return its status.
 int guarded(const char* program, const std::function<int()>& body);
 

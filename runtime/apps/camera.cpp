@@ -36,6 +36,8 @@ constexpr const char* kHelp =
     "  --alpha A        weight of the colors, 0 to 1 (default 0.55)\n"
     "  --limit N        end after N frames were segmented\n"
     "  --all            of a file: segment every frame, however long it takes; drop none\n"
+    "  --unknown WHEN   off, auto, a threshold such as 0.2, or a file of eval --tune-unknown\n"
+    "                   (default as the bundle says)\n"
     "  --backend NAME   default auto\n"
     "  --threads N      CPU threads (default: all)\n"
     "\n"
@@ -227,7 +229,8 @@ void print(const Totals& totals, long dropped, bool to_stderr) {
 
 int run(int argc, char** argv) {
     const apps::Arguments arguments(
-        argc, argv, {"--size", "--out", "--fps", "--alpha", "--limit", "--backend", "--threads"},
+        argc, argv,
+        {"--size", "--out", "--fps", "--alpha", "--limit", "--unknown", "--backend", "--threads"},
         {"--window", "--all", "--help"});
     if (arguments.has("--help")) {
         std::fputs(kHelp, stdout);
@@ -245,6 +248,7 @@ int run(int argc, char** argv) {
     const int limit = arguments.number("--limit", 0, 1, 1000000000);
 
     edge_ovss::Segmenter segmenter(words[0], apps::session_options(arguments));
+    apps::choose_unknown(arguments, segmenter);
     Screen screen(arguments, segmenter);
     const auto source = apps::open_source(words[1], height, width, !arguments.has("--all"));
     std::signal(SIGINT, stop);

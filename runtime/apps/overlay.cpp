@@ -21,7 +21,11 @@ void blend(std::uint8_t* rgb, const edge_ovss::Result& result, const Palette& pa
            double alpha) {
     for (int y = 0; y < result.height; ++y) {
         for (int x = 0; x < result.width; ++x, rgb += 3) {
-            const auto& color = palette[static_cast<std::size_t>(result.label(y, x))];
+            const auto label = static_cast<std::size_t>(result.label(y, x));
+            if (label >= palette.size()) {
+                continue;  // unknown is not painted over
+            }
+            const auto& color = palette[label];
             const double light = alpha > 0.0 && is_border(result, y, x) ? kBorder : 1.0;
             for (std::size_t c = 0; c < 3; ++c) {
                 const double mixed = (1.0 - alpha) * rgb[c] + alpha * color[c];
@@ -36,7 +40,10 @@ std::vector<std::pair<int, double>> shares(const edge_ovss::Result& result, int 
     std::vector<std::size_t> pixels(static_cast<std::size_t>(outputs));
     for (int y = 0; y < result.height; ++y) {
         for (int x = 0; x < result.width; ++x) {
-            ++pixels[static_cast<std::size_t>(result.label(y, x))];
+            const auto label = static_cast<std::size_t>(result.label(y, x));
+            if (label < pixels.size()) {
+                ++pixels[label];
+            }
         }
     }
     const double all = static_cast<double>(result.height) * static_cast<double>(result.width);
@@ -49,6 +56,18 @@ std::vector<std::pair<int, double>> shares(const edge_ovss::Result& result, int 
     std::stable_sort(found.begin(), found.end(),
                      [](const auto& a, const auto& b) { return a.second > b.second; });
     return found;
+}
+
+double unknown_share(const edge_ovss::Result& result) {
+    const std::int32_t unknown = result.label_bytes == 1 ? 255 : 65535;
+    std::size_t pixels = 0;
+    for (int y = 0; y < result.height; ++y) {
+        for (int x = 0; x < result.width; ++x) {
+            pixels += result.label(y, x) == unknown ? 1 : 0;
+        }
+    }
+    const double all = static_cast<double>(result.height) * static_cast<double>(result.width);
+    return all > 0.0 ? static_cast<double>(pixels) / all : 0.0;
 }
 
 }  // namespace apps

@@ -18,6 +18,8 @@ constexpr const char* kHelp =
     "  --labels FILE    write the label map (gray PNG, 8 or 16 bits)\n"
     "  --overlay FILE   write the image with the colors of its categories (PNG)\n"
     "  --alpha A        weight of the colors, 0 to 1 (default 0.55)\n"
+    "  --unknown WHEN   off, auto, a threshold such as 0.2, or a file of eval --tune-unknown\n"
+    "                   (default as the bundle says)\n"
     "  --backend NAME   default auto\n"
     "  --threads N      CPU threads (default: all)\n"
     "\n"
@@ -62,10 +64,10 @@ void print(const edge_ovss::Segmenter& segmenter, const edge_ovss::Result& resul
         comma = ", ";
     }
     std::printf(
-        "}, \"alive\": %zu, \"overflow\": %s, \"timings_ms\": {\"pre\": %.3f, "
+        "}, \"unknown\": %.6f, \"alive\": %zu, \"overflow\": %s, \"timings_ms\": {\"pre\": %.3f, "
         "\"infer\": %.3f, \"post\": %.3f, \"total\": %.3f}}\n",
-        result.alive.size(), result.c.overflow != 0 ? "true" : "false", result.c.pre_ms,
-        result.c.infer_ms, result.c.post_ms, result.c.total_ms);
+        apps::unknown_share(result), result.alive.size(), result.c.overflow != 0 ? "true" : "false",
+        result.c.pre_ms, result.c.infer_ms, result.c.post_ms, result.c.total_ms);
     if (result.c.overflow != 0) {
         std::fprintf(stderr,
                      "ovss-segment: more categories wanted to stay than there are slots; "
@@ -74,9 +76,9 @@ void print(const edge_ovss::Segmenter& segmenter, const edge_ovss::Result& resul
 }
 
 int run(int argc, char** argv) {
-    const apps::Arguments arguments(argc, argv,
-                                    {"--labels", "--overlay", "--alpha", "--backend", "--threads"},
-                                    {"--selftest", "--help"});
+    const apps::Arguments arguments(
+        argc, argv, {"--labels", "--overlay", "--alpha", "--unknown", "--backend", "--threads"},
+        {"--selftest", "--help"});
     if (arguments.has("--help")) {
         std::fputs(kHelp, stdout);
         return 0;
@@ -87,6 +89,7 @@ int run(int argc, char** argv) {
         throw apps::usage(test ? "Expected BUNDLE." : "Expected BUNDLE and IMAGE.");
     }
     edge_ovss::Segmenter segmenter(words[0], apps::session_options(arguments));
+    apps::choose_unknown(arguments, segmenter);
     if (test) {
         return selftest(segmenter);
     }

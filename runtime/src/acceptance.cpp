@@ -2,6 +2,7 @@
 #include "acceptance.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 
 namespace edge_ovss::internal {
@@ -10,6 +11,7 @@ namespace {
 
 constexpr double kSteps = 65535.0;
 constexpr double kFew = 0.01;
+constexpr double kScoreFloor = 1e-3;  // a lower score counts as this much in comparisons
 constexpr Rule kFp32{0.999, 1e-3, true};
 constexpr Rule kFp16{0.995, 2e-2, false};
 constexpr Rule kBf16{0.97, 1e-1, false};
@@ -40,10 +42,25 @@ Rule rule_for(const std::string& precision, double min_label_agreement) {
     return rule;
 }
 
-std::vector<bool> decided(const std::vector<std::uint16_t>& leads, const Rule& rule) {
-    std::vector<bool> counts = above(leads, rule.lead);
+double tolerance_of(const std::vector<std::uint16_t>& leads, const Rule& rule) {
+    if (leads.empty()) {
+        return kFp32.lead;  // as nothing says which labels are decided
+    }
+    const std::vector<bool> counts = above(leads, rule.lead);
     const auto number = static_cast<double>(std::count(counts.begin(), counts.end(), true));
-    return number >= kFew * static_cast<double>(leads.size()) ? counts : above(leads, kFp32.lead);
+    return number >= kFew * static_cast<double>(leads.size()) ? rule.lead : kFp32.lead;
+}
+
+std::vector<bool> decided(const std::vector<std::uint16_t>& leads, const Rule& rule) {
+    return above(leads, tolerance_of(leads, rule));
+}
+
+bool counts_with_unknown(bool decided, double measure, double threshold, double lowest,
+                         double tolerance) {
+    const double room = tolerance * std::max(std::max(measure, threshold), kScoreFloor);
+    const bool close = std::abs(measure - threshold) <= room && threshold > 0.0;
+    const bool surely = measure < lowest - tolerance * std::max(lowest, kScoreFloor);
+    return (decided && !close) || surely;
 }
 
 }  // namespace edge_ovss::internal

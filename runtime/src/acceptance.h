@@ -24,4 +24,12 @@ Rule rule_for(const std::string& precision, double min_label_agreement);
 // precision would leave less than one in a hundred, the tolerance of FP32 is used instead.
 std::vector<bool> decided(const std::vector<std::uint16_t>& leads, const Rule& rule);
 
+// The tolerance that `decided` uses, with which thresholds of "unknown" are judged as well.
+double tolerance_of(const std::vector<std::uint16_t>& leads, const Rule& rule);
+
+// Whether a label that may be unknown counts: where its best output is decided and the measure is
+// not so close to the threshold that rounding decides, or where no output could reach its own.
+bool counts_with_unknown(bool decided, double measure, double threshold, double lowest,
+                         double tolerance);
+
 }  // namespace edge_ovss::internal

@@ -45,6 +45,10 @@ public:
     // size is another one than last time. Throws an artifact error.
     virtual std::uint8_t* input(std::size_t height, std::size_t width) = 0;
 
+    // Use these thresholds of "unknown" from the next frame on, one for each output. Only for a
+    // graph that takes them.
+    virtual void use_thresholds(const std::vector<float>& thresholds) { (void)thresholds; }
+
     // Run the graph on what was put there. Throws an artifact error.
     virtual Answer run() = 0;
 };

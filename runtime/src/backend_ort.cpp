@@ -5,6 +5,7 @@
 // OrtValues that are made once per frame size; others are allocated by ONNX Runtime in each run.
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 
 #include "backend.h"
 #include "memory.h"
@@ -17,6 +18,7 @@ namespace {
 using ort::Handle;
 
 constexpr const char* kInput = "frame";
+constexpr const char* kThresholds = "thresholds";
 constexpr const char* kExportAgain = "The graph does not match its manifest; export it again.";
 
 bool is_memory(std::string words) {
@@ -88,11 +90,16 @@ public:
         return frame_.data();
     }
 
+    void use_thresholds(const std::vector<float>& thresholds) override {
+        std::memcpy(thresholds_.data(), thresholds.data(), thresholds_.size());
+    }
+
     Answer run() override {
-        const OrtValue* const feeds[] = {input_value_.get()};
+        const OrtValue* const feeds[] = {input_value_.get(), thresholds_value_.get()};
+        const std::size_t inputs = bundle_.manifest.takes_thresholds ? 2 : 1;
         release_free_values();
         try {
-            ort::check(api_.Run(handles_.session.get(), nullptr, &input_name_, feeds, 1,
+            ort::check(api_.Run(handles_.session.get(), nullptr, input_names_, feeds, inputs,
                                 output_names_.data(), output_names_.size(), values_.data()));
             read_answer();
             held_ = std::max(held_, taken_);
@@ -109,12 +116,22 @@ private:
         std::size_t count = 0;
         ort::check(api_.SessionGetInputCount(handles_.session.get(), &inputs));
         ort::check(api_.SessionGetOutputCount(handles_.session.get(), &count));
-        Output frame;
-        if (inputs == 1) {
-            frame = read_end(0, api_.SessionGetInputName, api_.SessionGetInputTypeInfo);
+        const bool second = bundle_.manifest.takes_thresholds;
+        const auto is_input = [&](std::size_t index, const char* name,
+                                  ONNXTensorElementDataType type) {
+            const Output end =
+                read_end(index, api_.SessionGetInputName, api_.SessionGetInputTypeInfo);
+            return end.name == name && end.type == type;
+        };
+        if (inputs != (second ? 2U : 1U) ||
+            !is_input(0, kInput, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8) ||
+            (second && !is_input(1, kThresholds, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT))) {
+            throw artifact_error(text("The graph has other inputs than 'frame' of uint8",
+                                      second ? " and 'thresholds' of float32." : "."),
+                                 kExportAgain);
         }
-        if (frame.name != kInput || frame.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8) {
-            throw artifact_error("The graph has other inputs than 'frame' of uint8.", kExportAgain);
+        if (second) {
+            make_thresholds();
         }
         for (std::size_t i = 0; i < count; ++i) {
             outputs_.push_back(
@@ -127,6 +144,15 @@ private:
         }
         std::for_each(outputs_.begin(), outputs_.end(), [this](auto& out) { check_output(out); });
         values_.assign(outputs_.size(), nullptr);
+    }
+
+    void make_thresholds() {
+        const std::vector<float>& defaults = bundle_.manifest.thresholds;
+        thresholds_.resize(defaults.size() * sizeof(float));
+        use_thresholds(defaults);
+        thresholds_value_.reset(make_value(thresholds_,
+                                           {static_cast<std::int64_t>(defaults.size())},
+                                           ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT));
     }
 
     template <class GetName, class GetType>
@@ -340,7 +366,9 @@ private:
     std::uint64_t held_ = 0;   // for the largest that was run: ONNX Runtime keeps them
     ort::Handles handles_;
     Handle<OrtValue> input_value_{nullptr, api_.ReleaseValue};
-    const char* input_name_ = kInput;
+    Handle<OrtValue> thresholds_value_{nullptr, api_.ReleaseValue};
+    const char* const input_names_[2] = {kInput, kThresholds};
+    std::vector<std::uint8_t> thresholds_;  // K floats; empty where the graph takes none
     std::vector<Output> outputs_;
     std::vector<const char*> output_names_;
     std::vector<OrtValue*> values_;  // one per output; null where ONNX Runtime is to allocate

@@ -6,6 +6,7 @@
 #include <NvInferRuntime.h>
 
 #include <algorithm>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <regex>
@@ -131,7 +132,10 @@ struct Tensor {
 class TrtBackend final : public Backend {
 public:
     TrtBackend(const Bundle& bundle, const Settings& settings)
-        : bundle_(bundle), device_(settings.device), facts_(require_gpu(settings.device)) {
+        : bundle_(bundle),
+          device_(settings.device),
+          facts_(require_gpu(settings.device)),
+          thresholds_(bundle.manifest.thresholds) {
         use_device();
         const Gpu gpu{facts_.name, text(facts_.major, ".", facts_.minor), system_name()};
         const auto folder = settings.cache.empty() ? bundle.file("engines")
@@ -156,6 +160,11 @@ public:
             prepare(height, width);
         }
         return static_cast<std::uint8_t*>(frame().buffer->host());
+    }
+
+    void use_thresholds(const std::vector<float>& thresholds) override {
+        thresholds_ = thresholds;
+        fill_thresholds();
     }
 
     Answer run() override {
@@ -193,6 +202,7 @@ private:
             add_tensor(*loaded.engine, loaded.engine->getIOTensorName(i));
         }
         check_ends(height, width);
+        fill_thresholds();
         enqueue();  // a change of shape is worked out by the first run, which cannot be recorded
         stream_->wait();
         graph_.record(*stream_, [this] { enqueue(); });
@@ -256,18 +266,21 @@ private:
         if (name == "frame" || (name == "labels" && !wide_labels_)) {
             return DataType::kUINT8;
         }
-        return name == "confidence" || name == "scores" ? DataType::kFLOAT : DataType::kINT32;
+        const bool real = name == "confidence" || name == "scores" || name == "thresholds";
+        return real ? DataType::kFLOAT : DataType::kINT32;
     }
 
     // Compare inputs and outputs of the engine with the manifest.
     void check_ends(std::size_t height, std::size_t width) {
         std::size_t outputs = 0;
         for (const Tensor& tensor : tensors_) {
-            const bool known = tensor.is_input ? tensor.name == "frame"
+            const bool known = tensor.is_input ? is_input(tensor.name)
                                                : bundle_.manifest.answers_with(tensor.name.c_str());
             const bool of_frame = tensor.name == "labels" || tensor.name == "confidence";
             const bool fits =
-                !of_frame || tensor.shape == std::vector<std::size_t>{1, height, width};
+                (!of_frame || tensor.shape == std::vector<std::size_t>{1, height, width}) &&
+                (tensor.name != "thresholds" ||
+                 tensor.shape == std::vector<std::size_t>{thresholds_.size()});
             if (!known || !fits || tensor.type != expected_type(tensor.name)) {
                 throw artifact_error(text("The engine has '", tensor.name,
                                           "', which is not in the manifest in this form."),
@@ -275,7 +288,8 @@ private:
             }
             outputs += tensor.is_input ? 0 : 1;
         }
-        if (outputs != bundle_.manifest.answers.size() || outputs + 1 != tensors_.size()) {
+        const std::size_t inputs = bundle_.manifest.takes_thresholds ? 2 : 1;
+        if (outputs != bundle_.manifest.answers.size() || outputs + inputs != tensors_.size()) {
             throw artifact_error("The engine has other inputs or outputs than the manifest says.",
                                  kBuildAgain);
         }
@@ -303,7 +317,21 @@ private:
 
     const Tensor& frame() const {
         return *std::find_if(tensors_.begin(), tensors_.end(),
-                             [](const Tensor& tensor) { return tensor.is_input; });
+                             [](const Tensor& tensor) { return tensor.name == "frame"; });
+    }
+
+    bool is_input(const std::string& name) const {
+        return name == "frame" || (name == "thresholds" && bundle_.manifest.takes_thresholds);
+    }
+
+    // Put the thresholds where the next run reads them; before the first frame there is no place.
+    void fill_thresholds() {
+        for (const Tensor& tensor : tensors_) {
+            if (tensor.name == "thresholds") {
+                std::memcpy(tensor.buffer->host(), thresholds_.data(),
+                            thresholds_.size() * sizeof(float));
+            }
+        }
     }
 
     Answer answer() {
@@ -343,6 +371,7 @@ private:
     const Bundle& bundle_;
     int device_;
     cudaDeviceProp facts_;
+    std::vector<float> thresholds_;  // K; empty where the graph takes none
     std::vector<Engine> engines_;
     std::unique_ptr<cuda::Stream> stream_;
     std::map<std::string, Loaded> loaded_;  // by folder

@@ -68,7 +68,8 @@ void check_names(const Manifest& manifest) {
     used.insert(used.end(),
                 {manifest.graph_file, manifest.vocabulary_file, manifest.reference_frame,
                  manifest.reference_labels, manifest.reference_alive, manifest.reference_counts});
-    for (const auto& name : {manifest.reference_lead, manifest.spare_file}) {
+    for (const auto& name :
+         {manifest.reference_lead, manifest.reference_measure, manifest.spare_file}) {
         if (name) {
             used.push_back(*name);
         }
@@ -101,7 +102,8 @@ void check_limits(const Manifest& manifest) {
     check(manifest.vocabulary_file, files.at(manifest.vocabulary_file).bytes, kDocumentLimit);
     for (const auto& name :
          {manifest.reference_frame, manifest.reference_labels, manifest.reference_alive,
-          manifest.reference_counts, manifest.reference_lead.value_or(manifest.reference_frame)}) {
+          manifest.reference_counts, manifest.reference_lead.value_or(manifest.reference_frame),
+          manifest.reference_measure.value_or(manifest.reference_frame)}) {
         check(name, files.at(name).bytes, kReferenceLimit);
     }
     if (manifest.spare_file) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "backend.h"
 #include "error.h"
@@ -15,6 +16,7 @@
 #include "pixels.h"
 #include "selftest.h"
 #include "session.h"
+#include "unknown.h"
 
 namespace {
 
@@ -179,7 +181,7 @@ const char* edge_ovss_backend_name(int32_t index) {
 
 edge_ovss_status edge_ovss_describe(edge_ovss_session* session, edge_ovss_info* info) {
     return fence([&] {
-        take(info, "info", sizeof(edge_ovss_info));
+        take(info, "info", offsetof(edge_ovss_info, takes_thresholds));
         give(find_session(session)->info(), info);
     });
 }
@@ -187,7 +189,14 @@ edge_ovss_status edge_ovss_describe(edge_ovss_session* session, edge_ovss_info* 
 const char* edge_ovss_name(edge_ovss_session* session, int32_t index) {
     const char* name = nullptr;
     fence([&] {
-        const auto& names = find_session(session)->bundle().vocabulary.names;
+        const auto held = find_session(session);
+        const auto& names = held->bundle().vocabulary.names;
+        const Manifest& manifest = held->bundle().manifest;
+        if (manifest.takes_thresholds && index >= 0 &&
+            static_cast<std::size_t>(index) == unknown_label(manifest)) {
+            name = "unknown";
+            return;
+        }
         if (index < 0 || static_cast<std::size_t>(index) >= names.size()) {
             throw usage_error(
                 text("There is no output ", index, "; expected 0 to ", names.size() - 1, "."));
@@ -246,6 +255,50 @@ edge_ovss_status edge_ovss_segment(edge_ovss_session* session, const edge_ovss_f
             throw;
         }
         give(filled, result);
+    });
+}
+
+edge_ovss_status edge_ovss_set_unknown(edge_ovss_session* session, const float* thresholds,
+                                       size_t count) {
+    return fence([&] {
+        const auto held = find_session(session);
+        const Bundle& bundle = held->bundle();
+        if (count == 0) {
+            held->use_thresholds(bundle.manifest.thresholds);
+            return;
+        }
+        require(thresholds, "thresholds");
+        if (count > std::max<std::size_t>(1, bundle.vocabulary.names.size())) {
+            throw usage_error(text("'count' is ", count, "; expected 0, 1 or ",
+                                   bundle.vocabulary.names.size(), ", one for each output."));
+        }
+        held->use_thresholds(
+            checked_thresholds(bundle, std::vector<double>(thresholds, thresholds + count)));
+    });
+}
+
+edge_ovss_status edge_ovss_choose_unknown(edge_ovss_session* session, const char* words) {
+    return fence([&] {
+        require(words, "words");
+        const auto held = find_session(session);
+        held->use_thresholds(thresholds_of(held->bundle(), words));
+    });
+}
+
+edge_ovss_status edge_ovss_get_unknown(edge_ovss_session* session, float* thresholds,
+                                       size_t capacity) {
+    return fence([&] {
+        require(thresholds, "thresholds");
+        const auto now = find_session(session)->thresholds();
+        if (now.empty()) {
+            throw usage_error("The bundle was exported before labels could be unknown.",
+                              "Export it again.");
+        }
+        if (capacity < now.size()) {
+            throw capacity_error(
+                text("'thresholds' has room for ", capacity, "; expected ", now.size(), "."));
+        }
+        std::copy(now.begin(), now.end(), thresholds);
     });
 }
 

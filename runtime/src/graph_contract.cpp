@@ -96,14 +96,22 @@ void check_output(const Manifest& manifest, const GraphEnd& end) {
 }
 
 void check_ends(const Manifest& manifest, const OnnxFile& graph) {
-    const bool right = graph.inputs.size() == 1 && graph.inputs[0].name == "frame" &&
-                       graph.inputs[0].dtype == kUint8;
+    const std::size_t inputs = manifest.takes_thresholds ? 2 : 1;
+    bool right = graph.inputs.size() == inputs && graph.inputs[0].name == "frame" &&
+                 graph.inputs[0].dtype == kUint8;
+    if (right && inputs == 2) {
+        right = graph.inputs[1].name == "thresholds" && graph.inputs[1].dtype == kFloat;
+    }
     if (!right) {
         throw artifact_error(
-            text("'", manifest.graph_file, "' has other inputs than 'frame' of uint8."),
+            text("'", manifest.graph_file, "' has other inputs than 'frame' of uint8",
+                 inputs == 2 ? " and 'thresholds' of float32." : "."),
             "It is no graph of edge-ovss export; export it again.");
     }
     check_shape(manifest, graph.inputs[0], {1, kFree, kFree, 3});
+    if (inputs == 2) {
+        check_shape(manifest, graph.inputs[1], {manifest.outputs});
+    }
     std::vector<std::string> given;
     std::vector<std::string> expected = manifest.answers;
     for (const auto& end : graph.outputs) {

@@ -21,9 +21,9 @@ std::string shown(const json& value) {
     return dumped.size() <= kShown ? dumped : dumped.substr(0, kShown) + "...";
 }
 
-// Sections to which the manifest adds what was measured later.
+// Sections to which the manifest adds what was measured or chosen later.
 bool grows(const std::string& name) {
-    return name == "templates" || name == "rejection" || name == "precision";
+    return name == "templates" || name == "rejection" || name == "unknown" || name == "precision";
 }
 
 // Written by the program that made the graph; calibration makes a new manifest around it.

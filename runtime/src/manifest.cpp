@@ -125,6 +125,48 @@ void read_rejection(const Fields& fields, Manifest& manifest) {
     }
 }
 
+bool is_within(const nlohmann::json& value, double low, double high) {
+    return value.is_number() && value.get<double>() >= low && value.get<double>() <= high;
+}
+
+void read_unknown(const Fields& fields, Manifest& manifest) {
+    manifest.takes_thresholds = true;
+    const auto& object = fields.object();
+    const auto range = object.find("range");
+    const bool pair = range != object.end() && range->is_array() && range->size() == 2 &&
+                      (*range)[0].is_number() && (*range)[1].is_number();
+    if (!pair || !((*range)[0].get<double>() >= 0.0 &&
+                   (*range)[0].get<double>() < (*range)[1].get<double>())) {
+        fields.refuse("range", "a list of the lowest and the highest value, from 0 on");
+    }
+    manifest.lowest = (*range)[0].get<double>();
+    manifest.highest = (*range)[1].get<double>();
+    const auto outputs = static_cast<std::size_t>(manifest.outputs);
+    const auto given = object.find("thresholds");
+    bool fits = given != object.end() && given->is_array() &&
+                (given->size() == 1 || given->size() == outputs);
+    for (std::size_t i = 0; fits && i < given->size(); ++i) {
+        fits = is_within((*given)[i], manifest.lowest, manifest.highest);
+    }
+    if (!fits) {
+        fields.refuse("thresholds", text("a list of one number, or of ", outputs, ", from ",
+                                         manifest.lowest, " to ", manifest.highest));
+    }
+    for (std::size_t i = 0; i < outputs; ++i) {
+        const auto& number = (*given)[given->size() == 1 ? 0 : i];
+        manifest.thresholds.push_back(static_cast<float>(number.get<double>()));
+    }
+    if (fields.has("auto")) {
+        manifest.automatic = fields.number("auto");
+        if (!(*manifest.automatic >= manifest.lowest && *manifest.automatic <= manifest.highest)) {
+            fields.refuse("auto",
+                          text("a number from ", manifest.lowest, " to ", manifest.highest));
+        }
+    }
+    manifest.measure = fields.string("measure");
+    fields.string("source");
+}
+
 void read_graph(const Fields& fields, Manifest& manifest) {
     manifest.graph_file = fields.string("file");
     manifest.external_data = fields.strings("external_data");
@@ -143,6 +185,7 @@ void read_reference(const Fields& fields, Manifest& manifest) {
     manifest.reference_alive = fields.string("alive");
     manifest.reference_counts = fields.string("counts");
     manifest.reference_lead = fields.optional_string("lead");
+    manifest.reference_measure = fields.optional_string("measure");
     manifest.min_label_agreement = fields.number("min_label_agreement");
     if (!(manifest.min_label_agreement > 0.0 && manifest.min_label_agreement <= 1.0)) {
         fields.refuse("min_label_agreement", "a number above 0 and at most 1");
@@ -196,6 +239,9 @@ Manifest read_manifest(const std::string& bytes) {
     read_picture(fields.section("picture"), manifest);
     read_output(fields.section("output"), manifest);
     read_rejection(fields.section("rejection"), manifest);
+    if (fields.has("unknown")) {
+        read_unknown(fields.section("unknown"), manifest);
+    }
     manifest.precision =
         fields.section("precision").choice("name", {"fp32", "fp16", "bf16", "int8"});
     read_graph(fields.section("graph"), manifest);

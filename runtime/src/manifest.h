@@ -40,6 +40,12 @@ struct Manifest {
     std::int64_t scores_width = 0;
     std::string rejection;            // "slots", "dynamic" or "none"
     std::vector<std::int32_t> slots;  // empty unless `rejection` is "slots"
+    bool takes_thresholds = false;    // of "unknown"; what follows is of no meaning where not
+    std::string measure;              // what is compared with them, such as "score"
+    double lowest = 0.0;              // of the measure
+    double highest = 1.0;
+    std::vector<float> thresholds;    // K, the default
+    std::optional<double> automatic;  // the threshold that was measured for the model
     std::string graph_file;
     std::int64_t frame_bytes = 0;  // of memory, that one pixel takes; 0: older bundles do not say
     std::vector<std::string> external_data;
@@ -50,7 +56,8 @@ struct Manifest {
     std::string reference_labels;
     std::string reference_alive;
     std::string reference_counts;
-    std::optional<std::string> reference_lead;  // older bundles have none
+    std::optional<std::string> reference_lead;     // older bundles have none
+    std::optional<std::string> reference_measure;  // only where the graph takes thresholds
     double min_label_agreement = 0.0;
     std::map<std::string, FileEntry> files;
     std::shared_ptr<const nlohmann::json> document;  // all of it, while the bundle is opened

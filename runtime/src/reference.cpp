@@ -101,6 +101,14 @@ void check_reference(const std::filesystem::path& folder, const Manifest& manife
     if (manifest.reference_lead) {
         check_shapes("lead", read(*manifest.reference_lead, "<u2", 2).shape, labels.shape, false);
     }
+    if (manifest.reference_measure) {
+        check_shapes("measure", read(*manifest.reference_measure, "<f4", 2).shape, labels.shape,
+                     false);
+    } else if (manifest.takes_thresholds) {
+        throw artifact_error(
+            "The graph takes thresholds, but 'reference.measure' is missing in manifest.json.",
+            kExportAgain);
+    }
     if (narrow) {
         check_range(manifest.reference_labels, numbers_of<std::uint8_t>(labels), 0,
                     manifest.outputs - 1);

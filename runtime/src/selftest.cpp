@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct Reference {
     std::vector<std::int32_t> alive;
     std::vector<std::int32_t> counts;
     std::vector<std::uint16_t> leads;  // how sure each label is; empty where that is not known
+    std::vector<float> measure;        // what thresholds are compared with; empty without any
 };
 
 Array read(const Bundle& bundle, const std::string& name, const std::string& dtype,
@@ -38,21 +40,24 @@ std::vector<std::int32_t> read_ids(const Bundle& bundle, const std::string& name
     return ids;
 }
 
-std::vector<std::uint16_t> read_leads(const Bundle& bundle, const Array& labels) {
-    const auto& name = bundle.manifest.reference_lead;
+// An array with one number for every label; empty where the bundle has none.
+template <class Number>
+std::vector<Number> read_beside(const Bundle& bundle, const std::optional<std::string>& name,
+                                const char* dtype, const Array& labels) {
     if (!name) {
         return {};
     }
-    const Array array = read(bundle, *name, "<u2", 2);
+    const Array array = read(bundle, *name, dtype, 2);
     if (array.shape != labels.shape) {
-        throw artifact_error("Reference labels and lead of the bundle do not fit together.",
-                             "Export the bundle again.");
+        throw artifact_error(
+            text("Reference labels and '", *name, "' of the bundle do not fit together."),
+            "Export the bundle again.");
     }
-    std::vector<std::uint16_t> leads(array.bytes.size() / sizeof(std::uint16_t));
-    if (!leads.empty()) {
-        std::memcpy(leads.data(), array.bytes.data(), array.bytes.size());
+    std::vector<Number> numbers(array.bytes.size() / sizeof(Number));
+    if (!numbers.empty()) {
+        std::memcpy(numbers.data(), array.bytes.data(), array.bytes.size());
     }
-    return leads;
+    return numbers;
 }
 
 Reference read_reference(const Bundle& bundle) {
@@ -62,6 +67,7 @@ Reference read_reference(const Bundle& bundle) {
                         read(bundle, manifest.reference_labels, narrow ? "|u1" : "<u2", 2),
                         read_ids(bundle, manifest.reference_alive),
                         read_ids(bundle, manifest.reference_counts),
+                        {},
                         {}};
     const auto& size = reference.frame.shape;
     const bool fits = size[0] == reference.labels.shape[0] && size[2] == 3 &&
@@ -71,7 +77,10 @@ Reference read_reference(const Bundle& bundle) {
         throw artifact_error("Reference frame and labels of the bundle do not fit together.",
                              "Export the bundle again.");
     }
-    reference.leads = read_leads(bundle, reference.labels);
+    reference.leads =
+        read_beside<std::uint16_t>(bundle, manifest.reference_lead, "<u2", reference.labels);
+    reference.measure =
+        read_beside<float>(bundle, manifest.reference_measure, "<f4", reference.labels);
     return reference;
 }
 
@@ -80,18 +89,58 @@ struct Agreement {
     double undecided = -1.0;  // share of all labels that do not; below 0 where that is not known
 };
 
-Agreement compare(const std::vector<char>& labels, const Reference& reference, const Rule& rule) {
-    const Array& expected = reference.labels;
-    const std::size_t pixels = expected.shape[0] * expected.shape[1];
-    const std::size_t element = expected.bytes.size() / pixels;
-    const bool known = !reference.leads.empty();
-    const auto counts = known ? decided(reference.leads, rule) : std::vector<bool>(pixels, true);
+// What is expected, and which of it counts.
+struct Expected {
+    std::string labels;
+    std::vector<bool> counts;
+    bool known = false;  // whether it is known which labels count
+};
+
+std::size_t label_at(const std::string& labels, std::size_t index, std::size_t element) {
+    const auto byte = [&](std::size_t at) {
+        return std::size_t{static_cast<std::uint8_t>(labels[at])};
+    };
+    return element == 1 ? byte(index) : byte(2 * index) | byte(2 * index + 1) << 8U;
+}
+
+// The labels that the graph gives with `thresholds`, one for each output; with none, or with all of
+// them 0, those of the reference.
+Expected expected_with(const Reference& reference, const Rule& rule,
+                       const std::vector<float>& thresholds) {
+    const std::size_t pixels = reference.labels.shape[0] * reference.labels.shape[1];
+    Expected found{reference.labels.bytes, {}, !reference.leads.empty()};
+    found.counts = found.known ? decided(reference.leads, rule) : std::vector<bool>(pixels, true);
+    const bool off = std::all_of(thresholds.begin(), thresholds.end(),
+                                 [](float threshold) { return threshold == 0.0F; });
+    if (off || reference.measure.empty()) {
+        return found;
+    }
+    found.known = true;
+    const std::size_t element = reference.labels.bytes.size() / pixels;
+    const double tolerance = tolerance_of(reference.leads, rule);
+    const double lowest = *std::min_element(thresholds.begin(), thresholds.end());
+    for (std::size_t i = 0; i < pixels; ++i) {
+        const float threshold = thresholds.at(label_at(reference.labels.bytes, i, element));
+        const float measure = reference.measure[i];
+        found.counts[i] =
+            counts_with_unknown(found.counts[i], measure, threshold, lowest, tolerance);
+        if (measure < threshold) {
+            found.labels.replace(i * element, element, element, '\xff');
+        }
+    }
+    return found;
+}
+
+Agreement compare(const std::vector<char>& labels, const Expected& expected, std::size_t pixels) {
+    const std::size_t element = expected.labels.size() / pixels;
+    const bool known = expected.known;
+    const auto& counts = expected.counts;
     std::size_t counted = 0;
     std::size_t equal = 0;
     for (std::size_t i = 0; i < pixels; ++i) {
         if (counts[i]) {
             ++counted;
-            equal += std::memcmp(&labels[i * element], &expected.bytes[i * element], element) == 0;
+            equal += std::memcmp(&labels[i * element], &expected.labels[i * element], element) == 0;
         }
     }
     Agreement found;
@@ -133,7 +182,9 @@ edge_ovss_selftest_report run_selftest(Session& session) {
     edge_ovss_selftest_report report = edge_ovss_selftest_report_default();
     const Manifest& manifest = session.bundle().manifest;
     const Rule rule = rule_for(manifest.precision, manifest.min_label_agreement);
-    const Agreement found = compare(labels, reference, rule);
+    const Expected expected = expected_with(reference, rule, session.thresholds());
+    const std::size_t pixels = reference.labels.shape[0] * reference.labels.shape[1];
+    const Agreement found = compare(labels, expected, pixels);
     report.agreement = found.equal;
     report.undecided = found.undecided;
     report.min_agreement = rule.min_agreement;

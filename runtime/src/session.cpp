@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "pixels.h"
+#include "unknown.h"
 
 namespace edge_ovss::internal {
 
@@ -71,12 +72,20 @@ void check_wanted(const edge_ovss_result& result, const Pixels& frame, const Man
     }
 }
 
+// One more than the highest label. With `reserved`, the last value of the type, which stands for
+// unknown, is left out: one more than it is 0.
 template <class Label>
-std::size_t highest(const void* labels, std::size_t count) {
+std::size_t beyond(const void* labels, std::size_t count, bool reserved) {
     const auto* first = static_cast<const Label*>(labels);
     Label most = 0;
+    if (!reserved) {
+        for (std::size_t i = 0; i < count; ++i) {
+            most = std::max(most, first[i]);
+        }
+        return std::size_t{most} + 1;
+    }
     for (std::size_t i = 0; i < count; ++i) {
-        most = std::max(most, first[i]);
+        most = std::max(most, static_cast<Label>(first[i] + 1));
     }
     return most;
 }
@@ -91,10 +100,11 @@ std::size_t highest(const void* labels, std::size_t count) {
 void check_answer(const Answer& answer, const Pixels& frame, const Bundle& bundle) {
     const std::size_t pixels = frame.height * frame.width;
     const bool narrow = bundle.manifest.labels_dtype == "uint8";
-    const std::size_t label = narrow ? highest<std::uint8_t>(answer.labels, pixels)
-                                     : highest<std::uint16_t>(answer.labels, pixels);
-    if (label >= bundle.vocabulary.names.size()) {
-        refuse_range("labels", label, bundle.vocabulary.names.size());
+    const bool reserved = bundle.manifest.takes_thresholds;
+    const std::size_t end = narrow ? beyond<std::uint8_t>(answer.labels, pixels, reserved)
+                                   : beyond<std::uint16_t>(answer.labels, pixels, reserved);
+    if (end > bundle.vocabulary.names.size()) {
+        refuse_range("labels", end - 1, bundle.vocabulary.names.size());
     }
     for (std::size_t i = 0; i < answer.alive_count; ++i) {
         const std::int32_t id = answer.alive[i];
@@ -166,10 +176,27 @@ void copy_scores(const Answer& answer, edge_ovss_result& result) {
 Session::Session(const std::string& path, const Settings& settings, bool hashes)
     : bundle_(open_bundle(path, hashes)),
       backend_name_(resolve_backend(settings.backend)),
-      backend_(create_backend(backend_name_, bundle_, settings)) {}
+      backend_(create_backend(backend_name_, bundle_, settings)),
+      thresholds_(bundle_.manifest.thresholds) {}
 
 Session::Session(Bundle bundle, std::unique_ptr<Backend> backend)
-    : bundle_(std::move(bundle)), backend_name_("test"), backend_(std::move(backend)) {}
+    : bundle_(std::move(bundle)),
+      backend_name_("test"),
+      backend_(std::move(backend)),
+      thresholds_(bundle_.manifest.thresholds) {}
+
+void Session::use_thresholds(std::vector<float> thresholds) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!thresholds.empty()) {
+        backend_->use_thresholds(thresholds);
+    }
+    thresholds_ = std::move(thresholds);
+}
+
+std::vector<float> Session::thresholds() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return thresholds_;
+}
 
 edge_ovss_info Session::info() const {
     const Manifest& manifest = bundle_.manifest;
@@ -187,6 +214,8 @@ edge_ovss_info Session::info() const {
     info.network_width = manifest.network_width;
     info.has_confidence = manifest.answers_with("confidence") ? 1 : 0;
     info.has_scores = manifest.answers_with("scores") ? 1 : 0;
+    info.takes_thresholds = manifest.takes_thresholds ? 1 : 0;
+    info.unknown_label = static_cast<std::int32_t>(unknown_label(manifest));
     info.slot_count = static_cast<std::int32_t>(manifest.slots.size());
     std::copy(manifest.slots.begin(), manifest.slots.end(), info.slots);
     return info;

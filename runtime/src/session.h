@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "backend.h"
 #include "bundle.h"
@@ -29,11 +30,17 @@ public:
     // own where the frame has the size of the last one.
     void segment(const edge_ovss_frame& frame, edge_ovss_result& result);
 
+    // Thresholds of "unknown", one for each output, from the next frame on; empty where the graph
+    // takes none.
+    void use_thresholds(std::vector<float> thresholds);
+    std::vector<float> thresholds();
+
 private:
     Bundle bundle_;
     std::string backend_name_;
     std::unique_ptr<Backend> backend_;
     std::mutex mutex_;
+    std::vector<float> thresholds_;
 };
 
 }  // namespace edge_ovss::internal

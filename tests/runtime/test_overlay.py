@@ -13,7 +13,14 @@ from edge_ovss.errors import UsageError
 from edge_ovss.frames.source_notes import SourceNote
 from edge_ovss.runtime.draw_text import Lettering, to_ascii
 from edge_ovss.runtime.legend import PAPER, LegendEntry, draw_legend
-from edge_ovss.runtime.overlay import _borders, blend, draw_overlay, legend_entries, write_overlay
+from edge_ovss.runtime.overlay import (
+    _borders,
+    blend,
+    draw_overlay,
+    legend_entries,
+    paint,
+    write_overlay,
+)
 from edge_ovss.runtime.result import Result
 
 cv2: Any = pytest.importorskip("cv2")
@@ -189,3 +196,21 @@ def test_borders_are_as_thick_as_the_picture_is_large(side: int, thickness: int)
     border = _borders(labels)
     assert (border.sum(axis=1) == thickness).all()
     assert border[0, side // 2 - 1] or border[0, side // 2]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_unknown_is_not_painted_over_and_stands_last_in_the_legend(dtype: Any) -> None:  # noqa: ANN401
+    labels = np.zeros((10, 10), dtype)
+    labels[:, 4:] = np.iinfo(dtype).max
+    labels[0, 9] = 2
+    frame = np.random.default_rng(0).integers(0, 256, (10, 10, 3), np.uint8)
+    mixed = blend(frame, labels, PALETTE)
+    unknown = labels == np.iinfo(dtype).max
+    assert np.array_equal(mixed[unknown], frame[unknown])
+    assert not np.array_equal(mixed[~unknown], frame[~unknown])
+    lines = legend_entries(answer(labels), PALETTE)
+    assert [line.name for line in lines] == ["road", "sky", "unknown"]
+    assert sum(line.share for line in lines) == pytest.approx(1)
+    assert lines[-1].color == (PAPER, PAPER, PAPER)
+    assert paint(labels, PALETTE)[0, 5].tolist() == [0, 0, 0]
+    assert draw_overlay(frame, answer(labels), PALETTE).shape[0] > 10

@@ -185,13 +185,16 @@ typedef struct edge_ovss_info {
     int32_t has_scores;     /* 1 if the graph outputs scores */
     int32_t slot_count;     /* how many of `slots` are used; 0: no limit */
     int32_t slots[EDGE_OVSS_MAX_REJECTIONS]; /* most categories kept by each rejection */
+    int32_t takes_thresholds; /* 1 if a label may be unknown; see edge_ovss_set_unknown */
+    int32_t unknown_label;    /* the label that means unknown: 255, or 65535 in uint16 */
 } edge_ovss_info;
 
 /* Fill in `info`. Status: USAGE. */
 EDGE_OVSS_API edge_ovss_status edge_ovss_describe(edge_ovss_session *session,
                                                   edge_ovss_info *info);
 
-/* Name of output `index`, 0 ... K-1; NULL (and a last error) for another index or a bad handle. */
+/* Name of output `index`, 0 ... K-1; "unknown" for the label that is reserved for it, where the
+ * graph may give it; NULL (and a last error) for another index or a bad handle. */
 EDGE_OVSS_API const char *edge_ovss_name(edge_ovss_session *session, int32_t index);
 
 /*
@@ -274,7 +277,7 @@ typedef struct edge_ovss_result {
 
     /* You fill these in. Every buffer except `labels` may be NULL if you do not need it. */
     void *labels;              /* pixel (y, x) is element x of the row at labels + y * stride;
-                                  255 (65535 in uint16): reserved for "unknown" */
+                                  255 (65535 in uint16): unknown */
     size_t labels_capacity;    /* in bytes */
     size_t labels_stride;      /* bytes; 0: rows without a gap; a multiple of label_bytes */
     float *confidence;         /* confidence[y * width + x] in [0, 1]: score of the label */
@@ -312,6 +315,43 @@ EDGE_OVSS_API edge_ovss_status edge_ovss_segment(edge_ovss_session *session,
                                                  const edge_ovss_frame *frame,
                                                  edge_ovss_result *result);
 
+/* ---- Unknown ------------------------------------------------------------------------------ */
+
+/*
+ * A pixel whose best output does not reach that output's threshold is labeled unknown: 255, or
+ * 65535 in uint16. At first the thresholds are those of the bundle; whatever is set holds from the
+ * next frame on. Thresholds of 0 switch it off. Bundles of older exports take no thresholds:
+ * edge_ovss_info.takes_thresholds.
+ */
+
+/*
+ * Set thresholds. `count` is 1 for the same threshold for all outputs, K for one for each, or 0
+ * (then `thresholds` may be NULL) for those of the bundle.
+ *
+ * Status: USAGE (null pointer, another count, a number outside of the measure's range, a bundle
+ * that takes none). After a failure the thresholds are as before.
+ */
+EDGE_OVSS_API edge_ovss_status edge_ovss_set_unknown(edge_ovss_session *session,
+                                                     const float *thresholds, size_t count);
+
+/*
+ * Set thresholds by words, like --unknown of the programs: "off", "auto" (what was measured for the
+ * model), a number such as "0.2", or the path (UTF-8) of a file that `edge-ovss eval
+ * --tune-unknown` wrote. "off" is right for every bundle.
+ *
+ * Status: USAGE (as above, or "auto" without a measurement), INPUT (the file cannot be read, or is
+ * for another vocabulary or model).
+ */
+EDGE_OVSS_API edge_ovss_status edge_ovss_choose_unknown(edge_ovss_session *session,
+                                                        const char *words);
+
+/*
+ * Copy the K current thresholds. `capacity` is in elements.
+ * Status: USAGE (also for a bundle that takes none), CAPACITY.
+ */
+EDGE_OVSS_API edge_ovss_status edge_ovss_get_unknown(edge_ovss_session *session, float *thresholds,
+                                                     size_t capacity);
+
 /* ---- Selftest ----------------------------------------------------------------------------- */
 
 typedef struct edge_ovss_selftest_report {
@@ -327,7 +367,8 @@ typedef struct edge_ovss_selftest_report {
 } edge_ovss_selftest_report;
 
 /*
- * Segment the reference frame of the bundle and compare with the output that it stores.
+ * Segment the reference frame of the bundle and compare with the output that it stores, under the
+ * current thresholds of "unknown".
  *
  * report  May be NULL.
  *

@@ -190,6 +190,24 @@ public:
         return colors;
     }
 
+    // Below these thresholds a label is unknown, from the next frame on: one for all outputs, one
+    // for each, or none for those of the bundle.
+    void set_unknown(const std::vector<float>& thresholds) {
+        check(edge_ovss_set_unknown(session_, thresholds.data(), thresholds.size()));
+    }
+
+    // The same by words: "off", "auto", a number, or the path of a file of thresholds.
+    void choose_unknown(const std::string& words) {
+        check(edge_ovss_choose_unknown(session_, words.c_str()));
+    }
+
+    // The thresholds that hold now, one for each output.
+    std::vector<float> unknown() const {
+        std::vector<float> thresholds(static_cast<std::size_t>(info().outputs));
+        check(edge_ovss_get_unknown(session_, thresholds.data(), thresholds.size()));
+        return thresholds;
+    }
+
     // Throws with status EDGE_OVSS_ERROR_GATE where the answer is not the reference answer.
     edge_ovss_selftest_report selftest() {
         edge_ovss_selftest_report report = edge_ovss_selftest_report_default();
