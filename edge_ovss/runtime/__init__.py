@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from edge_ovss.bundle.reader import Bundle
     from edge_ovss.runtime.result import Result
     from edge_ovss.runtime.segmenter import Segmenter
+    from edge_ovss.runtime.settings import set_unknown
 
-__all__ = ["Bundle", "Result", "Segmenter"]
+__all__ = ["Bundle", "Result", "Segmenter", "set_unknown"]
 
 # The command line reads the names of backends here, and its --help does not wait for numpy.
 __getattr__, __dir__ = lazy_names(
@@ -20,5 +21,6 @@ __getattr__, __dir__ = lazy_names(
         "Bundle": "edge_ovss.bundle.reader",
         "Result": "edge_ovss.runtime.result",
         "Segmenter": "edge_ovss.runtime.segmenter",
+        "set_unknown": "edge_ovss.runtime.settings",
     },
 )

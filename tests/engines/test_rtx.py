@@ -167,3 +167,21 @@ def test_the_published_sizes_build_in_every_precision(
         document = build(bundle, capsys, "--compute-capability", "8.6,8.9,12.0")
         sizes[precision] = document["plan"]["bytes"]
     assert sizes["int8"] < sizes["fp16"] < sizes["fp32"]
+
+
+@pytest.mark.parametrize("outputs", [3, 300])
+def test_thresholds_stay_an_input(make_bundle: MakeBundle, capsys: Capture, outputs: int) -> None:
+    """A parser that took the input for a constant would build a graph without it."""
+    import tensorrt_rtx_bindings as library
+
+    bundle = make_bundle(outputs=outputs, unknown=[0.5])
+    document = build(bundle, capsys, "--compute-capability", "8.6,8.9,12.0")
+    assert document["key"]["capabilities"] == ["8.6", "8.9", "12.0"]
+    logger = library.Logger(library.Logger.ERROR)
+    builder = library.Builder(logger)
+    network = builder.create_network(1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = library.OnnxParser(network, logger)
+    parser.parse_from_file(str(bundle / "model.onnx"))
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    shapes = {each.name: tuple(each.shape) for each in inputs}
+    assert shapes == {"frame": (1, -1, -1, 3), "thresholds": (outputs,)}

@@ -29,7 +29,6 @@ from edge_ovss.runtime.segmenter import Segmenter  # noqa: E402
 from edge_ovss.runtime.selftest import run_selftest  # noqa: E402
 from edge_ovss.synthetic import render_street  # noqa: E402
 from edge_ovss.vocabulary import Vocabulary  # noqa: E402
-from edge_ovss.vocabulary.toml_file import load_toml  # noqa: E402
 
 THREE = Vocabulary.from_names(["road", "car", "person"])
 
@@ -59,10 +58,10 @@ def test_published_words_stay_as_published(name: str) -> None:
 def test_words_with_a_background_have_room_for_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "words.toml"
     path.write_text(
-        'background = "other"\n[[category]]\nname = "road"\n[[category]]\nname = "other"\n',
+        'background = "other"\n[[category]]\ntext = "road"\n[[category]]\ntext = "other"\n',
         encoding="utf-8",
     )
-    vocabulary = load_toml(path)
+    vocabulary = Vocabulary.load(path)
     assert vocabulary.background is not None
     assert chosen(vocabulary)[0].is_off
 
