@@ -39,7 +39,7 @@ class Finding:
 
 
 NEEDS = (
-    Need("vocab, inspect", (), "onnxruntime"),
+    Need("vocab, inspect, set", (), "onnxruntime"),
     Need("run, selftest", ("cv2", "onnxruntime"), "onnxruntime"),
     Need("vocab encode", ("torch", "open_clip", "timm"), "export"),
     Need(

@@ -19,13 +19,14 @@ from conftest import _make_bundle  # noqa: E402 (needs the path above)
 
 
 def main() -> None:
-    """Write `things` (uint8, all answers), two of other precisions, and `many` (uint16)."""
-    for name in ("things", "things-fp16", "things-int8", "many"):
+    """Write `things` (uint8, all answers), others of it, and `many` (uint16)."""
+    for name in ("things", "things-fp16", "things-int8", "things-unknown", "many"):
         shutil.rmtree(HERE / "data" / name, ignore_errors=True)
     extras = ("confidence", "scores")
     _make_bundle(HERE / "data" / "things", extras=extras)
     for precision in ("fp16", "int8"):
         _make_bundle(HERE / "data" / f"things-{precision}", precision=precision)
+    _make_bundle(HERE / "data" / "things-unknown", unknown=[0.5])
     _make_bundle(HERE / "data" / "many", outputs=300, alive=(299, 7, -1, 3), counts=(5, 3, 2))
 
 

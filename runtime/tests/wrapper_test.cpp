@@ -82,6 +82,44 @@ void memory_is_used_again(edge_ovss::Segmenter& segmenter) {
     CHECK(result.labels.data() == labels && result.labels.size() == 2000);
 }
 
+// The measure of this bundle is (R + G + B) / 765.
+void thresholds_are_compared(edge_ovss::Segmenter& segmenter, float threshold) {
+    const auto rgb = pixels(5, 11);
+    const auto result = segmenter.segment(edge_ovss::Frame::rgb8(rgb.data(), 5, 11));
+    for (int y = 0; y < 5; ++y) {
+        for (int x = 0; x < 11; ++x) {
+            const auto at = static_cast<std::size_t>(3 * (y * 11 + x));
+            const int sum = rgb[at] + rgb[at + 1] + rgb[at + 2];
+            const bool below = static_cast<float>(sum) * (1.0F / 765.0F) < threshold;
+            CHECK(result.label(y, x) == (below ? 255 : sum % 3));
+        }
+    }
+    CHECK(segmenter.unknown() == std::vector<float>(3, threshold));
+    CHECK(segmenter.selftest().agreement == 1.0);
+}
+
+void labels_may_be_unknown(const std::string& path) {
+    edge_ovss::Segmenter segmenter(path);
+    CHECK(segmenter.info().takes_thresholds == 1 && segmenter.info().unknown_label == 255);
+    CHECK(segmenter.name(255) == "unknown");
+    thresholds_are_compared(segmenter, 0.5F);
+    segmenter.set_unknown({0.25F});
+    thresholds_are_compared(segmenter, 0.25F);
+    segmenter.choose_unknown("off");
+    thresholds_are_compared(segmenter, 0.0F);
+    segmenter.choose_unknown("0.75");
+    bool thrown = false;
+    try {
+        segmenter.set_unknown({0.5F, 2.0F, 0.5F});
+    } catch (const edge_ovss::Error& err) {
+        thrown = err.status() == EDGE_OVSS_ERROR_USAGE;
+    }
+    CHECK(thrown);
+    thresholds_are_compared(segmenter, 0.75F);
+    segmenter.set_unknown({});
+    thresholds_are_compared(segmenter, 0.5F);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -96,6 +134,8 @@ int main(int argc, char** argv) {
     edge_ovss::Segmenter many(data + "/many");
     labels_are_right(many, 300);
     CHECK(segmenter.selftest().agreement == 1.0);
+    CHECK(segmenter.info().takes_thresholds == 0);
+    labels_may_be_unknown(data + "/things-unknown");
     puts("wrapper_test: all held");
     return 0;
 }

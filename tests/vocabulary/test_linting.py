@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from edge_ovss.cli import main
 from edge_ovss.vocabulary import Category, Vocabulary, builtin_names, lint
 from edge_ovss.vocabulary.alikes import reading, refuse_alikes
 
@@ -136,3 +139,34 @@ def test_lint_of_the_published_lists() -> None:
 def test_findings_come_in_the_order_of_the_categories() -> None:
     indices = [each.index for each in lint(Vocabulary.load("ade847"))]
     assert indices == sorted(indices)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("road, car, person", "every pixel is labeled with one of its 3 words"),
+        ("one.txt", "every pixel is labeled with its only word"),
+        ("voc20b", None),
+    ],
+)
+def test_lint_says_that_a_list_has_no_background(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spec: str,
+    said: str | None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("one.txt").write_text("road\n", encoding="utf-8")
+    assert main(["vocab", "lint", spec, "--strict", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["findings"] == []
+    assert main(["vocab", "lint", spec]) == 0
+    shown = capsys.readouterr().out
+    if said is None:
+        assert document["notes"] == []
+        assert "background" not in shown
+    else:
+        assert said in document["notes"][0]
+        assert f"note: {document['notes'][0]}" in shown
+        assert "--unknown" in shown
