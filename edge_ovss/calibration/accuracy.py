@@ -17,10 +17,10 @@ from edge_ovss.bundle.decisive import (
     rank_outputs,
     tolerance_of,
 )
-from edge_ovss.calibration.images import picture_hash
 from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.errors import ArtifactError, InputError
+from edge_ovss.frames.images import picture_hash
 from edge_ovss.graph.model import feed, first_line
 from edge_ovss.graph.tensor_probe import open_session
 from edge_ovss.metrics.confusion import Confusion, count_confusion

@@ -17,6 +17,7 @@ from edge_ovss.calibration.warnings import caution
 from edge_ovss.errors import InputError
 from edge_ovss.frames import source_kinds
 from edge_ovss.frames.image_lists import read_list
+from edge_ovss.frames.images import picture_hash
 from edge_ovss.frames.source_kinds import SourceKind, source_kind
 from edge_ovss.frames.sources import Frame, is_video, open_source, picture_frame
 from edge_ovss.frames.video.chosen_frames import VideoFrames
@@ -75,14 +76,8 @@ class CalibrationPictures:
             "duplicates": self.duplicates,
             "seed": self.seed,
             "names": _public_names(frame.name for frame in self.frames),
+            "hashes": list(self.hashes),
         }
-
-
-def picture_hash(image: NDArray[np.uint8]) -> str:
-    """Return the sha256 of the size and the pixels of a frame, uint8 [H, W, 3]."""
-    digest = hashlib.sha256(f"{image.shape}".encode())
-    digest.update(np.ascontiguousarray(image).data)
-    return digest.hexdigest()
 
 
 def collect_pictures(

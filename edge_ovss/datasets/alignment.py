@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_ovss.bundle.contract import UNKNOWN
 from edge_ovss.datasets.class_names import plain
 from edge_ovss.datasets.dataset import Dataset
-from edge_ovss.errors import InputError
+from edge_ovss.errors import InputError, UsageError
 from edge_ovss.metrics.confusion import IGNORED
 from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.vocabulary.builtin import in_other_words
@@ -30,6 +30,10 @@ class Alignment:
         prediction: int32, scored category by output of the bundle; None: as is.
         left_out: Categories of the data set that are not in the vocabulary.
         merged: Groups of categories of the data set that share an output and are scored as one.
+        unnamed: Categories of the data set that are no word of the vocabulary, where "unknown" is
+            the right answer for them.
+        unknown: Whether a pixel may be "unknown", in the truth or in a label map; it is then
+            number K.
     """
 
     names: tuple[str, ...]
@@ -37,6 +41,13 @@ class Alignment:
     prediction: NDArray[np.int32] | None = None
     left_out: tuple[str, ...] = ()
     merged: tuple[tuple[str, ...], ...] = ()
+    unnamed: tuple[str, ...] = ()
+    unknown: bool = False
+
+    @property
+    def classes(self) -> int:
+        """What the numbers of both maps are below: K, or K + 1 with "unknown"."""
+        return len(self.names) + self.unknown
 
     @property
     def scope(self) -> str:
@@ -56,8 +67,13 @@ class Alignment:
         return mapped
 
     def map_prediction(self, labels: NDArray[Any]) -> NDArray[Any]:
-        """Map outputs of the bundle [H, W] to scored categories."""
-        return labels if self.prediction is None else self.prediction[labels]
+        """Map outputs of the bundle [H, W] to scored categories; K is "unknown"."""
+        if not self.unknown:
+            return labels if self.prediction is None else self.prediction[labels]
+        outputs = len(self.names) if self.prediction is None else len(self.prediction)
+        table = np.arange(outputs) if self.prediction is None else self.prediction
+        mapped: NDArray[Any] = np.append(table, len(self.names))[np.minimum(labels, outputs)]
+        return mapped
 
     def map_known(self, labels: NDArray[Any]) -> NDArray[np.int32]:
         """Map outputs [H, W] to scored categories, and unknown to the number behind the last."""
@@ -67,7 +83,14 @@ class Alignment:
         return known
 
 
-def align(dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = False) -> Alignment:
+def align(
+    dataset: Dataset,
+    vocabulary: Vocabulary,
+    *,
+    allow_missing: bool = False,
+    missing_unknown: bool = False,
+    says_unknown: bool = False,
+) -> Alignment:
     """Match the categories of a data set with the outputs of a vocabulary.
 
     The same built-in vocabulary matches by index, and so does one that names the same categories
@@ -78,10 +101,24 @@ def align(dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = Fal
         dataset: C named categories, or unnamed ones that are the outputs.
         vocabulary: K outputs.
         allow_missing: Ignore the pixels of categories that the vocabulary does not have.
+        missing_unknown: Expect "unknown" at the pixels of those categories. The vocabulary's
+            background, if it has one, then counts as "unknown" too.
+        says_unknown: Whether label maps may hold "unknown".
 
     Raises:
+        UsageError: Such pixels cannot be ignored and be "unknown" both.
         InputError: Categories are not in the vocabulary.
     """
+    if allow_missing and missing_unknown:
+        message = "--allow-missing and --missing-unknown are both given; expected one of them."
+        raise UsageError(message, hint="The first ignores pixels that the second counts.")
+    found = _match(dataset, vocabulary, allow_missing=allow_missing, unknown=missing_unknown)
+    return replace(found, unknown=says_unknown or missing_unknown)
+
+
+def _match(
+    dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool, unknown: bool
+) -> Alignment:
     classes = dataset.classes
     same = in_other_words(vocabulary, dataset.vocabulary)
     if classes is None or classes == vocabulary.outputs or same:
@@ -91,14 +128,33 @@ def align(dataset: Dataset, vocabulary: Vocabulary, *, allow_missing: bool = Fal
     words = _words(vocabulary)
     found = [words.get(plain(name)) for name in _spoken(dataset, vocabulary)]
     missing = tuple(name for name, output in zip(classes, found, strict=True) if output is None)
-    if len(missing) == len(classes) or (missing and not allow_missing):
+    if len(missing) == len(classes) or (missing and not (allow_missing or unknown)):
         _refuse(missing, dataset, vocabulary)
+    if unknown:
+        return _with_unknown(vocabulary, classes, found)
     table = [IGNORED if output is None else output for output in found]
     return Alignment(
         vocabulary.outputs,
         np.asarray(table, np.int32),
         left_out=missing,
         merged=_merged(classes, found),
+    )
+
+
+def _with_unknown(
+    vocabulary: Vocabulary, classes: Sequence[str], found: Sequence[int | None]
+) -> Alignment:
+    """Return the alignment in which categories without a word, and the background, are K."""
+    count = len(vocabulary.outputs)
+    words = [None if output == vocabulary.background else output for output in found]
+    table = [count if output is None else output for output in words]
+    own = [count if output == vocabulary.background else output for output in range(count)]
+    return Alignment(
+        vocabulary.outputs,
+        np.asarray(table, np.int32),
+        np.asarray(own, np.int32),
+        merged=_merged(classes, words),
+        unnamed=tuple(name for name, word in zip(classes, words, strict=True) if word is None),
     )
 
 
@@ -160,5 +216,8 @@ def _refuse(missing: Sequence[str], dataset: Dataset, vocabulary: Vocabulary) ->
     )
     hint = "Export with the data set's vocabulary, or name its categories with --classes"
     if len(missing) < len(dataset.classes or ()):
-        hint += ", or ignore their pixels with --allow-missing"
+        hint += (
+            ", or ignore their pixels with --allow-missing, or expect 'unknown' there with "
+            "--missing-unknown (eval)"
+        )
     raise InputError(message, hint=f"{hint}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class Coverage:
         ignored: Pixels by number that means "not labeled", if it occurs.
         left_out: Pixels by category that is not in the vocabulary, whether it occurs or not.
         absent: Categories in the vocabulary that never occur.
+        unnamed: Pixels by category that is no word of the vocabulary and counts as "unknown";
+            they are scored.
     """
 
     categories: int
@@ -39,6 +41,7 @@ class Coverage:
     ignored: Mapping[int, int]
     left_out: Mapping[str, int]
     absent: tuple[str, ...]
+    unnamed: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, dataset: Dataset, alignment: Alignment, numbers: Mapping[int, int]) -> Coverage:
@@ -47,6 +50,9 @@ class Coverage:
         pixels, ignored = category_pixels(dataset.rule, numbers)
         missing = set(alignment.left_out)
         left_out = {name: pixels.get(i, 0) for i, name in enumerate(names) if name in missing}
+        others = {
+            name: pixels.get(i, 0) for i, name in enumerate(names) if name in alignment.unnamed
+        }
         absent = [n for i, n in enumerate(names) if n not in missing and not pixels.get(i)]
         return cls(
             categories=len(names),
@@ -55,6 +61,7 @@ class Coverage:
             ignored=ignored,
             left_out=left_out,
             absent=tuple(absent),
+            unnamed=others,
         )
 
     def require_scored(self) -> None:
@@ -63,13 +70,13 @@ class Coverage:
         Raises:
             InputError: Every pixel is ignored or left out.
         """
-        if self.scored:
+        if self.scored > sum(self.unnamed.values()):
             return
         message = "No pixel has a label, so there is nothing to score."
-        if any(self.left_out.values()):
+        others = [*self.left_out, *self.unnamed]
+        if any((*self.left_out.values(), *self.unnamed.values())):
             message = (
-                "No pixel has a label of a category in the vocabulary; "
-                f"left out: {some(list(self.left_out))}."
+                f"No pixel has a label of a category in the vocabulary; left out: {some(others)}."
             )
         raise InputError(message, hint="Check the layout and its ignore value: data check.")
 
@@ -89,6 +96,8 @@ class Coverage:
             "ignored": {str(number): count for number, count in self.ignored.items()},
             "left_out": dict(self.left_out),
             "never_occur": list(self.absent),
+            "unnamed_share": self.share(sum(self.unnamed.values())),
+            "unnamed": dict(self.unnamed),
         }
 
 

@@ -18,30 +18,30 @@ from edge_ovss._version import VERSION
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.coverage import Coverage, number_hints, shift_hint, some
-from edge_ovss.datasets.dataset import Dataset, Sample
-from edge_ovss.datasets.label_files import RawLabels
-from edge_ovss.errors import InputError
+from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.evaluation.latency import summarize
-from edge_ovss.evaluation.preprocessing import predict, require_preprocessing
+from edge_ovss.evaluation.one_image import measure
+from edge_ovss.evaluation.preprocessing import require_preprocessing
 from edge_ovss.evaluation.resume_log import Journal, JournalEntry
-from edge_ovss.metrics.confusion import Confusion, count_confusion
+from edge_ovss.metrics.confusion import Confusion
 from edge_ovss.metrics.miou import (
     Scores,
     require_protocol,
     score_confusion,
 )
 from edge_ovss.metrics.reported import DEFAULT_PROTOCOL, EVALUATION, PROTOCOLS
+from edge_ovss.metrics.risk_coverage import RiskCoverage
+from edge_ovss.metrics.unknown import UnknownScores, score_unknown
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.runtime.trt.engine_store import engine_hashes
 
 EVALUATION_FILE = "eval.json"
 CONFUSION_FILE = "confusion.npz"
 JOURNAL_FILE = "pictures.jsonl"
-_FORMAT = 2
+_FORMAT = 3
 # Facts of the machine and the installation that may change labels or times.
 _MACHINE = ("system", "machine", "usable_cores", "gpus", "jetson")
 _PACKAGES = ("numpy", "cv2", "onnxruntime", "tensorrt", "tensorrt_rtx_bindings", "openvino")
-"""Numbers of an evaluation that a gate may name."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class EvaluationOptions:
         protocol: Which mean is called mIoU; both are reported.
         preprocessing: "fast" or "published".
         allow_missing: Ignore pixels of categories that are not in the vocabulary.
+        missing_unknown: Expect "unknown" there instead.
         fresh: Start over instead of resuming an earlier run; set this if the times matter, which
             must not come from two runs.
     """
@@ -60,6 +61,7 @@ class EvaluationOptions:
     preprocessing: str = "fast"
     allow_missing: bool = False
     fresh: bool = False
+    missing_unknown: bool = False
 
     def __post_init__(self) -> None:
         require_protocol(self.protocol)
@@ -71,7 +73,7 @@ class Evaluation:
 
     Attributes:
         scores: mIoU and related scores.
-        confusion: int64 [K, K], rows are true.
+        confusion: int64 [K, K], rows are true; [K + 1, K + 1] if a pixel may be "unknown".
         entries: One entry per image, in the order of the data set.
         options: The options of the evaluation.
         coverage: Which part of the data set the scores cover.
@@ -79,6 +81,8 @@ class Evaluation:
         reused: Number of entries from an earlier run, including their times.
         restarted: Why entries of an earlier run were not used, in words; "" if they were.
         warnings: Whatever spoils or limits the numbers, `Dataset.remarks` first.
+        unknown: Scores of "unknown", if a pixel may be.
+        curve: How wrong labels are, by how few of them are given; needs the confidence.
     """
 
     scores: Scores
@@ -90,6 +94,8 @@ class Evaluation:
     reused: int = 0
     restarted: str = ""
     warnings: tuple[str, ...] = ()
+    unknown: UnknownScores | None = None
+    curve: RiskCoverage | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the confusion matrix as a JSON object."""
@@ -102,6 +108,7 @@ class Evaluation:
             "labels": self.coverage.to_json(),
             "warnings": list(self.warnings),
             "scores": self.scores.to_json(self.options.protocol),
+            "unknown": self._unknown(),
             "latency_ms": self.latency(),
             "rejection": self.rejection(),
         }
@@ -113,7 +120,17 @@ class Evaluation:
         numbers: dict[str, Any] = {key: scores[key] for key in EVALUATION if key in scores}
         numbers["pictures"] = float(len(self.entries))
         numbers["overflow_share"] = float(np.mean([entry.overflow for entry in self.entries]))
+        numbers |= dict.fromkeys(("coverage", "risk", "known_miou", "aurc"))
+        numbers |= dict.fromkeys(("unknown_precision", "unknown_recall", "unknown_iou"))
+        numbers |= self.unknown.numbers() if self.unknown else {}
+        numbers["aurc"] = None if self.curve is None else 100 * self.curve.area
         return numbers | {f"{key}_ms": total[key] for key in ("p50", "p90", "p99", "max")}
+
+    def _unknown(self) -> dict[str, object] | None:
+        if self.unknown is None:
+            return None
+        curve = None if self.curve is None else self.curve.to_json()
+        return {**self.unknown.to_json(), "risk_coverage": curve}
 
     def latency(self) -> dict[str, dict[str, float]]:
         """Return p50, p90, p99, max and mean by stage, in milliseconds."""
@@ -156,12 +173,18 @@ def evaluate(
     """
     options = options or EvaluationOptions()
     require_preprocessing(segmenter, options.preprocessing)
-    alignment = align(dataset, segmenter.bundle.vocabulary, allow_missing=options.allow_missing)
+    alignment = align(
+        dataset,
+        segmenter.bundle.vocabulary,
+        allow_missing=options.allow_missing,
+        missing_unknown=options.missing_unknown,
+        says_unknown=segmenter.unknown is not None and not segmenter.unknown.is_off,
+    )
     folder = make_folder(Path(out))
     journal = Journal(
         folder / JOURNAL_FILE,
         key=_key(segmenter, dataset, options, alignment),
-        classes=len(alignment.names),
+        classes=alignment.classes,
         fresh=options.fresh,
     )
     known = _known(journal, dataset)
@@ -197,44 +220,6 @@ def _restarted(journal: Journal) -> str:
     return f"{journal.damaged} lines cannot be read, and are ignored" if journal.damaged else ""
 
 
-def measure(
-    segmenter: Segmenter,
-    sample: Sample,
-    dataset: Dataset,
-    alignment: Alignment,
-    preprocessing: str,
-) -> JournalEntry:
-    """Segment one sample and compare it with its ground truth.
-
-    Raises:
-        InputError: The sample is unusable; the message has its name.
-    """
-    try:
-        # Hash first: if the file changes meanwhile, its entry will not match and is not reused.
-        sha256, frame, raw = sample.sha256(), sample.frame(), sample.raw_labels()
-        truth = alignment.map_truth(dataset.rule.read(raw))
-        result, labels = predict(segmenter, frame, preprocessing=preprocessing)
-        predicted = alignment.map_prediction(labels)
-        matrix = count_confusion(truth, predicted, classes=len(alignment.names))
-    except InputError as err:
-        message = f"Sample '{sample.name}': {err.message}"
-        raise type(err)(message, hint=err.hint) from err
-    return JournalEntry(
-        name=sample.name,
-        confusion=matrix,
-        timings_ms=dict(result.timings),
-        counts=tuple(int(count) for count in result.counts),
-        overflow=result.overflow,
-        sha256=sha256,
-        numbers=_pixels_by_number(raw),
-    )
-
-
-def _pixels_by_number(raw: RawLabels) -> dict[int, int]:
-    numbers, counts = np.unique(raw, return_counts=True)
-    return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
-
-
 def _score(
     entries: tuple[JournalEntry, ...],
     dataset: Dataset,
@@ -249,7 +234,22 @@ def _score(
     coverage.require_scored()
     scores = score_confusion(matrix, alignment.names)
     warnings = tuple(_warnings(dataset, alignment, coverage, numbers, matrix))
-    return Evaluation(scores, matrix, entries, options, coverage, warnings=warnings)
+    return Evaluation(
+        scores,
+        matrix,
+        entries,
+        options,
+        coverage,
+        warnings=warnings,
+        unknown=score_unknown(matrix, alignment.names) if alignment.unknown else None,
+        curve=_curve(entries),
+    )
+
+
+def _curve(entries: tuple[JournalEntry, ...]) -> RiskCoverage | None:
+    tallies = [entry.tally for entry in entries if entry.tally is not None]
+    whole = np.sum(tallies, axis=0) if len(tallies) == len(entries) else None
+    return None if whole is None or not whole.sum() else RiskCoverage.of(whole)
 
 
 def _warnings(
@@ -303,6 +303,7 @@ def _key(
         "outputs": list(alignment.names),
         "mapping": [None if table is None else table.tolist() for table in tables],
         "preprocessing": options.preprocessing,
+        "unknown": None if segmenter.unknown is None else segmenter.unknown.thresholds,
     }
 
 
@@ -326,5 +327,16 @@ def _facts(
         "protocol_says": PROTOCOLS[options.protocol],
         "preprocessing": options.preprocessing,
         "categories_left_out": list(alignment.left_out),
+        "categories_unknown": list(alignment.unnamed),
+        "thresholds": _thresholds(segmenter),
         "environment": {"machine": machine_facts(), "packages": package_versions()},
     }
+
+
+def _thresholds(segmenter: Segmenter) -> dict[str, object] | None:
+    info = segmenter.unknown
+    if info is None:
+        return None
+    by_output = zip(segmenter.names, info.of(len(segmenter.names)).tolist(), strict=True)
+    values = dict(by_output) if len(set(info.thresholds)) > 1 else {"*": info.thresholds[0]}
+    return {"measure": info.measure, "source": info.source, "by_output": values}

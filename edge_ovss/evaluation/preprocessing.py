@@ -7,6 +7,7 @@ needed: its 8-bit fixed-point arithmetic is repeated exactly in numpy (a test co
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
+from edge_ovss.bundle.contract import UNKNOWN
+from edge_ovss.bundle.unknown import OFF
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.result import Result
 from edge_ovss.runtime.segmenter import Segmenter
@@ -48,31 +51,55 @@ def require_preprocessing(segmenter: Segmenter, name: str) -> None:
         raise UsageError(message, hint="Export it again with --outputs labels,scores.")
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """The labels of one frame at its own size.
+
+    Attributes:
+        result: The result of the graph.
+        labels: [H, W], with "unknown" where the thresholds say so.
+        measure: float32 [H, W], what thresholds are compared with; None if the bundle does not
+            output it.
+    """
+
+    result: Result
+    labels: NDArray[Any]
+    measure: NDArray[np.float32] | None
+
+
 def predict(
-    segmenter: Segmenter, frame: NDArray[np.uint8], *, preprocessing: str = "fast"
-) -> tuple[Result, NDArray[Any]]:
+    segmenter: Segmenter,
+    frame: NDArray[np.uint8],
+    *,
+    preprocessing: str = "fast",
+    unknown: str | None = None,
+) -> Prediction:
     """Segment a frame.
 
     Args:
         segmenter: A bundle on a backend.
         frame: uint8 [H, W, 3] RGB.
         preprocessing: One of `PREPROCESSINGS`.
-
-    Returns:
-        The result of the graph, and the label map [H, W] at the frame's size.
+        unknown: "off" for labels without "unknown"; None for what the segmenter was told.
     """
     if preprocessing == "fast":
-        result = segmenter.segment(frame)
-        return result, result.labels
-    result = segmenter.segment(resize_published(frame))
+        result = segmenter.segment(frame, unknown=unknown)
+        return Prediction(result, result.labels, result.confidence)
+    result = segmenter.segment(resize_published(frame), unknown=unknown)
     if result.scores is None:
         require_preprocessing(segmenter, preprocessing)
     scores = np.asarray(result.scores, np.float32)
-    best = upsample_best(scores, height=frame.shape[0], width=frame.shape[1])
-    return result, np.asarray(segmenter.bundle.vocabulary.output_map, np.uint16)[best]
+    best, highest = upsample_best(scores, height=frame.shape[0], width=frame.shape[1])
+    labels = np.asarray(segmenter.bundle.vocabulary.output_map, np.uint16)[best]
+    if segmenter.unknown is not None and unknown != OFF:
+        limits = segmenter.unknown.of(len(segmenter.names))
+        labels = np.where(highest < limits[labels], UNKNOWN["uint16"], labels).astype(np.uint16)
+    return Prediction(result, labels, highest)
 
 
-def upsample_best(scores: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.int32]:
+def upsample_best(
+    scores: NDArray[np.float32], *, height: int, width: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Resize scores bilinearly (half-pixel centers) and find the best category per pixel.
 
     Args:
@@ -81,7 +108,7 @@ def upsample_best(scores: NDArray[np.float32], *, height: int, width: int) -> ND
         width: Width of the result.
 
     Returns:
-        int32 [height, width]; ties go to the lower category.
+        The category, int32 [height, width], where ties go to the lower one, and its score, float32.
     """
     cv2 = require("cv2", extra="onnxruntime")
     best = np.zeros((height, width), np.int32)
@@ -94,7 +121,7 @@ def upsample_best(scores: NDArray[np.float32], *, height: int, width: int) -> ND
         better = resized > highest
         best[better] = category
         highest[better] = resized[better]
-    return best
+    return best, highest
 
 
 def published_size(height: int, width: int) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from edge_ovss._files import output_error, write_bytes
 from edge_ovss._strict_parsing import DocumentError, parse_json
 from edge_ovss.errors import InputError
 from edge_ovss.metrics.confusion import Confusion, pack_confusion, unpack_confusion
+from edge_ovss.metrics.risk_coverage import Tally, pack_tally, unpack_tally
 
 _CHECK = "check"
 # A journal that differs in these belongs to another run, and may be worth hours.
@@ -29,12 +30,14 @@ class JournalEntry:
 
     Attributes:
         name: Name of the sample.
-        confusion: int64 [K, K].
+        confusion: int64 [K, K], or [K + 1, K + 1] with "unknown".
         timings_ms: Milliseconds by stage.
         counts: Number of categories that passed the threshold at each rejection.
         overflow: Whether the slots were too few for them.
         sha256: Hash of the image and its labels, see `Sample.sha256`.
         numbers: Pixels by number in the label file.
+        tally: Wrong and right pixels by step of the measure, int64 [2, STEPS + 1], if the bundle
+            outputs it.
     """
 
     name: str
@@ -44,6 +47,7 @@ class JournalEntry:
     overflow: bool
     sha256: str = ""
     numbers: Mapping[int, int] = field(default_factory=dict)
+    tally: Tally | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the entry as a JSON object."""
@@ -56,6 +60,7 @@ class JournalEntry:
             "counts": list(self.counts),
             "overflow": self.overflow,
             "numbers": [[number, count] for number, count in sorted(self.numbers.items())],
+            "tally": None if self.tally is None else pack_tally(self.tally),
         }
 
     @classmethod
@@ -69,6 +74,7 @@ class JournalEntry:
             overflow=document["overflow"],
             sha256=document["sha256"],
             numbers={int(number): int(count) for number, count in document["numbers"]},
+            tally=None if document["tally"] is None else unpack_tally(document["tally"]),
         )
 
 

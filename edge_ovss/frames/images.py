@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 from pathlib import Path
@@ -100,6 +101,13 @@ def write_picture(path: str | os.PathLike[str], frame: NDArray[np.uint8]) -> Non
         OutputError: It cannot be written; what was at `path` is then unchanged.
     """
     _write_png(Path(path), np.ascontiguousarray(frame[:, :, ::-1]))
+
+
+def picture_hash(image: NDArray[np.uint8]) -> str:
+    """Return the sha256 of the size and the pixels of a frame, uint8 [H, W, 3]."""
+    digest = hashlib.sha256(f"{image.shape}".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()
 
 
 def _read_file(file: Path) -> bytes:

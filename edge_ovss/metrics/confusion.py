@@ -29,6 +29,22 @@ def count_confusion(truth: NDArray[Any], prediction: NDArray[Any], *, classes: i
     Raises:
         InputError: The sizes differ, or an id is out of range.
     """
+    require_size(truth, prediction)
+    counted = truth != IGNORED
+    true_ids = truth[counted].astype(np.int64)
+    predicted_ids = prediction[counted].astype(np.int64)
+    _check_range("label map", true_ids, classes)
+    _check_range("prediction", predicted_ids, classes)
+    pairs = np.bincount(true_ids * classes + predicted_ids, minlength=classes * classes)
+    return pairs.reshape(classes, classes).astype(np.int64, copy=False)
+
+
+def require_size(truth: NDArray[Any], prediction: NDArray[Any]) -> None:
+    """Check that a label map [H, W] has the size of what is compared with it.
+
+    Raises:
+        InputError: It has not.
+    """
     if truth.shape != prediction.shape:
         message = (
             f"The label map is {_size(truth)} and the prediction {_size(prediction)} "
@@ -37,13 +53,6 @@ def count_confusion(truth: NDArray[Any], prediction: NDArray[Any], *, classes: i
         raise InputError(
             message, hint="edge-ovss data check lists images and labels of different sizes."
         )
-    counted = truth != IGNORED
-    true_ids = truth[counted].astype(np.int64)
-    predicted_ids = prediction[counted].astype(np.int64)
-    _check_range("label map", true_ids, classes)
-    _check_range("prediction", predicted_ids, classes)
-    pairs = np.bincount(true_ids * classes + predicted_ids, minlength=classes * classes)
-    return pairs.reshape(classes, classes).astype(np.int64, copy=False)
 
 
 def pack_confusion(matrix: Confusion) -> list[list[int]]:

@@ -88,16 +88,21 @@ def score_confusion(matrix: Confusion, names: Sequence[str]) -> Scores:
     """Compute the scores of a data set from its summed confusion matrix.
 
     Args:
-        matrix: int64 [K, K], rows are true, columns are predicted.
+        matrix: int64 [K, K], rows are true, columns are predicted; or [K + 1, K + 1], where the
+            last row and column are "unknown". That is no category: no mean counts it, but a pixel
+            where it is right is a right one.
         names: K category names.
 
     Raises:
         InputError: The matrix is empty, or the names do not fit it.
     """
-    if matrix.shape != (len(names), len(names)):
+    count = len(names)
+    if matrix.shape not in ((count, count), (count + 1, count + 1)):
         message = f"The confusion matrix is {matrix.shape}; expected {len(names)} categories."
         raise InputError(message)
-    truth, predicted, right = matrix.sum(1), matrix.sum(0), np.diagonal(matrix)
+    correct, total = int(np.trace(matrix)), int(matrix.sum())
+    truth, predicted = matrix.sum(1)[:count], matrix.sum(0)[:count]
+    right = np.diagonal(matrix)[:count]
     if not int(truth.sum()):
         message = "No pixel has a label, so there is nothing to score."
         raise InputError(message, hint="Check the layout and its ignore value: data check.")
@@ -111,7 +116,7 @@ def score_confusion(matrix: Confusion, names: Sequence[str]) -> Scores:
         accuracy=accuracy,
         truth_pixels=truth,
         predicted_pixels=predicted,
-        pixel_accuracy=float(right.sum() / truth.sum()),
+        pixel_accuracy=correct / total,
         mean_accuracy=float(accuracy[present].mean()),
         fw_iou=float((iou[present] * weights[present]).sum()),
     )

@@ -17,11 +17,24 @@ EVALUATION = (
     "fw_iou",
     "pictures",
     "overflow_share",
+    "coverage",
+    "risk",
+    "known_miou",
+    "unknown_precision",
+    "unknown_recall",
+    "unknown_iou",
+    "aurc",
     "p50_ms",
     "p90_ms",
     "p99_ms",
     "max_ms",
 )
+
+TUNED = {
+    "pixel_accuracy": "share of right pixels; where the truth is no word, 'unknown' is right",
+    "miou": "mean IoU of the words and of 'unknown'",
+}
+"""Figures that thresholds of "unknown" can be tuned for."""
 
 BENCHMARK = (
     "mean_ms",

@@ -8,6 +8,7 @@ import re
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.report.data import ReportData, other_answer
 from edge_ovss.report.scope import remarks_of, scope_of, title_of
+from edge_ovss.report.unknown import thresholds_of
 
 _BARS = str.maketrans({"|": "\\|", "\n": " "})
 
@@ -79,7 +80,20 @@ def _accuracy(data: ReportData) -> str:
         scope = scope_of(one) or "all categories"
         rows.append((title, one["pictures"], *(one[key] for key in where), scope, *row))
         remarks += [f"- {_line(f'{title}: {remark}')}" for remark in remarks_of(one)]
-    return "\n\n".join(["## Accuracy", _table(headers, rows), *filter(None, ["\n".join(remarks)])])
+    parts = ["## Accuracy", _table(headers, rows), _unknown(data), "\n".join(remarks)]
+    return "\n\n".join(filter(None, parts))
+
+
+def _unknown(data: ReportData) -> str:
+    keys = ("coverage", "risk", "known_miou", "unknown_precision", "unknown_recall")
+    headers = ("data set", "thresholds", *(key.replace("_", " ") for key in keys))
+    rows: list[tuple[object, ...]] = []
+    for one in data.evaluations:
+        if isinstance(one.get("unknown"), dict):
+            values = (one["unknown"].get(key) for key in keys)
+            shown = ("" if value is None else f"{value:.2f}" for value in values)
+            rows.append((title_of(one), thresholds_of(one), *shown))
+    return _table(headers, rows) if rows else ""
 
 
 def _parity(data: ReportData) -> str:

@@ -14,6 +14,7 @@ from edge_ovss.report.gallery import gallery
 from edge_ovss.report.markup import STYLE, facts_of, flatten, legend, missing, section, table_of
 from edge_ovss.report.scope import remarks_of, scope_of, title_of
 from edge_ovss.report.svg import Bar, Series, bar_plot, percentile_plot
+from edge_ovss.report.unknown import unknown_part
 
 
 def render_html(data: ReportData) -> str:
@@ -170,7 +171,8 @@ def _accuracy(data: ReportData) -> str:
         rows.append((title, one["pictures"], *named, *(scores[key] for key in keys)))
         about = f"IoU by category, {title}" + (f", {scope}" if scope else "")
         plots.append(_by_category(about, scores["by_category"]) + _remarks(one))
-    return section("Accuracy", table_of(headers, rows), *plots, _compared(data))
+    unknown = unknown_part(data.evaluations)
+    return section("Accuracy", table_of(headers, rows), unknown, *plots, _compared(data))
 
 
 def _remarks(evaluation: Document) -> str:

@@ -50,6 +50,11 @@ def remarks_of(evaluation: Document) -> list[str]:
         remarks.append(
             f"left out of every number, not in the vocabulary: {', '.join(left_out)}{share}"
         )
+    unnamed = [str(name).strip() for name in evaluation.get("categories_unknown") or []]
+    if unnamed:
+        remarks.append(
+            f"no word of the vocabulary, so that 'unknown' is right: {', '.join(unnamed)}"
+        )
     if known.get("ignored"):
         numbers = ", ".join(known["ignored"])
         remarks.append(f"{known['ignored_share']:.1f} % of the pixels are ignored, as {numbers}")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+
+Point = tuple[float, float]
+Ends = tuple[float, float]
 
 _WIDTH = 720
 _NAME = 170
@@ -93,12 +96,7 @@ def percentile_plot(series: Sequence[Series], *, title: str) -> str:
     height, left, right, top, bottom = 260, 56, _WIDTH - 16, 12, 222
     highest = max(float(np.max(one.times)) for one in series) * 1.05
     parts = [_open(height, title)]
-    for step in range(5):
-        y = bottom - (bottom - top) * step / 4
-        value = highest * step / 4
-        label = f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # never with an exponent
-        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="dim" x="{left - 6}" y="{y + 4:.1f}" {_END}>{label}</text>')
+    parts += _grid(highest, (left, right), (top, bottom))
     for share in (0, 25, 50, 75, 90, 100):
         x = left + (right - left) * share / 100
         parts.append(f'<text class="dim" x="{x:.1f}" y="{bottom + 18}" {_MIDDLE}>{share}</text>')
@@ -108,6 +106,50 @@ def percentile_plot(series: Sequence[Series], *, title: str) -> str:
         points = _points(one.times, highest, (left, right), (top, bottom))
         parts.append(f'<polyline class="line {_CLASSES[number % 2]}" points="{points}"/>')
     return "".join([*parts, "</svg>"])
+
+
+def curve_plot(
+    points: Sequence[Point], *, title: str, across: str, mark: Point | None = None
+) -> str:
+    """Return a line through points in percent; the axis upwards ends at the highest one.
+
+    Args:
+        points: At least one, (across, up), from left to right.
+        title: For readers that see no image.
+        across: What the axis across shows.
+        mark: A point to mark with a dot.
+    """
+    height, across_ends, down_ends = 260, (56, _WIDTH - 16), (12, 222)
+    highest = max(*(up for _, up in points), mark[1] if mark else 0, 1e-3) * 1.05
+    parts = [_open(height, title), *_grid(highest, across_ends, down_ends)]
+    for share in range(0, 101, 25):
+        x, y = _place((share, 0), highest, across_ends, down_ends)
+        parts.append(f'<text class="dim" x="{x:.1f}" y="{y + 18:.1f}" {_MIDDLE}>{share}</text>')
+    where = f'x="{sum(across_ends) / 2}" y="{height - 4}"'
+    parts.append(f'<text class="dim" {where} {_MIDDLE}>{escape(across)}</text>')
+    placed = [_place(point, highest, across_ends, down_ends) for point in points]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
+    parts.append(f'<polyline class="line one" points="{line}"/>')
+    if mark is not None:
+        x, y = _place(mark, highest, across_ends, down_ends)
+        parts.append(f'<circle class="two" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
+    return "".join([*parts, "</svg>"])
+
+
+def _place(point: Point, highest: float, across: Ends, down: Ends) -> Point:
+    """Return where a point in percent is in the image."""
+    x = across[0] + (across[1] - across[0]) * point[0] / 100
+    return x, down[1] - (down[1] - down[0]) * point[1] / highest
+
+
+def _grid(highest: float, across: Ends, down: Ends) -> Iterator[str]:
+    left, right = across
+    for step in range(5):
+        y = down[1] - (down[1] - down[0]) * step / 4
+        value = highest * step / 4
+        label = f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # never with an exponent
+        yield f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text class="dim" x="{left - 6}" y="{y + 4:.1f}" {_END}>{label}</text>'
 
 
 _END = 'text-anchor="end"'

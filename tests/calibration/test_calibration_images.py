@@ -13,11 +13,10 @@ pytest.importorskip("cv2")
 
 from edge_ovss.calibration.images import (
     collect_pictures,
-    picture_hash,
     refuse_overlap,
 )
 from edge_ovss.errors import InputError, PictureError, UsageError
-from edge_ovss.frames.images import write_picture
+from edge_ovss.frames.images import picture_hash, write_picture
 
 
 def write(path: Path, seed: int) -> Path:

@@ -245,11 +245,12 @@ def test_upsampled_labels_are_those_of_torch() -> None:
     torch = pytest.importorskip("torch")
     scores = np.random.default_rng(0).random((5, 6, 7), np.float32)
     scores[2] = 0
-    best = upsample_best(scores, height=23, width=31)
+    best, highest = upsample_best(scores, height=23, width=31)
     resized = torch.nn.functional.interpolate(
         torch.from_numpy(scores)[None], size=(23, 31), mode="bilinear", align_corners=False
     )
     assert (best == resized[0].argmax(0).numpy()).mean() == 1
+    assert np.allclose(highest, resized[0].amax(0).numpy(), atol=1e-6)
 
 
 def test_a_rejected_category_costs_nothing_and_wins_nothing(
@@ -266,10 +267,10 @@ def test_a_rejected_category_costs_nothing_and_wins_nothing(
         return resize(plane, *given, **options)
 
     monkeypatch.setattr(cv2, "resize", counted)
-    assert (upsample_best(scores, height=3, width=3) == 1).all()
+    assert (upsample_best(scores, height=3, width=3)[0] == 1).all()
     assert resized == [-1.0, -0.5, -0.5]
     # Where every score is 0 there is an answer too: the first.
-    assert (upsample_best(np.zeros_like(scores), height=3, width=3) == 0).all()
+    assert (upsample_best(np.zeros_like(scores), height=3, width=3)[0] == 0).all()
 
 
 def test_a_bundle_that_is_out_of_room_says_so(

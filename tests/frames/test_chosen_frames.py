@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from videos import FRAME_BYTES, Image, images, write_video
 
-from edge_ovss.calibration.images import collect_pictures, picture_hash
+from edge_ovss.calibration.images import collect_pictures
 from edge_ovss.calibration.warnings import CalibrationWarning
 from edge_ovss.datasets.opening import open_pictures
 from edge_ovss.errors import InputError, PictureError, UsageError, VideoError
+from edge_ovss.frames.images import picture_hash
 from edge_ovss.frames.video.chosen_frames import VideoFrames
 from edge_ovss.frames.video.lengths import stated_bytes
 from edge_ovss.frames.video.reader import Shortfall

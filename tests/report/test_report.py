@@ -17,7 +17,7 @@ import pytest
 from edge_ovss.cli import main
 from edge_ovss.errors import InputError
 from edge_ovss.report.data import gather
-from edge_ovss.report.svg import Bar, Series, bar_plot, percentile_plot
+from edge_ovss.report.svg import Bar, Series, bar_plot, curve_plot, percentile_plot
 from edge_ovss.runtime import Bundle
 
 pytest.importorskip("onnxruntime")
@@ -25,7 +25,7 @@ pytest.importorskip("cv2")
 
 MakeBundle = Callable[..., Path]
 SOURCE = "synthetic://street?count=2&size=48x64"
-VOID = {"meta", "img", "br", "line", "rect", "polyline"}
+VOID = {"meta", "img", "br", "line", "rect", "polyline", "circle"}
 
 
 class Page(HTMLParser):
@@ -240,3 +240,43 @@ def test_seconds_are_drawn_without_exponents() -> None:
     svg = percentile_plot([Series("a", [120.0, 2656.9])], title="ms")
     labels = re.findall(r"text-anchor=\"end\">([^<]+)<", svg)
     assert labels == ["0", "697", "1395", "2092", "2790"]
+
+
+def test_what_is_unknown_is_in_the_report_with_a_curve(
+    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = make_bundle(outputs=4, extras=["confidence"], unknown=[0.5])
+    words = json.loads((bundle / "vocabulary.json").read_text())["outputs"]
+    assert words
+    data = bundle.parent / "data"
+    for folder in ("images", "labels"):
+        (data / folder).mkdir(parents=True)
+    import cv2
+
+    frame = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    assert cv2.imwrite(str(data / "images" / "a.png"), frame)
+    assert cv2.imwrite(str(data / "labels" / "a.png"), frame[:, :, 0] % 5)
+    (data / "classes.txt").write_text("thing0\nthing1\nthing2\nthing3\n<sky>\n")
+    command = ["eval", str(bundle), str(data), "--layout", "folder", "--missing-unknown"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "no word for     <sky>" in printed
+    assert "risk-coverage   area" in printed
+    assert main(["report", str(bundle)]) == 0
+    page = (bundle / "reports" / "report.html").read_text()
+    parsed = Page(page)
+    assert "circle" in parsed.tags
+    assert "score below 0.5 (number)" in page
+    assert "Risk by coverage, folder data" in page
+    assert "&lt;sky&gt;" in page
+    assert "| score below 0.5 (number) |" in (bundle / "reports" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("mark", [None, (50.0, 20.0)])
+def test_a_curve_is_one_image_without_an_exponent(mark: tuple[float, float] | None) -> None:
+    plot = curve_plot([(0.0, 0.0), (100.0, 1e-7)], title="a < b", across="c & d", mark=mark)
+    image = ElementTree.fromstring(plot)
+    assert len(image.findall("circle")) == (mark is not None)
+    assert image.findtext("title") == "a < b"
+    labels = [text.text or "" for text in image.findall("text")]
+    assert not [label for label in labels if re.fullmatch(r"[\d.]+e.*", label)]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, add_protocol_argument
 from edge_ovss.cli.shared.parser import Parser
 from edge_ovss.cli.shared.runtime_options import add_bundle_argument, add_runtime_arguments
-from edge_ovss.metrics.reported import EVALUATION
+from edge_ovss.metrics.reported import EVALUATION, TUNED
 
 EXAMPLES = (
     "edge-ovss eval city.ovss ADE20K/ --layout ade150",
     "edge-ovss eval city.ovss labeled/ --layout folder --classes classes.txt --limit 100",
     'edge-ovss eval city.ovss ADE20K/ --layout ade150 --gate "miou>=30,p99_ms<=50"',
+    "edge-ovss eval city.ovss labeled/ --layout folder --missing-unknown",
+    "edge-ovss eval city.ovss labeled/ --layout folder --tune-unknown --out city-unknown.json",
 )
 
 
@@ -27,8 +29,32 @@ def add_arguments(parser: Parser) -> None:
         help="published: shortest edge to 640 first, labels at the original size (needs scores)",
     )
     parser.add_argument("--gate", metavar="LIST", help=f"conditions on {', '.join(EVALUATION)}")
-    parser.add_argument("--out", metavar="DIR", help="results (default BUNDLE/reports/eval-...)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR|FILE",
+        help="results (default BUNDLE/reports/eval-...); with --tune-unknown the file of "
+        "thresholds (default BUNDLE/reports/unknown-....json)",
+    )
     parser.add_argument(
         "--fresh", action="store_true", help="start over instead of resuming a stopped run"
+    )
+    parser.add_argument(
+        "--missing-unknown",
+        action="store_true",
+        help="expect 'unknown' at the pixels of categories that the vocabulary has no name for",
+    )
+    parser.add_argument(
+        "--tune-unknown",
+        action="store_true",
+        help="instead: find the thresholds of 'unknown' that are best on these images, and write "
+        "a file for --unknown",
+    )
+    parser.add_argument(
+        "--figure",
+        choices=tuple(TUNED),
+        default=next(iter(TUNED)),
+        help="what --tune-unknown maximizes, "
+        + "; ".join(f"{name}: {text}" for name, text in TUNED.items())
+        + f" (default {next(iter(TUNED))})",
     )
     parser.hide(*RARE, "--preproc")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import os
-import re
 from pathlib import Path
 
 from edge_ovss.bundle.sections import PUBLISHED_ANSWER
+from edge_ovss.cli.proof.tune_unknown import run_tuning
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.cli.shared.data_options import open_data
+from edge_ovss.cli.shared.data_options import file_part_of, open_data
 from edge_ovss.cli.shared.runtime_options import open_segmenter
 from edge_ovss.datasets.coverage import Coverage, some
 from edge_ovss.datasets.dataset import Dataset
@@ -24,11 +22,15 @@ _SHOWN = 20
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Score, print, and check the gates."""
+    """Score, print, and check the gates; or find thresholds."""
+    if args.tune_unknown:
+        return run_tuning(args, console)
     gates = parse_gates(args.gate)
     require_known(gates, EVALUATION)
     fresh = args.fresh or any(gate.name.endswith("_ms") for gate in gates)
-    options = EvaluationOptions(args.protocol, args.preproc, args.allow_missing, fresh)
+    options = EvaluationOptions(
+        args.protocol, args.preproc, args.allow_missing, fresh, args.missing_unknown
+    )
     dataset = open_data(args)
     for remark in dataset.remarks:
         console.warn(remark)
@@ -54,18 +56,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _out(args: argparse.Namespace, segmenter: Segmenter, dataset: Dataset) -> Path:
     if args.out is not None:
         return Path(args.out)
-    name = "street" if dataset.name.startswith("synthetic:") else dataset.name
-    if dataset.vocabulary is None:
-        # Any folder may have this layout; each gets its own results.
-        name = f"{name}-{_place_name(args.data)}"
+    name = file_part_of(dataset, args.data)
     return segmenter.bundle.path / "reports" / f"eval-{name}-{segmenter.backend}-{args.preproc}"
-
-
-def _place_name(data: str) -> str:
-    """Return a name for a folder's results, with a hash, since names of folders repeat."""
-    place = Path(data).expanduser().resolve()
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", place.name)[:40]
-    return f"{name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
 
 
 def _text(evaluation: Evaluation, dataset: Dataset) -> str:
@@ -90,6 +82,7 @@ def _text(evaluation: Evaluation, dataset: Dataset) -> str:
         f"pixel accuracy  {scores['pixel_accuracy']:.2f}",
         f"mean accuracy   {scores['mean_accuracy']:.2f}",
         f"fw IoU          {scores['fw_iou']:.2f}",
+        *_unknown(evaluation),
         *_labels(coverage),
         f"latency         p50 {total['p50']:.1f} ms, p99 {total['p99']:.1f} ms",
         "worst           " + _worst(evaluation),
@@ -118,6 +111,32 @@ def _left_out(coverage: Coverage) -> list[str]:
     share = 100 * lost / (lost + coverage.scored)
     names = some(list(coverage.left_out), _SHOWN)
     return [f"  left out      {names} ({share:.1f} % of the labeled pixels)"]
+
+
+def _unknown(evaluation: Evaluation) -> list[str]:
+    """Return lines on "unknown", if a pixel may be."""
+    found, unnamed = evaluation.unknown, evaluation.coverage.unnamed
+    if found is None:
+        return []
+    shown = {k: "-" if v is None else f"{v:.2f}" for k, v in found.numbers().items()}
+    lines = []
+    if unnamed:
+        names = some(list(unnamed), _SHOWN)
+        share = evaluation.coverage.share(sum(unnamed.values()))
+        lines.append(f"no word for     {names} ({share:.1f} % of the pixels): unknown is right")
+    lines += [
+        f"coverage        {shown['coverage']} % labeled with a word, "
+        f"of which {shown['risk']} % are wrong",
+        f"known mIoU      {shown['known_miou']} where the truth is a word",
+    ]
+    if found.truth_pixels:
+        lines.append(
+            f"unknown         precision {shown['unknown_precision']}, recall "
+            f"{shown['unknown_recall']}, IoU {shown['unknown_iou']}"
+        )
+    if evaluation.curve is not None:
+        lines.append(f"risk-coverage   area {100 * evaluation.curve.area:.2f} (0 is perfect)")
+    return lines
 
 
 def _labels(coverage: Coverage) -> list[str]:

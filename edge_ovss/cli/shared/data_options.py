@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ovss.datasets.layouts import LAYOUTS
@@ -136,3 +140,17 @@ def open_data(args: argparse.Namespace, *, counted: bool = True) -> Dataset:
     )
     whole = found.require_count(args.expect) if counted else found
     return whole.take(args.limit, seed=args.seed)
+
+
+def file_part_of(dataset: Dataset, data: str) -> str:
+    """Return the part of a file name that says which data set results belong to."""
+    name = "street" if dataset.name.startswith("synthetic:") else dataset.name
+    # Any folder may have a layout without a vocabulary; each gets its own results.
+    return name if dataset.vocabulary is not None else f"{name}-{_place_name(data)}"
+
+
+def _place_name(data: str) -> str:
+    """Return a name for a folder's results, with a hash, since names of folders repeat."""
+    place = Path(data).expanduser().resolve()
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", place.name)[:40]
+    return f"{name}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:8]}"
