@@ -37,7 +37,7 @@ PICTURE: dict[str, set[str]] = {
     "vocabulary": set(),
     "bundle": {"vocabulary"},
     "frames": {"synthetic"},
-    "metrics": {"bundle", "vocabulary"},
+    "metrics": {"bundle", "motion", "vocabulary"},
     "graph": set(),
     "runtime.cuda": set(),
     "runtime.backends": {"bundle"},

@@ -1,0 +1,1 @@
+"""Scores of label maps that follow each other: steady, right, and both."""
