@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from edge_ovss.frames.images import picture_hash
 from edge_ovss.graph.model import feed, first_line
 from edge_ovss.graph.tensor_probe import open_session
 from edge_ovss.metrics.confusion import Confusion, count_confusion
-from edge_ovss.metrics.label_comparison import UNKNOWN_NAME
 from edge_ovss.metrics.miou import score_confusion
 from edge_ovss.vocabulary import Vocabulary
 
@@ -208,12 +207,12 @@ class Baseline:
         decided = self._decided_agreement(labels)
         if self.truths is None or self.alignment is None:
             return Accuracy(agreement, min(equal), len(labels), decided_agreement=decided)
-        # One more column: an unknown pixel is a miss for its class, and a false alarm for none.
-        names = (*self.alignment.names, UNKNOWN_NAME)
-        total: Confusion = np.zeros((len(names), len(names)), np.int64)
+        # An unknown pixel is a miss for its class, and a false alarm for none.
+        alignment, names = replace(self.alignment, unknown=True), self.alignment.names
+        total: Confusion = np.zeros((alignment.classes, alignment.classes), np.int64)
         for given, truth in zip(labels, self.truths, strict=True):
-            mapped = self.alignment.map_known(given)
-            total += count_confusion(truth, mapped, classes=len(names))
+            mapped = alignment.map_prediction(given)
+            total += count_confusion(truth, mapped, classes=alignment.classes)
         scores = score_confusion(total, names)
         present = np.flatnonzero(scores.truth_pixels)
         iou = {names[index]: 100.0 * float(scores.iou[index]) for index in present}

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.bundle.contract import UNKNOWN
 from edge_ovss.datasets.class_names import plain
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.errors import InputError, UsageError
@@ -74,13 +73,6 @@ class Alignment:
         table = np.arange(outputs) if self.prediction is None else self.prediction
         mapped: NDArray[Any] = np.append(table, len(self.names))[np.minimum(labels, outputs)]
         return mapped
-
-    def map_known(self, labels: NDArray[Any]) -> NDArray[np.int32]:
-        """Map outputs [H, W] to scored categories, and unknown to the number behind the last."""
-        unknown = labels == UNKNOWN[str(labels.dtype)] if str(labels.dtype) in UNKNOWN else False
-        mapped = self.map_prediction(np.where(unknown, 0, labels))
-        known: NDArray[np.int32] = np.where(unknown, len(self.names), mapped).astype(np.int32)
-        return known
 
 
 def align(

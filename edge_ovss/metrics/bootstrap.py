@@ -47,15 +47,17 @@ def miou_change(
     after: Sequence[Confusion],
     *,
     protocol: str = DEFAULT_PROTOCOL,
+    classes: int | None = None,
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Change:
     """Compare two runs over the same images; every resampling is applied to both runs.
 
     Args:
-        before: Confusion matrices by image, int64 [K, K].
+        before: Confusion matrices by image, int64 [K, K] or, with "unknown", [K + 1, K + 1].
         after: Confusion matrices of the same images in the same order.
         protocol: Protocol of the mean.
+        classes: K, so that "unknown" is in no mean; None for all rows.
         rounds: Number of resamplings; at least 1.
         seed: Seed of the resampling.
 
@@ -67,7 +69,7 @@ def miou_change(
     if not before or len(before) != len(after):
         message = f"{len(before)} images are compared with {len(after)}; expected the same images."
         raise InputError(message)
-    first, second = _counts(before), _counts(after)
+    first, second = _counts(before, classes), _counts(after, classes)
     count = len(before)
     draws = np.random.default_rng(seed).multinomial(count, [1 / count] * count, size=rounds)
     everything = np.ones((1, count), np.int64)
@@ -77,11 +79,11 @@ def miou_change(
     return Change(float(points[0]), low, high, LEVEL, rounds, count)
 
 
-def _counts(matrices: Sequence[Confusion]) -> NDArray[np.int64]:
+def _counts(matrices: Sequence[Confusion], classes: int | None) -> NDArray[np.int64]:
     """Return true, predicted and correct pixels by image and category, int64 [3, images, K]."""
     rows = [(m.sum(1), m.sum(0), np.diagonal(m)) for m in matrices]
     counts: NDArray[np.int64] = np.asarray(rows, np.int64).transpose(1, 0, 2)
-    return counts
+    return counts[..., :classes]
 
 
 def _mious(

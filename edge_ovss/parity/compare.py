@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.dataset import Dataset, Sample
 from edge_ovss.errors import InputError, ParityError
 from edge_ovss.metrics.confusion import count_confusion
-from edge_ovss.metrics.label_comparison import UNKNOWN_NAME, compare_by_scores
+from edge_ovss.metrics.label_comparison import compare_by_scores
 from edge_ovss.metrics.reported import DEFAULT_PROTOCOL
 from edge_ovss.metrics.tensors import compare_tensors
 from edge_ovss.parity.results import BackendParity, Example, FrameParity
@@ -70,8 +71,7 @@ def compare_backends(
             frames[index].append(found)
             kept = sorted([*examples[index], example], key=lambda e: e.agreement)
             examples[index] = kept[:keep]
-    known = vocabulary.outputs if truthful is None else truthful.names
-    names = (*known, UNKNOWN_NAME)
+    names = vocabulary.outputs if truthful is None else truthful.names
     return tuple(
         BackendParity(
             bundle=segmenter.bundle.path.name,
@@ -112,8 +112,8 @@ def _compare(
     truth: NDArray[np.int32] | None,
 ) -> tuple[FrameParity, Example]:
     result = segmenter.segment(frame)
-    mapped = Alignment(segmenter.names) if alignment is None else alignment
-    classes = len(mapped.names) + 1  # the last is unknown
+    mapped = replace(alignment or Alignment(segmenter.names), unknown=True)
+    classes = mapped.classes
     scores = None
     if result.scores is not None:
         scores = compare_tensors(result.scores, answer.scores, floor=SCORE_FLOOR)
@@ -132,8 +132,8 @@ def _compare(
     torch_labels = answer.labels
     if thresholds is not None:
         torch_labels = with_unknown(answer.labels, ranking.best, thresholds)
-    labels, expected = mapped.map_known(result.labels), mapped.map_known(torch_labels)
-    true = expected if truth is None else truth
+    labels, expected = mapped.map_prediction(result.labels), mapped.map_prediction(torch_labels)
+    true = expected.astype(np.int32) if truth is None else truth
     found = FrameParity(
         name=name,
         size=(frame.shape[0], frame.shape[1]),

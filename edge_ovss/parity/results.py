@@ -163,7 +163,8 @@ class BackendParity:
     def change(self) -> Change:
         """Return the change of mIoU from torch to the backend, with its interval."""
         before = [frame.before for frame in self.frames]
-        return miou_change(before, [f.after for f in self.frames], protocol=self.protocol)
+        after = [frame.after for frame in self.frames]
+        return miou_change(before, after, protocol=self.protocol, classes=len(self.names))
 
     def numbers(self) -> dict[str, float | None]:
         """Return the `PARITY`, for gates."""

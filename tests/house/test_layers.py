@@ -45,7 +45,7 @@ PICTURE: dict[str, set[str]] = {
     "runtime.stream": {"motion"},
     "runtime": {"bundle", "frames", "runtime.backends", "synthetic"},
     "live": {"bundle", "runtime"},
-    "datasets": {"bundle", "frames", "metrics", "motion", "synthetic", "vocabulary"},
+    "datasets": {"frames", "metrics", "motion", "synthetic", "vocabulary"},
     "words": {"bundle", "runtime.backends", "vocabulary"},
     "models": {"bundle", "vocabulary"},
     "export": {
