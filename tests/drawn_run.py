@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.frames.sources import Frame
 from edge_ovss.live.page.address import PageAddress
 from edge_ovss.live.page.sink import PageSink
 from edge_ovss.live.page.state import PageInfo, UnknownRange
 from edge_ovss.live.sinks import LiveFrame
 from edge_ovss.runtime.result import Result
+from edge_ovss.runtime.result_writer import frame_facts
 from edge_ovss.synthetic import STREET_CLASSES, render_street
 from edge_ovss.vocabulary import Vocabulary
 
@@ -41,17 +43,15 @@ def live_frame(
     *,
     names: tuple[str, ...] = STREET_CLASSES,
     latency_s: float = 0.02,
+    source: str = "drawn street",
 ) -> LiveFrame:
     """A segmented frame as the loop gives it to views."""
     now = time.monotonic()
     none = np.zeros(0, np.int32)
     result = Result(labels, names, none, none, None, {"total": 1e3 * latency_s})
-    values, pixels = np.unique(labels, return_counts=True)
-    named = [(names[v] if v < len(names) else "unknown") for v in values.tolist()]
-    pairs = sorted(zip(named, (pixels / labels.size).tolist(), strict=True), key=lambda p: -p[1])
-    facts = {"shares": {name: round(share, 6) for name, share in pairs}}
+    facts = frame_facts(Frame(f"street-{index:06d}", source, lambda: frame), result)
     captured = now - latency_s - 0.012
-    return LiveFrame(index, "drawn street", frame, result, captured, now, index // 7, facts)
+    return LiveFrame(index, source, frame, result, captured, now, index // 7, facts)
 
 
 class DrawnRun:

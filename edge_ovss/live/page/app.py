@@ -41,8 +41,8 @@ class Page:
         self.info = info
         self.dials = Dials(info)
         self.warnings = Warnings()
-        self.feed = Feed(lambda message: self.room.publish(message))
-        self.room = Room(self.feed.want)
+        self.feed = Feed(lambda message: self.room.publish(message), info.sources)
+        self.room = Room(self.feed.want, sources=max(1, len(info.sources)))
         self._run = run_id()
         self._token = token
         self._assets = _assets()
@@ -118,7 +118,7 @@ class Page:
         newest = self.feed.newest()
         if newest is None:
             return _answer({"error": "There is no frame yet."}, 404)
-        return _answer({"number": newest.index, **newest.facts})
+        return _answer({"index": newest.index, **newest.facts})
 
     async def _settings(self, request: Request) -> Response:
         if request.method == "PUT":

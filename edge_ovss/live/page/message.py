@@ -14,7 +14,7 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -56,11 +56,13 @@ class Message:
 
     Attributes:
         number: Its index among all frames.
+        source: Number of its source.
         facts: JSON types only.
         view: What is seen of it; None where nobody looks.
     """
 
     number: int
+    source: int
     facts: Mapping[str, object]
     view: View | None = None
 
@@ -118,38 +120,56 @@ class Moment:
     """What the plot shows of a frame.
 
     Attributes:
-        number: Its index.
+        source: Number of its source.
+        count: How many frames of this source came before it.
         at_s: When it was shown, in seconds of `time.monotonic`.
         latency_ms: What the segmenter took.
         age_ms: From reading the frame to its result.
     """
 
-    number: int
+    source: int
+    count: int
     at_s: float
     latency_ms: float
-    age_ms: float = field(default=0.0)
+    age_ms: float
 
     @classmethod
-    def of(cls, frame: LiveFrame) -> Moment:
+    def of(cls, frame: LiveFrame, source: int, count: int) -> Moment:
         """Return it for a frame."""
         latency = float(frame.result.timings.get("total", 0.0))
-        return cls(frame.index, frame.shown_s, latency, 1e3 * frame.age_s)
+        return cls(source, count, frame.shown_s, latency, 1e3 * frame.age_s)
 
     def to_json(self) -> list[float]:
-        """Return [number, seconds, latency, age]."""
+        """Return [source, count, seconds, latency, age]."""
         latency, age = round(self.latency_ms, 2), round(self.age_ms, 2)
-        return [self.number, round(self.at_s, 4), latency, age]
+        return [self.source, self.count, round(self.at_s, 4), latency, age]
 
 
-def facts_of(frame: LiveFrame) -> dict[str, object]:
-    """Return what the page says about a frame; JSON types only."""
-    return {
-        "number": frame.index,
-        "source": frame.source,
-        "time_s": frame.time_s,
-        "moment": Moment.of(frame).to_json(),
-        "dropped": frame.dropped,
-        "overflow": frame.result.overflow,
-        "shares": frame.facts.get("shares", {}),
-        "frame": [int(frame.result.labels.shape[1]), int(frame.result.labels.shape[0])],
-    }
+@dataclass(frozen=True)
+class Offer:
+    """A frame as the feed keeps it.
+
+    Attributes:
+        frame: What the loop gave.
+        moment: Its place in the plot.
+    """
+
+    frame: LiveFrame
+    moment: Moment
+
+    def message(self, *, seen: bool) -> Message:
+        """Return the message for viewers; encoded if it is to be seen."""
+        frame = self.frame
+        view = encode_view(frame.frame, frame.result.labels) if seen else None
+        return Message(frame.index, self.moment.source, self._facts(), view)
+
+    def _facts(self) -> dict[str, object]:
+        frame = self.frame
+        return {
+            "number": frame.index,
+            "source": self.moment.source,
+            "moment": self.moment.to_json(),
+            "dropped": frame.dropped,
+            "shares": frame.facts.get("shares", {}),
+            "unknown": frame.facts.get("unknown", 0.0),
+        }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -26,6 +27,8 @@ PATIENCE_S = 15.0
 SILENCE_S = 60.0
 _MOST_NOTICES = 64
 _ASKS = {"frame": Want.FRAME, "facts": Want.FACTS}
+# "frame" or "facts", and the number of the source if it is not the first.
+_QUESTION = re.compile(r"(frame|facts)(?: ([0-9]{1,4}))?")
 
 CODE_WRONG, CODE_FULL, CODE_SLOW = 1008, 1013, 4408
 
@@ -49,13 +52,21 @@ class Viewer:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.wants = Want.NOTHING
+        self.source = 0
         self.wake = asyncio.Event()
         self.notices: deque[str] = deque(maxlen=_MOST_NOTICES)
         self._seen = (-1, False)
 
-    def takes(self, message: Message | None) -> bool:
+    def ask(self, what: Want, source: int) -> None:
+        """Take a question."""
+        if source != self.source:
+            self._seen = (-1, False)
+        self.wants, self.source = what, source
+        self.wake.set()
+
+    def takes(self, message: Message) -> bool:
         """Whether a message answers what the viewer asked for."""
-        if message is None or self.wants is Want.NOTHING:
+        if self.wants is Want.NOTHING or message.source != self.source:
             return False
         enough = message.view is not None or self.wants is Want.FACTS
         form = (message.number, self.wants is Want.FRAME)
@@ -72,11 +83,18 @@ class Viewer:
 class Room:
     """All viewers. `publish` and `tell` may be called from any thread, the rest in the server's."""
 
-    def __init__(self, want: Callable[[Want], None], *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        want: Callable[[Want, int], None],
+        *,
+        sources: int = 1,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._want = want
+        self._sources = sources
         self._patience_s = patience_s
         self._viewers: set[Viewer] = set()
-        self._latest: Message | None = None
+        self._latest: dict[int, Message] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __len__(self) -> int:
@@ -107,7 +125,7 @@ class Room:
         finally:
             self._viewers.discard(viewer)
             if not self._viewers:  # who comes next must not start with an old frame
-                self._latest = None
+                self._latest.clear()
             await _ended(tasks)
 
     async def _ask(self, viewer: Viewer) -> None:
@@ -127,11 +145,11 @@ class Room:
                     return
                 except KeyError:  # a message of bytes
                     text = ""
-                if text not in _ASKS:
+                asked = _QUESTION.fullmatch(text)
+                if asked is None or int(asked[2] or 0) >= self._sources:
                     await _drop(viewer, CODE_WRONG, f"Expected one of {', '.join(_ASKS)}.")
                     return
-                viewer.wants = _ASKS[text]
-                viewer.wake.set()
+                viewer.ask(_ASKS[asked[1]], int(asked[2] or 0))
 
     async def _serve(self, viewer: Viewer) -> None:
         """Send notices and, when asked, the newest frame."""
@@ -149,10 +167,11 @@ class Room:
     async def _answer(self, viewer: Viewer) -> None:
         while viewer.notices:
             await viewer.wire.send_text(viewer.notices.popleft())
-        if viewer.takes(self._latest) and self._latest is not None:
-            await viewer.send(self._latest)
+        latest = self._latest.get(viewer.source)
+        if latest is not None and viewer.takes(latest):
+            await viewer.send(latest)
         elif viewer.wants is not Want.NOTHING:
-            self._want(viewer.wants)
+            self._want(viewer.wants, viewer.source)
 
     def _in_loop(self, call: Callable[..., None], *given: object) -> None:
         if self._loop is not None:
@@ -160,9 +179,9 @@ class Room:
                 self._loop.call_soon_threadsafe(call, *given)
 
     def _take(self, message: Message) -> None:
-        self._latest = message
+        self._latest[message.source] = message
         for viewer in self._viewers:
-            if viewer.wants is not Want.NOTHING:
+            if viewer.wants is not Want.NOTHING and viewer.source == message.source:
                 viewer.wake.set()
 
     def _spread(self, notice: str) -> None:

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.contract import UNKNOWN
+from edge_ovss.bundle.unknown import UnknownInfo
 from edge_ovss.errors import UsageError
 from edge_ovss.live.sinks import Settings
+from edge_ovss.runtime.segmenter import Segmenter
 
 _MOST_WARNINGS = 50
 
@@ -36,6 +38,15 @@ class UnknownRange:
     high: float
     start: float | None
 
+    @classmethod
+    def of(cls, info: UnknownInfo | None) -> UnknownRange | None:
+        """Return it for what a segmenter was opened with; None if it takes no thresholds."""
+        if info is None:
+            return None
+        thresholds = set(info.thresholds)
+        start = min(thresholds) if len(thresholds) == 1 else None
+        return cls(info.measure, *info.range, start)
+
 
 @dataclass(frozen=True)
 class PageInfo:
@@ -47,6 +58,8 @@ class PageInfo:
         palette: uint8 [K, 3], RGB.
         details: Facts to read, such as {"backend": "onnxruntime"}.
         unknown: Thresholds for "unknown"; None if the bundle takes none.
+        sources: Labels of the cameras, of which a viewer chooses one; () for a single source.
+        alpha: Opacity of the colors that viewers start with, 0 to 1.
     """
 
     bundle: str
@@ -54,6 +67,29 @@ class PageInfo:
     palette: NDArray[np.uint8]
     details: Mapping[str, str] = field(default_factory=dict)
     unknown: UnknownRange | None = None
+    sources: tuple[str, ...] = ()
+    alpha: float = 0.55
+
+    @classmethod
+    def of(
+        cls, segmenter: Segmenter, *, sources: Sequence[str] = (), alpha: float = 0.55
+    ) -> PageInfo:
+        """Return it for a segmenter; the other arguments are attributes."""
+        manifest = segmenter.bundle.manifest
+        return cls(
+            bundle=segmenter.bundle.path.name,
+            names=segmenter.names,
+            palette=segmenter.palette,
+            details={
+                "model": manifest.model.name,
+                "precision": segmenter.precision,
+                "backend": segmenter.backend,
+                "vocabulary": manifest.vocabulary.name,
+            },
+            unknown=UnknownRange.of(segmenter.unknown),
+            sources=tuple(sources),
+            alpha=alpha,
+        )
 
     def to_json(self) -> dict[str, object]:
         """Return it as the page gets it."""
@@ -65,6 +101,8 @@ class PageInfo:
             "details": dict(self.details),
             "unknown": None if unknown is None else vars(unknown),
             "unknown_labels": list(UNKNOWN.values()),
+            "sources": list(self.sources),
+            "alpha": self.alpha,
             "version": VERSION,
         }
 

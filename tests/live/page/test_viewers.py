@@ -25,7 +25,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from edge_ovss.errors import PictureError
-from edge_ovss.live.page import feed as feeds
+from edge_ovss.live.page import message as messages
 from edge_ovss.live.page import room as rooms
 from edge_ovss.live.page.address import PageAddress
 from edge_ovss.live.page.app import Page
@@ -104,7 +104,7 @@ def test_without_viewers_nothing_is_encoded(page: Page) -> None:
         show(page, number)
     time.sleep(0.05)
     assert page.feed.encoded == 0
-    assert [moment.number for moment in page.feed.history()] == list(range(50))
+    assert [moment.count for moment in page.feed.history()] == list(range(50))
 
 
 def test_several_viewers_cost_one_encoding(page: Page, user: Any) -> None:  # noqa: ANN401
@@ -164,9 +164,32 @@ def test_who_comes_later_starts_with_the_newest_frame_and_the_history(
     until(lambda: not len(page.room))
     show(page, 1)
     with user.websocket_connect(WS) as socket:
-        assert [moment[0] for moment in socket.receive_json()["history"]] == [0, 1]
+        assert [moment[1] for moment in socket.receive_json()["history"]] == [0, 1]
         socket.send_text("frame")
         assert unpacked(socket.receive_bytes())[0]["number"] == 1
+
+
+def test_a_viewer_sees_one_camera_of_several() -> None:
+    page = Page(page_info(sources=("left", "right")), PageAddress("127.0.0.1", 8765), None)
+    try:
+        with (
+            TestClient(page.guard, base_url="http://127.0.0.1:8765") as user,
+            user.websocket_connect(WS) as one,
+            user.websocket_connect(WS) as two,
+        ):
+            assert one.receive_json()["sources"] == ["left", "right"]
+            two.receive_json()
+            for number in range(4):
+                show(page, number, source=("right", "left")[number % 2])
+            one.send_text("frame")
+            two.send_text("frame 1")
+            numbers = [unpacked(socket.receive_bytes())[0]["number"] for socket in (one, two)]
+            assert numbers == [3, 2]
+            one.send_text("frame 1")  # an older frame than the last one, of the other camera
+            assert unpacked(one.receive_bytes())[0]["moment"][:2] == [1, 1]
+        assert page.feed.encoded <= 3
+    finally:
+        page.feed.close()
 
 
 def test_settings_and_warnings_reach_everybody(page: Page, user: Any) -> None:  # noqa: ANN401
@@ -193,7 +216,10 @@ def test_only_the_last_warnings_are_kept(page: Page) -> None:
     assert kept[-1]["text"] == "warning 199"
 
 
-@pytest.mark.parametrize("text", ["", "frames", "x" * 500, '{"unknown": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "frames", "x" * 500, '{"unknown": 1}', "frame 1", "frame -1", "frame 99999", "frame٣"],
+)
 def test_a_viewer_that_asks_for_something_else_is_dropped(page: Page, user: Any, text: str) -> None:  # noqa: ANN401
     with user.websocket_connect(WS) as socket:
         socket.receive_json()
@@ -263,7 +289,7 @@ class StuckWire:
 
 def test_a_viewer_that_takes_nothing_is_dropped_and_holds_up_nobody() -> None:
     async def go() -> int | None:
-        room = Room(lambda what: None, patience_s=0.05)
+        room = Room(lambda what, source: None, patience_s=0.05)
         stuck = Viewer(StuckWire())
         stuck.wants = Want.FRAME
         room._viewers.add(stuck)
@@ -272,7 +298,7 @@ def test_a_viewer_that_takes_nothing_is_dropped_and_holds_up_nobody() -> None:
         view = encode_view(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint8))
         begin = time.monotonic()
         for number in range(1000):
-            room.publish(Message(number, {"number": number}, view))
+            room.publish(Message(number, 0, {"number": number}, view))
         assert time.monotonic() - begin < 5
         await asyncio.wait_for(serving, 5)
         wire = stuck.wire
@@ -289,7 +315,7 @@ def test_a_failure_to_encode_is_told_with_the_next_frame(
         message = "no memory"
         raise PictureError(message)
 
-    monkeypatch.setattr(feeds, "encode_view", fail)
+    monkeypatch.setattr(messages, "encode_view", fail)
     page.feed.want(Want.FRAME)
     show(page, 0)
     until(lambda: not page.feed._thread.is_alive())

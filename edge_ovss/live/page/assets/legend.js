@@ -1,5 +1,7 @@
 // The classes of the frame with their shares; a click hides the color of one.
 
+// A name that no class can have.
+const UNKNOWN = "";
 const CALM = 0.15; // how fast the order follows the shares
 
 export class Legend {
@@ -20,7 +22,8 @@ export class Legend {
     this.list.replaceChildren();
   }
 
-  show(shares) {
+  show(known, unknown) {
+    const shares = unknown ? { ...known, [UNKNOWN]: unknown } : known;
     this.shares = shares;
     for (const [name, row] of this.rows) if (!(name in shares)) this.drop(name, row);
     for (const [name, share] of Object.entries(shares)) this.row(name, share);
@@ -56,12 +59,13 @@ export class Legend {
     const fill = document.createElement("div");
     fill.className = "fill";
     parts.track.append(fill);
-    parts.name.textContent = name.trim();
+    parts.name.textContent = titleOf(name);
     parts.swatch.style.background = this.background(name);
     button.title = "Hide or show its color";
     button.setAttribute("aria-pressed", !this.hidden.has(name));
     button.addEventListener("click", () => this.toggle(name));
     element.dataset.name = name;
+    if (name === UNKNOWN) parts.name.classList.add("dim");
     element.append(button);
     this.list.append(element);
     return { element, button, share: parts.share, fill, calm: share, text: "" };
@@ -70,7 +74,7 @@ export class Legend {
   background(name) {
     const color = this.colors[this.numbers.get(name)];
     if (color) return `rgb(${color.join(" ")})`;
-    return "repeating-linear-gradient(135deg, #9a9a9a 0 3px, #4a4a4a 3px 6px)";
+    return "repeating-linear-gradient(135deg, #e0e0e0 0 2px, #303030 2px 4px, transparent 4px 8px)";
   }
 
   sort() {
@@ -90,6 +94,10 @@ export class Legend {
     const labels = [...this.hidden].flatMap((one) => this.numbers.get(one) ?? this.unknown);
     this.changed(new Set(labels));
   }
+}
+
+export function titleOf(name) {
+  return name === UNKNOWN ? "unknown" : name.trim();
 }
 
 export function percent(share) {

@@ -20,6 +20,11 @@ export class Link {
     socket.onclose = (event) => this.again(event);
   }
 
+  // Asks anew while an answer is awaited: of another source, or for the image after facts.
+  askAgain() {
+    if (this.socket) this.ask(this.socket);
+  }
+
   ask(socket) {
     if (socket.readyState === WebSocket.OPEN) socket.send(this.on.wants());
   }

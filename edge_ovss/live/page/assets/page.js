@@ -17,6 +17,7 @@ const legend = new Legend(by("legend"), by("all"), (hidden) => picture.hide(hidd
 const plot = new Plot(by("plot"), by("plot-tip"));
 let info = null;
 let last = null; // the facts of the frame that is seen
+let source = 0;
 let paused = false;
 let ended = false;
 
@@ -40,18 +41,18 @@ const link = new Link({
   },
   frame: async (facts, image, labels) => {
     plot.add(facts.moment);
-    numbers(facts);
-    if (paused || !image) return;
+    if (facts.source === source) numbers(facts);
+    if (paused || !image || facts.source !== source) return;
     await picture.show(facts, image, labels);
     if (paused) return;
     last = facts;
     by("waiting").hidden = true;
     by("snapshot").disabled = false;
-    legend.show(facts.shares);
+    legend.show(facts.shares, facts.unknown);
     document.body.dataset.number = facts.number;
     status("live", "Live", "");
   },
-  wants: () => (paused || document.hidden ? "facts" : "frame"),
+  wants: () => `${paused || document.hidden ? "facts" : "frame"} ${source}`,
   failed: (error) => status("lost", "Failed", `${OLD} (${error.message})`),
   lost: (reason) => (ended ? status("lost", "Ended", ENDED) : status("lost", "Reconnecting", reason)),
 });
@@ -60,12 +61,15 @@ function introduce() {
   by("bundle").textContent = info.bundle;
   document.title = `${info.bundle}: edge-ovss live`;
   by("details").textContent = Object.values(info.details).join(" · ");
+  if (!opacityChosen) by("alpha").value = info.alpha;
+  opacity();
   picture.introduce(info);
   legend.introduce(info);
   plot.restart(info.history);
   by("warnings").replaceChildren();
   for (const one of info.warnings) warn(one);
   if (!info.warnings.length) by("warnings").append(item("li", "dim", "None so far"));
+  introduceSources();
   introduceThreshold();
   if (paused) status("paused", "Paused", PAUSED);
   else if (!last) status("wait", "Waiting", "");
@@ -87,8 +91,8 @@ function short(value) {
 function numbers(facts) {
   const rate = plot.rate();
   by("rate").textContent = rate === null ? "–" : short(rate);
-  by("latency").textContent = short(facts.moment[2]);
-  by("age").textContent = short(facts.moment[3]);
+  by("latency").textContent = short(facts.moment[3]);
+  by("age").textContent = short(facts.moment[4]);
   by("dropped").textContent = facts.dropped;
 }
 
@@ -112,6 +116,28 @@ function warn(one) {
   while (list.children.length > 50) list.lastChild.remove();
 }
 
+function introduceSources() {
+  const row = by("sources");
+  row.hidden = info.sources.length < 2;
+  row.replaceChildren();
+  info.sources.forEach((label, place) => {
+    const chip = item("button", "chip", label);
+    chip.type = "button";
+    chip.setAttribute("aria-pressed", place === source);
+    chip.addEventListener("click", () => choose(place));
+    row.append(chip);
+  });
+}
+
+// The camera is this browser's own choice.
+function choose(place) {
+  source = place;
+  plot.choose(place);
+  [...by("sources").children].forEach((chip, at) => chip.setAttribute("aria-pressed", at === place));
+  if (paused) pause();
+  link.askAgain();
+}
+
 // Pause stops the image in this browser only.
 function pause() {
   paused = !paused;
@@ -119,9 +145,12 @@ function pause() {
   by("pause").setAttribute("aria-pressed", paused);
   if (paused) status("paused", "Paused", PAUSED);
   else status(last ? "live" : "wait", last ? "Live" : "Waiting", "");
+  link.askAgain();
 }
 by("pause").addEventListener("click", pause);
 by("snapshot").addEventListener("click", () => saveSnapshot(picture, legend, info, last));
+
+document.addEventListener("visibilitychange", () => link.askAgain());
 
 addEventListener("keydown", (event) => {
   if (event.target.matches("input, button") || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -132,13 +161,16 @@ addEventListener("keydown", (event) => {
   if (event.key === "s" && last) saveSnapshot(picture, legend, info, last);
 });
 
-// Opacity is this browser's own.
+// Opacity is this browser's own; the run says what it starts with.
+let opacityChosen = false;
 function opacity() {
   picture.alpha = Number(by("alpha").value);
   by("alpha-value").textContent = `${Math.round(100 * picture.alpha)} %`;
 }
-by("alpha").addEventListener("input", opacity);
-opacity();
+by("alpha").addEventListener("input", () => {
+  opacityChosen = true;
+  opacity();
+});
 
 // The threshold is the run's: everybody sees it change.
 function introduceThreshold() {

@@ -1,8 +1,10 @@
 // The image, and the colors of its classes on a canvas over it.
 
 const BORDER = 0.55;
-const MARKS = [0xff9a9a9a, 0xff4a4a4a]; // stripes of "unknown", as ABGR
-const STRIPE = 8;
+// "Unknown" is not painted over but for thin stripes, one light and one dark (ABGR).
+const LIGHT = 0xffe0e0e0;
+const DARK = 0xff303030;
+const STRIPES = Uint32Array.of(LIGHT, LIGHT, DARK, DARK, 0, 0, 0, 0, 0, 0, 0, 0);
 
 export class Picture {
   constructor(image, colors, view, tip) {
@@ -78,13 +80,13 @@ export class Picture {
     }
     const out = new Uint32Array(this.pixels.data.buffer);
     const { labels, table, edges, unknownLabel } = this;
-    const marks = this.hidden.has(unknownLabel) ? [0, 0] : MARKS;
+    const stripes = this.hidden.has(unknownLabel) ? new Uint32Array(STRIPES.length) : STRIPES;
     for (let y = 0, at = 0; y < height; y++) {
       const below = y + 1 < height ? width : 0;
       for (let x = 0; x < width; x++, at++) {
         const label = labels[at];
         if (label === unknownLabel) {
-          out[at] = marks[((x + y) / STRIPE) & 1];
+          out[at] = stripes[(x + y) % STRIPES.length];
         } else {
           const edge = labels[at + below] !== label || (x + 1 < width && labels[at + 1] !== label);
           out[at] = edge ? edges[label] : table[label];

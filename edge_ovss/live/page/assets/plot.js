@@ -1,4 +1,4 @@
-// Latency and age of the last minute.
+// Latency and age of the last minute. A moment is [source, count, seconds, latency, age].
 
 import { place } from "./picture.js";
 
@@ -7,12 +7,14 @@ const RATE_SPAN = 5;
 const LEFT = 38;
 const BOTTOM = 18;
 const TOP = 8;
+const [SOURCE, COUNT, AT, LATENCY, AGE] = [0, 1, 2, 3, 4];
 
 export class Plot {
   constructor(canvas, tip) {
     this.canvas = canvas;
     this.tip = tip;
-    this.moments = [];
+    this.all = [];
+    this.source = 0;
     this.due = false;
     this.pointer = null;
     new ResizeObserver(() => this.plan()).observe(canvas);
@@ -21,26 +23,36 @@ export class Plot {
     canvas.addEventListener("pointerleave", () => this.point(null));
   }
 
+  get moments() {
+    return this.all.filter((moment) => moment[SOURCE] === this.source);
+  }
+
   restart(moments) {
-    this.moments = moments.slice();
+    this.all = moments.slice();
+    this.plan();
+  }
+
+  choose(source) {
+    this.source = source;
     this.plan();
   }
 
   add(moment) {
-    const newest = this.moments.at(-1);
-    if (newest && moment[0] <= newest[0]) return; // the same frame in another form
-    this.moments.push(moment);
-    const first = this.moments.findIndex(([, at]) => at >= moment[1] - SPAN - 1);
-    if (first > 0) this.moments.splice(0, first);
+    const newest = this.all.findLast((one) => one[SOURCE] === moment[SOURCE]);
+    if (newest && moment[COUNT] <= newest[COUNT]) return; // the same frame in another form
+    this.all.push(moment);
+    const first = this.all.findIndex((one) => one[AT] >= moment[AT] - SPAN - 1);
+    if (first > 0) this.all.splice(0, first);
     this.plan();
   }
 
   // Frames per second, also of frames that were not sent here.
   rate() {
-    const newest = this.moments.at(-1);
-    const oldest = this.moments.find(([, at]) => newest && at >= newest[1] - RATE_SPAN);
-    if (!oldest || newest[1] - oldest[1] < 0.2) return null;
-    return (newest[0] - oldest[0]) / (newest[1] - oldest[1]);
+    const moments = this.moments;
+    const newest = moments.at(-1);
+    const oldest = moments.find((one) => newest && one[AT] >= newest[AT] - RATE_SPAN);
+    if (!oldest || newest[AT] - oldest[AT] < 0.2) return null;
+    return (newest[COUNT] - oldest[COUNT]) / (newest[AT] - oldest[AT]);
   }
 
   plan() {
@@ -66,8 +78,9 @@ export class Plot {
     context.scale(ratio, ratio);
     const style = getComputedStyle(this.canvas);
     const color = (name) => style.getPropertyValue(name).trim();
-    const newest = this.moments.at(-1)?.[1] ?? 0;
-    const top = rounded(Math.max(1, ...this.moments.map(([, , latency, age]) => Math.max(latency, age))));
+    const moments = this.moments;
+    const newest = moments.at(-1)?.[AT] ?? 0;
+    const top = rounded(Math.max(1, ...moments.map((one) => Math.max(one[LATENCY], one[AGE]))));
     const x = (at) => LEFT + (1 - (newest - at) / SPAN) * (width - LEFT - 2);
     const y = (value) => TOP + (1 - value / top) * (height - TOP - BOTTOM);
     this.grid(context, { width, height, top, x, y, newest, color, font: style.fontFamily });
@@ -75,10 +88,10 @@ export class Plot {
     context.beginPath();
     context.rect(LEFT, 0, width - LEFT, height);
     context.clip();
-    this.line(context, color("--two"), 3, x, y);
-    this.line(context, color("--one"), 2, x, y);
+    line(context, color("--two"), moments, AGE, x, y);
+    line(context, color("--one"), moments, LATENCY, x, y);
     context.restore();
-    this.name(x, y, context, color);
+    this.name(moments, x, y, context, color);
   }
 
   grid(context, { width, height, top, x, y, newest, color, font }) {
@@ -102,32 +115,33 @@ export class Plot {
     }
   }
 
-  line(context, color, field, x, y) {
-    context.strokeStyle = color;
-    context.lineWidth = 1.6;
-    context.lineJoin = "round";
-    context.beginPath();
-    for (const moment of this.moments) context.lineTo(x(moment[1]), y(moment[field]));
-    context.stroke();
-  }
-
   // Says the values at the pointer.
-  name(x, y, context, color) {
+  name(moments, x, y, context, color) {
     this.tip.hidden = true;
-    if (!this.pointer || !this.moments.length) return;
+    if (!this.pointer || !moments.length) return;
     const box = this.canvas.getBoundingClientRect();
     const want = this.pointer.x - box.left;
-    const near = this.moments.reduce((a, b) => (Math.abs(x(b[1]) - want) < Math.abs(x(a[1]) - want) ? b : a));
-    for (const [field, name] of [[2, "--one"], [3, "--two"]]) {
+    const far = (one) => Math.abs(x(one[AT]) - want);
+    const near = moments.reduce((a, b) => (far(b) < far(a) ? b : a));
+    for (const [field, name] of [[LATENCY, "--one"], [AGE, "--two"]]) {
       context.fillStyle = color(name);
       context.beginPath();
-      context.arc(x(near[1]), y(near[field]), 3.2, 0, 2 * Math.PI);
+      context.arc(x(near[AT]), y(near[field]), 3.2, 0, 2 * Math.PI);
       context.fill();
     }
-    this.tip.textContent = `latency ${near[2].toFixed(1)} ms, age ${near[3].toFixed(1)} ms`;
+    this.tip.textContent = `latency ${near[LATENCY].toFixed(1)} ms, age ${near[AGE].toFixed(1)} ms`;
     this.tip.hidden = false;
     place(this.tip, box, this.pointer);
   }
+}
+
+function line(context, color, moments, field, x, y) {
+  context.strokeStyle = color;
+  context.lineWidth = 1.6;
+  context.lineJoin = "round";
+  context.beginPath();
+  for (const moment of moments) context.lineTo(x(moment[AT]), y(moment[field]));
+  context.stroke();
 }
 
 // The next round number.

@@ -1,6 +1,6 @@
 // What is seen, with its legend, as a PNG for the viewer's own disk.
 
-import { percent } from "./legend.js";
+import { percent, titleOf } from "./legend.js";
 
 const LINE = 24;
 const MARGIN = 14;
@@ -29,7 +29,7 @@ export function saveSnapshot(picture, legend, info, facts) {
     context.fillStyle = plain(legend, name);
     context.fillRect(left, middle - 7, 14, 14);
     context.fillStyle = "#26262a";
-    context.fillText(name.trim(), left + 22, middle, COLUMN - 100);
+    context.fillText(titleOf(name), left + 22, middle, COLUMN - 100);
     context.fillStyle = "#76767c";
     context.textAlign = "right";
     context.fillText(percent(share), left + COLUMN - 24, middle);
