@@ -74,6 +74,7 @@ def resized(width: int) -> Any:  # noqa: ANN401
     return image.repeat(-(-width // 500), axis=1)[:, :width]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [5000, 70000])
 def test_half_answers_very_wide_frames_as_float_does(san: Path, half: Path, width: int) -> None:
     frame = np.ascontiguousarray(resized(width))

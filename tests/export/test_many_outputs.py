@@ -102,6 +102,7 @@ class TestABundleIsTriedBeforeItIsKept:
 
     OPTIONS = ExportOptions(model="san-tiny", weights="random", size=(64, 64))
 
+    @pytest.mark.slow
     def test_one_that_does_not_open_is_status_5_and_not_kept(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -63,6 +63,7 @@ def test_spare_graph_shares_the_weights_file(spared: Bundle) -> None:
     assert sizes["spare.onnx"] < 0.1 * sizes["model.onnx.data"]
 
 
+@pytest.mark.slow
 def test_frame_that_overflows_is_run_again_with_more_room(
     spared: Bundle, roomy: Bundle, frame: NDArray[np.uint8]
 ) -> None:
@@ -84,6 +85,7 @@ def test_frame_that_overflows_is_run_again_with_more_room(
     assert second.timings["total"] >= second.timings["infer"] > 0
 
 
+@pytest.mark.slow
 def test_frame_that_fits_is_run_once(roomy: Bundle, frame: NDArray[np.uint8]) -> None:
     backends: list[str] = []
 
@@ -115,6 +117,7 @@ def rerun(bundle: Bundle, frame: NDArray[np.uint8], folder: Path) -> int:
     return main([*arguments, "--on-overflow", "rerun"])
 
 
+@pytest.mark.slow
 def test_run_says_how_many_frames_were_run_again(
     spared: Bundle, frame: NDArray[np.uint8], tmp_path: Path, capsys: Capture
 ) -> None:
@@ -141,6 +144,7 @@ def test_policies_and_backends_that_cannot_rerun(spared: Bundle) -> None:
         Segmenter.open(spared, backend="native", on_overflow="rerun")
 
 
+@pytest.mark.slow
 def test_calibrated_bundle_has_no_spare_graph(spared: Bundle, tmp_path: Path) -> None:
     from edge_ovss.calibration import CalibrateOptions, calibrate_bundle
 

@@ -141,6 +141,7 @@ def twins(tmp_path: Path) -> Path:
     return tmp_path / "twins.npz"
 
 
+@pytest.mark.slow
 def test_words_that_mean_the_same_are_compared_by_scores_on_more_frames(
     twins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
