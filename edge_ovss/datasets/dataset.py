@@ -188,6 +188,8 @@ class Dataset:
     def take(self, limit: int | None, *, seed: int = 0) -> Dataset:
         """Return a random subset of `limit` samples; its title says that it is a subset.
 
+        Of videos, the first samples are taken, so that they still follow each other.
+
         Raises:
             InputError: `limit` is below 1.
         """
@@ -196,6 +198,9 @@ class Dataset:
         if limit < 1:
             message = f"--limit is {limit}; expected at least 1."
             raise InputError(message)
+        if self.fps is not None:
+            subset = f"first {limit} of {len(self.samples)}"
+            return replace(self, samples=self.samples[:limit], subset=subset)
         chosen = sorted(random.Random(seed).sample(range(len(self.samples)), limit))
         return replace(
             self,

@@ -20,6 +20,10 @@ class Place:
         names: A text file with one name per line; None takes every label map in the folder.
         shared: Whether the folder of images also holds images of other sets.
         more_label_endings: Other possible endings of a label map's file name.
+        picture_inside: Name of the folder that every image is in, at the end of its path, and
+            that is no part of the sample's name; "" for none.
+        label_inside: The same for label maps.
+        videos: A text file with one folder of samples per line; None takes all.
     """
 
     pictures: str
@@ -29,6 +33,9 @@ class Place:
     names: str | None = None
     shared: bool = False
     more_label_endings: tuple[str, ...] = ()
+    picture_inside: str = ""
+    label_inside: str = ""
+    videos: str | None = None
 
     @property
     def label_endings(self) -> tuple[str, ...]:
@@ -51,6 +58,7 @@ class Layout:
             begin at 1; "background": categories begin at 1 and 0 is the last category.
         fold_from: Predictions from this output on count as the last category (PAS-20b).
         about: One line on where the label files come from.
+        fps: Frames per second, where the images are videos; None where each stands for itself.
     """
 
     name: str
@@ -62,6 +70,7 @@ class Layout:
     zero: str = "category"
     fold_from: int | None = None
     about: str = ""
+    fps: float | None = None
 
 
 _ADE = "ADEChallengeData2016"
@@ -222,6 +231,30 @@ LAYOUTS: dict[str, Layout] = {
             "camvid",
             (101,),
             about="CamVid's 11 classes, images/val and labels/val",
+        ),
+        Layout(
+            "camvid-video",
+            (Place("images/val", "labels/val"),),
+            "camvid",
+            (101,),
+            about="CamVid's val as the video that it is: sequence 0016E5 at 15 Hz",
+            fps=15.0,
+        ),
+        Layout(
+            "vspw",
+            (
+                Place(
+                    "data",
+                    "data",
+                    picture_inside="origin",
+                    label_inside="mask",
+                    videos="val.txt",
+                ),
+            ),
+            None,
+            zero="ignore",
+            about="VSPW as published: 0 and 255 are not labeled, 124 categories from 1",
+            fps=15.0,
         ),
         Layout(
             "folder",

@@ -81,6 +81,7 @@ def open_dataset(
         unlabeled=found.unlabeled,
         source=root.absolute().name,
         notes=(*found.notes, *_unnamed(names)),
+        fps=plan.fps,
     )
 
 

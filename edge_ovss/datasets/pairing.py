@@ -55,6 +55,10 @@ class _Index:
     others: list[str] = field(default_factory=list)
     loops: list[str] = field(default_factory=list)
 
+    def keep(self, folders: set[str]) -> None:
+        """Leave out everything that is not in one of these folders."""
+        self.files = {n: p for n, p in self.files.items() if n.rpartition("/")[0] in folders}
+
 
 def pair_files(folder: Path, place: Place) -> FilePairs:
     """Find the files of a place, following linked folders, and pair them by name.
@@ -66,8 +70,12 @@ def pair_files(folder: Path, place: Place) -> FilePairs:
         InputError: Two files have one name, or a folder or the list of names cannot be read.
     """
     endings = (place.picture_ending,) if place.picture_ending else ()
-    pictures = _index(folder / place.pictures, endings, "images")
-    labels = _index(folder / place.labels, place.label_endings, "label maps")
+    pictures = _index(folder / place.pictures, endings, "images", place.picture_inside)
+    labels = _index(folder / place.labels, place.label_endings, "label maps", place.label_inside)
+    if place.videos is not None:
+        kept = _listed_videos(folder / place.videos, labels.files)
+        pictures.keep(kept)
+        labels.keep(kept)
     names = sorted(labels.files)
     if place.names is not None:
         names = _listed(folder / place.names, labels.files)
@@ -90,16 +98,19 @@ def pair_files(folder: Path, place: Place) -> FilePairs:
     )
 
 
-def _index(folder: Path, endings: Sequence[str], what: str) -> _Index:
+def _index(folder: Path, endings: Sequence[str], what: str, inside: str) -> _Index:
     """Return the files below `folder` by relative path without their ending.
 
     Args:
         folder: The folder to search.
         endings: Possible endings of their names; () for any image.
         what: What the files are, for the message.
+        inside: As `Place.picture_inside`; files elsewhere are no part of this.
     """
     index = _Index()
     for path in _files(folder, ()):
+        if inside and path.parent.name != inside:
+            continue
         shown = path.relative_to(folder).as_posix()
         ending = _ending(path, endings)
         if os.path.isdir(path):  # noqa: PTH112 (Path's may raise)
@@ -108,10 +119,31 @@ def _index(folder: Path, endings: Sequence[str], what: str) -> _Index:
             index.others.append(shown)
         else:
             name = unicodedata.normalize("NFC", shown[: len(shown) - len(ending)])
+            name = _outside(name, inside)
             if name in index.files:
                 _refuse_twins(index.files[name], path, folder, what)
             index.files[name] = path
     return index
+
+
+def _outside(name: str, inside: str) -> str:
+    """Return a sample's name without the folder that all files of its kind are in."""
+    if not inside:
+        return name
+    folder, _, file = name.rpartition("/")
+    above = folder.rpartition("/")[0] if "/" in folder else ""
+    return f"{above}/{file}" if above else file
+
+
+def _listed_videos(path: Path, labels: Mapping[str, Path]) -> set[str]:
+    """Return the folders in a list file; each must have a label map."""
+    found = {line.text.strip() for line in read_text_list(path, blank_lines=True)}
+    missing = sorted(found - {name.rpartition("/")[0] for name in labels})
+    if missing:
+        some = ", ".join(missing[:_SHOWN])
+        message = f"{len(missing)} videos in '{path}' have no label map: {some}."
+        raise InputError(message, hint="Complete the folder of labels.")
+    return found
 
 
 def _ending(path: Path, endings: Sequence[str]) -> str | None:

@@ -195,14 +195,14 @@ def evaluate(
             journal.add(entry)
             known[sample.name] = entry
     entries = tuple(known[sample.name] for sample in dataset.samples)
-    evaluation = _score(entries, dataset, options, alignment)
+    evaluation = score_entries(entries, dataset, options, alignment)
     evaluation = replace(
         evaluation,
-        facts=_facts(segmenter, dataset, options, alignment),
+        facts=facts_of(segmenter, dataset, options, alignment),
         reused=len(entries) - len(todo),
         restarted=_restarted(journal),
     )
-    _write(folder, evaluation)
+    write_evaluation(folder, evaluation, evaluation.to_json())
     return evaluation
 
 
@@ -220,12 +220,17 @@ def _restarted(journal: Journal) -> str:
     return f"{journal.damaged} lines cannot be read, and are ignored" if journal.damaged else ""
 
 
-def _score(
+def score_entries(
     entries: tuple[JournalEntry, ...],
     dataset: Dataset,
     options: EvaluationOptions,
     alignment: Alignment,
 ) -> Evaluation:
+    """Return the scores of measured images, without facts.
+
+    Raises:
+        InputError: No pixel is labeled with a category that is scored.
+    """
     matrix: Confusion = np.stack([entry.confusion for entry in entries]).sum(0)
     numbers: Counter[int] = Counter()
     for entry in entries:
@@ -274,12 +279,17 @@ def _warnings(
         yield shift
 
 
-def _write(folder: Path, evaluation: Evaluation) -> None:
+def write_evaluation(folder: Path, evaluation: Evaluation, document: Mapping[str, object]) -> None:
+    """Write the confusion matrix of an evaluation, and what is said of it as JSON.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
     packed = io.BytesIO()
     names = np.asarray(evaluation.scores.names)
     np.savez_compressed(packed, confusion=evaluation.confusion, names=names)
     write_bytes(folder / CONFUSION_FILE, packed.getvalue())
-    write_json(folder / EVALUATION_FILE, evaluation.to_json())
+    write_json(folder / EVALUATION_FILE, document)
 
 
 def _key(
@@ -307,9 +317,10 @@ def _key(
     }
 
 
-def _facts(
+def facts_of(
     segmenter: Segmenter, dataset: Dataset, options: EvaluationOptions, alignment: Alignment
 ) -> dict[str, object]:
+    """Return what was measured on what: bundle, data set, options, machine."""
     manifest = segmenter.bundle.manifest
     return {
         "bundle": segmenter.bundle.path.name,

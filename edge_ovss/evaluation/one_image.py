@@ -49,7 +49,7 @@ def measure(
         counts=tuple(int(count) for count in result.counts),
         overflow=result.overflow,
         sha256=sha256,
-        numbers=_pixels_by_number(raw),
+        numbers=pixels_by_number(raw),
         tally=_tally(segmenter, frame, found, truth, alignment, preprocessing),
     )
 
@@ -81,6 +81,7 @@ def _tally(
     return count_steps(right, step_of(found.measure[counted], info.range))
 
 
-def _pixels_by_number(raw: RawLabels) -> dict[int, int]:
+def pixels_by_number(raw: RawLabels) -> dict[int, int]:
+    """Return the numbers of pixels by the number in the label file."""
     numbers, counts = np.unique(raw, return_counts=True)
     return dict(zip(numbers.tolist(), counts.tolist(), strict=True))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+VSPW = "vspw"
 PROTOCOLS = {
     "d2-main": "mean over the categories that are in the ground truth",
     "d2-0.6+mmseg": "mean over the categories in the ground truth or in a prediction",
+    VSPW: "as d2-0.6+mmseg; VC of videos as VSPW's script counts it",
 }
 DEFAULT_PROTOCOL = "d2-main"
 
@@ -29,6 +31,30 @@ EVALUATION = (
     "p99_ms",
     "max_ms",
 )
+
+VIDEO = (
+    "vc8",
+    "vc16",
+    "vc8_right",
+    "vc16_right",
+    "vc8_area",
+    "vc16_area",
+    "tc",
+    "tc_truth",
+    "flicker",
+    "change",
+    "flashes",
+    "age_ms",
+    "held",
+    "inferences",
+    "miou_drop",
+    "flicker_ratio",
+    "key_p50_ms",
+    "key_p99_ms",
+    "other_p50_ms",
+    "other_p99_ms",
+)
+"""What `eval` measures of videos besides `EVALUATION`."""
 
 TUNED = {
     "pixel_accuracy": "share of right pixels; where the truth is no word, 'unknown' is right",

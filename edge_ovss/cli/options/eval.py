@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from edge_ovss.cli.options.stream import FLOWS, add_stream_arguments
 from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, add_protocol_argument
 from edge_ovss.cli.shared.parser import Parser
 from edge_ovss.cli.shared.runtime_options import add_bundle_argument, add_runtime_arguments
-from edge_ovss.metrics.reported import EVALUATION, TUNED
+from edge_ovss.metrics.reported import EVALUATION, TUNED, VIDEO
 
 EXAMPLES = (
     "edge-ovss eval city.ovss ADE20K/ --layout ade150",
     "edge-ovss eval city.ovss labeled/ --layout folder --classes classes.txt --limit 100",
     'edge-ovss eval city.ovss ADE20K/ --layout ade150 --gate "miou>=30,p99_ms<=50"',
     "edge-ovss eval city.ovss labeled/ --layout folder --missing-unknown",
+    "edge-ovss eval city.ovss CamVid/ --layout camvid-video --keyframe 2 --stabilize",
     "edge-ovss eval city.ovss labeled/ --layout folder --tune-unknown --out city-unknown.json",
 )
 
@@ -28,7 +30,11 @@ def add_arguments(parser: Parser) -> None:
         default="fast",
         help="published: shortest edge to 640 first, labels at the original size (needs scores)",
     )
-    parser.add_argument("--gate", metavar="LIST", help=f"conditions on {', '.join(EVALUATION)}")
+    parser.add_argument(
+        "--gate",
+        metavar="LIST",
+        help=f"conditions on {', '.join(EVALUATION)}; of videos also {', '.join(VIDEO)}",
+    )
     parser.add_argument(
         "--out",
         metavar="DIR|FILE",
@@ -56,5 +62,13 @@ def add_arguments(parser: Parser) -> None:
         help="what --tune-unknown maximizes, "
         + "; ".join(f"{name}: {text}" for name, text in TUNED.items())
         + f" (default {next(iter(TUNED))})",
+    )
+    add_stream_arguments(parser, flows=("exact", *FLOWS))
+    parser.add_argument(
+        "--fps",
+        type=float,
+        metavar="N",
+        help="the images are videos of N frames per second, each folder one (default that of the "
+        "layout)",
     )
     parser.hide(*RARE, "--preproc")

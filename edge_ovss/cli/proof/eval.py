@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge_ovss.bundle.sections import PUBLISHED_ANSWER
 from edge_ovss.cli.proof.tune_unknown import run_tuning
+from edge_ovss.cli.proof.video import video_options, video_text, warn_of_images
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.data_options import file_part_of, open_data
 from edge_ovss.cli.shared.runtime_options import open_segmenter
@@ -14,7 +15,8 @@ from edge_ovss.datasets.coverage import Coverage, some
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
-from edge_ovss.metrics.reported import EVALUATION
+from edge_ovss.evaluation.video.evaluate import evaluate_video
+from edge_ovss.metrics.reported import EVALUATION, VIDEO
 from edge_ovss.runtime.segmenter import Segmenter
 
 _LOSERS = 5
@@ -26,27 +28,44 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.tune_unknown:
         return run_tuning(args, console)
     gates = parse_gates(args.gate)
-    require_known(gates, EVALUATION)
+    require_known(gates, (*EVALUATION, *VIDEO))
     fresh = args.fresh or any(gate.name.endswith("_ms") for gate in gates)
     options = EvaluationOptions(
         args.protocol, args.preproc, args.allow_missing, fresh, args.missing_unknown
     )
     dataset = open_data(args)
+    video = video_options(args, dataset)
+    require_known(gates, EVALUATION if video is None else (*EVALUATION, *VIDEO))
     for remark in dataset.remarks:
         console.warn(remark)
     if dataset.subset:
         console.note(f"{dataset.title}: compare only with results on the same subset")
+    stream = None
     with open_segmenter(args) as segmenter:
         out = _out(args, segmenter, dataset)
-        evaluation = evaluate(segmenter, dataset, out, options, progress=console.progress)
+        if video is None:
+            evaluation = evaluate(segmenter, dataset, out, options, progress=console.progress)
+        else:
+            stream = evaluate_video(
+                segmenter, dataset, out, options, video, progress=console.progress
+            )
+            evaluation = stream.evaluation
+            warn_of_images(stream, console)
     for warning in evaluation.warnings[len(dataset.remarks) :]:
         console.warn(warning)
-    verdicts = check_gates(gates, evaluation.numbers())
-    document = evaluation.to_json() | {
+    found = stream or evaluation
+    verdicts = check_gates(gates, found.numbers())
+    document = found.to_json() | {
         "out": str(out),
         "gates": [verdict.to_json() for verdict in verdicts],
     }
-    text = [_text(evaluation, dataset), *(verdict.text for verdict in verdicts), f"files  {out}"]
+    moving = [] if stream is None else [video_text(stream)]
+    text = [
+        _text(evaluation, dataset),
+        *moving,
+        *(verdict.text for verdict in verdicts),
+        f"files  {out}",
+    ]
     console.result("\n".join(text), document)
     require_passed(verdicts)
     console.note(next_step("report", args.bundle))

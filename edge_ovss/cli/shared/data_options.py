@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ RARE = ("--ignore", "--labels-start", "--expect", "--seed")
 # The largest label in a 16-bit label map.
 _LARGEST = 65535
 _DIGITS = 5
+_FASTEST = 1000
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, *, positional: bool = True) -> None:
@@ -120,6 +122,18 @@ def check_limit(limit: int | None) -> None:
         raise UsageError(message)
 
 
+def check_fps(fps: float) -> float:
+    """Return --fps, if it is a rate.
+
+    Raises:
+        UsageError: It is not above 0 and at most 1000.
+    """
+    if not 0.0 < fps <= _FASTEST:
+        message = f"--fps is {fps:g}; expected frames per second, above 0 and at most {_FASTEST}."
+        raise UsageError(message)
+    return fps
+
+
 def open_data(args: argparse.Namespace, *, counted: bool = True) -> Dataset:
     """Open the data set that the options name, counted (if `counted`) and limited.
 
@@ -138,6 +152,8 @@ def open_data(args: argparse.Namespace, *, counted: bool = True) -> Dataset:
         classes=args.classes,
         labels_start=args.labels_start,
     )
+    if (fps := getattr(args, "fps", None)) is not None:
+        found = replace(found, fps=check_fps(fps))
     whole = found.require_count(args.expect) if counted else found
     return whole.take(args.limit, seed=args.seed)
 

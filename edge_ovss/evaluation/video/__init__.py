@@ -1,0 +1,1 @@
+"""Score a bundle on videos: as it is, and stabilized."""
