@@ -1,12 +1,18 @@
 # Two commands do all set-up: `make demo` runs the main job, `make test` passes the tests.
 # Each makes its own virtual environment and needs neither a GPU nor a checkpoint.
+#
+#   PYTHON=python3.10    the Python to use, 3.10 to 3.13
+#   TORCH_INDEX=URL      an index with CPU wheels of torch. On x86-64 Linux the usual index has CUDA
+#                        wheels only, which take 5 GB; https://download.pytorch.org/whl/cpu has others
 
 PYTHON ?= python3
+TORCH_INDEX ?=
 DEMO_ENV := .venv-demo
 TEST_ENV := .venv-test
-INSTALL := -m pip install --quiet --constraint constraints.txt
+INSTALL = -m pip install --quiet --constraint constraints.txt \
+	$(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)')
 
-.PHONY: demo test check lint types unit quick cpp clean
+.PHONY: demo demo-bundle test check lint types unit quick cpp resolve clean
 
 # make demo PICTURE=street.jpg segments that image (or folder) too.
 PICTURE ?=
@@ -20,6 +26,12 @@ demo: $(DEMO_ENV)/ready
 	$(DEMO_ENV)/bin/edge-ovss run $(DEMO_BUNDLE) \
 		'synthetic://street?count=4&seed=1000000' --out out/demo/pictures
 	$(if $(PICTURE),$(DEMO_ENV)/bin/edge-ovss run $(DEMO_BUNDLE) '$(PICTURE)' --out out/demo/yours)
+
+# The ready bundle of `edge-ovss demo`, which is committed.
+demo-bundle: $(DEMO_ENV)/ready
+	$(DEMO_ENV)/bin/edge-ovss export --config export/configs/demo.toml --overwrite \
+		--out edge_ovss/demo/street.ovss
+	$(DEMO_ENV)/bin/edge-ovss selftest edge_ovss/demo/street.ovss
 
 test: lint types unit
 
@@ -46,6 +58,11 @@ quick: $(TEST_ENV)/ready
 # The C++ runtime: builds, and runs its own tests (Debian packages: see runtime/README.md).
 cpp: $(TEST_ENV)/ready
 	PYTHON=$(CURDIR)/$(TEST_ENV)/bin/python bash runtime/ci.sh
+
+# Whether the pins fit together on $(PYTHON): asks the index, installs nothing.
+resolve:
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(PYTHON) -m venv "$$dir" && \
+		"$$dir/bin/python" $(INSTALL) --dry-run --only-binary=:all: '.[export,tensorrt-rtx,test]'
 
 $(DEMO_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEMO_ENV)
