@@ -40,7 +40,7 @@ class BlockCost:
 
 
 @dataclass(frozen=True)
-class Step:
+class BudgetStep:
     """One round of the budget loop: the blocks that it puts back to float, and the accuracy."""
 
     back_to_float: tuple[str, ...]
@@ -54,7 +54,7 @@ class Chosen:
 
     blocks: tuple[str, ...]
     accuracy: Accuracy
-    steps: tuple[Step, ...]
+    steps: tuple[BudgetStep, ...]
 
 
 def measure_blocks(
@@ -104,14 +104,14 @@ def keep_within(
         GateError: The budget cannot be kept with any block quantized.
     """
     order = [cost.block for cost in costs]
-    steps: list[Step] = []
+    steps: list[BudgetStep] = []
     for back in range(len(order)):
         quantized = tuple(order[back:])
         accuracy = whole if whole is not None and not back else attempt(quantized)
         drop = accuracy.drop_from(base)
         if drop is None:
             break
-        steps.append(Step(tuple(order[:back]), accuracy.agreement, drop))
+        steps.append(BudgetStep(tuple(order[:back]), accuracy.agreement, drop))
         note(
             f"{len(quantized)} of {len(order)} blocks quantized: mIoU {-drop:+.2f}, "
             f"labels {100 * accuracy.agreement:.2f} %"

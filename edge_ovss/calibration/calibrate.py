@@ -29,8 +29,8 @@ from edge_ovss.calibration.images import (
 )
 from edge_ovss.calibration.int8 import Quantizer
 from edge_ovss.calibration.manifest_section import (
+    CalibrationOutcome,
     Made,
-    Outcome,
     calibrated_manifest,
     precision_facts,
     write_reports,
@@ -145,7 +145,7 @@ def calibrate_bundle(
         judged = work.baseline.compare(graph)
         _check_budget(judged, work)
         on = work.dataset.title + work.scope if work.dataset else "calibration pictures"
-        outcome = Outcome(judged, work.baseline.accuracy, on, _race(work, graph))
+        outcome = CalibrationOutcome(judged, work.baseline.accuracy, on, _race(work, graph))
         _write_rest(writer, work, graph)
         write_reports(writer, made, outcome, options, model=source.manifest.model.name)
         section = precision_facts(source, made, outcome, options, work.pictures)

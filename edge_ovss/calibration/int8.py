@@ -10,7 +10,7 @@ from edge_ovss._leftovers import scratch_folder
 from edge_ovss._progress import Note, silent
 from edge_ovss.calibration.accuracy import Accuracy, Baseline
 from edge_ovss.calibration.blocks import Candidates, find_candidates
-from edge_ovss.calibration.budget import BlockCost, Step, keep_within, measure_blocks
+from edge_ovss.calibration.budget import BlockCost, BudgetStep, keep_within, measure_blocks
 from edge_ovss.calibration.histograms import Range
 from edge_ovss.calibration.options import CalibrateOptions
 from edge_ovss.calibration.quantize import (
@@ -56,7 +56,7 @@ class Quantized:
     excluded: Mapping[str, str]
     ranges: Mapping[str, Range]
     costs: tuple[BlockCost, ...] = ()
-    steps: tuple[Step, ...] = ()
+    steps: tuple[BudgetStep, ...] = ()
     half: HalfReport | None = None
 
 
@@ -162,7 +162,11 @@ class Quantizer:
         self.note(f"all blocks quantized: labels {100 * accuracy.agreement:.2f} %{points}")
 
     def _done(
-        self, blocks: Sequence[str], *, costs: Sequence[BlockCost] = (), steps: Sequence[Step] = ()
+        self,
+        blocks: Sequence[str],
+        *,
+        costs: Sequence[BlockCost] = (),
+        steps: Sequence[BudgetStep] = (),
     ) -> Quantized:
         model, half = self.make(blocks, base=self.options.float_base)
         excluded, recipe = dict(self.candidates.excluded), self.options.recipe

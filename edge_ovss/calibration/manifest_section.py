@@ -46,7 +46,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CalibrationOutcome:
     """The accuracy and the speed of a new graph.
 
     Attributes:
@@ -63,7 +63,12 @@ class Outcome:
 
 
 def write_reports(
-    writer: BundleWriter, made: Made, outcome: Outcome, options: CalibrateOptions, *, model: str
+    writer: BundleWriter,
+    made: Made,
+    outcome: CalibrationOutcome,
+    options: CalibrateOptions,
+    *,
+    model: str,
 ) -> None:
     """Write the recipe and, if blocks were measured, the tables into a bundle.
 
@@ -84,7 +89,7 @@ def write_reports(
 def precision_facts(
     source: Bundle,
     made: Made,
-    outcome: Outcome,
+    outcome: CalibrationOutcome,
     options: CalibrateOptions,
     pictures: CalibrationPictures,
 ) -> Precision:
@@ -118,7 +123,9 @@ def _top(largest: dict[str, float], count: int = 10) -> dict[str, float]:
     return {name: round(largest[name], 3) for name in names}
 
 
-def _loss(outcome: Outcome, options: CalibrateOptions, emulated: Accuracy | None) -> dict[str, Any]:
+def _loss(
+    outcome: CalibrationOutcome, options: CalibrateOptions, emulated: Accuracy | None
+) -> dict[str, Any]:
     base, judged = outcome.base, outcome.judged
     loss: dict[str, Any] = {
         "against": "fp32",

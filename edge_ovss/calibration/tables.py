@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from edge_ovss._files import write_bytes, write_json
-from edge_ovss.calibration.budget import BlockCost, Step
+from edge_ovss.calibration.budget import BlockCost, BudgetStep
 
 TABLE_FILE = "reports/sensitivity.json"
 MARKDOWN_FILE = "reports/sensitivity.md"
@@ -18,7 +18,7 @@ _STYLE = "font-family:sans-serif;font-size:12px"
 
 
 def write_tables(
-    folder: Path, costs: Sequence[BlockCost], steps: Sequence[Step], title: str
+    folder: Path, costs: Sequence[BlockCost], steps: Sequence[BudgetStep], title: str
 ) -> None:
     """Write the three files into a bundle's folder.
 
@@ -40,7 +40,7 @@ def write_tables(
     write_bytes(folder / PLOT_FILE, plot(costs, steps, title).encode())
 
 
-def markdown(costs: Sequence[BlockCost], steps: Sequence[Step], title: str) -> str:
+def markdown(costs: Sequence[BlockCost], steps: Sequence[BudgetStep], title: str) -> str:
     """Return the table for people."""
     back = set(steps[-1].back_to_float) if steps else set()
     lines = [
@@ -66,7 +66,7 @@ def markdown(costs: Sequence[BlockCost], steps: Sequence[Step], title: str) -> s
     return "\n".join(lines) + "\n"
 
 
-def plot(costs: Sequence[BlockCost], steps: Sequence[Step], title: str) -> str:
+def plot(costs: Sequence[BlockCost], steps: Sequence[BudgetStep], title: str) -> str:
     """Return an SVG with a bar per block, as long as its cost."""
     lost = [cost.drop is not None for cost in costs]
     by_miou = bool(costs) and all(lost)

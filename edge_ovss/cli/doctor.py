@@ -12,7 +12,7 @@ from edge_ovss._version import VERSION
 from edge_ovss.cli.shared.console import Console
 from edge_ovss.doctor.backends import BackendFacts, survey_backends
 from edge_ovss.doctor.engines import EngineFacts, survey
-from edge_ovss.doctor.needs import Finding, check_verbs, find_problems
+from edge_ovss.doctor.needs import VerbFinding, check_verbs, find_problems
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -104,11 +104,11 @@ def _engines(engines: EngineFacts) -> str:
     return "Engines (edge-ovss build)\n" + "\n".join(lines)
 
 
-def _verbs(verbs: list[Finding]) -> str:
+def _verbs(verbs: list[VerbFinding]) -> str:
     return "Verbs\n" + "\n".join(f"  {verb.verb:<22} {_state(verb)}" for verb in verbs)
 
 
-def _state(verb: Finding) -> str:
+def _state(verb: VerbFinding) -> str:
     if verb.ready:
         return "ready"
     parts = [f"needs {', '.join(verb.missing)}: {verb.install}"] if verb.missing else []

@@ -20,7 +20,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Finding:
+class VerbFinding:
     """Whether a verb can run here, and what to do if not.
 
     Attributes:
@@ -62,25 +62,25 @@ def find_problems(packages: Mapping[str, str | None]) -> dict[str, Problem]:
 
 def check_verbs(
     packages: Mapping[str, str | None], problems: Mapping[str, Problem], engines: EngineFacts
-) -> list[Finding]:
+) -> list[VerbFinding]:
     """Return which verbs can run with these packages and these TensorRTs."""
     return [*(_check(need, packages, problems) for need in NEEDS), _check_build(engines)]
 
 
 def _check(
     need: Need, packages: Mapping[str, str | None], problems: Mapping[str, Problem]
-) -> Finding:
+) -> VerbFinding:
     missing = tuple(module for module in need.modules if packages.get(module) is None)
     broken = tuple(module for module in need.modules if module in problems)
     install = f'pip install "edge-ovss[{need.extra}]"' if missing else None
     ready = not missing and not broken
-    return Finding(need.verb, ready=ready, missing=missing, install=install, broken=broken)
+    return VerbFinding(need.verb, ready=ready, missing=missing, install=install, broken=broken)
 
 
-def _check_build(engines: EngineFacts) -> Finding:
+def _check_build(engines: EngineFacts) -> VerbFinding:
     """Check that any TensorRT can build; `missing` and `install` name all if none can."""
     if any(facts.builds for facts in engines.flavors.values()):
-        return Finding("build", ready=True, missing=(), install=None)
+        return VerbFinding("build", ready=True, missing=(), install=None)
     advice = [f"{name}: {facts.advice}" for name, facts in engines.flavors.items()]
     missing = f"one of {' and '.join(engines.flavors)}"
-    return Finding("build", ready=False, missing=(missing,), install="; or ".join(advice))
+    return VerbFinding("build", ready=False, missing=(missing,), install="; or ".join(advice))

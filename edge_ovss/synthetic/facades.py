@@ -57,7 +57,7 @@ class Building:
 
 
 @dataclass(frozen=True)
-class Plane:
+class FacadePlane:
     """The part of the image that shows the plane at `x` from z0 to z1; `z` in the world."""
 
     box: Box
@@ -110,7 +110,7 @@ def _moved(style: Building, random: Random, span: tuple[int, int]) -> Building:
     return Building(**values)
 
 
-def side_plane(canvas: Canvas, x: int, *, span: tuple[int, int], tall: int) -> Plane | None:
+def side_plane(canvas: Canvas, x: int, *, span: tuple[int, int], tall: int) -> FacadePlane | None:
     """Pixels of the plane at `x` between two depths, up to `tall`; None if none is seen."""
     camera = canvas.camera
     start, end = span[0] - camera.ahead, span[1] - camera.ahead
@@ -132,7 +132,7 @@ def side_plane(canvas: Canvas, x: int, *, span: tuple[int, int], tall: int) -> P
     bottom = camera.horizon + camera.height * camera.focal // shallow
     box = Box(canvas.box(0, min(top, camera.horizon), 1, bottom + 1).rows, cols)
     up = ((camera.horizon - canvas.y[box.rows])[:, None] * scale[None, :] >> 12) + camera.height
-    return Plane(box, z + camera.ahead, up)
+    return FacadePlane(box, z + camera.ahead, up)
 
 
 def draw_building(canvas: Canvas, house: Building, x: int, *, light: int) -> None:

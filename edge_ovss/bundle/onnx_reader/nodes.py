@@ -56,7 +56,7 @@ _UNPACK = {"int32": "<{}i", "int64": "<{}q", "float32": "<{}f"}
 
 
 @dataclass(frozen=True)
-class Place:
+class TensorPlace:
     """Where a tensor stands outside of the ONNX file; `length` is None where it is not said."""
 
     location: str
@@ -83,7 +83,7 @@ class Constant:
     shape: tuple[int, ...]
     stored: int
     raw: bool
-    place: Place | None
+    place: TensorPlace | None
     values: tuple[float, ...] | None
 
     @property
@@ -256,7 +256,7 @@ class _Tensor:
         return Constant(self.name, kind, shape, self.stored, raw, place, values)
 
 
-def _place(name: str, pairs: Mapping[str, str]) -> Place:
+def _place(name: str, pairs: Mapping[str, str]) -> TensorPlace:
     offset, length = (pairs.get(key, "") for key in ("offset", "length"))
     if any(text and not (text.isdecimal() and text.isascii()) for text in (offset, length)):
         message = f"the tensor '{name}' stands at '{offset}' with the length '{length}'"
@@ -264,7 +264,7 @@ def _place(name: str, pairs: Mapping[str, str]) -> Place:
     if max(len(offset), len(length)) > 18:
         message = f"the tensor '{name}' stands beyond every file"
         raise ValueError(message)
-    return Place(pairs.get("location", ""), int(offset or 0), int(length) if length else None)
+    return TensorPlace(pairs.get("location", ""), int(offset or 0), int(length) if length else None)
 
 
 def _values(

@@ -28,7 +28,7 @@ DTYPES = {
 
 
 @dataclass(frozen=True)
-class Tensor:
+class EngineTensor:
     """An input or output: its device buffer, and the pinned host buffer that mirrors it."""
 
     name: str
@@ -61,7 +61,7 @@ class TrtSession:
         self._context = engine.create_context()
         self._stream = memory.create_stream()
         self._events = (memory.driver.create_event(), memory.driver.create_event())
-        self._tensors: dict[str, Tensor] = {}
+        self._tensors: dict[str, EngineTensor] = {}
         self._shapes: dict[str, tuple[int, ...]] | None = None
         self._graph: int | None = None
 
@@ -155,7 +155,7 @@ class TrtSession:
             self.memory.free_pinned(host)
             raise
         array = host[: int(np.prod(shape)) * dtype.itemsize].view(dtype).reshape(shape)
-        self._tensors[name] = Tensor(name, is_input, pointer, host, array)
+        self._tensors[name] = EngineTensor(name, is_input, pointer, host, array)
         if not self._context.set_tensor_address(name, pointer):
             message = f"The engine refuses the buffer of '{name}'."
             raise ArtifactError(message, hint="Build the engine again.")
