@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -124,3 +125,9 @@ def test_no_module_shadows_a_library() -> None:
     shadows = {"utils", "onnx", "torch", "tensorrt", "onnxruntime", "cv2", "numpy", "openvino"}
     files = {path.stem for path in PACKAGE.rglob("*.py")}
     assert not files & shadows
+
+
+def test_every_test_module_has_a_name_of_its_own() -> None:
+    """Mypy takes them for modules at the top, and stops at the second of a name."""
+    names = Counter(path.name for path in Path(__file__).parents[1].rglob("*.py"))
+    assert not [name for name, count in names.items() if count > 1 and name != "__init__.py"]
