@@ -17,6 +17,24 @@ if TYPE_CHECKING:  # a robot gives its own frames and needs no image reader
 
 
 @dataclass(frozen=True)
+class StreamFacts:
+    """What the memory of a stream did for a frame.
+
+    Attributes:
+        key: Whether an answer of the network came in with this frame.
+        age_ms: Milliseconds from the newest frame that the network saw to this one; None where
+            frames have no time.
+        held: Share of pixels that keep a label against the network, 0 to 1.
+        cut: Whether the frame has nothing in common with the one before.
+    """
+
+    key: bool
+    age_ms: float | None
+    held: float
+    cut: bool
+
+
+@dataclass(frozen=True)
 class Result:
     """The result for one frame; the arrays belong to the caller.
 
@@ -33,6 +51,7 @@ class Result:
             ran twice, both runs are counted.
         scores: float32 [T, h, w] by category before the last upsampling, if exported.
         confidence: float32 [H, W], score of the chosen category in [0, 1], if exported.
+        stream: What the memory of a stream did, if the frame is one of a stream.
     """
 
     labels: Labels
@@ -44,6 +63,7 @@ class Result:
     scores: NDArray[np.float32] | None = None
     confidence: NDArray[np.float32] | None = None
     reran: bool = False
+    stream: StreamFacts | None = None
 
     @property
     def overflow(self) -> bool:

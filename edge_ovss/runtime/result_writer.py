@@ -14,7 +14,7 @@ from edge_ovss.errors import UsageError
 from edge_ovss.frames.images import write_label_map
 from edge_ovss.frames.sources import Frame
 from edge_ovss.runtime.overlay import ALPHA, write_overlay
-from edge_ovss.runtime.result import Result
+from edge_ovss.runtime.result import Result, StreamFacts
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class AnswerWriter:
 def frame_facts(frame: Frame, result: Result) -> dict[str, object]:
     """Return the facts of a result as a JSON object."""
     height, width = result.labels.shape
-    return {
+    facts = {
         "name": frame.name,
         "source": frame.origin,
         "time_s": None if frame.time_s is None else round(frame.time_s, 6),
@@ -77,6 +77,12 @@ def frame_facts(frame: Frame, result: Result) -> dict[str, object]:
         "reran": result.reran,
         "timings_ms": {step: round(time, 3) for step, time in result.timings.items()},
     }
+    return facts if result.stream is None else facts | _stream_facts(result.stream)
+
+
+def _stream_facts(stream: StreamFacts) -> dict[str, object]:
+    age = None if stream.age_ms is None else round(stream.age_ms, 3)
+    return {"key": stream.key, "age_ms": age, "held": round(stream.held, 6), "cut": stream.cut}
 
 
 def _packed(result: Result) -> bytes:
