@@ -21,6 +21,6 @@ def mark_unknown(labels: Tensor, measure: Tensor, thresholds: Tensor | None, lab
     """
     if thresholds is None:
         return labels
-    places = labels.flatten().to(torch.int64)
-    limits = thresholds.index_select(0, places).view_as(labels)
+    # As GatherElements: ONNX Runtime takes a third of the time that it takes for a Gather.
+    limits = thresholds.gather(0, labels.flatten().to(torch.int64)).view_as(labels)
     return torch.where(measure < limits, float(label), labels)
