@@ -87,7 +87,8 @@ def compare_labels(
     counts, differs = ~neutral, given != expected
     wrong = differs & counts
     number = int(counts.sum())
-    tied = neutral & (ranking.second >= 0)
+    # A pixel that is undecided because it is close to its threshold is no tie of two outputs.
+    tied = neutral & undecided & (ranking.second >= 0)
     return LabelComparison(
         agreement=1.0 - float(wrong.sum()) / number if number else 1.0,
         counted=number / given.size,

@@ -48,7 +48,7 @@ def tied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     out, err = io.StringIO(), io.StringIO()
     command = ["export", "--vocab", WORDS, "--size", "96x128", "--out", str(path), "--json"]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        assert main([*command, "--quiet"]) == 0
+        assert main([*command, "--unknown", "off", "--quiet"]) == 0
     return path, json.loads(out.getvalue()), err.getvalue()
 
 
@@ -277,7 +277,8 @@ def test_an_error_is_relative_to_scores_that_are_something() -> None:
 def answered(decided: float) -> Answered:
     lead = np.zeros(1000, np.float32)
     lead[: round(1000 * decided)] = 1
-    return Answered(np.zeros((1, 1000, 3), np.uint8), {}, lead.reshape(1, 1000))
+    lead = lead.reshape(1, 1000)
+    return Answered(np.zeros((1, 1000, 3), np.uint8), {}, lead, measure=np.ones_like(lead))
 
 
 def test_the_reference_is_the_first_frame_unless_it_says_next_to_nothing() -> None:

@@ -101,3 +101,8 @@ def test_the_label_of_unknown_has_a_place_of_its_own(outputs: int) -> None:
     assert marked.dtype == dtype
     alignment = Alignment(tuple(map(str, range(outputs))), unknown=True)
     assert alignment.map_prediction(marked)[0, 1] == outputs
+
+
+def test_close_to_a_threshold_is_no_tie_of_two_words() -> None:
+    found = compared([[0.5], [0.2], [0.1]], [0], [0.5, 0.5, 0.5])
+    assert (found.counted, found.ties) == (0, ())
