@@ -15,7 +15,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.runtime import Bundle
@@ -35,6 +34,7 @@ KINDS = {
 }
 
 Times = dict[tuple[str, str], float]
+Inputs = dict[str, NDArray[Any]]
 
 
 def main() -> None:
@@ -50,20 +50,21 @@ def main() -> None:
     columns = {}
     for name in args.contestants:
         bundle, _, backend = name.rpartition("@")
-        path = Bundle.open(bundle).graph_path
+        opened = Bundle.open(bundle)
+        inputs = opened.manifest.contract.feed(frame)
         look = _onnxruntime if backend == "onnxruntime" else _openvino
-        columns[name] = look(path, frame, args.repeats, args.threads, backend)
+        columns[name] = look(opened.graph_path, inputs, args.repeats, args.threads, backend)
     _print({name: _by_kind(times) for name, times in columns.items()})
 
 
-def _onnxruntime(path: Path, frame: NDArray[np.uint8], repeats: int, threads: int, _: str) -> Times:
+def _onnxruntime(path: Path, inputs: Inputs, repeats: int, threads: int, _: str) -> Times:
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
         prefix = Path(folder) / "profile"
         session = open_session(onnxruntime, path, threads=threads, profile=prefix)
         for _run in range(repeats + 1):
-            session.run(None, {"frame": frame})
+            session.run(None, inputs)
         events = json.loads(Path(session.end_profiling()).read_text())
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for event in events:
@@ -72,9 +73,7 @@ def _onnxruntime(path: Path, frame: NDArray[np.uint8], repeats: int, threads: in
     return {key: min(values[1:]) for key, values in times.items()}
 
 
-def _openvino(
-    path: Path, frame: NDArray[np.uint8], repeats: int, threads: int, backend: str
-) -> Times:
+def _openvino(path: Path, inputs: Inputs, repeats: int, threads: int, backend: str) -> Times:
     import openvino
 
     settings = {
@@ -86,7 +85,7 @@ def _openvino(
     request = openvino.Core().compile_model(str(path), "CPU", settings).create_infer_request()
     best: Times = {}
     for repeat in range(repeats + 1):
-        request.infer({0: frame})
+        request.infer(inputs)
         for item in request.get_profiling_info() if repeat else ():
             key, taken = (item.node_name, item.node_type), item.real_time.total_seconds() * 1e3
             best[key] = min(taken, best.get(key, taken))

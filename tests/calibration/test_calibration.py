@@ -93,6 +93,18 @@ def test_a_half_bundle_says_what_it_is_and_passes_its_selftest(half: Bundle, sou
     assert sizes[1] < 0.6 * sizes[0]
 
 
+def test_labels_may_be_unknown_in_every_precision(half: Bundle, int8: Bundle) -> None:
+    for bundle in (half, int8):
+        measure = bundle.reference().measure
+        assert measure is not None
+        assert [each.name for each in bundle.graph.inputs] == ["frame", "thresholds"]
+        for share in (0.3, 0.7):
+            unknown = float(np.quantile(measure, share))
+            with Segmenter.open(bundle, unknown=unknown) as segmenter:
+                assert 0.1 < segmenter.segment(bundle.reference().frame).unknown < 0.9
+                assert run_selftest(segmenter)
+
+
 def test_the_given_bundle_is_not_changed(half: Bundle, source: Path) -> None:
     assert Bundle.open(source).manifest.precision == "fp32"
     assert half.manifest.vocabulary == Bundle.open(source).manifest.vocabulary

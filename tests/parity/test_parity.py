@@ -216,6 +216,30 @@ def test_pictures_without_labels_are_held_against_torchs_own(
     assert parity.to_json()["truth"] == "labels of torch"
 
 
+@pytest.mark.parametrize("labeled", [True, False])
+def test_unknown_is_compared_too(
+    tiny_bundle: Path, reference: TorchReference, labeled: bool
+) -> None:
+    measure = Bundle.open(tiny_bundle).reference().measure
+    assert measure is not None
+    unknown = float(np.median(measure))
+    with Segmenter.open(tiny_bundle, unknown=unknown) as segmenter:
+        data = open_dataset(STREETS) if labeled else open_pictures(STREETS)
+        (parity,) = compare_backends(reference, [segmenter], data, labeled=labeled)
+        assert parity
+        assert parity.label_agreement == 1.0
+        assert any(np.any(example.backend == 255) for example in parity.examples)
+        assert sum(frame.after[:, -1].sum() for frame in parity.frames) > 0
+        # Whoever does not compare gives words where torch says unknown.
+        backend, real = segmenter._backend, segmenter._backend.infer
+        zeros = np.zeros(len(segmenter.names), np.float32)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(backend, "infer", lambda frame, _: real(frame, zeros))
+            (wrong,) = compare_backends(reference, [segmenter], data, labeled=labeled)
+    assert not wrong
+    assert "(unknown)" in wrong.failures()[0]
+
+
 def test_nothing_compared_is_a_failure(tiny_bundle: Path, reference: TorchReference) -> None:
     empty = replace(open_dataset(STREETS), samples=())
     with Segmenter.open(tiny_bundle) as segmenter, pytest.raises(ParityError, match="nothing"):
