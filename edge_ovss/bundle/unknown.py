@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -58,7 +58,7 @@ class UnknownInfo:
     thresholds: tuple[float, ...] = (0.0,)
     source: str = OFF
     auto: float | None = None
-    tuned: Facts | None = field(default=None)
+    tuned: Facts | None = None
 
     @property
     def is_off(self) -> bool:
@@ -269,7 +269,9 @@ def _as_number(given: object) -> float | None:
             return float(given)
         except ValueError:
             return None
-    return float(given) if isinstance(given, int | float | np.number) else None
+    if isinstance(given, bool) or not isinstance(given, int | float | np.integer | np.floating):
+        return None
+    return float(given)
 
 
 def _is_number(value: object) -> bool:
