@@ -12,6 +12,7 @@ _HOST = re.compile(r"(\[[^\[\]@/]*\]|[^:\[\]@]*)(:\d*)?")
 # Some cameras expect the password in the path: rtsp://host/user=admin_password=…_channel=1.
 _ASSIGNED = re.compile(r"/[^/]*=.*", re.DOTALL)
 _PROPERTY = re.compile(r"\b((?:user|proxy)-(?:id|pw)|user|pass|passwd|password|token)=\S+", re.I)
+_WITHOUT_SECRETS = ("synthetic", "v4l2", "csi", "bag")
 # user:password@host without a scheme, or with one that lacks a slash.
 _BARE = re.compile(r"^[^/\\\s]*:\S*@")
 _BARE_QUERY = re.compile(r"\?\S*=.*", re.DOTALL)
@@ -44,8 +45,8 @@ def without_secrets(message: str) -> str:
 def _shown(address: str) -> str:
     scheme, _, rest = address.partition("://")
     kind = scheme.lower()
-    if kind == "synthetic" and "@" not in rest:
-        return address  # its options are not secret, and errors about them must show them
+    if kind in _WITHOUT_SECRETS and "@" not in rest:
+        return address  # the options are not secret, and errors about them must show them
     authority = _AUTHORITY.match(rest)[0]  # type: ignore[index]
     tail = rest[len(authority) :]
     host = authority.rpartition("@")[2]

@@ -59,7 +59,26 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         PictureWarning: Its values use so little of the 16 bits that it is nearly black.
     """
     file = Path(path)
-    data = _read_file(file)
+    return _frame_of(file, _read_file(file))
+
+
+def decode_picture(data: bytes, origin: str) -> NDArray[np.uint8]:
+    """Return the frame in the bytes of an image file, as `read_picture` does.
+
+    Args:
+        data: The bytes, such as those of a message.
+        origin: Where they come from, for errors.
+
+    Raises:
+        PictureError: As for `read_picture`.
+    """
+    if not 0 < len(data) <= MAX_BYTES:
+        message = f"Image '{shown(origin)}' has {len(data)} bytes; expected 1 to {MAX_BYTES}."
+        raise PictureError(message)
+    return _frame_of(Path(origin), data)
+
+
+def _frame_of(file: Path, data: bytes) -> NDArray[np.uint8]:
     kind = picture_format(data[:32])
     header = picture_header(data)
     if header is not None:

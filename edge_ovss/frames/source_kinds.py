@@ -15,9 +15,11 @@ from edge_ovss._safe_text import shown
 from edge_ovss.errors import UsageError
 
 STREET = "synthetic"
-STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp")
+BAG = "bag"
+STREAMS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "rtp", "srt", "tcp")
+_CAMERAS = ("v4l2", "csi", "gst")
 # Live sources; not all of these can be opened, but none is a recording.
-_LIVE = frozenset({*STREAMS, "camera", "rtp", "tcp", "srt"})
+_LIVE = frozenset({*STREAMS, *_CAMERAS, "camera"})
 
 _PICTURES = (
     "png apng jpg jpeg jpe jfif jfi jif pjpeg pjp mpo bmp dib tif tiff webp gif avif avifs "
@@ -43,6 +45,11 @@ UNREAD_SUFFIXES = _suffixes(_UNREAD)
 """Suffixes of images that are never read: other formats, and values without a known white level."""
 VIDEO_SUFFIXES = _suffixes(_VIDEOS)
 LIST_SUFFIXES = frozenset({".txt", ".lst"})
+BAG_SUFFIXES = _suffixes("mcap db3 bag")
+"""Suffixes of recordings of ROS."""
+
+_BAG_METADATA = "metadata.yaml"
+_BAG_MARK = b"rosbag2_bagfile_information"
 
 # JPEG images in a row, without a container: the first bytes are those of one image.
 _PICTURES_IN_A_ROW = frozenset({".mjpeg", ".mjpg"})
@@ -84,6 +91,8 @@ class SourceKind(Enum):
     CAMERA = "camera"
     FOLDER = "folder"
     LIST = "list of images"
+    BAG = "recording of ROS"
+    GLOB = "pattern of file names"
     PICTURE = "image"
     VIDEO = "video"
     UNREAD = "image of a format that is not read"
@@ -101,12 +110,39 @@ def source_kind(spec: str) -> SourceKind:
     scheme, separator, _ = spec.partition("://")
     scheme = scheme.lower()
     if separator:
-        if scheme == STREET:
-            return SourceKind.STREET
-        return SourceKind.STREAM if scheme in STREAMS else SourceKind.UNKNOWN_SCHEME
-    if spec.startswith("/dev/video"):
+        return _kind_of_scheme(scheme)
+    is_pattern = is_glob(spec)
+    if spec.startswith("/dev/video") and not is_pattern:
         return SourceKind.CAMERA
-    return file_kind(Path(spec).expanduser())
+    kind = file_kind(Path(spec).expanduser())
+    if kind is SourceKind.MISSING and is_number(spec):
+        return SourceKind.CAMERA
+    return SourceKind.GLOB if kind is SourceKind.MISSING and is_pattern else kind
+
+
+def _kind_of_scheme(scheme: str) -> SourceKind:
+    if scheme == STREET:
+        return SourceKind.STREET
+    if scheme == BAG:
+        return SourceKind.BAG
+    if scheme in _CAMERAS:
+        return SourceKind.CAMERA
+    return SourceKind.STREAM if scheme in STREAMS else SourceKind.UNKNOWN_SCHEME
+
+
+def is_number(spec: str) -> bool:
+    """Whether a source is a camera by number, such as "0"; an existing file of that name wins."""
+    return spec.isascii() and spec.isdecimal() and len(spec) <= 3
+
+
+def is_glob(spec: str) -> bool:
+    """Whether a source has the wildcards of a shell: *, ? or [."""
+    return any(sign in spec for sign in "*?[")
+
+
+def is_live(spec: str) -> bool:
+    """Whether a source is a camera or a stream."""
+    return source_kind(spec) in (SourceKind.CAMERA, SourceKind.STREAM)
 
 
 def refuse_live(spec: str, wanted: str) -> None:
@@ -135,7 +171,7 @@ def file_kind(path: Path) -> SourceKind:
     except (OSError, ValueError):  # missing, name too long, or a NUL in the name
         return SourceKind.MISSING
     if stat.S_ISDIR(mode):
-        return SourceKind.FOLDER
+        return SourceKind.BAG if _is_bag(path) else SourceKind.FOLDER
     if stat.S_ISCHR(mode):
         return SourceKind.CAMERA
     suffix = path.suffix.lower()
@@ -143,12 +179,22 @@ def file_kind(path: Path) -> SourceKind:
         (PICTURE_SUFFIXES, SourceKind.PICTURE),
         (VIDEO_SUFFIXES, SourceKind.VIDEO),
         (LIST_SUFFIXES, SourceKind.LIST),
+        (BAG_SUFFIXES, SourceKind.BAG),
         (UNREAD_SUFFIXES, SourceKind.UNREAD),
     ):
         if suffix in suffixes:
             return _corrected(kind, path) if stat.S_ISREG(mode) else kind
     # A pipe must not be read: its data could not be read again.
     return _kind_by_content(path) if stat.S_ISREG(mode) else SourceKind.OTHER
+
+
+def _is_bag(folder: Path) -> bool:
+    """Whether a folder was written by `ros2 bag record`."""
+    try:
+        with (folder / _BAG_METADATA).open("rb") as file:
+            return _BAG_MARK in file.read(1024)
+    except OSError:
+        return False
 
 
 def is_hidden(path: Path) -> bool:

@@ -7,17 +7,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._addresses import shown_address
-from edge_ovss._optional import require
 from edge_ovss._safe_text import file_stem, shown
 from edge_ovss.errors import InputError, UsageError
+from edge_ovss.frames.cameras.addresses import CameraAddress, parse_camera
+from edge_ovss.frames.cameras.opening import Camera, open_camera
+from edge_ovss.frames.grammar import GRAMMAR
 from edge_ovss.frames.image_lists import read_list
 from edge_ovss.frames.images import read_picture
 from edge_ovss.frames.source_kinds import (
@@ -29,7 +32,6 @@ from edge_ovss.frames.source_kinds import (
     source_kind,
 )
 from edge_ovss.frames.source_notes import note
-from edge_ovss.frames.video.captures import open_capture
 from edge_ovss.frames.video.reader import Clock, VideoReader
 
 if TYPE_CHECKING:
@@ -40,10 +42,21 @@ _SKIPPED = {
     SourceKind.VIDEO: "videos must be given one by one",
 }
 _STREET = {"count": "1", "seed": "0", "size": "360x480"}
-_EXPECTED = (
-    "Expected an image, a folder, a list of images (.txt), a video, /dev/videoN, rtsp://…, or "
-    "synthetic://street?count=4&seed=0&size=360x480."
-)
+# How long a camera may take where nobody waits for it in a live loop.
+_PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """When and where a frame was taken, as robots say it.
+
+    Attributes:
+        nanoseconds: Since 1970, or of the clock of a simulation.
+        frame_id: Name of the coordinate frame of the camera.
+    """
+
+    nanoseconds: int
+    frame_id: str
 
 
 @dataclass(frozen=True)
@@ -55,12 +68,14 @@ class Frame:
         origin: Human-readable description of where it comes from.
         read: Returns the frame, uint8 [H, W, 3] RGB.
         time_s: Its time in the video, in seconds from the first frame; None if unknown.
+        stamp: Of a frame from a recording of ROS; else None.
     """
 
     name: str
     origin: str
     read: Callable[[], NDArray[np.uint8]]
     time_s: float | None = None
+    stamp: Stamp | None = None
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:
@@ -77,10 +92,11 @@ def open_source(spec: str) -> Iterator[Frame]:
 
     Args:
         spec: An image, a folder (its images by suffix, without subfolders), a list of images
-            (.txt or .lst, one path per line, relative to the list), a video file, a camera
-            (`/dev/video0`), a stream (`rtsp://…`), or
+            (.txt or .lst, one path per line, relative to the list), a video file, a recording of
+            ROS, a camera (`/dev/video0`), a stream (`rtsp://…`),
             `synthetic://street?count=4&seed=0&size=360x480` (size is height x width), or a street
-            that moves, `synthetic://street?frames=60&fps=15&speed=8&seed=0`.
+            that moves, `synthetic://street?frames=60&fps=15&speed=8&seed=0`. All are in `GRAMMAR`
+            of `edge_ovss.frames.grammar`.
 
     Raises:
         InputError: It does not exist, cannot be opened, or has no images.
@@ -93,22 +109,27 @@ def open_source(spec: str) -> Iterator[Frame]:
     path = Path(spec).expanduser()
     if kind is SourceKind.STREET:
         return _street(spec)
-    if kind is SourceKind.STREAM:
-        return _live(open_capture(spec), spec, spec.partition("://")[0].lower())
-    if kind is SourceKind.CAMERA:
-        return _live(open_capture(spec), spec, file_stem(path.name))
+    if kind in (SourceKind.STREAM, SourceKind.CAMERA):
+        address = parse_camera(spec)
+        return _live(open_camera(address, _PATIENCE_S), address)
+    if kind is SourceKind.GLOB:
+        return picture_frames(_matches(spec))
+    if kind is SourceKind.BAG:
+        from edge_ovss.frames.bags.reading import read_bag
+
+        return read_bag(spec)
     if kind is SourceKind.FOLDER:
         return _folder(path)
     if is_video(path, kind):
         return _video(path)
     if kind is SourceKind.LIST:
-        return _pictures([file for _, file in read_list(path)])
+        return picture_frames([file for _, file in read_list(path)])
     if kind is SourceKind.UNKNOWN_SCHEME:
         message = f"There is no source of kind '{shown_address(spec.partition('://')[0] + '://')}'."
-        raise UsageError(message, hint=_EXPECTED)
+        raise UsageError(message, hint=GRAMMAR)
     if kind is SourceKind.MISSING:
         message = f"Source '{shown(shown_address(spec))}' does not exist."
-        raise InputError(message, hint=_EXPECTED)
+        raise InputError(message, hint=GRAMMAR)
     return iter([picture_frame(path, file_stem(path.stem))])
 
 
@@ -139,7 +160,7 @@ def _folder(folder: Path) -> Iterator[Frame]:
         kinds = " ".join(sorted(PICTURE_SUFFIXES))
         message = f"Folder '{shown(folder)}' has no images (of {len(found)} entries)."
         raise InputError(message, hint=f"Images end in {kinds}; subfolders are not searched.")
-    return _pictures(pictures)
+    return picture_frames(pictures)
 
 
 def _note_skipped(folder: Path, found: list[Path]) -> None:
@@ -155,7 +176,22 @@ def _note_skipped(folder: Path, found: list[Path]) -> None:
             note(f"skipped in '{shown(folder)}', because {why}: {counts}")
 
 
-def _pictures(paths: list[Path]) -> Iterator[Frame]:
+def _matches(pattern: str) -> list[Path]:
+    """Return the images that match a pattern, by name.
+
+    Raises:
+        InputError: There are none.
+    """
+    found = sorted(Path(name) for name in glob(str(Path(pattern).expanduser())))  # noqa: PTH207
+    pictures = [path for path in found if is_picture(path)]
+    if not pictures:
+        message = f"No image matches '{shown(pattern)}' ({len(found)} files do)."
+        raise InputError(message, hint=GRAMMAR)
+    return pictures
+
+
+def picture_frames(paths: list[Path]) -> Iterator[Frame]:
+    """Return images as frames with different names, in the order given."""
     names = _names(paths)
     # Created one at a time: a frame holds on to its image.
     return (picture_frame(path, name) for path, name in zip(paths, names, strict=True))
@@ -206,24 +242,19 @@ def _recorded(video: VideoReader, path: Path) -> Iterator[Frame]:
         raise InputError(message, hint="Try it in a player; if that fails too, record it again.")
 
 
-def _live(capture: Any, address: str, name: str) -> Iterator[Frame]:  # noqa: ANN401 (VideoCapture)
+def _live(camera: Camera, address: CameraAddress) -> Iterator[Frame]:
     """Yield frames until the source ends; release the device when the reader stops."""
-    cv2 = require("cv2", extra="onnxruntime")
-    index, source, clock = 0, shown(shown_address(address)), Clock()
-    # The clock of a camera starts with the computer.
-    timed = "://" in address
+    index, clock = 0, Clock()
     try:
-        while True:
-            done, image = capture.read()
-            if not done:
-                break
-            now = clock.tick(capture.get(cv2.CAP_PROP_POS_MSEC)) if timed else None
-            yield _captured(np.ascontiguousarray(image[:, :, ::-1]), name, source, index, now)
+        while (found := camera.read()) is not None:
+            image, at_s = found
+            now = None if at_s is None else clock.tick(1000 * at_s)
+            yield _captured(image, address.stem, address.label, index, now)
             index += 1
     finally:
-        capture.release()
+        camera.release()
     if index == 0:
-        message = f"Video source '{source}' gave no frames."
+        message = f"Video source '{address.label}' gave no frames."
         raise InputError(message, hint="Try it in a player.")
 
 

@@ -38,7 +38,7 @@ def test_addresses_within_a_message_lose_their_secrets_and_the_rest_stays() -> N
     "arguments",
     [
         ["rtsp://me:s3cret@gate/1"],
-        ["run", "a.ovss", "b", "rtsp://me:s3cret@gate/1?k=s3cret"],
+        ["bench", "a.ovss", "b", "rtsp://me:s3cret@gate/1?k=s3cret"],
         ["run", "a.ovss", "b", "--threads", "http://s3cret@gate"],
     ],
 )

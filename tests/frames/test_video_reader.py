@@ -15,7 +15,6 @@ from videos import HEIGHT, WIDTH, images, write_video
 
 from edge_ovss.errors import InputError, VideoError
 from edge_ovss.frames.sources import Frame, open_source
-from edge_ovss.frames.video.captures import open_capture
 from edge_ovss.frames.video.lengths import is_damaged
 from edge_ovss.frames.video.reader import Clock, Shortfall, VideoReader
 
@@ -260,30 +259,6 @@ def test_words_without_a_known_suffix_are_no_video(tmp_path: Path) -> None:
     (tmp_path / "a.dat").write_text("some words\n" * 50)
     with pytest.raises(InputError, match="not an image"):
         _ = [frame.image for frame in open_source(str(tmp_path / "a.dat"))]
-
-
-def test_a_link_to_a_device_is_opened_as_a_camera(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from edge_ovss.frames.source_kinds import SourceKind
-    from edge_ovss.frames.video import captures
-
-    opened: list[object] = []
-
-    class Capture:
-        def __init__(self, place: object) -> None:
-            opened.append(place)
-
-        def isOpened(self) -> bool:
-            return True
-
-    monkeypatch.setattr(cv2, "VideoCapture", Capture)
-    monkeypatch.setattr(captures, "source_kind", lambda _: SourceKind.CAMERA)
-    link = tmp_path / "usb-camera"
-    link.symlink_to("/dev/video7")
-    for place in (str(link), "/dev/video7", "/dev/video", "/dev/null"):
-        open_capture(place)
-    assert opened == [7, 7, "/dev/video", "/dev/null"]
 
 
 def test_a_character_device_is_never_a_picture() -> None:

@@ -1,0 +1,1 @@
+"""Recordings of ROS: images of a topic in, label maps out. Needs the extra `ros`."""

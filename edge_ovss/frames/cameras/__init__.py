@@ -1,0 +1,1 @@
+"""Cameras, streams and GStreamer pipelines: their addresses, and how they are opened."""
