@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.frames.sources import Stamp
 from edge_ovss.runtime.result import Result
 
 
@@ -27,6 +28,7 @@ class LiveFrame:
         dropped: Frames dropped so far, of all sources, because a newer one was there.
         facts: The line that `--jsonl` writes for it: JSON types only.
         time_s: Its time in the recording or stream in seconds; None if unknown.
+        stamp: That of a frame from a recording of ROS; else None.
     """
 
     index: int
@@ -38,6 +40,7 @@ class LiveFrame:
     dropped: int
     facts: Mapping[str, object]
     time_s: float | None = None
+    stamp: Stamp | None = None
 
     @property
     def age_s(self) -> float:

@@ -1,4 +1,4 @@
-"""Segment an image, a folder, a video, a camera or synthetic streets with a bundle."""
+"""Segment images, recordings, cameras or synthetic streets with a bundle."""
 
 from __future__ import annotations
 
@@ -9,23 +9,28 @@ from edge_ovss.cli.shared.runtime_options import (
     add_runtime_arguments,
     add_unknown_argument,
 )
+from edge_ovss.frames.grammar import GRAMMAR
 from edge_ovss.runtime.overflow import KEEP, RERUN, WARN
+from edge_ovss.runtime.saving import kinds
 
 EXAMPLES = (
     "edge-ovss run city.ovss street.jpg",
-    "edge-ovss run city.ovss recordings/ --out labels --no-overlay --json",
-    "edge-ovss run city.ovss /dev/video0 --backend tensorrt --limit 100",
+    "edge-ovss run city.ovss recordings/ --out labels --save labels,rle --json",
+    "edge-ovss run city.ovss 0 --show",
+    "edge-ovss run city.ovss rtsp://10.0.0.7/1 --video today.mp4 --duration 3600",
+    "edge-ovss run city.ovss /dev/video0 /dev/video2 --jsonl --max-fps 5",
 )
 ERROR = "error"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
+    parser.description = f"{__doc__}\n\n{GRAMMAR}"
     add_bundle_argument(parser)
     add_source(
         parser,
-        help="image, folder, list (.txt), video, /dev/video0, rtsp://..., or "
-        "synthetic://street?count=4&seed=0&size=360x480",
+        nargs="+",
+        help="see above; several recordings follow one another, several cameras take turns",
     )
     add_frame_options(parser)
 
@@ -37,17 +42,9 @@ def add_source(parser: argparse.ArgumentParser, *, help: str, nargs: str | None 
 
 def add_frame_options(parser: argparse.ArgumentParser) -> None:
     """Add every option that says what becomes of the frames; `demo` has them too."""
-    parser.add_argument("--out", default="out", metavar="DIR", help="folder to write (default out)")
+    _add_outputs(parser)
     add_runtime_arguments(parser)
     add_unknown_argument(parser)
-    parser.add_argument(
-        "--alpha",
-        type=float,
-        default=0.55,
-        metavar="X",
-        help="weight of the colors in overlays, 0 to 1 (default 0.55)",
-    )
-    parser.add_argument("--no-overlay", action="store_true", help="write no overlays")
     parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
     parser.add_argument(
         "--on-overflow",
@@ -58,4 +55,83 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
         "with status 6, or rerun the frame with the spare graph (export --spare-slots) and warn "
         "only if that overflows too",
     )
+    _add_views(parser)
+    _add_live(parser)
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="DIR", help="folder to write (default out)")
+    parser.add_argument(
+        "--save",
+        metavar="LIST",
+        help=f"what to write for every frame, separated by commas: {', '.join(kinds.SUFFIXES)}, "
+        f"or none; default {','.join(kinds.DEFAULT)}, and none for cameras and streams",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=float,
+        default=0.55,
+        metavar="X",
+        help="weight of the colors in overlays, 0 to 1 (default 0.55)",
+    )
+    parser.add_argument("--no-overlay", action="store_true", help="write no overlays")
     parser.add_argument("--save-scores", action="store_true", help="also write NAME.scores.npz")
+    parser.add_argument(
+        "--jsonl",
+        action="store_true",
+        help="print one line of JSON for every frame; the summary goes to stderr",
+    )
+
+
+def _add_views(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("views")
+    group.add_argument(
+        "--show",
+        action="store_true",
+        help="show overlays in a window: q ends, the space bar pauses",
+    )
+    group.add_argument(
+        "--video",
+        metavar="FILE",
+        help="write overlays as a video (.mp4, .mov, .mkv) with the real times of the frames "
+        "(needs the extra 'video')",
+    )
+    group.add_argument(
+        "--bag",
+        metavar="FOLDER",
+        help="write label maps with their names as a recording of ROS 2 (needs the extra 'ros')",
+    )
+    group.add_argument(
+        "--rerun",
+        metavar="WHERE",
+        help="log to Rerun: FILE.rrd, 'spawn' to open its viewer, or rerun+http://HOST:PORT/proxy "
+        "(needs the extra 'rerun')",
+    )
+
+
+def _add_live(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "cameras and streams",
+        "The newest frame is segmented and older ones are dropped. Ctrl-C ends with a summary.",
+    )
+    group.add_argument("--duration", type=float, metavar="S", help="stop after S seconds")
+    group.add_argument(
+        "--every", type=int, default=1, metavar="N", help="use every N-th frame (default 1: all)"
+    )
+    group.add_argument(
+        "--max-fps", type=float, metavar="X", help="segment at most X frames per second"
+    )
+    group.add_argument(
+        "--timeout",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="longest wait for a source to open and to send its first frame (default 10)",
+    )
+    group.add_argument(
+        "--reconnect",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="how long to try to open a lost source again (default 300; 0: never, inf: always)",
+    )

@@ -113,6 +113,17 @@ class Document:
         return f'{{\n{facts}  "frames": ['
 
 
+class Lines:
+    """One line of JSON for each frame, and nothing else."""
+
+    def add(self, answer: dict[str, Any]) -> None:
+        """Print one result."""
+        put(json.dumps(json_ready(answer)))
+
+    def end(self, rest: dict[str, Any]) -> None:
+        """Print nothing: what failed is said on stderr."""
+
+
 def _json(value: object) -> str:
     return _indented(value, 2).lstrip()
 

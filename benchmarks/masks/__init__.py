@@ -1,1 +1,0 @@
-"""Families that classify masks, against torch."""

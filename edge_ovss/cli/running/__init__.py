@@ -1,0 +1,1 @@
+"""The parts of `edge-ovss run`: recordings in order, cameras as they come, and their views."""

@@ -1,0 +1,76 @@
+"""Open the views that `run` is asked for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_ovss._safe_text import shown
+from edge_ovss.cli.shared.console import Console
+from edge_ovss.live.sinks import Settings, Sink
+from edge_ovss.live.views.bag import BagFile
+from edge_ovss.live.views.painting import Painter
+from edge_ovss.live.views.video import VideoFile
+from edge_ovss.live.views.window import Window
+from edge_ovss.runtime.segmenter import Segmenter
+
+
+@dataclass
+class Views:
+    """The views of a run.
+
+    Attributes:
+        painter: Draws the overlays of the views that do not draw their own.
+        sinks: The views, in order.
+        video: The one that writes a video.
+        bag: The recording of ROS that is written.
+        unknown: Threshold that a view asked for; None for that of the bundle or of --unknown.
+    """
+
+    painter: Painter
+    sinks: list[Sink] = field(default_factory=list)
+    video: VideoFile | None = None
+    bag: Path | None = None
+    unknown: float | None = None
+
+    def heed(self, settings: Settings) -> None:
+        """Do what a view asks for."""
+        if settings.alpha is not None:
+            self.painter.alpha = settings.alpha
+        self.unknown = settings.unknown
+
+    def note_saved(self, console: Console) -> None:
+        """Say what was written, after all views were closed without an error."""
+        for path in [*(self.video.written if self.video else ()), *filter(None, [self.bag])]:
+            console.note(f"wrote {shown(path)}")
+
+
+def open_views(args: argparse.Namespace, segmenter: Segmenter, *, live: bool) -> Views:
+    """Open the views.
+
+    Raises:
+        MissingDependencyError: A package or a screen is missing.
+        OutputError: A file cannot be written.
+        UsageError: A name is wrong.
+    """
+    painter = Painter(segmenter.names, segmenter.palette, args.alpha, apart=live)
+    views = Views(painter)
+    if args.show:
+        views.sinks.append(Window(painter, _title(args.source)))
+    if args.video is not None:
+        views.video = VideoFile(Path(args.video), painter, live=live)
+        views.sinks.append(views.video)
+    if args.bag is not None:
+        views.sinks.append(BagFile(Path(args.bag), segmenter.names))
+        views.bag = Path(args.bag)
+    if args.rerun is not None:
+        from edge_ovss.live.views.rerun_log import RerunLog
+
+        views.sinks.append(RerunLog(args.rerun, segmenter.names, segmenter.palette))
+    return views
+
+
+def _title(sources: Sequence[str]) -> str:
+    return "edge-ovss" if len(sources) != 1 or "://" in sources[0] else f"edge-ovss {sources[0]}"

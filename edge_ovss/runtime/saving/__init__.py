@@ -1,0 +1,1 @@
+"""Label maps in the forms that other tools read: COCO RLE, GeoJSON, LabelMe, colors."""
