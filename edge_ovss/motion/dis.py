@@ -1,8 +1,8 @@
 """Motion by OpenCV's dense inverse search (DIS), with a check of where it can be trusted.
 
 Flow is computed forward and backward on gray images of at most 240 columns. Where the two do not
-undo each other, the vector is not valid. The presets were measured on CamVid (docs/video.md): the
-flow backward only serves the check, and may be rougher.
+undo each other, or where the image looks different, the vector is not valid. The presets were
+measured on CamVid (docs/video.md): the flow backward only serves the check, and may be rougher.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Preset:
         share: How far both may differ, squared, as a share of their squared lengths.
         slack: The same in pixels of the gray image, squared.
         checked: Every how many rows and columns of the gray image are checked.
+        apart: Gray levels that a pixel and where it comes from may differ by, both blurred a
+            little; 0: not checked.
     """
 
     columns: int
@@ -52,11 +54,12 @@ class Preset:
     share: float
     slack: float
     checked: int
+    apart: int = 0
 
 
 PRESETS = {
-    "dis": Preset(240, 1, Search(8, 1, 4), Search(6, 0, 5), 0.05, 0.5, 2),
-    "dis:ultrafast": Preset(240, 2, Search(12, 0, 4), Search(12, 0, 4), 0.05, 0.5, 4),
+    "dis": Preset(240, 1, Search(8, 1, 4), Search(6, 0, 5), 0.05, 0.5, 2, 20),
+    "dis:ultrafast": Preset(240, 2, Search(12, 0, 4), Search(12, 0, 4), 0.05, 0.5, 4, 20),
     "dis:medium": Preset(480, 1, Search(25, 5, 3), Search(25, 5, 3), 0.01, 0.5, 1),
 }
 DEFAULT_FLOW = "dis"
@@ -168,6 +171,8 @@ class DisFlow:
         cv2 = self._cv2
         flow, back = self._searched(gray, before)
         valid = self._agree(flow, back)
+        if self._preset.apart:
+            valid &= self._alike(flow, gray, before)
         height, width = size
         steps = [STEPS * width / gray.shape[1], STEPS * height / gray.shape[0]]
         # Rounds, and cuts what is too long for 16 bits.
@@ -204,6 +209,21 @@ class DisFlow:
         excess = cv2.transform(apart, np.ones((1, 2), np.float32))
         agree: NDArray[np.uint8] = (excess < preset.slack).view(np.uint8)
         return agree
+
+    def _alike(self, flow: Floats, gray: Gray, before: Gray) -> NDArray[np.uint8]:
+        """Where a pixel looks like where it comes from, uint8, as `_agree`."""
+        cv2, preset = self._cv2, self._preset
+        every, border = preset.checked, cv2.BORDER_REPLICATE
+        at = flow[::every, ::every] + _grid(*_checked(gray, every).shape, every)
+        soft = [cv2.blur(one, (3, 3)) for one in (gray, before)]
+        moved = cv2.remap(soft[1], at, None, cv2.INTER_LINEAR, borderMode=border)
+        apart = cv2.absdiff(moved, np.ascontiguousarray(_checked(soft[0], every)))
+        alike: NDArray[np.uint8] = (apart < preset.apart).view(np.uint8)
+        return alike
+
+
+def _checked(gray: Gray, every: int) -> Gray:
+    return gray[::every, ::every]
 
 
 @lru_cache(maxsize=4)

@@ -12,6 +12,7 @@ set_target_properties(edge_ovss PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
 install(TARGETS edge_ovss EXPORT edge_ovss-targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} NAMELINK_COMPONENT development)
 install(FILES include/edge_ovss/edge_ovss.h include/edge_ovss/edge_ovss.hpp
+              include/edge_ovss/edge_ovss_stream.h
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/edge_ovss)
 install(EXPORT edge_ovss-targets NAMESPACE edge_ovss:: DESTINATION ${package_dir})
 configure_package_config_file(cmake/edge_ovss-config.cmake.in edge_ovss-config.cmake

@@ -12,6 +12,7 @@
 
 #include "backend.h"
 #include "error.h"
+#include "fence.h"
 #include "handles.h"
 #include "pixels.h"
 #include "selftest.h"
@@ -21,82 +22,6 @@
 namespace {
 
 using namespace edge_ovss::internal;
-
-// Of a fixed size, so that storing a message cannot fail.
-struct LastError {
-    char message[1024];
-    char hint[512];
-};
-
-LastError& last_error() noexcept {
-    static thread_local LastError error{};
-    return error;
-}
-
-void store(char* room, std::size_t size, const char* words) noexcept {
-    std::size_t length = std::min(std::strlen(words), size - 1);
-    while (length > 0 && (static_cast<unsigned char>(words[length]) & 0xC0U) == 0x80U) {
-        --length;  // do not cut a UTF-8 character in two
-    }
-    std::memcpy(room, words, length);
-    room[length] = '\0';
-}
-
-edge_ovss_status fail(edge_ovss_status status, const char* message, const char* hint) noexcept {
-    store(last_error().message, sizeof last_error().message, message);
-    store(last_error().hint, sizeof last_error().hint, hint);
-    return status;
-}
-
-template <class Work>
-edge_ovss_status fence(Work&& work) noexcept {
-    try {
-        work();
-        return EDGE_OVSS_OK;
-    } catch (const Error& err) {
-        return fail(err.status, err.what(), err.hint.c_str());
-    } catch (const std::bad_alloc&) {
-        return fail(EDGE_OVSS_ERROR_ARTIFACT, "There is not enough memory.",
-                    "Close other programs, give smaller frames, or export a smaller model.");
-    } catch (const std::exception& err) {
-        return fail(EDGE_OVSS_ERROR_INTERNAL, err.what(), "Please report this as a fault.");
-    } catch (...) {
-        return fail(EDGE_OVSS_ERROR_INTERNAL, "An unknown exception.",
-                    "Please report this as a fault.");
-    }
-}
-
-void require(const void* pointer, const char* name) {
-    if (pointer == nullptr) {
-        throw usage_error(text("'", name, "' is a null pointer."));
-    }
-}
-
-// Copy a structure in. `first` is its size in the first version of the header.
-template <class Struct>
-Struct take(const Struct* given, const char* name, std::size_t first) {
-    require(given, name);
-    if (given->struct_size < first || given->struct_size > sizeof(Struct)) {
-        throw usage_error(text("'", name, ".struct_size' is ", given->struct_size, "; expected ",
-                               first, " to ", sizeof(Struct), "."),
-                          text("Start from edge_ovss_", name,
-                               "_default(); a larger structure is "
-                               "of a newer header than this library (",
-                               edge_ovss_version(), ")."));
-    }
-    Struct taken;
-    std::memset(&taken, 0, sizeof taken);
-    std::memcpy(&taken, given, given->struct_size);
-    return taken;
-}
-
-// Copy a structure out, as much of it as the caller's header knows.
-template <class Struct>
-void give(const Struct& filled, Struct* target) noexcept {
-    const std::size_t size = target->struct_size;
-    std::memcpy(target, &filled, size);
-    target->struct_size = size;
-}
 
 Settings settings_of(const edge_ovss_options& options) {
     const std::int32_t numbers[] = {options.threads, options.device, options.frame_height,

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stream.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "error.h"
+
+namespace edge_ovss::internal {
+
+namespace {
+
+constexpr double kCut = 0.5;
+constexpr double kUsualFps = 15.0;
+constexpr double kLongestHoldMs = 10000.0;
+constexpr std::size_t kTimesKept = 10;
+
+// As Python's statistics.median.
+double median_of(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    const std::size_t half = values.size() / 2;
+    return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+edge_ovss_stream_options checked(const edge_ovss_stream_options& options) {
+    if (options.keyframe < 1) {
+        throw usage_error(
+            text("'options.keyframe' is ", options.keyframe, "; expected 1 or more."),
+            "1: the network sees every frame; 2: every second one.");
+    }
+    if (!(options.hold_ms >= 0.0 && options.hold_ms <= kLongestHoldMs)) {
+        throw usage_error(text("'options.hold_ms' is ", options.hold_ms, "; expected 0 to ",
+                               kLongestHoldMs, "."),
+                          "150 is the usual value.");
+    }
+    if (options.flow < EDGE_OVSS_FLOW_GIVEN || options.flow > EDGE_OVSS_FLOW_NONE) {
+        throw usage_error(
+            text("'options.flow' is ", options.flow, "; expected one of EDGE_OVSS_FLOW_..."));
+    }
+    return options;
+}
+
+}  // namespace
+
+void StreamClock::check(double time_s) const {
+    if (std::isnan(time_s) || std::isinf(time_s)) {
+        throw frame_error("'time_s' is not a number of seconds.", "Give -1 if it is not known.");
+    }
+    if (time_s >= 0.0 && now_ >= 0.0 && time_s < now_) {
+        throw frame_error(text("Time goes back, from ", now_, " s to ", time_s, " s."),
+                          "Give frames in the order they were taken; call "
+                          "edge_ovss_stream_forget after a jump.");
+    }
+}
+
+void StreamClock::tick(double time_s) {
+    if (time_s >= 0.0) {
+        now_ = time_s;
+    } else {
+        newest_ = -1.0;
+    }
+}
+
+void StreamClock::saw(double time_s) {
+    newest_ = time_s;
+    if (time_s >= 0.0 && (seen_.empty() || time_s > seen_.back())) {
+        seen_.push_back(time_s);
+        if (seen_.size() > kTimesKept) {
+            seen_.pop_front();
+        }
+    }
+}
+
+double StreamClock::age_ms() const {
+    return newest_ < 0.0 || now_ < 0.0 ? -1.0 : 1000.0 * (now_ - newest_);
+}
+
+std::uint8_t StreamClock::cap() const {
+    if (hold_ms_ <= 0.0) {
+        return 1;
+    }
+    std::vector<double> gaps;
+    for (std::size_t i = 1; i < seen_.size(); ++i) {
+        gaps.push_back(seen_[i] - seen_[i - 1]);
+    }
+    const double rate = gaps.empty() ? kUsualFps / every_ : 1.0 / median_of(gaps);
+    const double held = std::floor(hold_ms_ * rate / 1000 + 0.5);
+    return static_cast<std::uint8_t>(std::min(std::max(1.0 + held, 2.0), 255.0));
+}
+
+template <class Label>
+void LabelCounter<Label>::start(std::vector<Label>& labels) {
+    labels_.swap(labels);
+    counts_.assign(labels_.size(), 1);
+}
+
+template <class Label>
+void LabelCounter<Label>::follow(const Sources& sources) {
+    moved_.resize(labels_.size());
+    moved_counts_.resize(labels_.size());
+    for (std::size_t at = 0; at < labels_.size(); ++at) {
+        const std::uint32_t from = sources.index[at];
+        moved_[at] = labels_[from];
+        moved_counts_[at] = sources.trusted[at] != 0 ? counts_[from] : 0;
+    }
+    labels_.swap(moved_);
+    counts_.swap(moved_counts_);
+}
+
+template <class Label>
+double LabelCounter<Label>::count(const std::vector<Label>& labels, std::uint8_t cap) {
+    std::size_t held = 0;
+    for (std::size_t at = 0; at < labels_.size(); ++at) {
+        const std::uint8_t known = counts_[at];
+        if (labels[at] == labels_[at]) {
+            counts_[at] = static_cast<std::uint8_t>(std::min<int>(known + 1, cap));
+        } else if (known > 1) {
+            counts_[at] = static_cast<std::uint8_t>(known - 1);
+            ++held;
+        } else {
+            labels_[at] = labels[at];
+            counts_[at] = 1;
+        }
+    }
+    return static_cast<double>(held) / static_cast<double>(labels_.size());
+}
+
+template class LabelCounter<std::uint8_t>;
+template class LabelCounter<std::uint16_t>;
+
+#ifndef EDGE_OVSS_HAVE_OPENCV
+std::unique_ptr<FlowEstimator> make_dis_flow() {
+    return nullptr;
+}
+#endif
+
+Stream::Stream(const edge_ovss_stream_options& options)
+    : options_(checked(options)), clock_(options_.hold_ms, options_.keyframe) {
+    if (options_.flow == EDGE_OVSS_FLOW_DIS) {
+        estimator_ = make_dis_flow();
+        if (estimator_ == nullptr) {
+            throw missing_error("EDGE_OVSS_FLOW_DIS needs OpenCV, and this library has none.",
+                                "Build it with EDGE_OVSS_WITH_OPENCV, or hand in vectors.");
+        }
+    }
+}
+
+void Stream::advance(const edge_ovss_frame& frame, const Motion* motion, double time_s,
+                     edge_ovss_step& step) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (motion != nullptr && options_.flow != EDGE_OVSS_FLOW_GIVEN) {
+        throw usage_error("'motion' is given, but the stream has a flow of its own.",
+                          "Give NULL, or open it with EDGE_OVSS_FLOW_GIVEN.");
+    }
+    clock_.check(time_s);
+    const Size size{static_cast<std::size_t>(frame.height), static_cast<std::size_t>(frame.width)};
+    const bool followed = find_sources(frame, motion, size);
+    next_ = size;
+    const double lost = followed ? sources_.lost() : 1.0;
+    clock_.tick(time_s);
+    time_s_ = time_s;
+    fresh_ = !followed || lost > kCut;
+    since_ = fresh_ ? options_.keyframe : since_ + 1;
+    step_.cut = followed && fresh_ ? 1 : 0;
+    step_.lost = lost;
+    step_.held = 0.0;
+    step_.key = since_ >= options_.keyframe ? 1 : 0;
+    step_.age_ms = step_.key != 0 ? (time_s >= 0.0 ? 0.0 : -1.0) : clock_.age_ms();
+    waits_ = true;
+    step = step_;
+}
+
+// False where there is nothing to go on from.
+bool Stream::find_sources(const edge_ovss_frame& frame, const Motion* motion, const Size& size) {
+    Motion estimated;
+    if (estimator_ != nullptr) {
+        // Every frame, so that the next one has this one before it.
+        motion = estimator_->advance(frame, estimated) ? &estimated : nullptr;
+    }
+    if (motion != nullptr) {
+        sources_.follow(*motion, size);
+    } else if (options_.flow == EDGE_OVSS_FLOW_NONE) {
+        sources_.stay(size);
+    } else {
+        return false;
+    }
+    // A frame that was never answered leaves the planes behind.
+    return size_ == size && !waits_;
+}
+
+void Stream::answer(void* labels, std::size_t size, std::size_t stride, std::int32_t label_bytes,
+                    edge_ovss_step* step) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!waits_) {
+        throw usage_error("There is no frame to answer.", "Call edge_ovss_stream_advance first.");
+    }
+    if ((label_bytes != 1 && label_bytes != 2) ||
+        (label_bytes_ != 0 && label_bytes_ != label_bytes)) {
+        throw usage_error(text("'label_bytes' is ", label_bytes,
+                               "; expected 1 or 2, the same for a whole stream."));
+    }
+    const std::size_t row = next_.width * static_cast<std::size_t>(label_bytes);
+    const std::size_t used = stride == 0 ? row : stride;
+    if (used < row || used % static_cast<std::size_t>(label_bytes) != 0) {
+        throw usage_error(text("'stride' is ", stride, " bytes; expected at least ", row,
+                               ", a multiple of label_bytes."));
+    }
+    if (size < (next_.height - 1) * used + row) {
+        throw capacity_error(text("'labels' has room for ", size, " bytes; expected ",
+                                  (next_.height - 1) * used + row, "."));
+    }
+    label_bytes_ = label_bytes;
+    auto* first = static_cast<std::uint8_t*>(labels);
+    if (label_bytes == 1) {
+        answer_in(bytes_, first, used);
+    } else {
+        answer_in(words_, first, used);
+    }
+    size_ = next_;
+    waits_ = false;
+    if (step != nullptr) {
+        *step = step_;
+    }
+}
+
+template <class Label>
+void Stream::answer_in(LabelCounter<Label>& counter, std::uint8_t* labels, std::size_t stride) {
+    const std::size_t row = next_.width * sizeof(Label);
+    if (!fresh_) {
+        counter.follow(sources_);
+    }
+    if (step_.key != 0) {
+        std::vector<Label> given(next_.pixels());
+        for (std::size_t y = 0; y < next_.height; ++y) {
+            std::memcpy(given.data() + y * next_.width, labels + y * stride, row);
+        }
+        clock_.saw(time_s_);
+        since_ = 0;
+        if (fresh_) {
+            counter.start(given);
+        } else {
+            step_.held = counter.count(given, clock_.cap());
+        }
+    }
+    for (std::size_t y = 0; y < next_.height; ++y) {
+        std::memcpy(labels + y * stride, counter.labels().data() + y * next_.width, row);
+    }
+}
+
+void Stream::forget() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    clock_ = StreamClock(options_.hold_ms, options_.keyframe);
+    size_ = {};
+    waits_ = false;
+    if (estimator_ != nullptr) {
+        estimator_->forget();
+    }
+}
+
+}  // namespace edge_ovss::internal
