@@ -9,6 +9,7 @@ from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.report.data import ReportData, other_answer
 from edge_ovss.report.scope import remarks_of, scope_of, title_of
 from edge_ovss.report.unknown import thresholds_of
+from edge_ovss.report.video import video_table
 
 _BARS = str.maketrans({"|": "\\|", "\n": " "})
 
@@ -80,7 +81,7 @@ def _accuracy(data: ReportData) -> str:
         scope = scope_of(one) or "all categories"
         rows.append((title, one["pictures"], *(one[key] for key in where), scope, *row))
         remarks += [f"- {_line(f'{title}: {remark}')}" for remark in remarks_of(one)]
-    parts = ["## Accuracy", _table(headers, rows), _unknown(data), "\n".join(remarks)]
+    parts = ["## Accuracy", _table(headers, rows), _unknown(data), _video(data), "\n".join(remarks)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -94,6 +95,12 @@ def _unknown(data: ReportData) -> str:
             shown = ("" if value is None else f"{value:.2f}" for value in values)
             rows.append((title_of(one), thresholds_of(one), *shown))
     return _table(headers, rows) if rows else ""
+
+
+def _video(data: ReportData) -> str:
+    headers, rows = video_table(data)
+    shown = [tuple(f"{v:.2f}" if isinstance(v, float) else v or "" for v in row) for row in rows]
+    return _table(headers, shown) if shown else ""
 
 
 def _parity(data: ReportData) -> str:

@@ -40,6 +40,7 @@ class ReportData:
         comparisons: Results of `parity.json` documents, with the data set and environment.
         benches: `bench-*.json` documents.
         pictures: Example images of the comparisons.
+        strips: Frames before and after, of evaluations of videos.
         foreign: Files that were skipped because they belong to another graph.
     """
 
@@ -50,6 +51,7 @@ class ReportData:
     benches: tuple[Document, ...] = ()
     pictures: tuple[Picture, ...] = ()
     foreign: tuple[str, ...] = field(default=())
+    strips: tuple[Picture, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -97,6 +99,7 @@ def gather(bundle: Bundle, extra: Sequence[str | Path] = ()) -> ReportData:
     """
     found: dict[str, list[Document]] = {kind: [] for kind in _KINDS}
     pictures: list[Picture] = []
+    strips: list[Picture] = []
     foreign: list[str] = []
     for path in _files(bundle, extra):
         document = _read(path)
@@ -107,6 +110,7 @@ def gather(bundle: Bundle, extra: Sequence[str | Path] = ()) -> ReportData:
             foreign.append(path.name)
             continue
         found[document["kind"]] += kept
+        strips += _strips(document, path.parent)
         pictures += _pictures(document, path.parent, {part.get("bundle") for part in kept})
     return ReportData(
         bundle=bundle,
@@ -116,6 +120,7 @@ def gather(bundle: Bundle, extra: Sequence[str | Path] = ()) -> ReportData:
         benches=tuple(found["bench"]),
         pictures=tuple(pictures),
         foreign=tuple(foreign),
+        strips=tuple(strips),
     )
 
 
@@ -167,3 +172,12 @@ def _pictures(document: Document, folder: Path, bundles: set[Any]) -> Iterator[P
             share = 100 * float(example["label_agreement"])
             title = f"{example['name']}: {example['bundle']} on {example['backend']}, "
             yield Picture(f"{title}{share:.3f} % of the labels equal", files)
+
+
+def _strips(document: Document, folder: Path) -> Iterator[Picture]:
+    video = document.get("video")
+    if document["kind"] != "eval" or not isinstance(video, dict) or not video.get("strip"):
+        return
+    path = folder / str(video["strip"])
+    if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
+        yield Picture(f"{document['dataset']}, {video['title']}", {"strip": path})

@@ -18,7 +18,7 @@ def gallery(data: ReportData) -> str:
     rows = []
     for picture in data.pictures:
         figures = "".join(
-            f"<figure><img alt='{_KINDS[kind]}' src='{_inline(path)}'>"
+            f"<figure><img alt='{_KINDS[kind]}' src='{inline(path)}'>"
             f"<figcaption>{_KINDS[kind]}</figcaption></figure>"
             for kind, path in picture.files.items()
             if kind in _KINDS
@@ -39,15 +39,15 @@ def _colors(data: ReportData) -> str:
     return f"<details open><summary>Colors</summary><p class='chips'>{chips}</p></details>"
 
 
-def _inline(path: Path) -> str:
+def inline(path: Path, *, widest: int | None = _WIDEST) -> str:
     """Return an image as a data URL, downscaled so that the page opens quickly."""
     cv2 = require("cv2", extra="onnxruntime")
     image = cv2.imread(str(path))
     if image is None:
         return "data:,"
     height, width = image.shape[:2]
-    if width > _WIDEST:
-        size = (_WIDEST, max(1, round(height * _WIDEST / width)))
+    if widest is not None and width > widest:
+        size = (widest, max(1, round(height * widest / width)))
         # Label maps must keep their colors: no interpolation.
         image = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
     _, data = cv2.imencode(".png", image)

@@ -15,6 +15,7 @@ from edge_ovss.report.markup import STYLE, facts_of, flatten, legend, missing, s
 from edge_ovss.report.scope import remarks_of, scope_of, title_of
 from edge_ovss.report.svg import Bar, Series, bar_plot, percentile_plot
 from edge_ovss.report.unknown import unknown_part
+from edge_ovss.report.video import video_part
 
 
 def render_html(data: ReportData) -> str:
@@ -171,8 +172,8 @@ def _accuracy(data: ReportData) -> str:
         rows.append((title, one["pictures"], *named, *(scores[key] for key in keys)))
         about = f"IoU by category, {title}" + (f", {scope}" if scope else "")
         plots.append(_by_category(about, scores["by_category"]) + _remarks(one))
-    unknown = unknown_part(data.evaluations)
-    return section("Accuracy", table_of(headers, rows), unknown, *plots, _compared(data))
+    more = (unknown_part(data.evaluations), video_part(data))
+    return section("Accuracy", table_of(headers, rows), *more, *plots, _compared(data))
 
 
 def _remarks(evaluation: Document) -> str:
