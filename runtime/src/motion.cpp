@@ -35,7 +35,8 @@ std::int32_t mixed(const Motion& motion, const Between& row, const Between& col,
     };
     const std::int64_t a = row.part;
     const std::int64_t b = col.part;
-    const std::int64_t left = cell(row.first, col.first) * (256 - a) + cell(row.second, col.first) * a;
+    const std::int64_t left =
+        cell(row.first, col.first) * (256 - a) + cell(row.second, col.first) * a;
     const std::int64_t right =
         cell(row.first, col.second) * (256 - a) + cell(row.second, col.second) * a;
     return static_cast<std::int32_t>((left * (256 - b) + right * b + 32768) >> 16);
