@@ -42,7 +42,7 @@ def _prepared(
 ) -> tuple[Path, Callable[[Path], Bundle]]:
     """Return the path of the bundle and a function that exports to a path."""
     # Checked before torch is imported, so that a typo is reported at once.
-    vocabulary = checked_vocabulary(args.vocab, console)
+    vocabulary = checked_vocabulary(args.vocab, console, background=args.background)
     require("torch", extra="export")
     from edge_ovss.export import export_bundle
 

@@ -46,7 +46,7 @@ def _list(args: argparse.Namespace, console: Console) -> int:
 
 
 def _show(args: argparse.Namespace, console: Console) -> int:
-    vocabulary = Vocabulary.load(args.vocabulary)
+    vocabulary = Vocabulary.load(args.vocabulary, background=args.background)
     lines = [f"{'index':>5}  {'color':<7}  {'output':>6}  text"]
     for index, category in enumerate(vocabulary.categories):
         lines.append(_show_line(index, category, vocabulary))
@@ -74,7 +74,7 @@ def _lint(args: argparse.Namespace, console: Console) -> int:
     if args.checkpoint is not None and args.model is None:
         message = "--checkpoint is given without --model."
         raise UsageError(message, hint=f"Add --model, one of: {', '.join(list_models())}.")
-    vocabulary = Vocabulary.load(args.vocabulary)
+    vocabulary = Vocabulary.load(args.vocabulary, background=args.background)
     findings = (*lint(vocabulary), *_ties(args, console, vocabulary))
     lines = [_lint_line(finding) for finding in findings]
     many = f"{len(findings)} finding" + ("" if len(findings) == 1 else "s")
@@ -133,7 +133,7 @@ def _lint_line(finding: Finding) -> str:
 
 def _encode(args: argparse.Namespace, console: Console) -> int:
     _check_weights(args)
-    vocabulary = Vocabulary.load(args.vocabulary)
+    vocabulary = Vocabulary.load(args.vocabulary, background=args.background)
     refuse_alikes(vocabulary)
     _check_target(args.out)
     source, name = _encoder(args, console)

@@ -22,6 +22,10 @@ from edge_ovss.vocabulary.words import (
 
 # Looking for close names compares every letter with every other one.
 _MOST_COMPARED = 100_000
+_BLACK: Color = (0, 0, 0)
+
+BACKGROUND = "background"
+"""Name of the output that background words make together."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,52 @@ def assemble(
         outputs=tuple(output.name for output in outputs),
         background=None if background is None else index_of[background],
     )
+
+
+def with_background(vocabulary: Vocabulary, words: Sequence[str]) -> Vocabulary:
+    """Return a vocabulary with one more output, the last one, for all background words.
+
+    Args:
+        vocabulary: Without a background of its own.
+        words: Published strings; ", " (or ";") separates synonyms.
+
+    Raises:
+        VocabularyError: There is a background already, or words cannot be used.
+    """
+    _require_room(vocabulary, words)
+    taken = {each.color for each in vocabulary.categories}
+    color = _BLACK if _BLACK not in taken else generated_colors(1, avoid=taken)[0]
+    added = []
+    for index, text in enumerate(words):
+        place = f"background word {index}"
+        check_name(text, _capital(place))
+        added.append(Category(text, split_synonyms(text), color, len(vocabulary.outputs), place))
+    categories = (*vocabulary.categories, *added)
+    repeated = first_repetition([each.synonyms for each in categories])
+    if repeated:
+        first, second = (categories[index] for index in repeated)
+        here = next(i for i, each in enumerate(categories) if each is first)
+        refuse_repetition(first.place or f"category {here}", _capital(second.place), second.text)
+    outputs = (*vocabulary.outputs, BACKGROUND)
+    return Vocabulary(vocabulary.name, categories, outputs, background=len(outputs) - 1)
+
+
+def _require_room(vocabulary: Vocabulary, words: Sequence[str]) -> None:
+    """Check that there are words, and no background yet.
+
+    Raises:
+        VocabularyError: There is one, or a class has its name.
+    """
+    if isinstance(words, (str, bytes)) or not words:
+        message = f"The background is {short(words)}; expected at least one word."
+        raise VocabularyError(message, hint='For example --background "sky, building, tree".')
+    if vocabulary.background is not None:
+        name = vocabulary.outputs[vocabulary.background]
+        message = f"'{vocabulary.name}' has a background already, {short(name)}."
+        raise VocabularyError(message, hint="Give background words in one place only.")
+    if BACKGROUND in (name.strip().casefold() for name in vocabulary.outputs):
+        message = f"'{vocabulary.name}' has a class {BACKGROUND!r}, as the background is called."
+        raise VocabularyError(message, hint="Remove it: background words make that output.")
 
 
 def _refuse_repeated_entries(entries: Sequence[CategoryEntry]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from edge_ovss.errors import VocabularyError
-from edge_ovss.vocabulary.assembly import CategoryEntry, assemble
+from edge_ovss.vocabulary.assembly import CategoryEntry, assemble, with_background
 from edge_ovss.vocabulary.palette import Color
 from edge_ovss.vocabulary.vocabulary import MOST_OUTPUTS, Vocabulary, check_color
 from edge_ovss.vocabulary.words import (
@@ -14,13 +14,14 @@ from edge_ovss.vocabulary.words import (
     check_name,
     join_synonyms,
     located,
+    short,
     split_synonyms,
 )
 
 FORMS = (
     'Expected ["road", "car, auto"], [["road"], ["car", "auto"]], {"0": "road", "1": "car"}, '
-    '[{"name": "road"}, {"name": "car"}], or the vocabulary.json of a bundle; see '
-    "docs/vocabularies.md."
+    '[{"name": "road"}, {"name": "car"}], {"categories": one of these, "background": ["sky"]}, '
+    "or the vocabulary.json of a bundle; see docs/vocabularies.md."
 )
 # Keys of objects: ignored ones, and numbers that must agree with the order.
 _IGNORED = {"isthing", "supercategory"}
@@ -31,8 +32,17 @@ _KEYS = {"name", "color", *_NUMBERS, *_IGNORED}
 def is_list(document: object) -> bool:
     """Say whether a document is meant as a list, rather than as what a bundle stores."""
     if isinstance(document, dict):
-        return bool(document) and all(str(key).isdecimal() for key in document)
+        return bool(document) and (
+            all(str(key).isdecimal() for key in document) or _has_background(document)
+        )
     return isinstance(document, list)
+
+
+def _has_background(document: dict[str, Any]) -> bool:
+    """Say whether a document is a list with background words; what a bundle stores is not."""
+    return document.keys() == {"categories", "background"} and isinstance(
+        document["background"], list
+    )
 
 
 def vocabulary_from_list(document: Any, *, name: str) -> Vocabulary:  # noqa: ANN401 (JSON)
@@ -41,14 +51,21 @@ def vocabulary_from_list(document: Any, *, name: str) -> Vocabulary:  # noqa: AN
     Args:
         document: An array of strings (synonyms are separated as in a text file), of arrays of
             synonyms, or of objects with `name`; or an object from the numbers 0, 1, 2… to
-            strings.
+            strings; or an object of one of these as `categories` and `background`, an array of
+            words.
         name: Name of the vocabulary.
 
     Raises:
         VocabularyError: The forms are mixed, the numbers do not agree with the order, or class
             names cannot be used.
     """
+    if isinstance(document, dict) and _has_background(document):
+        words = vocabulary_from_list(document["categories"], name=name)
+        return with_background(words, document["background"])
     items = _in_order(document) if isinstance(document, dict) else document
+    if not isinstance(items, list):
+        message = f"The categories are {short(items)}; expected a list."
+        raise VocabularyError(message, hint=FORMS)
     check_count(len(items), MOST_OUTPUTS, "categories")
     if not items:
         message = "The list is empty; expected at least one category."

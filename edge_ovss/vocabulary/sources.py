@@ -10,6 +10,7 @@ from pathlib import Path
 from edge_ovss._strict_parsing import DocumentError, parse_json
 from edge_ovss._text_list import decode_text
 from edge_ovss.errors import VocabularyError
+from edge_ovss.vocabulary.assembly import with_background
 from edge_ovss.vocabulary.builtin import builtin_names, load_builtin
 from edge_ovss.vocabulary.document import vocabulary_from_json
 from edge_ovss.vocabulary.inline_list import inline_list
@@ -37,6 +38,15 @@ def load_vocabulary(spec: str | os.PathLike[str]) -> Vocabulary:
     if "," in spec:
         return inline_list(spec)
     raise _unknown(spec)
+
+
+def add_background(vocabulary: Vocabulary, spec: str | os.PathLike[str]) -> Vocabulary:
+    """Return a vocabulary with background words; see `Vocabulary.load`."""
+    single = isinstance(spec, str) and not (
+        "," in spec or spec in builtin_names() or _is_path(spec)
+    )
+    words = [str(spec).strip()] if single else load_vocabulary(spec).prompts
+    return with_background(vocabulary, words)
 
 
 def _is_path(spec: str) -> bool:

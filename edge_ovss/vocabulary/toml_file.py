@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_ovss._strict_parsing import DocumentError, parse_toml_table
 from edge_ovss.errors import VocabularyError
-from edge_ovss.vocabulary.assembly import CategoryEntry, OutputEntry, assemble
+from edge_ovss.vocabulary.assembly import CategoryEntry, OutputEntry, assemble, with_background
 from edge_ovss.vocabulary.palette import Color
 from edge_ovss.vocabulary.vocabulary import Vocabulary, check_color
 from edge_ovss.vocabulary.words import (
@@ -45,12 +45,15 @@ def parse_toml(text: str, *, name: str) -> Vocabulary:
     for index, table in enumerate(_tables(document, "output")):
         with located(f"Output {index}"):
             outputs.append(_output(table))
-    background = document.get("background")
-    if background is not None:
+    background, words = document.get("background"), None
+    if isinstance(background, list):
+        background, words = None, background
+    elif background is not None:
         check_name(background, "The background")
-    return assemble(
+    vocabulary = assemble(
         entries, name=document.get("name", name), outputs=outputs or None, background=background
     )
+    return vocabulary if words is None else with_background(vocabulary, words)
 
 
 def _parse(text: str) -> dict[str, Any]:

@@ -97,20 +97,25 @@ class Vocabulary:
             raise VocabularyError(message)
 
     @classmethod
-    def load(cls, spec: str | os.PathLike[str]) -> Vocabulary:
+    def load(
+        cls, spec: str | os.PathLike[str], *, background: str | os.PathLike[str] | None = None
+    ) -> Vocabulary:
         """Load a built-in list, a file (.txt, .toml, .json) or an inline list ("road, car").
 
         Args:
             spec: A built-in name (see `builtin_names`), a path, or names separated by commas.
+            background: Further words in one of these forms, or a single one: together they are one
+                more output, the background.
 
         Raises:
-            VocabularyError: There is no such list, the file cannot be read, or class names cannot
-                be used.
+            VocabularyError: There is no such list, the file cannot be read, class names cannot be
+                used, or there is a background already.
         """
         # The readers make this class, so they are imported when they are used.
-        from edge_ovss.vocabulary.sources import load_vocabulary
+        from edge_ovss.vocabulary.sources import add_background, load_vocabulary
 
-        return load_vocabulary(spec)
+        vocabulary = load_vocabulary(spec)
+        return vocabulary if background is None else add_background(vocabulary, background)
 
     @classmethod
     def from_names(cls, names: Sequence[str], *, name: str = "custom") -> Vocabulary:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from edge_ovss.cli.options.stream import FLOWS, add_stream_arguments
 from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, add_protocol_argument
 from edge_ovss.cli.shared.parser import Parser
-from edge_ovss.cli.shared.runtime_options import add_bundle_argument, add_runtime_arguments
+from edge_ovss.cli.shared.runtime_options import (
+    add_bundle_argument,
+    add_runtime_arguments,
+    add_unknown_argument,
+)
 from edge_ovss.metrics.reported import EVALUATION, TUNED, VIDEO
 
 EXAMPLES = (
@@ -23,6 +27,7 @@ def add_arguments(parser: Parser) -> None:
     add_bundle_argument(parser)
     add_data_arguments(parser)
     add_runtime_arguments(parser)
+    add_unknown_argument(parser)
     add_protocol_argument(parser)
     parser.add_argument(
         "--preproc",

@@ -46,6 +46,12 @@ def _add_model_arguments(group: argparse._ArgumentGroup) -> None:
         "names such as 'road, car'",
     )
     group.add_argument(
+        "--background",
+        metavar="LIST|FILE|NAME",
+        help="words for everything else, such as 'sky, building, tree': pixels that show them are "
+        "unknown",
+    )
+    group.add_argument(
         "--model", metavar="NAME", help=f"{', '.join(list_models())} (default {DEFAULT_MODEL})"
     )
     group.add_argument("--checkpoint", metavar="FILE|URL", help="published checkpoint of the model")

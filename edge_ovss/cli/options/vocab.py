@@ -24,10 +24,10 @@ def add_arguments(parser: Parser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _action(actions, "list", "the built-in vocabularies")
     show = _action(actions, "show", "the categories, outputs and colors of one")
-    show.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
+    _add_vocabulary(show)
     check = _action(actions, "lint", "likely mistakes in one")
     check.epilog = "Exit status 4 if export would refuse the vocabulary."
-    check.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
+    _add_vocabulary(check)
     check.add_argument("--strict", action="store_true", help="exit with 6 if there are findings")
     check.add_argument(
         "--model",
@@ -36,7 +36,7 @@ def add_arguments(parser: Parser) -> None:
     )
     check.add_argument("--checkpoint", metavar="PATH", help="weights of the model")
     encode = _action(actions, "encode", "write its text embeddings to a file")
-    encode.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
+    _add_vocabulary(encode)
     _add_weights(encode, "model whose text tower is used")
     encode.add_argument(
         "--tower", type=Path, metavar="DIR", help="a text tower (vocab tower) instead: no torch"
@@ -46,6 +46,13 @@ def add_arguments(parser: Parser) -> None:
     _add_weights(tower, "model whose text tower is written")
     tower.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
     tower.add_argument("--overwrite", action="store_true", help="replace a tower that is there")
+
+
+def _add_vocabulary(parser: Parser) -> None:
+    parser.add_argument("vocabulary", metavar="NAME_OR_PATH", help=_SPEC)
+    parser.add_argument(
+        "--background", metavar="LIST|FILE|NAME", help="words for everything else, as in export"
+    )
 
 
 def _add_weights(parser: Parser, about: str) -> None:

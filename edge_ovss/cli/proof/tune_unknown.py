@@ -37,7 +37,7 @@ def run_tuning(args: argparse.Namespace, console: Console) -> int:
 def _refuse_others(args: argparse.Namespace) -> None:
     given = {
         "--gate": args.gate is not None,
-        "--unknown": getattr(args, "unknown", None) is not None,
+        "--unknown": args.unknown is not None,
         "--allow-missing": args.allow_missing,
         "--preproc published": args.preproc != "fast",
     }

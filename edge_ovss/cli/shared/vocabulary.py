@@ -16,13 +16,13 @@ MOST_WARNINGS = 10
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
-def checked_vocabulary(spec: str, console: Console) -> Vocabulary:
+def checked_vocabulary(spec: str, console: Console, *, background: str | None = None) -> Vocabulary:
     """Load a vocabulary, print lint's warnings, and refuse class names that read alike.
 
     Raises:
         VocabularyError: It cannot be loaded, or two of its outputs could not be told apart.
     """
-    vocabulary = Vocabulary.load(spec)
+    vocabulary = Vocabulary.load(spec, background=background)
     refuse_alikes(vocabulary)
     findings = [finding for finding in lint(vocabulary) if finding.level == "warning"]
     for finding in findings[:MOST_WARNINGS]:
