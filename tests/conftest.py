@@ -237,9 +237,10 @@ def _make_bundle(
     spare: Sequence[int] | None = None,
     precision: str = "fp32",
     unknown: Sequence[float] | None = None,
+    background: int | None = None,
     overwrite: bool = False,
 ) -> Path:
-    vocabulary = _vocabulary(outputs, max(outputs, *counts))
+    vocabulary = replace(_vocabulary(outputs, max(outputs, *counts)), background=background)
     room = slots if slots is not None or mode != "slots" else [4, 4, 4]
     alive = _places(alive, mode, room, len(vocabulary))
     frame = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)

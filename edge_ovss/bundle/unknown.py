@@ -27,7 +27,8 @@ MEASURES: dict[str, tuple[float, float]] = {"score": (0.0, 1.0)}
 """What thresholds are compared with, and its lowest and highest value."""
 
 OFF, AUTO, NUMBER, FILE, EACH = "off", "auto", "number", "file", "each"
-SOURCES = (OFF, AUTO, NUMBER, FILE, EACH)
+BACKGROUND = "background"
+SOURCES = (OFF, AUTO, NUMBER, FILE, EACH, BACKGROUND)
 
 FILE_SCHEMA = 1
 ALL_OTHERS = "*"
@@ -71,6 +72,8 @@ class UnknownInfo:
         if self.is_off:
             return "never unknown"
         low, high = min(self.thresholds), max(self.thresholds)
+        if self.source == BACKGROUND:
+            return "unknown where the background is the best"
         span = f"{low:g}" if low == high else f"{low:g} to {high:g}, by output"
         return f"unknown where the {self.measure} is below {span} ({self.source})"
 
@@ -124,12 +127,15 @@ class Target:
         names: The K outputs.
         vocabulary_sha256: Hash of its vocabulary.
         model: Name of its model.
+        background: The output that means "none of the words", if there is one. What it wins is
+            unknown whatever its score is, unless "off" or its own threshold is given.
     """
 
     info: UnknownInfo
     names: Sequence[str]
     vocabulary_sha256: str
     model: str
+    background: int | None = None
 
     def choose(self, given: Given) -> UnknownInfo:
         """Return the section with the thresholds that a user gave.
@@ -142,15 +148,28 @@ class Target:
         if isinstance(given, str) and given.strip().lower() == OFF:
             return self._section([self.info.range[0]], OFF)
         if isinstance(given, str) and given.strip().lower() == AUTO:
-            return self._section([self._auto()], AUTO)
+            return self._section(self._for_words(self._auto()), AUTO)
         number = _as_number(given)
-        if number is not None:
-            return self._section([number], NUMBER)
+        if number is not None:  # the lowest one switches everything off
+            off = number == self.info.range[0]
+            return self._section([number] if off else self._for_words(number), NUMBER)
         if isinstance(given, str | os.PathLike):
             return self._from_file(Path(given))
         if isinstance(given, Mapping):
             return self._section(self._by_name(given, UsageError), EACH)
         return self._section(self._by_output(given), EACH)
+
+    def hide_background(self) -> UnknownInfo:
+        """Return the section by which nothing but the background is unknown."""
+        return self._section(self._for_words(self.info.range[0]), BACKGROUND)
+
+    def _for_words(self, threshold: float) -> list[float]:
+        """Return one threshold for all, and the highest one for the background."""
+        if self.background is None:
+            return [threshold]
+        thresholds = [threshold] * len(self.names)
+        thresholds[self.background] = self.info.range[1]
+        return thresholds
 
     def _auto(self) -> float:
         if self.info.auto is None:
@@ -190,7 +209,8 @@ class Target:
     ) -> list[float]:
         """Return one threshold for each output; "*" stands for those that are not named."""
         strange = [name for name in given if name not in (*self.names, ALL_OTHERS)]
-        missing = [name for name in self.names if name not in given and ALL_OTHERS not in given]
+        needed = [name for place, name in enumerate(self.names) if place != self.background]
+        missing = [name for name in needed if name not in given and ALL_OTHERS not in given]
         wrong = [name for name, number in given.items() if not _is_number(number)]
         for names, what in (
             (strange, "is no output of the vocabulary"),
@@ -202,7 +222,10 @@ class Target:
                 message = f"'{names[0]}' {what}{more}."
                 hint = "Name every output as the vocabulary does, or '*' for all others."
                 raise error(message, hint=hint)
-        return [float(given.get(name, given.get(ALL_OTHERS))) for name in self.names]
+        background = None if self.background is None else self.names[self.background]
+        others = {background: self.info.range[1]} if background is not None else {}
+        rest = given.get(ALL_OTHERS)
+        return [float(given.get(name, others.get(name, rest))) for name in self.names]
 
     def _from_file(self, path: Path) -> UnknownInfo:
         document = _read_document(path)

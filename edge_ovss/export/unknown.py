@@ -14,7 +14,8 @@ def fit_unknown(vocabulary: Vocabulary, options: ExportOptions, note: Note) -> U
     """Return the thresholds that are asked for or, where none are, the default.
 
     The default is what was measured for the model, if the words are a user's own and leave no room
-    for anything else. Published lists are scored as published, and a background is such room.
+    for anything else. A background is such room: what it wins is unknown. Published lists are
+    scored as published.
 
     Args:
         vocabulary: K outputs.
@@ -28,10 +29,17 @@ def fit_unknown(vocabulary: Vocabulary, options: ExportOptions, note: Note) -> U
     unknown = entry_of(options.model).unknown
     auto = unknown.auto.get(options.model) if options.embedded else None
     info = UnknownInfo(unknown.measure, MEASURES[unknown.measure], auto=auto)
-    target = Target(info, vocabulary.outputs, vocabulary.sha256, options.model)
+    words = vocabulary.outputs
+    target = Target(info, words, vocabulary.sha256, options.model, vocabulary.background)
     if options.unknown is not None:
         return target.choose(options.unknown)
-    if auto is None or vocabulary.background is not None or is_published(vocabulary):
+    if is_published(vocabulary):
+        return info
+    if vocabulary.background is not None:
+        name = words[vocabulary.background]
+        note(f"pixels of '{name}' are labeled unknown; --unknown off keeps their own label")
+        return target.hide_background()
+    if auto is None:
         return info
     note(
         f"pixels whose best {info.measure} is below {auto:g}, as measured for {options.model}, are "

@@ -189,7 +189,8 @@ def choose_unknown(bundle: Bundle, given: Given | None) -> UnknownInfo | None:
 def target_of(bundle: Bundle, info: UnknownInfo) -> Target:
     """Return what thresholds of a bundle are for."""
     words = bundle.vocabulary
-    return Target(info, words.outputs, words.sha256, bundle.manifest.model.name)
+    model = bundle.manifest.model.name
+    return Target(info, words.outputs, words.sha256, model, words.background)
 
 
 def _wants_rerun(on_overflow: str) -> bool:

@@ -101,6 +101,10 @@ std::vector<double> by_name(const Bundle& bundle, const json& named, const std::
     for (const auto& name : names) {
         const auto own = named.find(name);
         const auto at = own == named.end() ? named.find(kOthers) : own;
+        if (own == named.end() && thresholds.size() == bundle.vocabulary.background) {
+            thresholds.push_back(bundle.manifest.highest);
+            continue;
+        }
         if (at == named.end()) {
             refuse(path, text("'", name, "' has no threshold"));
         }
@@ -124,6 +128,17 @@ std::vector<float> from_file(const Bundle& bundle, const std::string& path) {
     } catch (const Error& err) {
         throw frame_error(err.what(), err.hint);
     }
+}
+
+// One threshold for all words. What the background wins is unknown whatever its score is.
+std::vector<double> for_words(const Bundle& bundle, double threshold) {
+    const auto background = bundle.vocabulary.background;
+    if (!background) {
+        return {threshold};
+    }
+    std::vector<double> thresholds(bundle.vocabulary.names.size(), threshold);
+    thresholds[*background] = bundle.manifest.highest;
+    return thresholds;
 }
 
 }  // namespace
@@ -175,10 +190,12 @@ std::vector<float> thresholds_of(const Bundle& bundle, const std::string& words)
                                    manifest.model, "'."),
                               "Give a number, or a file of eval --tune-unknown.");
         }
-        return checked_thresholds(bundle, {*manifest.automatic});
+        return checked_thresholds(bundle, for_words(bundle, *manifest.automatic));
     }
     if (const auto number = number_of(words)) {
-        return checked_thresholds(bundle, {*number});
+        const bool off = *number == manifest.lowest;  // the lowest switches everything off
+        return checked_thresholds(bundle,
+                                  off ? std::vector<double>{*number} : for_words(bundle, *number));
     }
     return from_file(bundle, words);
 }

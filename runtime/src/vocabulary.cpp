@@ -99,6 +99,18 @@ std::string hash_of_words(const json& document, const Vocabulary& vocabulary) {
     return sha256_of_bytes(canonical.dump(-1, ' ', true));
 }
 
+std::optional<std::size_t> read_background(const json& document, std::size_t outputs) {
+    const auto at = document.find("background");
+    if (at == document.end() || at->is_null()) {
+        return std::nullopt;
+    }
+    if (!at->is_number_integer() || at->get<std::int64_t>() < 0 ||
+        at->get<std::uint64_t>() >= outputs) {
+        refuse(text("its background is ", at->dump(), ", which is no output."));
+    }
+    return at->get<std::size_t>();
+}
+
 Vocabulary read(const json& document) {
     const json& schema = item(document, "schema");
     if (!schema.is_number_integer() || schema.get<std::int64_t>() != kSchema) {
@@ -122,6 +134,7 @@ Vocabulary read(const json& document) {
         vocabulary.output_map.push_back(category["output"].get<std::int64_t>());
         ++vocabulary.categories;
     }
+    vocabulary.background = read_background(document, vocabulary.names.size());
     vocabulary.sha256 = hash_of_words(document, vocabulary);
     const auto stated = document.find("sha256");
     if (stated != document.end() && !stated->is_null() && *stated != vocabulary.sha256) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct Vocabulary {
     std::size_t categories = 0;            // T
     std::vector<std::int64_t> output_map;  // T, the output of every category
     std::string sha256;                    // of words, synonyms, outputs, background
+    std::optional<std::size_t> background;  // the output that means "none of the words"
 };
 
 // Read the bytes of a bundle's vocabulary file. Throws an artifact error that names `file`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +205,41 @@ def test_a_frame_is_fed_with_the_default_or_what_is_given() -> None:
     assert list(able.feed(frame)) == ["frame", "thresholds"]
     unable = GraphContract.of(names, **options, scores_size=None)
     assert list(unable.feed(frame, other)) == ["frame"]
+
+
+WITH_BACKGROUND = replace(TARGET, background=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "thresholds"),
+    [
+        ("auto", (0.25, 1.0, 0.25)),
+        ("0.4", (0.4, 1.0, 0.4)),
+        (1, (1.0,)),
+        ({"*": 0.3}, (0.3, 1.0, 0.3)),
+        ({"road": 0.1, "a person": 0.2}, (0.1, 1.0, 0.2)),
+        # It may have a threshold of its own, and nothing is hidden where all is off.
+        ({"*": 0.3, "car": 0.0}, (0.3, 0.0, 0.3)),
+        ([0.1, 0.2, 0.3], (0.1, 0.2, 0.3)),
+        ("off", (0.0,)),
+        ("0", (0.0,)),
+        (0.0, (0.0,)),
+    ],
+)
+def test_what_the_background_wins_is_unknown_unless_it_is_off(
+    given: Any,  # noqa: ANN401
+    thresholds: tuple[float, ...],
+) -> None:
+    assert WITH_BACKGROUND.choose(given).thresholds == thresholds
+
+
+@pytest.mark.parametrize("given", ["1.5", "nan", {"*": -1.0}, {"car": 0.1}])
+def test_wrong_thresholds_are_refused_with_a_background_too(given: Any) -> None:  # noqa: ANN401
+    with pytest.raises(UsageError):
+        WITH_BACKGROUND.choose(given)
+
+
+def test_only_the_background_is_hidden_where_nothing_was_measured() -> None:
+    hidden = WITH_BACKGROUND.hide_background()
+    assert (hidden.thresholds, hidden.source) == ((0.0, 1.0, 0.0), "background")
+    assert not hidden.is_off

@@ -63,7 +63,14 @@ def test_words_with_a_background_have_room_for_the_rest(tmp_path: Path) -> None:
     )
     vocabulary = Vocabulary.load(path)
     assert vocabulary.background is not None
-    assert chosen(vocabulary)[0].is_off
+    info, notes = chosen(vocabulary)
+    # What the background wins is unknown, whatever its score is, and nothing else.
+    assert (info.thresholds, info.source) == ((0.0, 1.0), "background")
+    assert info.summary == "unknown where the background is the best"
+    assert "'other'" in notes[0]
+    assert "--unknown off" in notes[0]
+    assert chosen(vocabulary, unknown="off")[0].is_off
+    assert chosen(vocabulary, unknown="0.3")[0].thresholds == (0.3, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.unknown import file_document
 from edge_ovss.errors import GateError, InputError, UsageError
 from edge_ovss.frames.images import read_picture, write_picture
 from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.runtime.backends.native import NativeBackend, NativeLibrary, Options, SelftestReport
 from edge_ovss.runtime.overlay import blend
+from edge_ovss.runtime.segmenter import target_of
 from edge_ovss.runtime.selftest import run_selftest
 from edge_ovss.synthetic import render_street
 
@@ -93,6 +95,30 @@ def test_words_are_understood_as_in_python(
     assert thresholds(native_library, session) == expected
     native_library.set_thresholds(session, np.empty(0, np.float32))
     assert thresholds(native_library, session) == [0.5] * 3
+
+
+@pytest.mark.parametrize("words", ["0.25", "1", "0", "off", "thresholds.json"])
+def test_a_background_is_hidden_as_in_python(
+    native_library: NativeLibrary,
+    make_bundle: MakeBundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+) -> None:
+    path = make_bundle("ground.ovss", unknown=[0.5], background=1)
+    monkeypatch.chdir(tmp_path)
+    bundle = Bundle.open(path)
+    info = bundle.manifest.unknown
+    assert info is not None
+    document = file_document(target_of(bundle, info), {"*": 0.3}, {})
+    Path("thresholds.json").write_text(json.dumps(document), encoding="utf-8")
+    handle = native_library.open(path, Options())
+    try:
+        set_words(native_library, handle, words)
+        expected = target_of(bundle, info).choose(words).of(3)
+        assert thresholds(native_library, handle) == [round(float(t), 6) for t in expected]
+    finally:
+        native_library.close(handle)
 
 
 @pytest.mark.parametrize(

@@ -131,8 +131,8 @@ def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
         "--unknown",
         metavar="off|auto|T|FILE",
         help=f"when a pixel is labeled unknown, which is changed later by set and run: "
-        f"{UNKNOWN_FORMS} (default auto for a list of your own without background and "
-        f"{_measured_unknown()}, else off)",
+        f"{UNKNOWN_FORMS} (default for a list of your own: auto for "
+        f"{_measured_unknown()}, and the background if it has one; for a built-in list off)",
     )
 
 

@@ -1,0 +1,1 @@
+"""Which measure tells best that a pixel is none of the words."""
