@@ -118,7 +118,7 @@ class Network:
     def __init__(self) -> None:
         self.graph = ""
         self.outputs: list[_Tensor] = []
-        self.others: dict[str, list[int]] = {}
+        self.others: dict[str, list[int | str]] = {}
 
     @property
     def num_layers(self) -> int:
@@ -302,7 +302,7 @@ class ExecutionContext:
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         if name in self.engine.plan["others"]:
-            return list(shape) == self.engine.plan["others"][name]
+            return bool(list(shape) == self.engine.plan["others"][name])
         low, _, high = self.engine.plan["range"]
         self.shape = shape
         inside = all(a <= b <= c for a, b, c in zip(low, shape, high, strict=True))

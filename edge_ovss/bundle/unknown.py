@@ -79,7 +79,9 @@ class UnknownInfo:
 
     def of(self, outputs: int) -> Thresholds:
         """Return the threshold of each output, float32 [K]."""
-        return np.broadcast_to(np.asarray(self.thresholds, np.float32), (outputs,)).copy()
+        thresholds: Thresholds = np.empty(outputs, np.float32)
+        thresholds[:] = self.thresholds
+        return thresholds
 
 
 def read_unknown(fields: Fields | None, outputs: int) -> UnknownInfo | None:
@@ -92,8 +94,11 @@ def read_unknown(fields: Fields | None, outputs: int) -> UnknownInfo | None:
         return None
     low, high = _read_range(fields)
     thresholds = fields.values.get("thresholds")
-    fits = isinstance(thresholds, list) and len(thresholds) in (1, outputs)
-    if not fits or not all(_is_within(each, low, high) for each in thresholds):
+    if (
+        not isinstance(thresholds, list)
+        or len(thresholds) not in (1, outputs)
+        or not all(_is_within(each, low, high) for each in thresholds)
+    ):
         many = "one number" if outputs == 1 else f"one number, or {outputs},"
         fields.refuse("thresholds", f"a list of {many} from {low:g} to {high:g}")
     auto = None if fields.values.get("auto") is None else fields.number("auto")
@@ -112,8 +117,12 @@ def read_unknown(fields: Fields | None, outputs: int) -> UnknownInfo | None:
 
 def _read_range(fields: Fields) -> tuple[float, float]:
     ends = fields.values.get("range")
-    pair = isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends))
-    if not pair or not 0.0 <= ends[0] < ends[1]:
+    if (
+        not isinstance(ends, list)
+        or len(ends) != 2
+        or not all(map(_is_number, ends))
+        or not 0.0 <= ends[0] < ends[1]
+    ):
         fields.refuse("range", "a list of the lowest and the highest value, from 0 on")
     return float(ends[0]), float(ends[1])
 

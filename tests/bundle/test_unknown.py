@@ -105,7 +105,13 @@ def test_what_a_user_may_say(given: Any, thresholds: tuple[float, ...], source: 
 
 NOT_A_NUMBER = float("nan")
 WRONG = ("1.5", "-0.1", "nan", "inf", 2, NOT_A_NUMBER, True, None)
-WRONG_LISTS = ([0.1, 0.2], [[0.1] * 3], ["a"] * 3, [0.1, 0.2, NOT_A_NUMBER], [])
+WRONG_LISTS: tuple[list[Any], ...] = (
+    [0.1, 0.2],
+    [[0.1] * 3],
+    ["a"] * 3,
+    [0.1, 0.2, NOT_A_NUMBER],
+    [],
+)
 WRONG_NAMES = ({"car": 0.5}, {"*": 0.2, "tree": 0.2}, {"*": "0.2"}, {"*": 7}, {"*": True})
 
 

@@ -163,7 +163,7 @@ def test_labels_are_marked_after_the_bands(tmp_path: Path, outputs: int) -> None
     dtype = torch.uint8 if outputs <= 255 else torch.uint16
     planes = torch.rand(outputs, 5, 6, generator=torch.Generator().manual_seed(outputs))
 
-    class Graph(torch.nn.Module):  # type: ignore[misc, name-defined]
+    class Graph(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.bands = AnswerBands(size=(20, 24), scores=False)

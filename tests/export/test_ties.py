@@ -275,9 +275,8 @@ def test_an_error_is_relative_to_scores_that_are_something() -> None:
 
 
 def answered(decided: float) -> Answered:
-    lead = np.zeros(1000, np.float32)
-    lead[: round(1000 * decided)] = 1
-    lead = lead.reshape(1, 1000)
+    lead = np.zeros((1, 1000), np.float32)
+    lead[:, : round(1000 * decided)] = 1
     return Answered(np.zeros((1, 1000, 3), np.uint8), {}, lead, measure=np.ones_like(lead))
 
 

@@ -20,7 +20,7 @@ EXTRAS = ("export", "tensorrt-rtx", "test")
 
 def pins(python: str) -> dict[str, Requirement]:
     """The pins that hold on a Python, by name; a name that is pinned twice fails."""
-    environment = {**default_environment(), "python_version": python}
+    environment: dict[str, Any] = {**default_environment(), "python_version": python}
     found: dict[str, Requirement] = {}
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
         if not line or line.startswith("#"):
@@ -40,7 +40,8 @@ def project() -> Any:  # noqa: ANN401 (a table of TOML)
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_every_package_that_is_named_has_one_pin_that_it_accepts(python: str) -> None:
-    environment = {**default_environment(), "python_version": python, "platform_machine": "x86_64"}
+    here: dict[str, Any] = {**default_environment()}
+    environment = {**here, "python_version": python, "platform_machine": "x86_64"}
     pinned = pins(python)
     for extra in EXTRAS:
         for line in project()["optional-dependencies"][extra]:

@@ -47,7 +47,9 @@ EMPTY = -200.0
 
 @pytest.fixture(scope="module")
 def tiny() -> Deop:
-    return load_model("deop-tiny", weights="random")
+    model = load_model("deop-tiny", weights="random")
+    assert isinstance(model, Deop)
+    return model
 
 
 @pytest.fixture(scope="module")

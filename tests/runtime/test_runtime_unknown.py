@@ -126,7 +126,8 @@ def test_selftest_notices_thresholds_that_do_not_work(
 ) -> None:
     with Segmenter.open(make_bundle(unknown=[0.5])) as segmenter:
         real = segmenter._backend.infer
-        monkeypatch.setattr(segmenter._backend, "infer", lambda frame, _: real(frame, np.zeros(3)))
+        wide: Any = np.zeros(3, np.float64)
+        monkeypatch.setattr(segmenter._backend, "infer", lambda frame, _: real(frame, wide))
         with pytest.raises(Exception, match="float"):
             run_selftest(segmenter)
         zeros = np.zeros(3, np.float32)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_ovss import _files as writing
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli import main
@@ -74,7 +73,7 @@ def test_a_full_disk_changes_nothing(
     def full(*_: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(writing.Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match="disk is full"):
         set_unknown(path, 0.2)
     monkeypatch.undo()
