@@ -32,7 +32,7 @@ from edge_ovss.graph.model import load_graph
 from edge_ovss.graph.walk import array, is_constant
 from edge_ovss.runtime import Bundle
 
-pytestmark = pytest.mark.usefixtures("own_cache")
+pytestmark = [pytest.mark.usefixtures("own_cache"), pytest.mark.slow]
 
 PICTURES = "synthetic://street?count=2&seed=100&size=96x128"
 LABELED = Validation("synthetic://street?count=2&seed=900&size=96x128")
@@ -98,7 +98,6 @@ def test_every_block_is_a_block_of_the_network(candidates: Candidates) -> None:
     assert {"layers.0.own", "layers.0.shared", "layers.2.own"} <= set(candidates.blocks)
 
 
-@pytest.mark.slow
 def test_the_budget_loop_gives_up_blocks_and_its_recipe_makes_the_same_again(
     source: Bundle, candidates: Candidates, tmp_path: Path
 ) -> None:
@@ -124,7 +123,6 @@ def test_the_budget_loop_gives_up_blocks_and_its_recipe_makes_the_same_again(
     assert second.graph_path.read_bytes() == first.graph_path.read_bytes()
 
 
-@pytest.mark.slow
 def test_int8_on_half_is_judged_with_the_rounding_of_a_device(
     source: Bundle, tmp_path: Path
 ) -> None:
@@ -134,7 +132,6 @@ def test_int8_on_half_is_judged_with_the_rounding_of_a_device(
     assert loss["emulated_miou"] != loss["miou"]
 
 
-@pytest.mark.slow
 def test_a_bundle_is_calibrated_from_inside_its_folder(
     source: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +141,6 @@ def test_a_bundle_is_calibrated_from_inside_its_folder(
     assert made.judged.agreement > 0.9
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_what_overflows_on_a_device_is_refused(
     source: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str

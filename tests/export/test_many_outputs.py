@@ -112,6 +112,7 @@ class TestABundleIsTriedBeforeItIsKept:
         assert caught.value.status == 5
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.slow
     def test_one_that_fails_its_selftest_is_status_6_and_replaces_nothing(
         self,
         make_bundle: Callable[[str], Path],

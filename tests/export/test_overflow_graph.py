@@ -52,6 +52,7 @@ def frame() -> NDArray[np.uint8]:
     return render_street(seed=5, height=120, width=160).image
 
 
+@pytest.mark.slow
 def test_spare_graph_shares_the_weights_file(spared: Bundle) -> None:
     spare = spared.spare()
     assert spare is not None
@@ -129,6 +130,7 @@ def test_run_says_how_many_frames_were_run_again(
     assert (facts["reran"], facts["overflow"], facts["slots"]) == (True, False, [9, 9, 9])
 
 
+@pytest.mark.slow
 def test_rerun_without_a_spare_graph_is_refused(
     roomy: Bundle, frame: NDArray[np.uint8], tmp_path: Path, capsys: Capture
 ) -> None:
@@ -137,6 +139,7 @@ def test_rerun_without_a_spare_graph_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_policies_and_backends_that_cannot_rerun(spared: Bundle) -> None:
     with pytest.raises(UsageError, match="'keep' or 'rerun'"):
         Segmenter.open(spared, on_overflow="again")
@@ -155,6 +158,7 @@ def test_calibrated_bundle_has_no_spare_graph(spared: Bundle, tmp_path: Path) ->
     assert any("spare graph" in warning for warning in done.warnings)
 
 
+@pytest.mark.slow
 def test_spare_graph_that_is_not_listed_is_refused(spared: Bundle, tmp_path: Path) -> None:
     folder = tmp_path / "copy.ovss"
     shutil.copytree(spared.path, folder)
