@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,6 +15,7 @@ from edge_ovss.export.deop.decoders import (
     project,
 )
 from edge_ovss.models.deop.anchors import AnchorDecoder
+from edge_ovss.models.deop.attention import DecoderLayer
 from edge_ovss.models.deop.positions import sine_positions
 
 # CLIP's grid has a cell for so many cells of the masks' grid, each way.
@@ -43,7 +45,7 @@ def weigh_patches(masks: Tensor) -> Tensor:
     Queries are normalized afterwards, so the factor is of no consequence; but an idle query's
     probabilities can be below every number that a float holds, and its embedding 0/0.
     """
-    logs = masks.clamp(max=0) - torch.log(1 + torch.exp(-masks.abs()))
+    logs = masks.clamp(max=0) - (1 + (-masks.abs()).exp()).log()
     # Only the places that `pool_to_patches` reads.
     most = F.max_pool2d(logs[:, :, 1:-1, 1:-1], 2, stride=_CELLS).amax((2, 3), keepdim=True)
     return pool_to_patches((logs - most).clamp(max=0).exp()).flatten(2)
@@ -65,7 +67,7 @@ class FrozenAnchors(nn.Module):
         super().__init__()
         out = decoder.outlayer
         places = sine_positions(height, width, channels=anchors.shape[1])
-        layers = [decoder.get_submodule("layers.0")]
+        layers = [cast(DecoderLayer, layer) for layer in decoder.layers]
         self.layers = nn.ModuleList(
             FrozenLayer(layer, queries=anchors, places=places, first=True) for layer in layers
         )

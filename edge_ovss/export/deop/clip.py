@@ -34,8 +34,8 @@ class FrozenClip(nn.Module):
         self.severed = SeveredBlock(blocks[-1])
         self.register_buffer("proj", visual.proj.detach())
         with torch.no_grad():
-            learned = (visual.positional_embedding, visual.learned_position)
-            positions = sum(fit_positions(each, height, width) for each in learned)
+            positions = fit_positions(visual.positional_embedding, height, width)
+            positions = positions + fit_positions(visual.learned_position, height, width)
             self.register_buffer("first", (visual.class_embedding + positions[:1])[None].clone())
             self.register_buffer("positions", positions[1:].clone())
 

@@ -30,7 +30,8 @@ def project(joint: Joint, part: int, *, heads: int, scale: float = 1.0) -> HeadP
 
 def attention_scale(width: int, heads: int) -> float:
     """What queries are multiplied by: 1/√(channels of a head)."""
-    return float(width // heads) ** -0.5
+    scale: float = (width // heads) ** -0.5
+    return scale
 
 
 class PlacedKeys(nn.Module):
@@ -55,8 +56,9 @@ class PlacedKeys(nn.Module):
 
     def forward(self, memory: Tensor) -> Tensor:
         """Map float [1, L, C]."""
-        keys: Tensor = F.linear(memory, self.weight) + self.places
-        return keys.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        whole = F.linear(memory, self.weight) + self.places
+        keys: Tensor = whole.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return keys
 
 
 class SelfAttention(nn.Module):
@@ -133,7 +135,8 @@ def _start(layer: DecoderLayer, *, count: int) -> Tensor:
     attention = layer.self_attn
     with torch.no_grad():
         value = attention.in_proj_bias.chunk(3)[2]
-        return layer.norm1(attention.out_proj(value)).expand(1, count, -1).clone()
+        start: Tensor = layer.norm1(attention.out_proj(value)).expand(1, count, -1).clone()
+    return start
 
 
 class FrozenMaskDecoder(nn.Module):
@@ -148,7 +151,7 @@ class FrozenMaskDecoder(nn.Module):
     def __init__(self, predictor: MaskPredictor, *, height: int, width: int) -> None:
         super().__init__()
         self.input_proj, self.mask_embed = predictor.input_proj, predictor.mask_embed
-        decoder = cast(nn.Module, predictor.transformer["decoder"])
+        decoder = predictor.transformer["decoder"]
         queries = predictor.query_embed.weight
         places = sine_positions(height, width, channels=queries.shape[1])
         layers = cast(Sequence[DecoderLayer], decoder.get_submodule("layers"))
@@ -165,4 +168,5 @@ class FrozenMaskDecoder(nn.Module):
         for layer in self.layers:
             x = layer(x, memory)
         vectors = self.mask_embed(self.norm(x))[0]
-        return (vectors @ features[0].flatten(1)).view(-1, *features.shape[2:])
+        masks: Tensor = vectors @ features[0].flatten(1)
+        return masks.view(-1, *features.shape[2:])

@@ -14,6 +14,8 @@ Rewritten from the published order of operations, without changing the outputs:
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -25,6 +27,7 @@ from edge_ovss.export.deop.convolutions import FrozenBackbone, FrozenPixelDecode
 from edge_ovss.export.deop.decoders import FrozenMaskDecoder
 from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.parts.mask_graph import MaskGraph
+from edge_ovss.models.deop.masks import MaskPredictor, PixelDecoder
 from edge_ovss.models.deop.model import TEMPERATURE, Deop
 
 _BACKBONE_STEP = 32
@@ -40,9 +43,10 @@ class FrozenDeop(MaskGraph):
         super().__init__(loaded, rejection, outputs)
         model: Deop = loaded.model
         self.backbone = FrozenBackbone(model.backbone)
-        self.pixel_decoder = FrozenPixelDecoder(model.sem_seg_head["pixel_decoder"])
+        head = model.sem_seg_head
+        self.pixel_decoder = FrozenPixelDecoder(cast(PixelDecoder, head["pixel_decoder"]))
         self.mask_decoder = FrozenMaskDecoder(
-            model.sem_seg_head["predictor"], **_grid(loaded.size, _BACKBONE_STEP)
+            cast(MaskPredictor, head["predictor"]), **_grid(loaded.size, _BACKBONE_STEP)
         )
         grid = _grid(loaded.size, _CLIP_STEP)
         self.clip = FrozenClip(model.visual, **grid)
