@@ -51,8 +51,9 @@ def certainty(scores: Scores) -> Scores:
     logits = np.log(clipped / (1 - clipped))
     odds = np.exp(logits - logits.max(0))
     shares = odds / odds.sum(0)
-    entropy: Scores = -(shares * np.log(shares + 1e-12)).sum(0)
-    return 1 - entropy / np.log(max(len(scores), 2))
+    entropy = -(shares * np.log(shares + 1e-12)).sum(0)
+    found: Scores = (1 - entropy / np.log(max(len(scores), 2))).astype(np.float32)
+    return found
 
 
 def margin(scores: Scores) -> Scores:
@@ -64,7 +65,7 @@ def margin(scores: Scores) -> Scores:
 def lead(scores: Scores) -> Scores:
     """Return by which share of itself the best score is above the second."""
     best, second = best_two(scores)
-    found: Scores = 1 - second / np.maximum(best, FLOOR)
+    found: Scores = (1 - second / np.maximum(best, FLOOR)).astype(np.float32)
     return found
 
 
@@ -120,7 +121,7 @@ def accuracies(pixels: Pixels, measure: Callable[[Scores], Scores]) -> NDArray[n
     right = count_steps(pixels.labels == pixels.truth, steps)[1]
     none = count_steps(pixels.truth == len(pixels.scores), steps)[1]
     below = np.cumsum(none) - none
-    accuracy: NDArray[np.float64] = (np.cumsum(right[::-1])[::-1] + below) / len(steps)
+    accuracy: NDArray[np.float64] = (np.cumsum(right[::-1])[::-1] + below) / float(len(steps))
     return accuracy
 
 

@@ -33,6 +33,8 @@ class Alignment:
             the right answer for them.
         unknown: Whether a pixel may be "unknown", in the truth or in a label map; it is then
             number K.
+        background: The scored category that "unknown" in a label map stands for, because the
+            truth has a background; None for none.
     """
 
     names: tuple[str, ...]
@@ -42,6 +44,7 @@ class Alignment:
     merged: tuple[tuple[str, ...], ...] = ()
     unnamed: tuple[str, ...] = ()
     unknown: bool = False
+    background: int | None = None
 
     @property
     def classes(self) -> int:
@@ -66,12 +69,13 @@ class Alignment:
         return mapped
 
     def map_prediction(self, labels: NDArray[Any]) -> NDArray[Any]:
-        """Map outputs of the bundle [H, W] to scored categories; K is "unknown"."""
+        """Map outputs of the bundle [H, W] to scored categories, "unknown" to K or background."""
         if not self.unknown:
             return labels if self.prediction is None else self.prediction[labels]
         outputs = len(self.names) if self.prediction is None else len(self.prediction)
         table = np.arange(outputs) if self.prediction is None else self.prediction
-        mapped: NDArray[Any] = np.append(table, len(self.names))[np.minimum(labels, outputs)]
+        last = len(self.names) if self.background is None else self.background
+        mapped: NDArray[Any] = np.append(table, last)[np.minimum(labels, outputs)]
         return mapped
 
 
@@ -105,7 +109,20 @@ def align(
         message = "--allow-missing and --missing-unknown are both given; expected one of them."
         raise UsageError(message, hint="The first ignores pixels that the second counts.")
     found = _match(dataset, vocabulary, allow_missing=allow_missing, unknown=missing_unknown)
-    return replace(found, unknown=says_unknown or missing_unknown)
+    return replace(
+        found,
+        unknown=says_unknown or missing_unknown,
+        background=None if missing_unknown else _background(found, vocabulary),
+    )
+
+
+def _background(found: Alignment, vocabulary: Vocabulary) -> int | None:
+    """Return the scored category that is the vocabulary's background, if the truth has it."""
+    if vocabulary.background is None:
+        return None
+    table = found.prediction
+    scored = vocabulary.background if table is None else int(table[vocabulary.background])
+    return scored if found.truth is None or scored in found.truth else None
 
 
 def _match(

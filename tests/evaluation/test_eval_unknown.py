@@ -190,6 +190,27 @@ def test_words_given_as_background_are_unknown(bundle: Path) -> None:
     assert found.map_prediction(labels).tolist() == [[0, 2, 2]]
 
 
+def test_unknown_is_the_background_where_the_data_have_one() -> None:
+    vocabulary = Vocabulary.load("road, car", background="sky, tree")
+    dataset = Dataset("mini", (), LabelRule(3), ("road", "tree", "car"))
+    found = align(dataset, vocabulary, says_unknown=True)
+    assert found.map_truth(np.array([[0, 1, 2]], np.int32)).tolist() == [[0, 2, 1]]
+    labels = np.array([[0, 1, 2, 255]], np.uint8)
+    assert found.map_prediction(labels).tolist() == [[0, 1, 2, 2]]
+    # Without a background in the truth it is no category.
+    words = Dataset("mini", (), LabelRule(2), ("road", "car"))
+    assert align(words, vocabulary, says_unknown=True).map_prediction(labels).tolist() == [
+        [0, 1, 2, 3]
+    ]
+
+
+def test_voc_with_a_background_counts_unknown_as_that() -> None:
+    vocabulary = Vocabulary.load("voc20b")
+    dataset = Dataset("pas20b", (), LabelRule(21), vocabulary.outputs, "voc20b", 20)
+    found = align(dataset, vocabulary, says_unknown=True)
+    assert found.map_prediction(np.array([[3, 20, 255]], np.uint8)).tolist() == [[3, 20, 20]]
+
+
 def test_wide_labels_have_their_own_unknown() -> None:
     words = Vocabulary.from_names([f"w{i}" for i in range(300)])
     dataset = Dataset("mini", (), LabelRule(300), words.outputs)
