@@ -77,7 +77,7 @@ def number_of(frame: NDArray[np.uint8]) -> int:
     return high << 16 | middle << 8 | low
 
 
-def result_of(frame: NDArray[np.uint8], total_ms: float = 1.0) -> Result:
+def result_of(frame: NDArray[np.uint8], total_ms: float = 1.0, **_: object) -> Result:
     labels = (frame[:, :, 2] % 2).astype(np.uint8)
     timings = {"pre": 0.0, "infer": total_ms, "post": 0.0, "total": total_ms}
     none = np.zeros(0, np.int32)

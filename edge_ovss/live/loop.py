@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,12 +46,25 @@ class LiveOptions:
     reconnect_s: float = 300.0
 
 
+class Segment(Protocol):
+    """Segments a frame of a source."""
+
+    def __call__(self, image: NDArray[np.uint8], /, *, time_s: float, source: str) -> Result:
+        """Return the result for a frame, uint8 [H, W, 3] RGB."""
+
+
+def _labels_age_ms(result: Result) -> float:
+    """Milliseconds from the newest frame that the network saw to this one."""
+    return 0.0 if result.stream is None else result.stream.age_ms or 0.0
+
+
 class LiveRun:
     """One run over live sources; `run` once, then read `summary`.
 
     Args:
         sources: The cameras, served in turn.
-        segment: Segments a frame; called in the thread that calls `run`.
+        segment: Segments a frame, with the time it was read at, in seconds of the run's clock, and
+            its source; called in the thread that calls `run`.
         sinks: The views; closed at the end.
         options: How to run.
         warn: Is told of losses and stalls, from any thread.
@@ -61,7 +75,7 @@ class LiveRun:
     def __init__(
         self,
         sources: Sequence[LiveSource],
-        segment: Callable[[NDArray[np.uint8]], Result],
+        segment: Segment,
         sinks: Sequence[Sink],
         options: LiveOptions,
         *,
@@ -159,7 +173,8 @@ class LiveRun:
             period_s = 1.0 / self._options.max_fps
             # A late frame does not make the next one late too.
             self._due_s = max(self._due_s, start_s - period_s) + period_s
-        result = self._segment(captured.image)
+        source = self._grabbers[captured.source].source.label
+        result = self._segment(captured.image, time_s=captured.captured_s, source=source)
         self.summary.latency.add(self._clock.now() - start_s)
         index = sum(self._segmented)
         self._segmented[captured.source] += 1
@@ -174,7 +189,7 @@ class LiveRun:
         facts = frame_facts(frame, result) | {
             "index": index,
             "unix_s": round(captured.unix_s, 6),
-            "age_ms": round(1000 * (shown_s - captured.captured_s), 3),
+            "age_ms": round(1000 * (shown_s - captured.captured_s) + _labels_age_ms(result), 3),
             "dropped": dropped,
         }
         return LiveFrame(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -56,6 +57,8 @@ class StreamSegmenter:
     def __init__(self, segment: Segment, options: StreamOptions | None = None) -> None:
         self._segment, self._options = segment, options or StreamOptions()
         self._streams: dict[str, _Watched | _Late] = {}
+        # One thread for all sources: a segmenter is not for several.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="edge-ovss-network")
         self._stream("")  # wrong options are refused here, not at the first frame
         self._streams.clear()
 
@@ -99,15 +102,17 @@ class StreamSegmenter:
                 yield f"{name}: {stream.scenes.warning()}" if name else stream.scenes.warning()
 
     def _stream(self, source: str) -> _Watched | _Late:
-        late = self._options.keyframe is None
-        found = (_Late if late else _Watched)(self._segment, self._options)
+        found: _Watched | _Late
+        if self._options.keyframe is None:
+            found = _Late(self._segment, self._options, self._thread)
+        else:
+            found = _Watched(self._segment, self._options)
         self._streams[source] = found
         return found
 
     def close(self) -> None:
         """Wait for the network, if it runs in its own thread; calling it twice does no harm."""
-        for stream in self._streams.values():
-            stream.close()
+        self._thread.shutdown(wait=True)
 
     def __enter__(self) -> StreamSegmenter:
         return self
@@ -145,19 +150,16 @@ class _Watched:
         self._last = self._segment(frame)
         return self._last.labels
 
-    def close(self) -> None:
-        """Nothing runs."""
-
 
 class _Late:
     """A stream whose network runs in its own thread."""
 
     late = True
 
-    def __init__(self, segment: Segment, options: StreamOptions) -> None:
+    def __init__(self, segment: Segment, options: StreamOptions, thread: Executor) -> None:
         self._segment = segment
         self._stabilizer = BackgroundStabilizer(
-            self._labels, hold_ms=options.hold_ms, flow=options.flow
+            self._labels, hold_ms=options.hold_ms, flow=options.flow, executor=thread
         )
         self._last: Result | None = None
 
@@ -174,6 +176,3 @@ class _Late:
         result = self._segment(frame)
         self._last = result
         return result.labels
-
-    def close(self) -> None:
-        self._stabilizer.close()

@@ -111,6 +111,7 @@ PICTURE: dict[str, set[str]] = {
         "report",
         "runtime",
         "runtime.backends",
+        "runtime.stream",
         "runtime.saving",
         "runtime.trt",
         "vocabulary",

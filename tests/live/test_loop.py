@@ -57,7 +57,7 @@ def adds_up(run: LiveRun) -> bool:
 
 
 def slowly(seconds: float) -> Segment:
-    def segment(frame: NDArray[np.uint8]) -> Result:
+    def segment(frame: NDArray[np.uint8], **_: object) -> Result:
         time.sleep(seconds)
         return result_of(frame)
 
@@ -81,7 +81,7 @@ def test_a_source_that_ends_ends_the_run_and_its_last_frame_is_shown() -> None:
 def test_the_frame_that_is_taken_is_the_newest_there_is() -> None:
     camera, behind = PretendedCamera(Clock(), fps=500), []
 
-    def segment(frame: NDArray[np.uint8]) -> Result:
+    def segment(frame: NDArray[np.uint8], **_: object) -> Result:
         behind.append(camera.sent - 1 - number_of(frame))
         time.sleep(0.02)
         return result_of(frame)

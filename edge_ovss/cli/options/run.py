@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from edge_ovss.cli.options.stream import add_stream_arguments
 from edge_ovss.cli.shared.runtime_options import (
     add_bundle_argument,
     add_runtime_arguments,
@@ -17,6 +18,7 @@ EXAMPLES = (
     "edge-ovss run city.ovss street.jpg",
     "edge-ovss run city.ovss recordings/ --out labels --save labels,rle --json",
     "edge-ovss run city.ovss 0 --show",
+    "edge-ovss run city.ovss drive.mp4 --stabilize --keyframe 2",
     "edge-ovss run city.ovss rtsp://10.0.0.7/1 --video today.mp4 --duration 3600",
     "edge-ovss run city.ovss /dev/video0 /dev/video2 --jsonl --max-fps 5",
 )
@@ -55,6 +57,7 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
         "with status 6, or rerun the frame with the spare graph (export --spare-slots) and warn "
         "only if that overflows too",
     )
+    add_stream_arguments(parser, background=True)
     _add_views(parser)
     _add_live(parser)
 

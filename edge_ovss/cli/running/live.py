@@ -12,6 +12,11 @@ from pathlib import Path
 
 from edge_ovss._files import make_folder
 from edge_ovss.cli.running.ending import finish
+from edge_ovss.cli.running.streams import (
+    FrameAnswers,
+    refuse_missing_outputs,
+    stream_options,
+)
 from edge_ovss.cli.running.views import open_views
 from edge_ovss.cli.running.wishes import check_outputs, saved_kinds
 from edge_ovss.cli.shared.console import Console, put, say
@@ -34,7 +39,10 @@ def run_live(
     args: argparse.Namespace, console: Console, segmenter: Segmenter, sources: Sequence[LiveSource]
 ) -> int:
     """Segment the newest frames until something ends the run; print the summary in any case."""
+    options = stream_options(args)
+    refuse_missing_outputs(options, saved_kinds(args, live=True))
     views = open_views(args, segmenter, live=True)
+    segmented = FrameAnswers(lambda image: segmenter.segment(image, unknown=views.unknown), options)
     tally = Tally()
     sinks: list[Sink] = [*views.sinks]
     saved = _saved_frames(args, segmenter)
@@ -43,7 +51,7 @@ def run_live(
     sinks.append(_Counting(tally, lines=args.jsonl, progress=not console.quiet))
     run = LiveRun(
         sources,
-        lambda frame: segmenter.segment(frame, unknown=views.unknown),
+        segmented.answer,
         sinks,
         live_options(args),
         warn=console.warn,
@@ -57,6 +65,8 @@ def run_live(
         raise
     except (KeyboardInterrupt, Exception) as err:  # the summary is printed first
         ended_by = err
+    finally:
+        segmented.close()
     facts: dict[str, object] = {
         "bundle": str(args.bundle),
         "backend": segmenter.backend,
@@ -66,10 +76,11 @@ def run_live(
     if args.jsonl:
         console.note(summary_text(run.summary))
     elif tally.frames or isinstance(ended_by, KeyboardInterrupt):
-        document = facts | summary_document(run.summary, tally, ended_by)
+        document = facts | summary_document(run.summary, tally, ended_by) | segmented.to_json()
         console.result(summary_text(run.summary), document)
     if ended_by is None or isinstance(ended_by, KeyboardInterrupt):
         views.note_saved(console)
+    segmented.say(console)
     finish(args, console, tally, (), ended_by)
     return 0
 

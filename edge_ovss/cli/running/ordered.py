@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from edge_ovss._files import make_folder
 from edge_ovss.cli.running.ending import finish
+from edge_ovss.cli.running.streams import (
+    FrameAnswers,
+    refuse_missing_outputs,
+    stream_options,
+)
 from edge_ovss.cli.running.views import Views, open_views
 from edge_ovss.cli.running.wishes import check_outputs, saved_kinds
 from edge_ovss.cli.shared.console import Console
@@ -33,6 +38,8 @@ def run_ordered(
     """Segment every frame; an image that cannot be read is reported, and the others go on."""
     saved = saved_kinds(args, live=False)
     check_outputs(saved, segmenter.bundle)
+    options = stream_options(args)
+    refuse_missing_outputs(options, saved)
     out = args.out or "out"
     facts = {"bundle": str(args.bundle), "backend": segmenter.backend, "out": str(out)}
     answers: Answers = Lines() if args.jsonl else Table(facts)
@@ -42,9 +49,16 @@ def run_ordered(
     folder = make_folder(Path(out)) if saved else Path(out)
     writer = AnswerWriter(folder, segmenter.palette, saved, args.alpha)
     outcome = Outcome()
-    _Ordered(args, console, segmenter, writer, answers, views, outcome).segment_all(frames)
+    segmented = FrameAnswers(
+        lambda image: segmenter.segment(image, unknown=views.unknown), options, paced=True
+    )
+    try:
+        _Ordered(args, console, segmented, writer, answers, views, outcome).segment_all(frames)
+    finally:
+        segmented.close()
     if outcome.worth_printing:
-        answers.end(outcome.to_json())
+        answers.end({**outcome.to_json(), **segmented.to_json()})
+    segmented.say(console)
     if outcome.ended_by is None:
         views.note_saved(console)
     finish(args, console, outcome.tally, outcome.failures, outcome.ended_by)
@@ -92,7 +106,7 @@ class Outcome:
 class _Ordered:
     args: argparse.Namespace
     console: Console
-    segmenter: Segmenter
+    segmented: FrameAnswers
     writer: AnswerWriter
     answers: Answers
     views: Views
@@ -119,17 +133,17 @@ class _Ordered:
             for frame in frames if quiet else self.console.progress(frames, "frame"):
                 if not views.ready(stop.check) or time.monotonic() >= end_s:
                     break
-                self._answer(frame, views)
+                self._answer(frame, views, stop.check)
                 stop.check()
 
-    def _answer(self, frame: Frame, views: OrderedViews) -> None:
+    def _answer(self, frame: Frame, views: OrderedViews, check: Callable[[], None]) -> None:
         start_s = time.monotonic()
         try:
-            image = frame.image
+            _ = frame.image
         except PictureError as err:
             self.outcome.failures.append((frame.origin, err))
             return
-        result = self.segmenter.segment(image, unknown=self.views.unknown)
+        result = self.segmented.of_frame(frame, check)
         answer = self.writer.write(frame, result)
         views.show(frame, result, answer, start_s)
         self.outcome.tally.add(answer)
