@@ -1,0 +1,1 @@
+"""What it costs to follow labels from frame to frame."""
