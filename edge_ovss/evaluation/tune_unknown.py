@@ -105,7 +105,7 @@ def tune_unknown(
     dataset: Dataset,
     out: Path,
     *,
-    figure: str = "pixel_accuracy",
+    figure: str = "miou",
     progress: Progress | None = None,
 ) -> Tuned:
     """Find the thresholds that maximise a figure, and write them to a file.

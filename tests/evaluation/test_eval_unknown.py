@@ -242,7 +242,7 @@ def test_tuned_thresholds_are_the_best_and_fit_the_bundle(
     bundle: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "unknown.json"
-    assert tune(bundle, data, "--out", str(out), "--json") == 0
+    assert tune(bundle, data, "--out", str(out), "--figure", "pixel_accuracy", "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     document = json.loads(out.read_text())
     assert printed["without_thresholds"] == pytest.approx(100 * 5 / 11)
@@ -261,10 +261,10 @@ def test_tuned_thresholds_are_the_best_and_fit_the_bundle(
     assert found.numbers()["pixel_accuracy"] == pytest.approx(chosen)
 
 
-def test_the_other_figure_is_the_mean_of_words_and_unknown(
+def test_the_default_figure_is_the_mean_of_words_and_unknown(
     bundle: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert tune(bundle, data, "--figure", "miou", "--json") == 0
+    assert tune(bundle, data, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     # thing 0: 2 of 3, thing 1: 1 of 3, thing 3: 1 of 3, unknown: 0 of 5.
     assert printed["without_thresholds"] == pytest.approx(100 * (3 / 3 + 1 / 4 + 1 / 3 + 0) / 4)
