@@ -18,6 +18,7 @@ from edge_ovss.runtime.overflow import KEEP, RERUN
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Segment recordings in order, or cameras as they come."""
+    args.source = [args.source] if isinstance(args.source, str) else args.source
     check_options(args)
     specs = expand(args.source)
     check_folders(args)

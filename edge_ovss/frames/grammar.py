@@ -11,4 +11,5 @@ GRAMMAR = """A source is one of:
   image, folder, list (.txt), video, 'images/*.jpg'
   bag://FOLDER?topic=/camera/image, or a .mcap, .db3 or .bag file
                                    ROS 2 or ROS 1 recording
-  synthetic://street?count=4&seed=0&size=360x480"""
+  synthetic://street?count=4&seed=0&size=360x480
+                                   drawn streets; ?frames=60&fps=15 moves"""

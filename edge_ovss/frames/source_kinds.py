@@ -153,8 +153,12 @@ def refuse_live(spec: str, wanted: str) -> None:
         wanted: What is to be read from it, for the message, such as "Images".
 
     Raises:
-        UsageError: It is a camera or a stream.
+        UsageError: It is a camera, a stream, or a recording of ROS.
     """
+    if source_kind(spec) is SourceKind.BAG:
+        message = f"{wanted} cannot be read from '{shown(spec)}', a recording of ROS."
+        hint = "Write its images first: edge-ovss run BUNDLE RECORDING --save image --out FOLDER."
+        raise UsageError(message, hint=hint)
     scheme, colon, _ = spec.partition(":")
     live = bool(colon) and scheme.lower() in _LIVE
     if live or source_kind(spec) is SourceKind.CAMERA:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -140,6 +144,38 @@ def test_two_cameras_share_one_session(
     assert all(source["segmented"] for source in sources)
 
 
+def test_a_page_shows_the_run_and_a_port_in_use_is_an_error(
+    make_bundle: MakeBundle, camera: Camera, tmp_path: Path, capsys: Capture
+) -> None:
+    pytest.importorskip("starlette")
+    pytest.importorskip("uvicorn")
+    bundle = make_bundle()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        bag = tmp_path / "bag"
+        assert run(bundle, camera.url, "--serve", port, "--bag", str(bag)) == 4
+    assert "in use" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [bundle], "what was opened before is taken back"
+    answers: list[bytes] = []
+
+    def look() -> None:
+        address = f"http://127.0.0.1:{port}/api/frame"
+        for _ in range(100):
+            time.sleep(0.05)
+            with suppress(OSError), urllib.request.urlopen(address, timeout=5) as reply:
+                answers.append(reply.read())
+                return
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    assert run(bundle, camera.url, "--serve", port, "--duration", "2") == 0
+    looker.join()
+    assert json.loads(answers[0])["source"].startswith("http://127.0.0.1")
+    assert f"page: http://127.0.0.1:{port}/" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -180,6 +216,16 @@ def test_recordings_can_be_shown_too(make_bundle: MakeBundle, tmp_path: Path) ->
     with av.open(str(video)) as file:
         times = [float(frame.pts * frame.time_base) for frame in file.decode(video=0)]
     assert times == pytest.approx([0, 0.1, 0.2])
+
+
+def test_the_video_never_replaces_its_source(
+    make_bundle: MakeBundle, tmp_path: Path, capsys: Capture
+) -> None:
+    source = tmp_path / "a.mp4"
+    source.write_bytes(b"precious")
+    assert run(make_bundle(), str(source), "--video", f"{tmp_path}/./a.mp4") == 2
+    assert "would be replaced" in capsys.readouterr().err
+    assert source.read_bytes() == b"precious"
 
 
 def test_percentiles_are_right_to_one_percent() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_ovss.errors import InputError, OutputError, PictureError, UsageError
 from edge_ovss.frames.bags.messages import frame_of
 from edge_ovss.frames.bags.writing import CONFIDENCE, INFO, LABELS, LabelBag
-from edge_ovss.frames.source_kinds import SourceKind, source_kind
+from edge_ovss.frames.source_kinds import SourceKind, refuse_live, source_kind
 from edge_ovss.frames.sources import Stamp, open_source
 
 cv2: Any = pytest.importorskip("cv2")
@@ -79,6 +79,13 @@ def test_a_single_file_is_read_too(tmp_path: Path) -> None:
     bag = write(tmp_path / "bag", {"/camera": [image(COLORS, "rgb8")]})
     (frame,) = open_source(str(next(bag.glob("*.mcap"))))
     assert np.array_equal(frame.image, COLORS)
+
+
+def test_verbs_that_read_twice_say_how_to_get_the_images(tmp_path: Path) -> None:
+    bag = write(tmp_path / "bag", {"/camera": [image(COLORS, "rgb8")]})
+    with pytest.raises(UsageError, match="a recording of ROS") as failed:
+        refuse_live(str(bag), "Images")
+    assert "--save image" in str(failed.value)
 
 
 def test_a_topic_is_chosen_and_others_are_listed(tmp_path: Path) -> None:

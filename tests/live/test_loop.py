@@ -37,7 +37,7 @@ class Run(LiveRun):
         self.settings: list[Settings] = []
         super().__init__(
             sources,
-            segment,
+            lambda frame, /, **_: segment(frame),
             sinks,
             LiveOptions(**options),
             warn=self.warnings.append,

@@ -94,6 +94,12 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
         help="show overlays in a window: q ends, the space bar pauses",
     )
     group.add_argument(
+        "--serve",
+        metavar="[HOST:]PORT",
+        help="show the run in a browser (needs the extra 'serve'); default host 127.0.0.1, any "
+        "other needs the token that is printed",
+    )
+    group.add_argument(
         "--video",
         metavar="FILE",
         help="write overlays as a video (.mp4, .mov, .mkv) with the real times of the frames "

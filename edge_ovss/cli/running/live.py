@@ -41,11 +41,11 @@ def run_live(
     """Segment the newest frames until something ends the run; print the summary in any case."""
     options = stream_options(args)
     refuse_missing_outputs(options, saved_kinds(args, live=True))
-    views = open_views(args, segmenter, live=True)
+    saved = _saved_frames(args, segmenter)
+    views = open_views(args, segmenter, live=True, labels=[source.label for source in sources])
     segmented = FrameAnswers(lambda image: segmenter.segment(image, unknown=views.unknown), options)
     tally = Tally()
     sinks: list[Sink] = [*views.sinks]
-    saved = _saved_frames(args, segmenter)
     if saved is not None:
         sinks.insert(0, saved)
     sinks.append(_Counting(tally, lines=args.jsonl, progress=not console.quiet))

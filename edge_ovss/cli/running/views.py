@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_ovss._safe_text import shown
-from edge_ovss.cli.shared.console import Console
+from edge_ovss.cli.shared.console import Console, say
 from edge_ovss.live.sinks import Settings, Sink
 from edge_ovss.live.views.bag import BagFile
 from edge_ovss.live.views.painting import Painter
@@ -47,29 +47,76 @@ class Views:
             console.note(f"wrote {shown(path)}")
 
 
-def open_views(args: argparse.Namespace, segmenter: Segmenter, *, live: bool) -> Views:
+def open_views(
+    args: argparse.Namespace, segmenter: Segmenter, *, live: bool, labels: Sequence[str] = ()
+) -> Views:
     """Open the views.
 
+    Args:
+        args: The options.
+        segmenter: Its names and colors are shown.
+        live: Whether frames come from cameras.
+        labels: Names of the cameras.
+
     Raises:
+        InputError: The port of --serve is in use.
         MissingDependencyError: A package or a screen is missing.
         OutputError: A file cannot be written.
         UsageError: A name is wrong.
     """
-    painter = Painter(segmenter.names, segmenter.palette, args.alpha, apart=live)
-    views = Views(painter)
+    views = Views(Painter(segmenter.names, segmenter.palette, args.alpha, apart=live))
+    try:
+        _open_all(args, segmenter, views, live=live, labels=labels)
+    except BaseException:
+        for sink in views.sinks:
+            sink.close()
+        raise
+    return views
+
+
+def _open_all(
+    args: argparse.Namespace,
+    segmenter: Segmenter,
+    views: Views,
+    *,
+    live: bool,
+    labels: Sequence[str],
+) -> None:
     if args.show:
-        views.sinks.append(Window(painter, _title(args.source)))
+        views.sinks.append(Window(views.painter, _title(args.source)))
     if args.video is not None:
-        views.video = VideoFile(Path(args.video), painter, live=live)
+        views.video = VideoFile(Path(args.video), views.painter, live=live)
         views.sinks.append(views.video)
     if args.bag is not None:
-        views.sinks.append(BagFile(Path(args.bag), segmenter.names))
         views.bag = Path(args.bag)
+        views.sinks.append(BagFile(views.bag, segmenter.names))
     if args.rerun is not None:
         from edge_ovss.live.views.rerun_log import RerunLog
 
         views.sinks.append(RerunLog(args.rerun, segmenter.names, segmenter.palette))
-    return views
+    if args.serve is not None:
+        views.sinks.append(_page(args, segmenter, labels))
+
+
+def _page(args: argparse.Namespace, segmenter: Segmenter, labels: Sequence[str]) -> Sink:
+    """Start the page, and print its address, with the token where one is needed."""
+    from edge_ovss.live.page.address import PageAddress
+    from edge_ovss.live.page.sink import PageSink
+    from edge_ovss.live.page.state import PageInfo, UnknownRange
+
+    info = PageInfo(
+        bundle=Path(args.bundle).name,
+        names=segmenter.names,
+        palette=segmenter.palette,
+        details={"backend": segmenter.backend, "precision": segmenter.precision},
+        unknown=UnknownRange.of(segmenter.unknown),
+        sources=tuple(labels) if len(labels) > 1 else (),
+        alpha=args.alpha,
+    )
+    page = PageSink(PageAddress.parse(args.serve), info)
+    for url in page.urls:
+        say(f"page: {url}", secret=True)
+    return page
 
 
 def _title(sources: Sequence[str]) -> str:

@@ -44,16 +44,20 @@ def check_options(args: argparse.Namespace) -> None:
 
 
 def check_folders(args: argparse.Namespace) -> None:
-    """Check that results do not become images of the source.
+    """Check that results do not become images of the source, or replace it.
 
     Raises:
-        UsageError: --out is a source.
+        UsageError: --out or --video is a source.
     """
     out = Path(args.out or "out")
+    video = None if args.video is None else Path(args.video).resolve()
     for source in map(Path, args.source):
         if source.is_dir() and out.exists() and source.resolve() == out.resolve():
             message = f"--out is the source folder '{out}'; results would become images of it."
             raise UsageError(message, hint="Choose a different folder for --out.")
+        if video is not None and source.resolve() == video:
+            message = f"--video is the source '{args.video}', which would be replaced."
+            raise UsageError(message, hint="Choose a different name for --video.")
 
 
 def saved_kinds(args: argparse.Namespace, *, live: bool) -> tuple[str, ...]:

@@ -104,16 +104,18 @@ def put(text: str, *, end: str = "\n") -> None:
         raise output_error(_STDOUT, err) from err
 
 
-def say(text: str, *, live: bool = False) -> None:
+def say(text: str, *, live: bool = False, secret: bool = False) -> None:
     """Print on stderr, with the secrets in addresses removed; failures are ignored.
 
     Args:
         text: One line or several.
         live: Whether it replaces the line before.
+        secret: Whether it is the one place where a secret is told: it is not removed.
     """
     start, end = ("\r", "") if live else ("", "\n")
+    text = text if secret else without_secrets(text)
     try:
-        print(start + shown_text(without_secrets(text)), end=end, file=sys.stderr, flush=True)
+        print(start + shown_text(text), end=end, file=sys.stderr, flush=True)
     except OSError:
         _drop(sys.stderr)
 

@@ -80,14 +80,14 @@ class LabelBag:
         self._guarded(lambda: self._add(labels, stamp, confidence))
 
     def close(self) -> None:
-        """Finish the recording and put it in its place; after an error it is removed.
+        """Finish the recording and put it in its place; it is removed if empty or after an error.
 
         Raises:
             OutputError: Its end cannot be written.
         """
         try:
             self._guarded(self._writer.close)
-            if not self._failed:
+            if self._topics and not self._failed:
                 self._guarded(lambda: self._inside.replace(self._path))
         finally:
             shutil.rmtree(self._held.path, ignore_errors=True)

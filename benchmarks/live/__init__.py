@@ -1,0 +1,1 @@
+"""How a live run behaves when it goes on for long."""
