@@ -165,7 +165,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        _refuse(f"the key {_short(ascii(twice))} stands twice in one object")
+        _refuse(f"the key {_short(ascii(twice))} occurs twice in one object")
     return made
 
 

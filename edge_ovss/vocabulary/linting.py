@@ -119,7 +119,7 @@ def _own_repetition(category: Category) -> Seen:
     counts = Counter(_fold(name) for name in category.synonyms)
     for name, count in counts.items():
         if count > 1:
-            yield "warning", f"the synonym {short(name)} stands twice in this category."
+            yield "warning", f"the synonym {short(name)} occurs twice in this category."
 
 
 _CHECKS: tuple[Callable[[Category], Seen], ...] = (

@@ -49,7 +49,7 @@ private:
 
 // Parse a document as strictly as edge_ovss/_strict_parsing.py. Throws an artifact error that names
 // `file` where it is no JSON, or holds an integer beyond 64 bits, a number of more than 128 digits,
-// a key that stands twice in one object, or more than 64 levels.
+// a key that occurs twice in one object, or more than 64 levels.
 nlohmann::json parse_json(const std::string& bytes, const std::string& file);
 
 }  // namespace edge_ovss::internal

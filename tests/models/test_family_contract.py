@@ -201,8 +201,10 @@ def test_tensorrt_for_rtx_parses_and_builds(exported: Export, family: str, pinne
     parsed = parser.parse_from_file(str(exported(family).graph_path))
     assert parsed, [str(parser.get_error(i)) for i in range(parser.num_errors)]
     config = builder.create_builder_config()
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+    capabilities = ("SM86", "SM89", "SM120")
+    config.num_compute_capabilities = len(capabilities)
+    for place, name in enumerate(capabilities):
+        config.set_compute_capability(getattr(trt.ComputeCapability, name), place)
     profile = builder.create_optimization_profile()
     most = (1, 480, 640, 3)
     profile.set_shape("frame", most if pinned else (1, 32, 32, 3), most, most)

@@ -35,7 +35,7 @@ def _messages(*names: str) -> list[tuple[str, int, str]]:
         ("12", "warning", "begins with a number"),
         ("zero\u200bwidth", "warning", "invisible"),
         ("straße", "note", "outside ASCII"),
-        ("a, b, A", "warning", "the synonym 'a' stands twice"),
+        ("a, b, A", "warning", "the synonym 'a' occurs twice"),
     ],
 )
 def test_lint_reports(text: str, level: str, message: str) -> None:

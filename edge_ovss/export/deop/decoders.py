@@ -75,7 +75,8 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, queries: Tensor) -> Tensor:
         """Map float [1, N, C] with positions float [N, C] to the same shape."""
         placed = x + queries
-        return self.out_proj(mix(self.q(placed), self.k(placed), self.v(x)))
+        mixed: Tensor = self.out_proj(mix(self.q(placed), self.k(placed), self.v(x)))
+        return mixed
 
 
 class CrossAttention(nn.Module):
@@ -90,9 +91,10 @@ class CrossAttention(nn.Module):
         self.v = project(attention, 2, heads=heads)
         self.out_proj = attention.out_proj
 
-    def forward(self, placed: Tensor, memory: Tensor) -> Tensor:
-        """Map float [1, N, C], positions included, and float [1, L, C] to [1, N, C]."""
-        return self.out_proj(mix(self.q(placed), self.k(memory), self.v(memory)))
+    def forward(self, q: Tensor, memory: Tensor) -> Tensor:
+        """Map what `q` makes of the queries, and float [1, L, C], to float [1, N, C]."""
+        mixed: Tensor = self.out_proj(mix(q, self.k(memory), self.v(memory)))
+        return mixed
 
 
 def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -106,6 +108,7 @@ class FrozenLayer(nn.Module):
 
     queries: Tensor
     start: Tensor
+    first_q: Tensor
 
     def __init__(
         self, layer: DecoderLayer, *, queries: Tensor, places: Tensor, first: bool
@@ -117,15 +120,19 @@ class FrozenLayer(nn.Module):
         self.norm1, self.norm2, self.norm3 = layer.norm1, layer.norm2, layer.norm3
         self.self_attn = None if first else SelfAttention(layer.self_attn)
         self.register_buffer("queries", queries.detach().clone())
-        self.register_buffer("start", _start(layer, count=len(queries)))
+        if first:
+            start = _start(layer, count=len(queries))
+            self.register_buffer("start", start)
+            self.register_buffer("first_q", self.cross_attn.q(start + self.queries).detach())
 
     def forward(self, x: Tensor | None, memory: Tensor) -> Tensor:
         """Map queries float [1, N, C] (None for those of the start) to the same shape."""
         if self.self_attn is None or x is None:
-            x = self.start
+            x, q = self.start, self.first_q
         else:
             x = self.norm1(x + self.self_attn(x, self.queries))
-        x = self.norm2(x + self.cross_attn(x + self.queries, memory))
+            q = self.cross_attn.q(x + self.queries)
+        x = self.norm2(x + self.cross_attn(q, memory))
         result: Tensor = self.norm3(x + self.linear2(F.relu(self.linear1(x))))
         return result
 

@@ -1,6 +1,7 @@
-"""Race SAN's bundles against torch in eager mode, all in one run on this machine.
+"""Race bundles of a family without rejection against torch in eager mode, all in one run.
 
-    python -m benchmarks.san.against_torch --model san-base --vocab ade150 --out out/bench-san
+    python -m benchmarks.masks.against_torch --model san-base --size 640 640
+    python -m benchmarks.masks.against_torch --model deop --size 480 640
 
 All contestants get the same random weights, the same embeddings and the same frame, take turns,
 and are told to use the same number of threads. The torch contestant is the model of this package
@@ -29,10 +30,9 @@ from edge_ovss.export import ExportOptions
 from edge_ovss.export.families import family_export
 from edge_ovss.export.family import LoadedModel
 from edge_ovss.models import load_model
+from edge_ovss.models.catalogue import entry_of
 from edge_ovss.synthetic import render_street
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
-
-CHOICES = ("published", "fast", "torch")
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     args = _arguments()
     folder = Path(args.out).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    names = args.only.split(",")
+    names = args.only.split(",") if args.only else [*entry_of(args.model).answers, "torch"]
     _prepare(folder, args, names)
     contestants = [Contestant(name, partial(_prepared, name)) for name in names]
     peak = measured_peak(args.threads)
@@ -58,8 +58,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, nargs=2, default=(640, 640), help="height width")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--only", default=",".join(CHOICES), help="contestants, in order")
-    parser.add_argument("--out", default="out/benchmark-san")
+    parser.add_argument("--only", default="", help="contestants, in order")
+    parser.add_argument("--out", default="out/benchmark-masks")
     return parser.parse_args()
 
 
@@ -72,7 +72,7 @@ def _prepare(folder: Path, args: argparse.Namespace, names: list[str]) -> None:
         del model
     np.save(folder / "frame.npy", render_street(seed=7, height=height, width=width).image)
     (folder / "setting.json").write_text(json.dumps({"model": args.model}))
-    for answer in ("published", "fast"):
+    for answer in entry_of(args.model).answers:
         if answer in names:
             options = ExportOptions(
                 model=args.model,
@@ -97,7 +97,7 @@ def _torch_eager(folder: Path, threads: int, frame: NDArray[np.uint8]) -> Run:
     embeddings = TextEmbeddings.load(folder / "pack.npz")
     # Nothing here reads the words.
     vocabulary = Vocabulary.from_names(["anything"])
-    family, size = family_export("san"), (frame.shape[0], frame.shape[1])
+    family, size = family_export(entry_of(name).name), (frame.shape[0], frame.shape[1])
     loaded = LoadedModel(family, model, vocabulary, embeddings, size)
 
     def run() -> tuple[NDArray[Any], list[int]]:

@@ -1,0 +1,1 @@
+"""Families that classify masks, against torch."""

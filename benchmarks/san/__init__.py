@@ -1,1 +1,0 @@
-"""SAN, against torch."""
