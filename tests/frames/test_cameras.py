@@ -60,9 +60,11 @@ class Capture:
     """What OpenCV gives for a camera."""
 
     opened: list[object]
+    ways: list[Any]
 
-    def __init__(self, place: object, *more: object) -> None:
+    def __init__(self, place: object, *way: Any) -> None:  # noqa: ANN401 (as OpenCV takes them)
         Capture.opened.append(place)
+        Capture.ways.append(way)
         self.asked: dict[int, float] = {}
 
     def isOpened(self) -> bool:
@@ -83,7 +85,7 @@ class Capture:
 
 @pytest.fixture
 def devices(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    Capture.opened = []
+    Capture.opened, Capture.ways = [], []
     monkeypatch.setattr(cv2, "VideoCapture", Capture)
     monkeypatch.setattr(opening, "_check_device", lambda address: None)
     return Capture.opened
@@ -100,6 +102,31 @@ def test_a_link_to_a_device_is_followed_whenever_it_is_opened(
     open_camera(parse_camera("3"), 1.0)
     open_camera(parse_camera("/dev/media-camera"), 1.0)
     assert devices == [7, 8, 3, "/dev/media-camera"]
+
+
+@pytest.mark.parametrize(("there", "way"), [(True, cv2.CAP_V4L2), (False, cv2.CAP_ANY)])
+def test_devices_are_opened_by_v4l2_where_opencv_has_it(
+    there: bool, way: int, monkeypatch: pytest.MonkeyPatch, devices: list[object]
+) -> None:
+    monkeypatch.setattr(cv2.videoio_registry, "hasBackend", lambda _: there)
+    open_camera(parse_camera("0"), 1.0)
+    assert Capture.ways == [(way,)]
+
+
+def test_a_stream_has_a_time_limit_where_ffmpeg_is(
+    monkeypatch: pytest.MonkeyPatch, devices: list[object]
+) -> None:
+    monkeypatch.setattr(cv2.videoio_registry, "hasBackend", lambda _: True)
+    open_camera(parse_camera("rtsp://gate"), 2.5)
+    monkeypatch.setattr(cv2.videoio_registry, "hasBackend", lambda _: False)
+    open_camera(parse_camera("rtsp://gate"), 2.5)
+    (backend, asked), other = Capture.ways
+    assert backend == cv2.CAP_FFMPEG
+    assert dict(zip(asked[::2], asked[1::2], strict=True)) == {
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: 2500,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC: 2500,
+    }
+    assert other == ()
 
 
 def test_frames_are_rgb_and_a_device_tells_no_time(devices: list[object]) -> None:

@@ -59,7 +59,7 @@ def open_camera(address: CameraAddress, timeout_s: float) -> Camera:
     cv2 = require("cv2", extra="onnxruntime")
     if address.transport is Transport.DEVICE:
         _check_device(address)
-    if address.transport is Transport.PIPELINE and not _has_gstreamer(cv2):
+    if address.transport is Transport.PIPELINE and not _has(cv2, cv2.CAP_GSTREAMER):
         message = f"'{address.label}' needs GStreamer, which OpenCV {cv2.__version__} here lacks."
         raise MissingDependencyError(message, hint=_NO_GSTREAMER)
     with quiet(cv2):
@@ -116,13 +116,17 @@ def _opened(cv2: Any, address: CameraAddress, timeout_s: float) -> Any:  # noqa:
     if address.transport is Transport.PIPELINE:
         return cv2.VideoCapture(address.place, cv2.CAP_GSTREAMER)
     if address.transport is Transport.NETWORK:
+        if not _has(cv2, cv2.CAP_FFMPEG):  # it may have GStreamer, which takes no timeout
+            return cv2.VideoCapture(address.place)
         wait = max(1, round(timeout_s * 1000))
         asked = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, wait, cv2.CAP_PROP_READ_TIMEOUT_MSEC, wait]
         return cv2.VideoCapture(address.place, cv2.CAP_FFMPEG, asked)
     # A link keeps its name when cameras are plugged in another order, so it is followed each time.
     device = str(Path(address.place).resolve())
     number = device.removeprefix(DEVICE)
-    return cv2.VideoCapture(int(number) if number.isdecimal() else device)
+    # An OpenCV with GStreamer would prefer it, which heeds no sizes.
+    way = cv2.CAP_V4L2 if _has(cv2, cv2.CAP_V4L2) else cv2.CAP_ANY
+    return cv2.VideoCapture(int(number) if number.isdecimal() else device, way)
 
 
 def _ask(cv2: Any, capture: Any, address: CameraAddress) -> None:  # noqa: ANN401 (OpenCV)
@@ -153,9 +157,9 @@ def _note_other_size(cv2: Any, capture: Any, address: CameraAddress) -> None:  #
     )
 
 
-def _has_gstreamer(cv2: Any) -> bool:  # noqa: ANN401 (OpenCV)
+def _has(cv2: Any, backend: int) -> bool:  # noqa: ANN401 (OpenCV)
     # The list of backends names those too that would be plug-ins, but are not there.
-    return bool(cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER))
+    return bool(cv2.videoio_registry.hasBackend(backend))
 
 
 def _check_device(address: CameraAddress) -> None:
