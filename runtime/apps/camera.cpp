@@ -14,6 +14,7 @@
 #include "arguments.h"
 #include "camera_source.h"
 #include "lettering.h"
+#include "memory.h"
 #include "overlay.h"
 #include "video_file.h"
 #ifdef EDGE_OVSS_HAVE_OPENCV
@@ -38,6 +39,10 @@ constexpr const char* kHelp =
     "  --all            of a file: segment every frame, however long it takes; drop none\n"
     "  --unknown WHEN   off, auto, a threshold such as 0.2, or a file of eval --tune-unknown\n"
     "                   (default as the bundle says)\n"
+    "  --stabilize MS   follow labels from frame to frame, and hold one against the network for\n"
+    "                   at most MS (150 is usual)\n"
+    "  --keyframe N     the network sees every N-th frame; labels move along in between\n"
+    "  --flow NAME      how labels move: dis (with OpenCV), none (they stay where they are)\n"
     "  --backend NAME   default auto\n"
     "  --threads N      CPU threads (default: all)\n"
     "\n"
@@ -213,6 +218,7 @@ private:
 
 struct Totals {
     long frames = 0;
+    long key_frames = 0;
     long overflows = 0;
     double infer_ms = 0.0;
     double latency_ms = 0.0;
@@ -221,16 +227,17 @@ struct Totals {
 void print(const Totals& totals, long dropped, bool to_stderr) {
     const double frames = totals.frames > 0 ? static_cast<double>(totals.frames) : 1.0;
     std::fprintf(to_stderr ? stderr : stdout,
-                 "{\"frames\": %ld, \"dropped\": %ld, \"overflows\": %ld, "
+                 "{\"frames\": %ld, \"key_frames\": %ld, \"dropped\": %ld, \"overflows\": %ld, "
                  "\"mean_infer_ms\": %.3f, \"mean_latency_ms\": %.3f}\n",
-                 totals.frames, dropped, totals.overflows, totals.infer_ms / frames,
-                 totals.latency_ms / frames);
+                 totals.frames, totals.key_frames, dropped, totals.overflows,
+                 totals.infer_ms / frames, totals.latency_ms / frames);
 }
 
 int run(int argc, char** argv) {
     const apps::Arguments arguments(
         argc, argv,
-        {"--size", "--out", "--fps", "--alpha", "--limit", "--unknown", "--backend", "--threads"},
+        {"--size", "--out", "--fps", "--alpha", "--limit", "--unknown", "--stabilize",
+         "--keyframe", "--flow", "--backend", "--threads"},
         {"--window", "--all", "--help"});
     if (arguments.has("--help")) {
         std::fputs(kHelp, stdout);
@@ -249,6 +256,7 @@ int run(int argc, char** argv) {
 
     edge_ovss::Segmenter segmenter(words[0], apps::session_options(arguments));
     apps::choose_unknown(arguments, segmenter);
+    apps::Memory memory(arguments);
     Screen screen(arguments, segmenter);
     const auto source = apps::open_source(words[1], height, width, !arguments.has("--all"));
     std::signal(SIGINT, stop);
@@ -261,11 +269,12 @@ int run(int argc, char** argv) {
     {
         const Reader reader(*source, mailbox);
         while ((limit == 0 || totals.frames < limit) && mailbox.take(captured)) {
-            segmenter.segment(captured.frame(), result);
+            const bool key = memory.segment(segmenter, captured, result);
             const bool goes_on = screen.show(captured, result, mailbox.dropped());
             ++totals.frames;
-            totals.overflows += result.c.overflow;
-            totals.infer_ms += result.c.infer_ms;
+            totals.key_frames += key ? 1 : 0;
+            totals.overflows += key ? result.c.overflow : 0;
+            totals.infer_ms += key ? result.c.infer_ms : 0.0;
             totals.latency_ms += milliseconds_since(captured.time);
             if (!goes_on) {
                 break;

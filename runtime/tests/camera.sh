@@ -30,6 +30,13 @@ for each in 1:YUYV:104 2:NV12:64 3:MJPG:46 4:GREY:50 5:RGB3:140 6:BGR3:138; do
     [ "$luma" = "$right" ] || { echo "$name: luma $luma, expected $right"; exit 1; }
 done
 
+FAKE_V4L2=YUYV:30x46:104
+camera 0 '"frames": 4, "key_frames": 2' --limit 4 --keyframe 2 --flow none
+camera 0 '"frames": 2, "key_frames": 2' --limit 2 --stabilize 150 --flow none
+camera 2 "expected dis or none" --keyframe 2 --flow raft
+camera 2 "without --stabilize" --flow none
+camera 2 "keyframe" --keyframe 0 --flow none
+
 FAKE_V4L2=H264:30x46:46
 camera 3 'it offers none of YUYV, NV12, MJPG, GREY, RGB3, BGR3' --limit 1
 FAKE_V4L2=YUYV:30x46:92

@@ -101,7 +101,7 @@ class LabelCounter:
         fewer = counts - kept
         raised = np.minimum(counts, cap - 1)
         raised += 1
-        raised[differs] = 1
+        np.copyto(raised, 1, where=differs)
         np.copyto(raised, fewer, where=kept)
         self._labels = np.where(kept, moved, labels)
         self._counts = raised
