@@ -70,6 +70,7 @@ PICTURE: dict[str, set[str]] = {
     },
     "doctor": {"runtime.backends", "runtime.cuda", "runtime.trt"},
     "engines": {"bundle", "runtime", "runtime.backends", "runtime.trt"},
+    "emit": {"bundle", "runtime.trt"},
     "parity": {"bundle", "datasets", "export", "frames", "graph", "metrics", "runtime"},
     "evaluation": {
         "bundle",
@@ -98,6 +99,7 @@ PICTURE: dict[str, set[str]] = {
         "calibration",
         "datasets",
         "doctor",
+        "emit",
         "engines",
         "evaluation",
         "export",

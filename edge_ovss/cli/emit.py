@@ -1,0 +1,37 @@
+"""Run `edge-ovss emit`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.cli.shared.console import Console
+from edge_ovss.emit.triton.repository import CLIENT, REPOSITORY, TritonOptions, emit_triton
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Run one action and return the exit status."""
+    return {"triton": _triton}[args.action](args, console)
+
+
+def _triton(args: argparse.Namespace, console: Console) -> int:
+    bundle = Bundle.open(args.bundle)
+    options = TritonOptions(args.backend, args.name, args.engine, args.overwrite)
+    emitted = emit_triton(bundle, args.out, options)
+    served = emitted.served
+    rows = {
+        "folder": str(emitted.out),
+        "model": f"{served.name}, backend {served.backend}; {served.note}",
+        "graph": str(emitted.record["graph_sha256"]),
+        "state": "written; not run on a Triton server here",
+    }
+    document = {"out": str(emitted.out), "served_as": served.name, "backend": served.backend}
+    text = "\n".join(f"{name:<6} {value}" for name, value in rows.items())
+    console.result(text, {**document, **emitted.record})
+    if not emitted.proved:
+        console.warn("the output of this engine was never compared: run selftest on its device")
+    repository = shlex.quote(f"--model-repository={emitted.out / REPOSITORY}")
+    program = shlex.quote(str(emitted.out / CLIENT))
+    console.note(f"Next: tritonserver {repository}, then: python {program} IMAGE")
+    return 0

@@ -1,0 +1,43 @@
+"""Write files with which other programs run a bundle."""
+
+from __future__ import annotations
+
+import argparse
+
+from edge_ovss.cli.shared.parser import Parser, add_console_arguments
+
+EXAMPLES = (
+    "edge-ovss emit triton city.ovss --out triton",
+    "edge-ovss emit triton city.ovss --out triton --backend tensorrt",
+)
+# Those of `emit.triton.served`, which needs numpy; a test compares them.
+_BACKENDS = ("onnxruntime", "openvino", "tensorrt")
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the actions."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _add_triton(actions)
+
+
+def _add_triton(actions: argparse._SubParsersAction[Parser]) -> None:
+    summary = "a model repository for Triton Inference Server, with a client"
+    triton = actions.add_parser("triton", help=summary, description=f"Write {summary}.")
+    add_console_arguments(triton, again=True)
+    triton.add_argument("bundle", metavar="BUNDLE", help="folder that edge-ovss export wrote")
+    triton.add_argument("--out", required=True, metavar="DIR", help="folder to write; a new one")
+    triton.add_argument(
+        "--backend",
+        choices=_BACKENDS,
+        default=_BACKENDS[0],
+        help="of the server (default onnxruntime); tensorrt serves an engine of the bundle",
+    )
+    triton.add_argument(
+        "--name", metavar="NAME", help="of the model on the server (default the bundle's)"
+    )
+    triton.add_argument(
+        "--engine", metavar="NAME", help="which engine of BUNDLE/engines, if there are several"
+    )
+    triton.add_argument(
+        "--overwrite", action="store_true", help="replace what emit wrote there before"
+    )
