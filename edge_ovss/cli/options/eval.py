@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from edge_ovss.cli.options.stream import FLOWS, add_stream_arguments
 from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, add_protocol_argument
 from edge_ovss.cli.shared.parser import Parser
 from edge_ovss.cli.shared.runtime_options import (
@@ -10,6 +9,7 @@ from edge_ovss.cli.shared.runtime_options import (
     add_runtime_arguments,
     add_unknown_argument,
 )
+from edge_ovss.cli.shared.stream_arguments import FLOWS, add_stream_arguments
 from edge_ovss.metrics.reported import EVALUATION, TUNED, VIDEO
 
 EXAMPLES = (

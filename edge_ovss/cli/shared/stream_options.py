@@ -1,10 +1,10 @@
-"""Read the options of `cli.options.stream`."""
+"""Read the options of `cli.shared.stream_arguments`."""
 
 from __future__ import annotations
 
 import argparse
 
-from edge_ovss.cli.options.stream import ASYNC
+from edge_ovss.cli.shared.stream_arguments import ASYNC
 from edge_ovss.errors import UsageError
 
 _DIGITS = 6

@@ -143,10 +143,11 @@ def check_model(config: Mapping[str, Any]) -> None:
     """
     parameter = config.get("parameters", {}).get(settings()["graph_parameter"], {})
     served = parameter.get("string_value", "no edge-ovss graph")
-    if served != settings()["graph_sha256"]:
+    own = settings()
+    if served != own["graph_sha256"]:
         message = (
-            f"The server's model '{settings()['served_as']}' is of {served[:18]}; this client is of "
-            f"{settings()['graph_sha256'][:18]} ({settings()['bundle']}). Emit both again."
+            f"The server's model '{own['served_as']}' is of {served[:18]}; this client is of "
+            f"{own['graph_sha256'][:18]} ({own['bundle']}). Emit both again."
         )
         raise ClientError(message)
 
