@@ -184,6 +184,18 @@ class Baseline:
             thresholds=thresholds,
         )
 
+    def first(self, count: int) -> Baseline:
+        """Return the same for the first images only."""
+        cut = slice(count)
+        truths = None if self.truths is None else self.truths[cut]
+        return replace(
+            self,
+            frames=self.frames[cut],
+            truths=truths,
+            expected=self.expected[cut],
+            decided=self.decided[cut],
+        )
+
     @cached_property
     def accuracy(self) -> Accuracy:
         """The accuracy of the float32 graph."""

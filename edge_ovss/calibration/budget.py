@@ -1,13 +1,27 @@
-"""How much each block costs when it is quantized, and which go back to float for a budget."""
+"""What goes back to float where a lower precision costs too much: blocks of INT8, parts of FP16."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
+from edge_ovss._leftovers import scratch_folder
 from edge_ovss._progress import Note
-from edge_ovss.calibration.accuracy import Accuracy
+from edge_ovss.bundle.manifest import DATA_FILE, GRAPH_FILE
+from edge_ovss.calibration.accuracy import Accuracy, Baseline
 from edge_ovss.errors import GateError
+from edge_ovss.graph.fp16 import HalfReport, convert_to_half
+from edge_ovss.graph.model import save_graph
+from edge_ovss.graph.walk import WEIGHTED
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+LEAST_AGREEMENT = 0.996
+"""Share of labels that must stay, of those that float32 decides if its scores tell."""
+
+_IMAGES = 4
 
 Try = Callable[[Sequence[str]], Accuracy]
 """Measures the graph in which exactly these blocks are quantized."""
@@ -120,3 +134,59 @@ def keep_within(
             return Chosen(quantized, accuracy, tuple(steps))
     message = f"INT8 loses more than {budget:g} mIoU points with any block quantized."
     raise GateError(message, hint="Allow more, calibrate on other images, or use FP16.")
+
+
+def halve_within(
+    model: ir.Model, largest: Mapping[str, float], baseline: Baseline, *, note: Note
+) -> tuple[ir.Model, HalfReport]:
+    """Convert a graph to FP16; where labels change, its beginning stays in float32.
+
+    What is rounded at the beginning goes through everything behind it. So the shortest beginning is
+    searched for, in halving steps, with which enough labels stay.
+
+    Args:
+        model: A float32 graph; it is not changed.
+        largest: Largest magnitude by tensor.
+        baseline: Images and the labels of float32; the first few are used.
+        note: Called with one line for every step of a search.
+
+    Returns:
+        The new graph, and which of its nodes are FP16.
+    """
+    few = baseline.first(_IMAGES)
+    half, report = _convert(model, largest, "")
+    if _agreement(half, few) >= LEAST_AGREEMENT:
+        return half, report
+    converted = set(report.half_nodes)
+    products = [
+        str(node.name)
+        for node in model.graph
+        if node.op_type in WEIGHTED and node.name in converted
+    ]
+    fewest, most = 0, len(products) - 1
+    while fewest < most:
+        middle = (fewest + most) // 2
+        attempt = _convert(model, largest, products[middle])
+        agreement = _agreement(attempt[0], few)
+        note(f"{middle + 1} of {len(products)} products in float32: labels {100 * agreement:.2f} %")
+        fewest, most = (fewest, middle) if agreement >= LEAST_AGREEMENT else (middle + 1, most)
+    return _convert(model, largest, products[most])
+
+
+def _convert(
+    model: ir.Model, largest: Mapping[str, float], last: str
+) -> tuple[ir.Model, HalfReport]:
+    """Convert a copy, in which everything up to the node `last` stays in float32."""
+    half = model.clone()
+    names = [str(node.name) for node in half.graph]
+    kept = set(names[: names.index(last) + 1]) if last else set()
+    report = convert_to_half(half, dict(largest), kept)
+    return half, report
+
+
+def _agreement(model: ir.Model, baseline: Baseline) -> float:
+    with scratch_folder() as folder:
+        path = folder / GRAPH_FILE
+        save_graph(model, path, data=DATA_FILE)
+        found = baseline.compare(path)
+    return found.agreement if found.decided_agreement is None else found.decided_agreement

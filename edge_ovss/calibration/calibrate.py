@@ -21,6 +21,7 @@ from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.reference import Reference, write_reference
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.calibration.accuracy import Accuracy, Baseline, Labeled
+from edge_ovss.calibration.budget import halve_within
 from edge_ovss.calibration.images import (
     RECOMMENDED,
     CalibrationPictures,
@@ -43,7 +44,7 @@ from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import ArtifactError, GateError, InputError
 from edge_ovss.graph.emulate_fp16 import emulate_half
-from edge_ovss.graph.fp16 import HalfReport, convert_to_half
+from edge_ovss.graph.fp16 import HalfReport
 from edge_ovss.graph.model import feed, load_graph, save_graph
 from edge_ovss.graph.tensor_probe import TensorProbe, open_session
 from edge_ovss.graph.walk import measured_value
@@ -214,8 +215,7 @@ def _open_validation(validation: Validation, *, seed: int) -> Dataset:
 def _make_half(work: _Work, model: ir.Model) -> Made:
     work.note(f"looking for large values on {len(work.pictures)} images")
     largest = measure_largest(model, work.pictures, key=work.key)
-    half = model.clone()
-    report = convert_to_half(half, largest)
+    half, report = halve_within(model, largest, work.baseline, note=work.note)
     return Made(half, report, None, largest, _measure_rounding(work, model, report))
 
 

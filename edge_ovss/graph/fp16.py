@@ -6,7 +6,7 @@ float type; where two meet, a Cast stands. The outputs of the graph are islands 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +77,17 @@ class _Conversion:
     casts: int = 0
 
 
-def convert_to_half(model: ir.Model, ranges: Mapping[str, float] | None = None) -> HalfReport:
+def convert_to_half(
+    model: ir.Model,
+    ranges: Mapping[str, float] | None = None,
+    kept: Collection[str] = (),
+) -> HalfReport:
     """Convert a graph in place.
 
     Args:
         model: A float32 graph, with or without Q/DQ.
         ranges: Largest magnitude by tensor name on real images; tensors near overflow stay FP32.
+        kept: Names of further nodes that stay in FP32.
 
     Raises:
         ArtifactError: A weight is not finite, or too large for FP16.
@@ -91,7 +96,9 @@ def convert_to_half(model: ir.Model, ranges: Mapping[str, float] | None = None) 
 
     graph = model.graph
     tensors = (value for node in graph for value in (*node.inputs, *node.outputs) if value)
-    work = _Conversion(model, find_islands(model, ranges), {str(value.name) for value in tensors})
+    work = _Conversion(
+        model, find_islands(model, ranges, kept), {str(value.name) for value in tensors}
+    )
     half_nodes = tuple(str(node.name) for node in list(graph) if _convert_node(work, node))
     for value, state in work.states.items():
         if state == _HALF:

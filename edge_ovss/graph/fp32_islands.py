@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,12 +73,17 @@ Islands = dict[str, Island]
 """Island by node name."""
 
 
-def find_islands(model: ir.Model, ranges: Mapping[str, float] | None = None) -> Islands:
+def find_islands(
+    model: ir.Model,
+    ranges: Mapping[str, float] | None = None,
+    kept: Collection[str] = (),
+) -> Islands:
     """Find the nodes that must stay in FP32.
 
     Args:
         model: A float32 graph.
         ranges: Largest magnitude by tensor name on real images, or None if it was not measured.
+        kept: Names of nodes that stay in FP32 because FP16 changes too many labels there.
     """
     islands: Islands = {}
     # Two categories whose scores differ by less than FP16 can tell would tie, and ties are
@@ -94,6 +99,9 @@ def find_islands(model: ir.Model, ranges: Mapping[str, float] | None = None) -> 
         if island is not None:
             islands.setdefault(node.name, island)
     _add_large(model, ranges or {}, islands)
+    for node in model.graph:
+        if node.name in kept and (float_outputs(node) or activations(node)):
+            islands.setdefault(node.name, Island("accuracy"))
     return islands
 
 

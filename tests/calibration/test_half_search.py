@@ -1,0 +1,99 @@
+"""FP16 goes back to float32 from the beginning of a graph until enough labels stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+ir = pytest.importorskip("onnx_ir")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from edge_ovss.calibration import budget  # noqa: E402
+from edge_ovss.calibration.accuracy import Accuracy, Baseline  # noqa: E402
+from edge_ovss.calibration.budget import LEAST_AGREEMENT, halve_within  # noqa: E402
+from edge_ovss.graph.fp32_islands import summarize_islands  # noqa: E402
+from edge_ovss.graph.walk import HALF  # noqa: E402
+
+PRODUCTS = 12
+
+
+def chain() -> object:
+    """A float32 graph of products one behind the other, as an onnx_ir model."""
+    nodes, weights = [], []
+    for number in range(PRODUCTS):
+        weight = np.eye(4, dtype=np.float32)
+        weights.append(numpy_helper.from_array(weight, f"w{number}"))
+        inputs = [f"x{number}", f"w{number}"]
+        nodes.append(
+            helper.make_node("MatMul", inputs, [f"x{number + 1}"], f"layers.{number}/MatMul")
+        )
+    first, last = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 4])
+        for name in ("x0", f"x{PRODUCTS}")
+    )
+    between = [
+        helper.make_tensor_value_info(f"x{number}", TensorProto.FLOAT, [4, 4])
+        for number in range(1, PRODUCTS)
+    ]
+    graph = helper.make_graph(nodes, "chain", [first], [last], weights, value_info=between)
+    return ir.from_proto(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]))
+
+
+@dataclass
+class Judge:
+    """Says that labels stay where so many first products are float32."""
+
+    needed: int
+    asked: list[int] = field(default_factory=list)
+
+    def __call__(self, model: object, _: Baseline) -> float:
+        kinds = [weight.dtype for weight in model.graph.initializers.values()]  # type: ignore[attr-defined]
+        self.asked.append(sum(kind != HALF for kind in kinds))
+        return 1.0 if self.asked[-1] >= self.needed else LEAST_AGREEMENT - 0.01
+
+
+def baseline(count: int = 9) -> Baseline:
+    frame = np.zeros((2, 2, 3), np.uint8)
+    labels = [np.zeros((2, 2), np.uint8)] * count
+    return Baseline([frame] * count, None, None, labels, [None] * count)
+
+
+def left_in_float(needed: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Judge, int, Sequence[str]]:
+    judge, notes = Judge(needed), list[str]()
+    monkeypatch.setattr(budget, "_agreement", judge)
+    half, report = halve_within(chain(), {}, baseline(), note=notes.append)
+    kept = summarize_islands(report.islands).get("accuracy", [])
+    assert len(notes) == len(judge.asked) - 1
+    found = [weight.dtype for weight in half.graph.initializers.values()]
+    return judge, sum(kind != HALF for kind in found), kept
+
+
+def test_what_keeps_its_labels_is_measured_once_and_wholly_half(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge, floats, kept = left_in_float(0, monkeypatch)
+    assert len(judge.asked) == 1
+    assert floats == judge.asked[0]
+    assert kept == []
+
+
+@pytest.mark.parametrize("needed", [3, 6, 11])
+def test_the_shortest_beginning_that_keeps_labels_stays_in_float(
+    needed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, floats, kept = left_in_float(needed, monkeypatch)
+    assert floats == needed
+    assert len(judge.asked) <= 6
+    assert kept[0] == "layers.0/MatMul"
+
+
+def test_a_few_images_decide() -> None:
+    few = baseline(9).first(4)
+    assert len(few.frames) == len(few.expected) == len(few.decided) == 4
+    assert isinstance(few.accuracy, Accuracy)
+    assert few.accuracy.pictures == 4
