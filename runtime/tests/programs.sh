@@ -21,7 +21,7 @@ expect 4 'cannot be opened' "$apps/ovss-segment" "$bundle" none.png
 expect 4 'is not an image' "$apps/ovss-segment" "$bundle" output.txt
 expect 5 'There is no bundle' "$apps/ovss-segment" none.ovss a.ppm
 head -c 40 o.png >cut.png
-expect 4 'PNG picture' "$apps/ovss-segment" "$bundle" cut.png
+expect 4 'PNG image' "$apps/ovss-segment" "$bundle" cut.png
 printf '\377\330\377\340 no more' >cut.jpg
 expect 4 'damaged JPEG image' "$apps/ovss-segment" "$bundle" cut.jpg
 for jpeg in street street_progressive; do
