@@ -119,7 +119,8 @@ class Room:
         viewer.notices.append(json.dumps(hello(), ensure_ascii=False))
         viewer.wake.set()
         self._viewers.add(viewer)
-        tasks = [asyncio.create_task(one) for one in (self._serve(viewer), self._ask(viewer))]
+        parts = (self._serve(viewer), self._listen(viewer, socket))
+        tasks = [asyncio.create_task(part) for part in parts]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -128,12 +129,10 @@ class Room:
                 self._latest.clear()
             await _ended(tasks)
 
-    async def _ask(self, viewer: Viewer) -> None:
+    async def _listen(self, viewer: Viewer, socket: WebSocket) -> None:
         """Take the viewer's questions until it leaves."""
-        from starlette.websockets import WebSocket, WebSocketDisconnect
+        from starlette.websockets import WebSocketDisconnect
 
-        socket = viewer.wire
-        assert isinstance(socket, WebSocket)
         with contextlib.suppress(WebSocketDisconnect):
             while True:
                 try:
@@ -153,6 +152,8 @@ class Room:
 
     async def _serve(self, viewer: Viewer) -> None:
         """Send notices and, when asked, the newest frame."""
+        from starlette.websockets import WebSocketDisconnect
+
         while True:
             await viewer.wake.wait()
             viewer.wake.clear()
@@ -161,7 +162,7 @@ class Room:
             except asyncio.TimeoutError:
                 await _drop(viewer, CODE_SLOW, "The connection is too slow.")
                 return
-            except Exception:  # the other side is gone; servers differ in what they raise then
+            except (WebSocketDisconnect, OSError, RuntimeError):  # the other side is gone
                 return
 
     async def _answer(self, viewer: Viewer) -> None:
@@ -199,4 +200,6 @@ async def _drop(viewer: Viewer, code: int, reason: str) -> None:
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result

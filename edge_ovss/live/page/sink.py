@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_ovss.errors import EdgeOvssError
 from edge_ovss.live.page.address import PageAddress, listen
 from edge_ovss.live.page.app import Page
 from edge_ovss.live.page.server import WebServer, choose_token, page_urls, require_libraries
@@ -43,7 +44,14 @@ class PageSink:
         self._server = WebServer(self.page.guard, listener)
 
     def show(self, frame: LiveFrame) -> None:
-        """Take a result; it is encoded elsewhere, and only if somebody looks."""
+        """Take a result; it is encoded elsewhere, and only if somebody looks.
+
+        Raises:
+            EdgeOvssError: Nothing is served any more.
+        """
+        if not self._server.alive:
+            message = "The web server of the page ended unexpectedly."
+            raise EdgeOvssError(message, hint="Run without --serve, and report this.")
         self.page.feed.show(frame)
 
     def settings(self) -> Settings:
