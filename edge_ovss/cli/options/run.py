@@ -18,6 +18,7 @@ EXAMPLES = (
     "edge-ovss run city.ovss street.jpg",
     "edge-ovss run city.ovss recordings/ --out labels --save labels,rle --json",
     "edge-ovss run city.ovss 0 --show",
+    "edge-ovss run city.ovss /dev/video0 --serve 8080",
     "edge-ovss run city.ovss drive.mp4 --stabilize --keyframe 2",
     "edge-ovss run city.ovss rtsp://10.0.0.7/1 --video today.mp4 --duration 3600",
     "edge-ovss run city.ovss /dev/video0 /dev/video2 --jsonl --max-fps 5",

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_ovss._safe_text import shown
-from edge_ovss.cli.shared.console import Console, say
+from edge_ovss.cli.running.page import open_page
+from edge_ovss.cli.shared.console import Console
 from edge_ovss.live.sinks import Settings, Sink
 from edge_ovss.live.views.bag import BagFile
 from edge_ovss.live.views.painting import Painter
@@ -95,28 +96,7 @@ def _open_all(
 
         views.sinks.append(RerunLog(args.rerun, segmenter.names, segmenter.palette))
     if args.serve is not None:
-        views.sinks.append(_page(args, segmenter, labels))
-
-
-def _page(args: argparse.Namespace, segmenter: Segmenter, labels: Sequence[str]) -> Sink:
-    """Start the page, and print its address, with the token where one is needed."""
-    from edge_ovss.live.page.address import PageAddress
-    from edge_ovss.live.page.sink import PageSink
-    from edge_ovss.live.page.state import PageInfo, UnknownRange
-
-    info = PageInfo(
-        bundle=Path(args.bundle).name,
-        names=segmenter.names,
-        palette=segmenter.palette,
-        details={"backend": segmenter.backend, "precision": segmenter.precision},
-        unknown=UnknownRange.of(segmenter.unknown),
-        sources=tuple(labels) if len(labels) > 1 else (),
-        alpha=args.alpha,
-    )
-    page = PageSink(PageAddress.parse(args.serve), info)
-    for url in page.urls:
-        say(f"page: {url}", secret=True)
-    return page
+        views.sinks.append(open_page(args, segmenter, labels))
 
 
 def _title(sources: Sequence[str]) -> str:

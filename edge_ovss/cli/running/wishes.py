@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.cli.running.page import check_page
 from edge_ovss.cli.running.streams import stream_options
 from edge_ovss.cli.shared.data_options import check_limit
 from edge_ovss.errors import UsageError
@@ -23,6 +24,8 @@ def check_options(args: argparse.Namespace) -> None:
 
     Raises:
         UsageError: A value is out of range, or two options contradict each other.
+        MissingDependencyError: --serve needs a package.
+        InputError: --serve cannot listen there.
     """
     check_limit(args.limit)
     if not 0.0 <= args.alpha <= 1.0:
@@ -41,6 +44,7 @@ def check_options(args: argparse.Namespace) -> None:
         raise UsageError(message, hint="For cameras, --json prints the summary.")
     saved_kinds(args, live=False)
     stream_options(args)
+    check_page(args)
 
 
 def check_folders(args: argparse.Namespace) -> None:

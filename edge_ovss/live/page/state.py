@@ -85,6 +85,7 @@ class PageInfo:
                 "precision": segmenter.precision,
                 "backend": segmenter.backend,
                 "vocabulary": manifest.vocabulary.name,
+                **({"source": sources[0]} if len(sources) == 1 else {}),
             },
             unknown=UnknownRange.of(segmenter.unknown),
             sources=tuple(sources),
