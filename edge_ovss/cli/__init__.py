@@ -37,7 +37,7 @@ VERBS = {
     "selftest": "check that a bundle reproduces its reference output here",
     "set": "change the thresholds of a bundle below which a label is unknown",
     "inspect": "show what is in a bundle or an ONNX file",
-    "emit": "write files with which Triton runs a bundle",
+    "emit": "write files with which Triton or ROS 2 runs a bundle",
     "doctor": "show what is installed and what each verb needs",
     "vocab": "list, show, check and encode vocabularies",
     "parity": "compare bundles with the torch model they came from",

@@ -7,12 +7,13 @@ import shlex
 
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli.shared.console import Console
+from edge_ovss.emit.ros2.package_folder import emit_ros2
 from edge_ovss.emit.triton.repository import CLIENT, REPOSITORY, TritonOptions, emit_triton
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run one action and return the exit status."""
-    return {"triton": _triton}[args.action](args, console)
+    return {"triton": _triton, "ros2": _ros2}[args.action](args, console)
 
 
 def _triton(args: argparse.Namespace, console: Console) -> int:
@@ -34,4 +35,20 @@ def _triton(args: argparse.Namespace, console: Console) -> int:
     repository = shlex.quote(f"--model-repository={emitted.out / REPOSITORY}")
     program = shlex.quote(str(emitted.out / CLIENT))
     console.note(f"Next: tritonserver {repository}, then: python {program} IMAGE")
+    return 0
+
+
+def _ros2(args: argparse.Namespace, console: Console) -> int:
+    bundle = Bundle.open(args.bundle)
+    emitted = emit_ros2(bundle, args.out, name=args.name, overwrite=args.overwrite)
+    rows = {
+        "folder": str(emitted.out),
+        "package": emitted.package,
+        "graph": str(emitted.record["graph_sha256"]),
+        "state": "written; not run on ROS 2 here",
+    }
+    text = "\n".join(f"{name:<7} {value}" for name, value in rows.items())
+    document = {"out": str(emitted.out), "package": emitted.package, **emitted.record}
+    console.result(text, document)
+    console.note(f"Next, in the workspace: colcon build --packages-select {emitted.package}")
     return 0

@@ -56,6 +56,7 @@ def test_the_wheel_holds_every_module_and_the_data(wheel: Path) -> None:
     assert modules <= names
     assert "edge_ovss/py.typed" in names
     assert "edge_ovss/models/weights/sed_tiny.safetensors" in names
+    assert "edge_ovss/emit/ros2/package/node.py.in" in names
     page = package / "live" / "page" / "assets"
     assert {str(path.relative_to(package.parent)) for path in page.iterdir()} <= names
     assert any(

@@ -9,6 +9,7 @@ from edge_ovss.cli.shared.parser import Parser, add_console_arguments
 EXAMPLES = (
     "edge-ovss emit triton city.ovss --out triton",
     "edge-ovss emit triton city.ovss --out triton --backend tensorrt",
+    "edge-ovss emit ros2 city.ovss --out ~/ws/src/city_segmenter",
 )
 # Those of `emit.triton.served`, which needs numpy; a test compares them.
 _BACKENDS = ("onnxruntime", "openvino", "tensorrt")
@@ -18,14 +19,12 @@ def add_arguments(parser: Parser) -> None:
     """Add the actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_triton(actions)
+    _add_ros2(actions)
 
 
 def _add_triton(actions: argparse._SubParsersAction[Parser]) -> None:
     summary = "a model repository for Triton Inference Server, with a client"
-    triton = actions.add_parser("triton", help=summary, description=f"Write {summary}.")
-    add_console_arguments(triton, again=True)
-    triton.add_argument("bundle", metavar="BUNDLE", help="folder that edge-ovss export wrote")
-    triton.add_argument("--out", required=True, metavar="DIR", help="folder to write; a new one")
+    triton = _action(actions, "triton", summary, "of the model on the server")
     triton.add_argument(
         "--backend",
         choices=_BACKENDS,
@@ -33,11 +32,24 @@ def _add_triton(actions: argparse._SubParsersAction[Parser]) -> None:
         help="of the server (default onnxruntime); tensorrt serves an engine of the bundle",
     )
     triton.add_argument(
-        "--name", metavar="NAME", help="of the model on the server (default the bundle's)"
-    )
-    triton.add_argument(
         "--engine", metavar="NAME", help="which engine of BUNDLE/engines, if there are several"
     )
-    triton.add_argument(
+
+
+def _add_ros2(actions: argparse._SubParsersAction[Parser]) -> None:
+    summary = "a ROS 2 package that segments the images of a topic"
+    _action(actions, "ros2", summary, "of the package")
+
+
+def _action(
+    actions: argparse._SubParsersAction[Parser], action: str, summary: str, named: str
+) -> Parser:
+    parser = actions.add_parser(action, help=summary, description=f"Write {summary}.")
+    add_console_arguments(parser, again=True)
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder that edge-ovss export wrote")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write; a new one")
+    parser.add_argument("--name", metavar="NAME", help=f"{named} (default from the bundle's)")
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace what emit wrote there before"
     )
+    return parser

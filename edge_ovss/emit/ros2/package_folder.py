@@ -1,0 +1,101 @@
+"""Write the ROS 2 package of a bundle."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_ovss.bundle.reader import MANIFEST, Bundle
+from edge_ovss.emit.folder import EmittedFolder
+from edge_ovss.emit.ros2.texts import (
+    PARAMETERS,
+    cmake_text,
+    made_from_text,
+    package_xml,
+    page_text,
+    script_text,
+)
+from edge_ovss.errors import UsageError
+
+_HERE = Path(__file__).parent
+_NAME = re.compile(r"[a-z](_?[a-z0-9])*")
+_LONGEST = 64
+
+
+@dataclass(frozen=True)
+class EmittedPackage:
+    """What was written: the folder, the name of the package, and the content of `emitted.json`."""
+
+    out: Path
+    package: str
+    record: dict[str, object]
+
+
+def emit_ros2(
+    bundle: Bundle,
+    out: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    overwrite: bool = False,
+) -> EmittedPackage:
+    """Write a ROS 2 package that segments with the bundle, which it holds a copy of.
+
+    Args:
+        bundle: The bundle, opened with its files verified.
+        out: The folder to write, whole or not at all.
+        name: Of the package; None for one from the name of the bundle.
+        overwrite: Replace what an earlier run wrote.
+
+    Raises:
+        UsageError: The name is none that a ROS package can have.
+        OutputError: `out` cannot be written, or something is there.
+    """
+    package = package_name(bundle, name)
+    with EmittedFolder(out, bundle, "ros2", overwrite=overwrite) as folder:
+        _write_texts(folder, package)
+        _write_node(folder, package)
+        for each in (MANIFEST, *bundle.manifest.files):
+            folder.copy(f"bundle/{each}", bundle.file(each))
+        return EmittedPackage(folder.out, package, folder.finish())
+
+
+def package_name(bundle: Bundle, given: str | None) -> str:
+    """Return the name of the package: as given, or from the bundle's folder.
+
+    Raises:
+        UsageError: The given name is none that a ROS package can have.
+    """
+    if given is None:
+        stem = re.sub(r"[^a-z0-9]+", "_", bundle.path.stem.lower()).strip("_")[:40].strip("_")
+        plain = stem if stem[:1].isalpha() else f"ovss_{stem}".strip("_")
+        return f"{plain}_segmenter"
+    if len(given) > _LONGEST or not _NAME.fullmatch(given):
+        message = (
+            f"--name is '{given}'; expected a name for a ROS package: lower-case letters, digits "
+            f"and single '_', a letter first, at most {_LONGEST}."
+        )
+        raise UsageError(message, hint="For example: city_segmenter.")
+    return given
+
+
+def _write_texts(folder: EmittedFolder, package: str) -> None:
+    origin, comment = folder.origin, folder.origin.comment("ros2")
+    folder.write("package.xml", package_xml(package, origin))
+    folder.write("CMakeLists.txt", comment + cmake_text(package))
+    folder.write("README.md", page_text(package, origin))
+    folder.write("config/segmenter.yaml", comment + PARAMETERS)
+    launch = (_HERE / "package" / "launch.py.in").read_text(encoding="utf-8")
+    folder.write("launch/segmenter.launch.py", comment + launch.replace("@PACKAGE@", package))
+    folder.write("scripts/segmenter", "#!/usr/bin/env python3\n" + comment + script_text(package))
+
+
+def _write_node(folder: EmittedFolder, package: str) -> None:
+    origin, comment = folder.origin, folder.origin.comment("ros2")
+    folder.write(f"{package}/__init__.py", comment)
+    folder.write(f"{package}/made_from.py", comment + made_from_text(package, origin))
+    core = (_HERE / "core.py").read_text(encoding="utf-8")
+    folder.write(f"{package}/core.py", comment + core)
+    node = (_HERE / "package" / "node.py.in").read_text(encoding="utf-8")
+    folder.write(f"{package}/node.py", comment + node)

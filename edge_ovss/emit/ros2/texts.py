@@ -1,0 +1,134 @@
+"""The small files of the package: what ament and the node read, and the page."""
+
+from __future__ import annotations
+
+from xml.sax.saxutils import escape
+
+from edge_ovss._version import VERSION
+from edge_ovss.emit.origin import Origin
+
+_DEPENDS = (
+    "ament_index_python",
+    "diagnostic_msgs",
+    "launch",
+    "launch_ros",
+    "lifecycle_msgs",
+    "rcl_interfaces",
+    "rclpy",
+    "sensor_msgs",
+    "vision_msgs",
+)
+
+
+def package_xml(package: str, origin: Origin) -> str:
+    """Return `package.xml`; edge-ovss itself comes from pip, which rosdep does not know it by."""
+    note = " ".join(origin.lines("ros2"))
+    depends = "".join(f"  <exec_depend>{name}</exec_depend>\n" for name in _DEPENDS)
+    return (
+        '<?xml version="1.0"?>\n'
+        '<package format="3">\n'
+        f"  <name>{package}</name>\n"
+        f"  <version>{VERSION}</version>\n"
+        f"  <description>Label maps of images. {escape(note)}</description>\n"
+        '  <maintainer email="maintainer@example.com">whoever runs this robot</maintainer>\n'
+        "  <license>Apache-2.0</license>\n"
+        "  <buildtool_depend>ament_cmake</buildtool_depend>\n"
+        "  <buildtool_depend>ament_cmake_python</buildtool_depend>\n"
+        f"{depends}"
+        "  <export><build_type>ament_cmake</build_type></export>\n"
+        "</package>\n"
+    )
+
+
+def cmake_text(package: str) -> str:
+    """Return `CMakeLists.txt`."""
+    return (
+        "cmake_minimum_required(VERSION 3.16)\n"
+        f"project({package})\n\n"
+        "find_package(ament_cmake REQUIRED)\n"
+        "find_package(ament_cmake_python REQUIRED)\n\n"
+        "ament_python_install_package(${PROJECT_NAME})\n"
+        "install(PROGRAMS scripts/segmenter DESTINATION lib/${PROJECT_NAME})\n"
+        "install(DIRECTORY launch config bundle DESTINATION share/${PROJECT_NAME})\n\n"
+        "ament_package()\n"
+    )
+
+
+def script_text(package: str) -> str:
+    """Return the program that `ros2 run` starts; its first line is that of a program."""
+    return (
+        f'"""Run the node of {package}."""\n\n'
+        f"from {package}.node import main\n\n"
+        'if __name__ == "__main__":\n'
+        "    main()\n"
+    )
+
+
+def made_from_text(package: str, origin: Origin) -> str:
+    """Return the module from which the node knows its bundle."""
+    return (
+        '"""From which bundle this package was made."""\n\n'
+        f"PACKAGE = {package!r}\n"
+        f"BUNDLE = {origin.bundle!r}\n"
+        f"GRAPH_SHA256 = {origin.graph_sha256!r}\n"
+    )
+
+
+PARAMETERS = """\
+/**:
+  ros__parameters:
+    # Folder of the bundle; "" for the one in this package.
+    bundle: ""
+    # A backend of edge-ovss (edge-ovss doctor lists them), or auto.
+    backend: auto
+    # CPU threads; 0 for all cores.
+    threads: 0
+    # When a label is unknown: "off", "auto", a threshold such as 0.2, a file; "" as in the bundle.
+    unknown: ""
+    # Publish the image with the labels' colors, and the score of each label.
+    overlay: false
+    confidence: false
+"""
+
+
+def page_text(package: str, origin: Origin) -> str:
+    """Return the page in Markdown."""
+    first, second = (line.replace("--", "- -") for line in origin.lines("ros2"))
+    return _PAGE.format(first=first, second=second, package=package)
+
+
+_PAGE = """\
+<!-- {first} -->
+<!-- {second} -->
+
+# {package}
+
+A ROS 2 package (Humble or later) that segments the images of a topic. It was not run on ROS 2 where
+it was made.
+
+```sh
+pip install "edge-ovss[device]"     # and an OpenCV, which JetPack has
+cp -r . ~/ws/src/{package} && cd ~/ws
+rosdep install --from-paths src --ignore-src
+colcon build --packages-select {package} && . install/setup.sh
+ros2 launch {package} segmenter.launch.py image:=/camera/image_raw
+```
+
+| topic | type |
+|---|---|
+| `image`, in | `sensor_msgs/Image`: RGB, BGR, RGBA, BGRA, mono, YUV or Bayer, 8 bits |
+| `labels` | `sensor_msgs/Image`, mono8 or mono16; 255 or 65535 is unknown |
+| `label_info` | `vision_msgs/LabelInfo`, latched: the names |
+| `overlay`, `confidence` | `sensor_msgs/Image`, where the parameter of that name is true |
+| `/diagnostics` | frames, latency, too few slots, unknown pixels |
+
+`config/segmenter.yaml` has the parameters. These change while the node runs:
+
+```sh
+ros2 param set /segmenter unknown 0.2
+ros2 param set /segmenter overlay true
+```
+
+The bundle is in `bundle/`. A TensorRT engine is built into a copy of it on the robot: give that
+copy as the parameter `bundle`.
+"""
