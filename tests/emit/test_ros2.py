@@ -46,7 +46,8 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def expected_labels(frame: NDArray[np.uint8], outputs: int = 3) -> NDArray[Any]:
     """What the bundles of these tests give without thresholds (tests/conftest.py)."""
-    return frame.sum(-1, dtype=np.int32) % outputs
+    labels: NDArray[Any] = frame.sum(-1, dtype=np.int32) % outputs
+    return labels
 
 
 def image(frame: NDArray[np.uint8], encoding: str, **fields: object) -> Any:  # noqa: ANN401

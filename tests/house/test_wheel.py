@@ -71,7 +71,7 @@ def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
         Path(name).suffix for name in zipfile.ZipFile(wheel).namelist() if ".dist-info" not in name
     }
     page = {".html", ".css", ".js", ".svg"}
-    assert kinds <= {".py", ".typed", ".json", ".safetensors", ".md", ".toml", *page}
+    assert kinds <= {".py", ".in", ".typed", ".json", ".safetensors", ".md", ".toml", *page}
 
 
 def test_the_wheel_says_who_it_is(wheel: Path) -> None:

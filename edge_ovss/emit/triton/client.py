@@ -112,7 +112,9 @@ def ask(
     import tritonclient.http as triton
     from tritonclient.utils import InferenceServerException
 
-    inputs = {"frame": frame, **({} if limits is None else {"thresholds": limits})}
+    inputs: dict[str, NDArray[Any]] = {"frame": frame}
+    if limits is not None:
+        inputs["thresholds"] = limits
     try:
         with triton.InferenceServerClient(
             url, connection_timeout=timeout, network_timeout=timeout

@@ -137,7 +137,8 @@ def _warm_up_arrays(bundle: Bundle, served: Served) -> list[NDArray[np.generic]]
 def _tiled(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return a frame of a size that an engine takes, made of repetitions of the reference frame."""
     rows, columns = (np.arange(side) % have for side, have in zip(size, frame.shape, strict=False))
-    return frame[rows][:, columns]
+    tiled: NDArray[np.uint8] = frame[rows][:, columns]
+    return tiled
 
 
 def _write_client(folder: EmittedFolder, bundle: Bundle, served: Served) -> None:
