@@ -513,3 +513,20 @@ def test_the_choices_of_the_command_line_are_those_of_the_package() -> None:
     from edge_ovss.emit.triton.served import BACKENDS
 
     assert options._BACKENDS == BACKENDS
+
+
+@pytest.mark.parametrize("action", ["triton", "ros2"])
+def test_numpy_is_enough(make_bundle: MakeBundle, tmp_path: Path, action: str) -> None:
+    bundle, out = make_bundle(unknown=[0.1]), tmp_path / "out"
+    code = (
+        "import sys\n"
+        "for name in ('cv2', 'onnx', 'onnxruntime', 'openvino', 'rosbags', 'torch'):\n"
+        "    sys.modules[name] = None\n"
+        "from edge_ovss.cli import main\n"
+        f"raise SystemExit(main(['emit', {action!r}, {str(bundle)!r}, '--out', {str(out)!r}]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (out / "emitted.json").is_file()

@@ -135,7 +135,7 @@ class Core:
             EdgeOvssError: It has an encoding that is not known, or is damaged. `status` tells it.
         """
         try:
-            frame = frame_of(_plain(image), "of the topic")
+            frame = frame_of(_plain(image), "image")
             result = self._segmenter.segment(frame)
         except EdgeOvssError as err:
             self._failure, self._last = err.message, now
