@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from triton_stand_in import NUMPY, kind_of, ports, protobufs, read_config
 
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.reader import Bundle
@@ -33,44 +28,6 @@ from edge_ovss.runtime.trt.frame_sizes import FrameRange
 
 MakeBundle = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
-
-KINDS = {"TYPE_UINT8": "UINT8", "TYPE_UINT16": "UINT16", "TYPE_INT32": "INT32", "TYPE_FP32": "FP32"}
-NUMPY = {"UINT8": "<u1", "UINT16": "<u2", "INT32": "<i4", "FP32": "<f4"}
-
-
-def protobufs() -> ModuleType:
-    """The module of tritonclient that knows config.pbtxt, without grpc, which its package wants."""
-    pytest.importorskip("google.protobuf")
-    found = importlib.util.find_spec("tritonclient")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip("tritonclient is not installed")
-    if "model_config_pb2" not in sys.modules:
-        path = Path(next(iter(found.submodule_search_locations))) / "grpc" / "model_config_pb2.py"
-        spec = importlib.util.spec_from_file_location("model_config_pb2", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["model_config_pb2"] = module
-        spec.loader.exec_module(module)
-    return sys.modules["model_config_pb2"]
-
-
-def read_config(out: Path, name: str = "tiny") -> Any:  # noqa: ANN401 (a message of protobuf)
-    """The configuration as Triton's own types read it: an unknown or misspelled key fails."""
-    module = protobufs()
-    from google.protobuf import text_format
-
-    text = (out / "models" / name / "config.pbtxt").read_text("ascii")
-    return text_format.Parse(text, module.ModelConfig())
-
-
-def kind_of(port: Any) -> str:  # noqa: ANN401 (a message of protobuf)
-    """The data type of an input or output as the protocol spells it."""
-    return KINDS[protobufs().DataType.Name(port.data_type)]
-
-
-def ports(config: Any, side: str) -> dict[str, tuple[str, list[int]]]:  # noqa: ANN401
-    return {each.name: (kind_of(each), list(each.dims)) for each in getattr(config, side)}
 
 
 def emit(bundle: Path, out: Path, *words: str) -> int:
@@ -368,144 +325,6 @@ def test_openvino_sees_the_sizes_that_the_configuration_says(
             assert np.dtype(each.get_element_type().to_dtype()) == np.dtype(NUMPY[kind])
             shape = each.get_partial_shape()
             assert [-1 if size.is_dynamic else size.get_length() for size in shape] == dims
-
-
-class StandIn(BaseHTTPRequestHandler):
-    """Serves a model repository as Triton's HTTP protocol says, with ONNX Runtime.
-
-    It takes only what the configuration declares, as the real server does.
-    """
-
-    config: Any
-    session: Any
-
-    def do_GET(self) -> None:
-        from google.protobuf import json_format
-
-        document = json_format.MessageToDict(self.config, preserving_proto_field_name=True)
-        self._answer(200, json.dumps(document).encode())
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        length = int(self.headers["Inference-Header-Content-Length"])
-        request, rest = json.loads(body[:length]), memoryview(body)[length:]
-        feed, expected = {}, ports(self.config, "input")
-        for given in request["inputs"]:
-            kind, dims = expected.pop(given["name"])
-            shape = given["shape"]
-            fits = all(want in (-1, have) for want, have in zip(dims, shape, strict=True))
-            if given["datatype"] != kind or not fits:
-                return self._answer(400, b'{"error": "wrong input"}')
-            size = given["parameters"]["binary_data_size"]
-            feed[given["name"]] = np.frombuffer(rest[:size], NUMPY[kind]).reshape(shape)
-            rest = rest[size:]
-        if expected:
-            return self._answer(400, b'{"error": "an input is missing"}')
-        names = [each["name"] for each in request["outputs"]]
-        arrays = self.session.run(names, feed)
-        said = ports(self.config, "output")
-        outputs = [
-            {
-                "name": name,
-                "datatype": said[name][0],
-                "shape": list(array.shape),
-                "parameters": {"binary_data_size": array.nbytes},
-            }
-            for name, array in zip(names, arrays, strict=True)
-        ]
-        header = json.dumps({"model_name": self.config.name, "outputs": outputs}).encode()
-        return self._answer(200, header + b"".join(a.tobytes() for a in arrays), len(header))
-
-    def _answer(self, status: int, body: bytes, header: int | None = None) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        if header is not None:
-            self.send_header("Inference-Header-Content-Length", str(header))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def served(out: Path) -> Iterator[str]:
-    """Serve an emitted repository; yield the address."""
-    ort = pytest.importorskip("onnxruntime")
-    config = read_config(out)
-    path = out / "models" / config.name / "1" / config.default_model_filename
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    handler = type("Handler", (StandIn,), {"config": config, "session": session})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def call(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the client that was written, as a user does: alone, without this package."""
-    pytest.importorskip("tritonclient")
-    pytest.importorskip("geventhttpclient")
-    pytest.importorskip("cv2")
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.run(
-        [sys.executable, str(out / "client.py"), *words],
-        cwd=out.parent,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-@pytest.mark.parametrize("options", [{"unknown": [0.5, 0.0, 0.4]}, {"outputs": 300}])
-def test_the_client_writes_the_labels_that_the_graph_gives(
-    make_bundle: MakeBundle, tmp_path: Path, options: Mapping[str, Any]
-) -> None:
-    cv2 = pytest.importorskip("cv2")
-    from edge_ovss.runtime.segmenter import Segmenter
-
-    bundle, out = make_bundle(**options), tmp_path / "out"
-    assert emit(bundle, out) == 0
-    frame = np.random.default_rng(3).integers(0, 256, (17, 23, 3), np.uint8)
-    cv2.imwrite(str(tmp_path / "a.png"), frame[..., ::-1])
-    with served(out) as url:
-        done = call(out, "a.png", "--url", url, "--out", "b.png")
-    assert (done.returncode, "wrote b.png" in done.stderr) == (0, True), done.stderr
-    labels = cv2.imread(str(tmp_path / "b.png"), cv2.IMREAD_UNCHANGED)
-    with Segmenter.open(bundle, backend="onnxruntime", threads=1) as segmenter:
-        expected = segmenter.segment(frame).labels
-    assert labels.dtype == expected.dtype
-    assert np.array_equal(labels, expected)
-    assert ("unknown" in done.stdout) == ("unknown" in options)
-
-
-def test_the_client_says_what_is_wrong(make_bundle: MakeBundle, tmp_path: Path) -> None:
-    cv2 = pytest.importorskip("cv2")
-    out, other = tmp_path / "out", tmp_path / "other"
-    assert emit(make_bundle(counts=(9, 9, 9)), out) == 0
-    assert emit(make_bundle("other.ovss", outputs=4), other, "--name", "tiny") == 0
-    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((5, 6, 3), np.uint8))
-    with served(other) as url:
-        done = call(out, "a.png", "--url", url)
-        assert done.returncode == 1
-        assert "Emit both again" in done.stderr
-        assert not (tmp_path / "a.labels.png").exists()
-    with served(out) as url:
-        done = call(out, "a.png", "--url", url)
-        assert done.returncode == 0, done.stderr
-        assert "there are [4, 4, 4] slots" in done.stderr
-        assert (tmp_path / "a.labels.png").is_file()
-    done = call(out, "a.png", "--url", url)
-    assert (done.returncode, "gave no answer" in done.stderr) == (1, True), done.stderr
-    assert "is no image" in call(out, "none.png").stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_the_choices_of_the_command_line_are_those_of_the_package() -> None:
