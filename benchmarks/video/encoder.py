@@ -50,14 +50,15 @@ def main() -> None:
 
 
 def _measure(bundle: Bundle, data: str, layout: str, every: int) -> None:
-    manifest = bundle.manifest
-    size = (manifest.picture.height, manifest.picture.width)
+    manifest, picture = bundle.manifest, bundle.manifest.picture
+    size = (picture.height, picture.width)
     options = ExportOptions(model=manifest.model.name, weights="embedded", size=size)
     loaded = load_for_export(bundle.vocabulary, options)
     model = loaded.model
     assert isinstance(model, Sed)
     words = as_tensor(loaded.embeddings, like=torch.zeros(1))
     reference = TorchReference.open(bundle)
+    mean, std = (torch.tensor(v)[:, None, None] for v in (picture.mean, picture.std))
     dataset = open_dataset(data, layout=layout)
     alignment = align(dataset, bundle.vocabulary)
     ways = {"every frame": Track(alignment.classes), "key frames": Track(alignment.classes)}
@@ -69,7 +70,7 @@ def _measure(bundle: Bundle, data: str, layout: str, every: int) -> None:
         for number, shot in enumerate(shots_of(clip, dataset, alignment)):
             motion = flow.advance(shot.frame)
             image = torch.from_numpy(reference.prepared(shot.frame))
-            fresh = _encode(model, image, spent)
+            fresh = _encode(model, (image - mean) / std, spent)
             if kept is None or motion is None or number % every == 0:
                 kept = fresh
             else:

@@ -41,7 +41,9 @@ constexpr const char* kHelp =
     "                   (default as the bundle says)\n"
     "  --stabilize MS   follow labels from frame to frame, and hold one against the network for\n"
     "                   at most MS (150 is usual)\n"
-    "  --keyframe N     the network sees every N-th frame; labels move along in between\n"
+    "  --keyframe N     the network sees every N-th frame; labels move along in between. async: it\n"
+    "                   runs in its own thread, on the newest frame (default with OpenCV, but\n"
+    "                   not with --all)\n"
     "  --flow NAME      how labels move: dis (with OpenCV), none (they stay where they are)\n"
     "  --backend NAME   default auto\n"
     "  --threads N      CPU threads (default: all)\n"
@@ -227,9 +229,9 @@ struct Totals {
 void print(const Totals& totals, long dropped, bool to_stderr) {
     const double frames = totals.frames > 0 ? static_cast<double>(totals.frames) : 1.0;
     std::fprintf(to_stderr ? stderr : stdout,
-                 "{\"frames\": %ld, \"key_frames\": %ld, \"dropped\": %ld, \"overflows\": %ld, "
+                 "{\"frames\": %ld, \"dropped\": %ld, \"overflows\": %ld, \"key_frames\": %ld, "
                  "\"mean_infer_ms\": %.3f, \"mean_latency_ms\": %.3f}\n",
-                 totals.frames, totals.key_frames, dropped, totals.overflows,
+                 totals.frames, dropped, totals.overflows, totals.key_frames,
                  totals.infer_ms / frames, totals.latency_ms / frames);
 }
 
@@ -256,7 +258,7 @@ int run(int argc, char** argv) {
 
     edge_ovss::Segmenter segmenter(words[0], apps::session_options(arguments));
     apps::choose_unknown(arguments, segmenter);
-    apps::Memory memory(arguments);
+    apps::Memory memory(arguments, segmenter);
     Screen screen(arguments, segmenter);
     const auto source = apps::open_source(words[1], height, width, !arguments.has("--all"));
     std::signal(SIGINT, stop);
@@ -269,7 +271,7 @@ int run(int argc, char** argv) {
     {
         const Reader reader(*source, mailbox);
         while ((limit == 0 || totals.frames < limit) && mailbox.take(captured)) {
-            const bool key = memory.segment(segmenter, captured, result);
+            const bool key = memory.segment(captured, result);
             const bool goes_on = screen.show(captured, result, mailbox.dropped());
             ++totals.frames;
             totals.key_frames += key ? 1 : 0;

@@ -5,27 +5,71 @@
 #include <edge_ovss/edge_ovss_stream.h>
 
 #include <chrono>
+#include <condition_variable>
 #include <edge_ovss/edge_ovss.hpp>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 #include "arguments.h"
 #include "camera_source.h"
 
 namespace apps {
 
-// What the options ask for; without them, every frame goes to the network and stays as it is.
+// The network in its own thread: one frame at a time, and the answer when it is there.
+class Background {
+public:
+    explicit Background(edge_ovss::Segmenter& segmenter);
+    ~Background();
+    Background(const Background&) = delete;
+    Background& operator=(const Background&) = delete;
+
+    // Begin with a copy of a frame; there must be none under way.
+    void begin(const Captured& captured);
+    // Whether the answer is there; throws what the network threw.
+    bool ready();
+    // Wait until nothing is under way; an answer that comes is dropped.
+    void drop();
+    const std::vector<std::uint8_t>& labels() const { return result_.labels; }
+    bool busy() const { return busy_; }
+    // The last answer is taken.
+    void taken() { busy_ = false; }
+
+private:
+    void work();
+
+    edge_ovss::Segmenter& segmenter_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    Captured captured_;
+    edge_ovss::Result result_;
+    std::exception_ptr failure_;
+    bool busy_ = false;    // of the caller: a frame is under way, or its answer not taken
+    bool given_ = false;   // to the thread: a frame to look at
+    bool ending_ = false;
+    std::thread thread_;   // last: it uses the others
+};
+
+// What the options ask for; without them, every frame goes to the network and stays as it is. In
+// builds with OpenCV, a camera's network runs in its own thread unless they say otherwise.
 class Memory {
 public:
-    explicit Memory(const Arguments& arguments);
+    explicit Memory(const Arguments& arguments, edge_ovss::Segmenter& segmenter);
     ~Memory();
     Memory(const Memory&) = delete;
     Memory& operator=(const Memory&) = delete;
 
-    // Labels of the next frame into `result`; returns whether the network saw it.
-    bool segment(edge_ovss::Segmenter& segmenter, const Captured& captured,
-                 edge_ovss::Result& result);
+    // Labels of the next frame into `result`; returns whether an answer of the network came in.
+    bool segment(const Captured& captured, edge_ovss::Result& result);
 
 private:
+    bool answer_late(const Captured& captured, edge_ovss::Result& result);
+
+    edge_ovss::Segmenter& segmenter_;
     edge_ovss_stream* stream_ = nullptr;
+    std::unique_ptr<Background> background_;
     std::chrono::steady_clock::time_point start_;
 };
 

@@ -87,6 +87,19 @@ void Sources::stay(const Size& frame) {
     trusted.assign(frame.pixels(), 1);
 }
 
+void Sources::then(const Sources& later) {
+    Sources both;
+    both.index.resize(later.index.size());
+    both.trusted.resize(later.index.size());
+    for (std::size_t at = 0; at < later.index.size(); ++at) {
+        const std::uint32_t from = later.index[at];
+        both.index[at] = index[from];
+        both.trusted[at] = later.trusted[at] != 0 && trusted[from] != 0 ? 1 : 0;
+    }
+    index.swap(both.index);
+    trusted.swap(both.trusted);
+}
+
 double Sources::lost() const {
     const auto found = std::count(trusted.begin(), trusted.end(), std::uint8_t{1});
     return 1.0 - static_cast<double>(found) / static_cast<double>(trusted.size());

@@ -35,6 +35,8 @@ struct Sources {
     void follow(const Motion& motion, const Size& frame);
     // Everything stays where it is.
     void stay(const Size& frame);
+    // Where the pixels of a later frame were, one frame farther back.
+    void then(const Sources& later);
     // The share of pixels that cannot be trusted, 0 to 1.
     double lost() const;
 

@@ -189,27 +189,33 @@ bool Stream::find_sources(const edge_ovss_frame& frame, const Motion* motion, co
     return size_ == size && !waits_;
 }
 
+std::size_t Stream::checked_stride(const Size& frame, std::size_t size, std::size_t stride,
+                                   std::int32_t label_bytes) const {
+    if ((label_bytes != 1 && label_bytes != 2) ||
+        (label_bytes_ != 0 && label_bytes_ != label_bytes)) {
+        throw usage_error(text("'label_bytes' is ", label_bytes,
+                               "; expected 1 or 2, the same for a whole stream."));
+    }
+    const std::size_t row = frame.width * static_cast<std::size_t>(label_bytes);
+    const std::size_t used = stride == 0 ? row : stride;
+    if (used < row || used % static_cast<std::size_t>(label_bytes) != 0) {
+        throw usage_error(text("'stride' is ", stride, " bytes; expected at least ", row,
+                               ", a multiple of label_bytes."));
+    }
+    if (size < (frame.height - 1) * used + row) {
+        throw capacity_error(text("'labels' has room for ", size, " bytes; expected ",
+                                  (frame.height - 1) * used + row, "."));
+    }
+    return used;
+}
+
 void Stream::answer(void* labels, std::size_t size, std::size_t stride, std::int32_t label_bytes,
                     edge_ovss_step* step) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!waits_) {
         throw usage_error("There is no frame to answer.", "Call edge_ovss_stream_advance first.");
     }
-    if ((label_bytes != 1 && label_bytes != 2) ||
-        (label_bytes_ != 0 && label_bytes_ != label_bytes)) {
-        throw usage_error(text("'label_bytes' is ", label_bytes,
-                               "; expected 1 or 2, the same for a whole stream."));
-    }
-    const std::size_t row = next_.width * static_cast<std::size_t>(label_bytes);
-    const std::size_t used = stride == 0 ? row : stride;
-    if (used < row || used % static_cast<std::size_t>(label_bytes) != 0) {
-        throw usage_error(text("'stride' is ", stride, " bytes; expected at least ", row,
-                               ", a multiple of label_bytes."));
-    }
-    if (size < (next_.height - 1) * used + row) {
-        throw capacity_error(text("'labels' has room for ", size, " bytes; expected ",
-                                  (next_.height - 1) * used + row, "."));
-    }
+    const std::size_t used = checked_stride(next_, size, stride, label_bytes);
     label_bytes_ = label_bytes;
     auto* first = static_cast<std::uint8_t*>(labels);
     if (label_bytes == 1) {
@@ -217,6 +223,13 @@ void Stream::answer(void* labels, std::size_t size, std::size_t stride, std::int
     } else {
         answer_in(words_, first, used);
     }
+    asked_ = asked_ && !fresh_;
+    if (asked_ && asked_is_newest_) {
+        since_asked_ = sources_;
+    } else if (asked_) {
+        since_asked_.then(sources_);
+    }
+    asked_is_newest_ = false;
     size_ = next_;
     waits_ = false;
     if (step != nullptr) {
@@ -248,8 +261,68 @@ void Stream::answer_in(LabelCounter<Label>& counter, std::uint8_t* labels, std::
     }
 }
 
+void Stream::ask() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (waits_ || size_.pixels() == 0) {
+        throw usage_error("There is no frame that was answered.",
+                          "Call edge_ovss_stream_advance and edge_ovss_stream_answer first.");
+    }
+    asked_ = asked_is_newest_ = true;
+    asked_s_ = time_s_;
+    if (label_bytes_ == 1) {
+        asked_bytes_ = bytes_;
+    } else {
+        asked_words_ = words_;
+    }
+}
+
+void Stream::late_answer(void* labels, std::size_t size, std::size_t stride,
+                         std::int32_t label_bytes, edge_ovss_step* step) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (waits_ || size_.pixels() == 0) {
+        throw usage_error("A frame still waits for its answer.",
+                          "Call edge_ovss_stream_answer first.");
+    }
+    const std::size_t used = checked_stride(size_, size, stride, label_bytes);
+    step_.key = asked_ ? 1 : 0;
+    step_.held = 0.0;
+    auto* first = static_cast<std::uint8_t*>(labels);
+    if (label_bytes == 1) {
+        late_answer_in(bytes_, asked_bytes_, first, used);
+    } else {
+        late_answer_in(words_, asked_words_, first, used);
+    }
+    step_.age_ms = clock_.age_ms();
+    asked_ = false;
+    if (step != nullptr) {
+        *step = step_;
+    }
+}
+
+template <class Label>
+void Stream::late_answer_in(LabelCounter<Label>& counter, LabelCounter<Label>& asked,
+                            std::uint8_t* labels, std::size_t stride) {
+    const std::size_t row = size_.width * sizeof(Label);
+    if (asked_) {
+        std::vector<Label> given(size_.pixels());
+        for (std::size_t y = 0; y < size_.height; ++y) {
+            std::memcpy(given.data() + y * size_.width, labels + y * stride, row);
+        }
+        clock_.saw(asked_s_);
+        step_.held = asked.count(given, clock_.cap());
+        if (!asked_is_newest_) {
+            asked.follow(since_asked_);
+        }
+        std::swap(counter, asked);
+    }
+    for (std::size_t y = 0; y < size_.height; ++y) {
+        std::memcpy(labels + y * stride, counter.labels().data() + y * size_.width, row);
+    }
+}
+
 void Stream::forget() {
     const std::lock_guard<std::mutex> lock(mutex_);
+    asked_ = false;
     clock_ = StreamClock(options_.hold_ms, options_.keyframe);
     size_ = {};
     waits_ = false;

@@ -73,12 +73,21 @@ public:
                  edge_ovss_step& step);
     void answer(void* labels, std::size_t size, std::size_t stride, std::int32_t label_bytes,
                 edge_ovss_step* step);
+    void ask();
+    void late_answer(void* labels, std::size_t size, std::size_t stride, std::int32_t label_bytes,
+                     edge_ovss_step* step);
     void forget();
 
 private:
+    // Bytes from row to row; throws where the memory for labels does not fit a frame.
+    std::size_t checked_stride(const Size& frame, std::size_t size, std::size_t stride,
+                               std::int32_t label_bytes) const;
     bool find_sources(const edge_ovss_frame& frame, const Motion* motion, const Size& size);
     template <class Label>
     void answer_in(LabelCounter<Label>& counter, std::uint8_t* labels, std::size_t stride);
+    template <class Label>
+    void late_answer_in(LabelCounter<Label>& counter, LabelCounter<Label>& asked,
+                        std::uint8_t* labels, std::size_t stride);
 
     std::mutex mutex_;
     edge_ovss_stream_options options_;
@@ -95,6 +104,15 @@ private:
     bool waits_ = false;
     bool fresh_ = true;       // nothing that is known belongs to the waiting frame
     edge_ovss_step step_ = edge_ovss_step_default();
+
+    // What was known of the frame that the network looks at, and where the newest frame's pixels
+    // were in it.
+    bool asked_ = false;
+    bool asked_is_newest_ = false;
+    double asked_s_ = -1.0;
+    Sources since_asked_;
+    LabelCounter<std::uint8_t> asked_bytes_;
+    LabelCounter<std::uint16_t> asked_words_;
 };
 
 }  // namespace edge_ovss::internal

@@ -123,6 +123,26 @@ edge_ovss_status edge_ovss_stream_answer(edge_ovss_stream* stream, void* labels,
     });
 }
 
+edge_ovss_status edge_ovss_stream_ask(edge_ovss_stream* stream) {
+    return fence([&] { find(stream)->ask(); });
+}
+
+edge_ovss_status edge_ovss_stream_late_answer(edge_ovss_stream* stream, void* labels, size_t size,
+                                              size_t stride, int32_t label_bytes,
+                                              edge_ovss_step* step) {
+    return fence([&] {
+        require(labels, "labels");
+        edge_ovss_step filled = edge_ovss_step_default();
+        if (step != nullptr) {
+            filled = take(step, "step", sizeof(edge_ovss_step));
+        }
+        find(stream)->late_answer(labels, size, stride, label_bytes, &filled);
+        if (step != nullptr) {
+            give(filled, step);
+        }
+    });
+}
+
 edge_ovss_status edge_ovss_stream_forget(edge_ovss_stream* stream) {
     return fence([&] { find(stream)->forget(); });
 }

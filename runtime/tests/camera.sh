@@ -31,8 +31,10 @@ for each in 1:YUYV:104 2:NV12:64 3:MJPG:46 4:GREY:50 5:RGB3:140 6:BGR3:138; do
 done
 
 FAKE_V4L2=YUYV:30x46:104
-camera 0 '"frames": 4, "key_frames": 2' --limit 4 --keyframe 2 --flow none
-camera 0 '"frames": 2, "key_frames": 2' --limit 2 --stabilize 150 --flow none
+camera 0 '"key_frames": 2' --limit 4 --keyframe 2 --flow none
+camera 0 '"key_frames": 2' --limit 2 --stabilize 150 --flow none
+camera 0 '"frames": 9' --limit 9 --keyframe async --flow none
+camera 0 '"frames": 9' --limit 9 --stabilize 150 --keyframe async --flow none
 camera 2 "expected dis or none" --keyframe 2 --flow raft
 camera 2 "without --stabilize" --flow none
 camera 2 "keyframe" --keyframe 0 --flow none

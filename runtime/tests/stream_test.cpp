@@ -134,6 +134,65 @@ void stored_streams_are_followed_byte_for_byte(const char* path) {
     }
 }
 
+// A scene of one row that moves one pixel to the right in every frame; 100 comes into view.
+Bytes scene(int number) {
+    Bytes labels(8);
+    for (int col = 0; col < 8; ++col) {
+        labels[static_cast<std::size_t>(col)] =
+            static_cast<std::uint8_t>(col >= number ? col - number : 100);
+    }
+    return labels;
+}
+
+Bytes next_frame(edge_ovss_stream* stream, int number, Bytes labels) {
+    const edge_ovss_frame frame = frame_of(1, 8);
+    const std::vector<std::int16_t> right{-32, 0};
+    edge_ovss_motion motion = edge_ovss_motion_default();
+    motion.vectors = right.data();
+    motion.height = motion.width = 1;
+    edge_ovss_step step = edge_ovss_step_default();
+    CHECK(edge_ovss_stream_advance(stream, &frame, number == 0 ? nullptr : &motion, 0.1 * number,
+                                   &step) == EDGE_OVSS_OK);
+    CHECK(step.key == (number == 0 ? 1 : 0));
+    CHECK(edge_ovss_stream_answer(stream, labels.data(), 8, 0, 1, &step) == EDGE_OVSS_OK);
+    return labels;
+}
+
+void a_late_answer_is_moved_along_to_the_newest_frame() {
+    edge_ovss_stream* stream = open(0.0, EDGE_OVSS_NO_KEYFRAMES, EDGE_OVSS_FLOW_GIVEN);
+    CHECK_FAILS(edge_ovss_stream_ask(stream), EDGE_OVSS_ERROR_USAGE, "no frame");
+    next_frame(stream, 0, scene(0));
+    next_frame(stream, 1, Bytes(8));
+    CHECK(edge_ovss_stream_ask(stream) == EDGE_OVSS_OK);
+    for (int number = 2; number <= 4; ++number) {
+        const Bytes shown = next_frame(stream, number, Bytes(8));
+        CHECK(shown[7] == 7 - number && shown[static_cast<std::size_t>(number)] == 0);
+    }
+    Bytes labels = scene(1);
+    edge_ovss_step step = edge_ovss_step_default();
+    CHECK(edge_ovss_stream_late_answer(stream, labels.data(), 8, 0, 1, &step) == EDGE_OVSS_OK);
+    CHECK(step.key == 1 && std::fabs(step.age_ms - 300.0) < 1e-6);
+    // Only the answer to frame 1 knows what came into view in it; it is at pixel 3 now.
+    CHECK(labels[3] == 100 && labels[4] == 0 && labels[7] == 3);
+    labels = scene(0);
+    CHECK(edge_ovss_stream_late_answer(stream, labels.data(), 8, 0, 1, &step) == EDGE_OVSS_OK);
+    CHECK(step.key == 0 && labels[3] == 100);
+
+    // A cut forgets what was asked for.
+    CHECK(edge_ovss_stream_ask(stream) == EDGE_OVSS_OK);
+    const edge_ovss_frame frame = frame_of(1, 8);
+    CHECK(edge_ovss_stream_advance(stream, &frame, nullptr, 0.5, &step) == EDGE_OVSS_OK);
+    CHECK_FAILS(edge_ovss_stream_late_answer(stream, labels.data(), 8, 0, 1, &step),
+                EDGE_OVSS_ERROR_USAGE, "waits");
+    CHECK_FAILS(edge_ovss_stream_ask(stream), EDGE_OVSS_ERROR_USAGE, "no frame");
+    Bytes other(8, 55);
+    CHECK(edge_ovss_stream_answer(stream, other.data(), 8, 0, 1, &step) == EDGE_OVSS_OK);
+    labels = scene(4);
+    CHECK(edge_ovss_stream_late_answer(stream, labels.data(), 8, 0, 1, &step) == EDGE_OVSS_OK);
+    CHECK(step.key == 0 && labels == other);
+    edge_ovss_stream_close(stream);
+}
+
 void rows_may_have_gaps() {
     edge_ovss_stream* stream = open(150.0, 1, EDGE_OVSS_FLOW_NONE);
     const edge_ovss_frame frame = frame_of(2, 2);
@@ -245,6 +304,7 @@ void mistakes_are_told() {
 int main(int argc, char** argv) {
     CHECK(argc == 2);
     stored_streams_are_followed_byte_for_byte(argv[1]);
+    a_late_answer_is_moved_along_to_the_newest_frame();
     rows_may_have_gaps();
     without_flow_labels_stay();
     mistakes_are_told();

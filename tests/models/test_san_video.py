@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -26,6 +27,12 @@ def tiny() -> San:
     return model.eval()
 
 
+@pytest.fixture(autouse=True)
+def _without_gradients() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
 def clip(count: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(count, 3, 70, 96, generator=torch.Generator().manual_seed(seed))
 
@@ -46,7 +53,6 @@ def first_points(points: Points, count: int) -> Points:
     return points[:count]
 
 
-@torch.inference_mode()
 def test_a_clip_of_one_frame_is_the_image(tiny: San) -> None:
     frame, embeddings = clip(1), words(tiny)
     expected = tiny(frame, embeddings)
@@ -55,7 +61,6 @@ def test_a_clip_of_one_frame_is_the_image(tiny: San) -> None:
     assert torch.equal(given.argmax(1), expected.argmax(1))
 
 
-@torch.inference_mode()
 def test_k_means_of_one_frame_gives_the_image_too(tiny: San) -> None:
     pytest.importorskip("sklearn")
     frame, embeddings = clip(1), words(tiny)
@@ -65,7 +70,6 @@ def test_k_means_of_one_frame_gives_the_image_too(tiny: San) -> None:
     assert (given.argmax(1) == expected.argmax(1)).float().mean() > 0.999
 
 
-@torch.inference_mode()
 def test_equal_frames_give_the_image_for_each(tiny: San) -> None:
     frame, embeddings = clip(1), words(tiny)
     expected = tiny(frame, embeddings)
@@ -73,7 +77,6 @@ def test_equal_frames_give_the_image_for_each(tiny: San) -> None:
     assert torch.allclose(given, expected.expand(3, -1, -1, -1), rtol=1e-4, atol=1e-5)
 
 
-@torch.inference_mode()
 def test_frames_share_queries_and_classes(tiny: San) -> None:
     frames, embeddings = clip(2), words(tiny)
     both = segment_clip(tiny, frames, embeddings, cluster=first_points)
@@ -85,7 +88,6 @@ def test_frames_share_queries_and_classes(tiny: San) -> None:
     assert torch.allclose(turned.flip(0), both, rtol=1e-4, atol=1e-5)
 
 
-@torch.inference_mode()
 def test_scores_are_resized_last(tiny: San) -> None:
     frames, embeddings = clip(2), words(tiny)
     plain = segment_clip(tiny, frames, embeddings, cluster=first_points)

@@ -40,6 +40,9 @@ enum {
     EDGE_OVSS_FLOW_NONE = 2   /* not at all: labels stay where they are, cuts are not noticed */
 };
 
+/* For edge_ovss_stream_options.keyframe: the network sees what it is asked for. */
+#define EDGE_OVSS_NO_KEYFRAMES INT32_MAX
+
 typedef struct edge_ovss_stream_options {
     size_t struct_size;
     double hold_ms;   /* longest time that a label is held against the network, up to 10,000; 0: the
@@ -117,6 +120,27 @@ EDGE_OVSS_API edge_ovss_status edge_ovss_stream_advance(edge_ovss_stream *stream
 EDGE_OVSS_API edge_ovss_status edge_ovss_stream_answer(edge_ovss_stream *stream, void *labels,
                                                        size_t size, size_t stride,
                                                        int32_t label_bytes, edge_ovss_step *step);
+
+/*
+ * Let the network look at the frame that was just answered, while later frames go on: remember what
+ * is known of it, and give its labels to edge_ovss_stream_late_answer when they are there. One frame
+ * at a time; asking again forgets the one before, and so do a cut, another size and `forget`. Open
+ * such a stream with keyframe = EDGE_OVSS_NO_KEYFRAMES: then only the first frame, another size and
+ * a cut are key frames.
+ *
+ * Status: USAGE (closed handle, a frame still waits for its answer, no frame yet).
+ */
+EDGE_OVSS_API edge_ovss_status edge_ovss_stream_ask(edge_ovss_stream *stream);
+
+/*
+ * Give the network's labels of the frame that was asked for, and get what to show for the newest
+ * frame; after its `answer`, with the same arguments. If that frame was forgotten, `labels` is what
+ * is shown already, and step.key is 0; otherwise it is 1.
+ */
+EDGE_OVSS_API edge_ovss_status edge_ovss_stream_late_answer(edge_ovss_stream *stream, void *labels,
+                                                            size_t size, size_t stride,
+                                                            int32_t label_bytes,
+                                                            edge_ovss_step *step);
 
 /* Take the next frame as the first of a new stream. Status: USAGE. */
 EDGE_OVSS_API edge_ovss_status edge_ovss_stream_forget(edge_ovss_stream *stream);
