@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from edge_ovss._optional import require
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from edge_ovss.export.family import LoadedModel
 
 _OUTPUTS = ("labels", "alive", "counts", "scores")
 
@@ -77,22 +80,7 @@ class TorchReference:
             CheckpointError: The weights are not those of the bundle.
             MissingDependencyError: torch is not installed.
         """
-        torch = require("torch", extra="export")
-        if threads is not None:
-            torch.set_num_threads(threads)
-        from edge_ovss.export.loading import load_for_export
-        from edge_ovss.export.options import ExportOptions
-
-        manifest = bundle.manifest
-        options = ExportOptions(
-            model=manifest.model.name,
-            **_weights(bundle, checkpoint),
-            embeddings=None if embeddings is None else str(embeddings),
-            size=(manifest.picture.height, manifest.picture.width),
-            answer=bundle.manifest.output.answer,
-        )
-        loaded = load_for_export(bundle.vocabulary, options)
-        _check_weights(bundle, loaded.model.origin.sha256)
+        loaded = load_torch(bundle, checkpoint=checkpoint, embeddings=embeddings, threads=threads)
         rejection = bundle.manifest.rejection
         if rejection.mode != "slots":
             rejection = rejection.fit(len(bundle.vocabulary))
@@ -157,6 +145,43 @@ class TorchReference:
             for hook in hooks:
                 hook.remove()
         return seen
+
+
+def load_torch(
+    bundle: Bundle,
+    *,
+    checkpoint: str | Path | None = None,
+    embeddings: str | Path | None = None,
+    threads: int | None = None,
+) -> LoadedModel:
+    """Rebuild the torch model of a bundle with its weights, vocabulary and size.
+
+    Args:
+        bundle: The bundle.
+        checkpoint: As for `TorchReference.open`.
+        embeddings: As for `TorchReference.open`.
+        threads: As for `TorchReference.open`.
+
+    Raises:
+        UsageError, CheckpointError, MissingDependencyError: As for `TorchReference.open`.
+    """
+    torch = require("torch", extra="export")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    from edge_ovss.export.loading import load_for_export
+    from edge_ovss.export.options import ExportOptions
+
+    manifest = bundle.manifest
+    options = ExportOptions(
+        model=manifest.model.name,
+        **_weights(bundle, checkpoint),
+        embeddings=None if embeddings is None else str(embeddings),
+        size=(manifest.picture.height, manifest.picture.width),
+        answer=manifest.output.answer,
+    )
+    loaded = load_for_export(bundle.vocabulary, options)
+    _check_weights(bundle, loaded.model.origin.sha256)
+    return loaded
 
 
 def _weights(bundle: Bundle, checkpoint: str | Path | None) -> dict[str, Any]:

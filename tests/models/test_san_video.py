@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,11 +34,11 @@ def _without_gradients() -> Iterator[None]:
         yield
 
 
-def clip(count: int, seed: int = 0) -> torch.Tensor:
+def clip(count: int, seed: int = 0) -> Any:  # noqa: ANN401 (a tensor)
     return torch.randn(count, 3, 70, 96, generator=torch.Generator().manual_seed(seed))
 
 
-def words(model: San) -> torch.Tensor:
+def words(model: San) -> Any:  # noqa: ANN401 (a tensor)
     wide = model.ov_classifier.text_projection.shape[1]
     found = torch.randn(5, 2, wide, generator=torch.Generator().manual_seed(1))
     return torch.nn.functional.normalize(found, dim=-1)
@@ -46,7 +47,8 @@ def words(model: San) -> torch.Tensor:
 def reversed_points(points: Points, count: int) -> Points:
     """Each point its own cluster, in another order."""
     assert len(points) == count
-    return points[::-1].copy()
+    turned: Points = points[::-1].copy()
+    return turned
 
 
 def first_points(points: Points, count: int) -> Points:

@@ -76,4 +76,13 @@ def add_arguments(parser: Parser) -> None:
         help="the images are videos of N frames per second, each folder one (default that of the "
         "layout)",
     )
-    parser.hide(*RARE, "--preproc")
+    parser.add_argument(
+        "--video-queries",
+        action="store_true",
+        help="instead of the bundle: SAN's published video mode in torch, which sees each video as "
+        "a whole (research, offline; needs the extras 'export' and 'clips')",
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", help="for --video-queries: the checkpoint of the export"
+    )
+    parser.hide(*RARE, "--preproc", "--video-queries", "--checkpoint")

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from edge_ovss.bundle.sections import PUBLISHED_ANSWER
 from edge_ovss.cli.proof.tune_unknown import run_tuning
-from edge_ovss.cli.proof.video import video_options, video_text, warn_of_images
+from edge_ovss.cli.proof.video import (
+    score_video,
+    video_options,
+    video_text,
+    warn_of_images,
+)
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.data_options import file_part_of, open_data
 from edge_ovss.cli.shared.runtime_options import open_segmenter
@@ -15,7 +20,6 @@ from edge_ovss.datasets.coverage import Coverage, some
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
-from edge_ovss.evaluation.video.evaluate import evaluate_video
 from edge_ovss.metrics.reported import EVALUATION, VIDEO
 from edge_ovss.runtime.segmenter import Segmenter
 
@@ -46,9 +50,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         if video is None:
             evaluation = evaluate(segmenter, dataset, out, options, progress=console.progress)
         else:
-            stream = evaluate_video(
-                segmenter, dataset, out, options, video, progress=console.progress
-            )
+            stream = score_video(args, segmenter, dataset, out, options, video, console)
             evaluation = stream.evaluation
             warn_of_images(stream, console)
     for warning in evaluation.warnings[len(dataset.remarks) :]:

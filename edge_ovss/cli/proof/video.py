@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from edge_ovss.cli.shared.console import Console
@@ -14,9 +15,11 @@ from edge_ovss.cli.shared.stream_options import (
 )
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.errors import UsageError
-from edge_ovss.evaluation.video.evaluate import VideoEvaluation
+from edge_ovss.evaluation.evaluate import EvaluationOptions
+from edge_ovss.evaluation.video.evaluate import VideoEvaluation, evaluate_video
 from edge_ovss.evaluation.video.options import VideoOptions
 from edge_ovss.motion.dis import DEFAULT_FLOW
+from edge_ovss.runtime.segmenter import Segmenter
 
 _LOSS = 0.5
 """Points of IoU that a category must lose to be named."""
@@ -29,17 +32,42 @@ def video_options(args: argparse.Namespace, dataset: Dataset) -> VideoOptions | 
         UsageError: An option is wrong, or means nothing for images that stand for themselves.
     """
     if dataset.fps is None:
-        if asks_for_stream(args):
+        if asks_for_stream(args) or args.video_queries:
             message = f"Data set '{dataset.name}' has images that stand for themselves, no video."
             hint = "If they follow each other, give their rate, such as --fps 15."
             raise UsageError(message, hint=hint)
         return None
+    if args.video_queries:
+        if asks_for_stream(args):
+            message = "--video-queries sees each video as a whole; --stabilize, --keyframe or "
+            message = f"{message}--flow is given too."
+            raise UsageError(message, hint="Give one or the other.")
+        return VideoOptions(whole_clip=True)
     keyframe = read_keyframe(args)
     if keyframe is None:
         message = "--keyframe async depends on the speed of this machine, so it is not scored."
         raise UsageError(message, hint="Score --keyframe 2 or 3; run async with: edge-ovss run")
     refuse_useless_flow(args)
     return VideoOptions(args.stabilize, keyframe, args.flow or DEFAULT_FLOW)
+
+
+def score_video(
+    args: argparse.Namespace,
+    segmenter: Segmenter,
+    dataset: Dataset,
+    out: Path,
+    options: EvaluationOptions,
+    video: VideoOptions,
+    console: Console,
+) -> VideoEvaluation:
+    """Score videos with the bundle, or with the published video mode of its model in torch."""
+    if not video.whole_clip:
+        return evaluate_video(segmenter, dataset, out, options, video, progress=console.progress)
+    from edge_ovss.evaluation.video.queries import evaluate_queries
+
+    return evaluate_queries(
+        segmenter, dataset, out, options, checkpoint=args.checkpoint, progress=console.progress
+    )
 
 
 def video_text(found: VideoEvaluation) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_ovss._files import make_folder
 from edge_ovss._progress import Progress
 from edge_ovss.datasets.alignment import Alignment, align
-from edge_ovss.datasets.clips import clips_of
+from edge_ovss.datasets.clips import Clip, clips_of
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.errors import UsageError
 from edge_ovss.evaluation.evaluate import (
@@ -294,22 +294,29 @@ class _Run:
             truth_tc=self.truth.tc,
             change=change,
             steps=tuple(self.steps),
-            facts=self._facts(),
+            facts=video_facts(self.dataset, self.clips, self.before, self.alignment, self.options),
             warning=self.warning,
         )
 
-    def _facts(self) -> dict[str, object]:
-        names = self.alignment.names
-        matrix = np.sum([m for clip in self.before.confusions for m in clip], axis=0)
-        scores = score_confusion(matrix, names).to_json(self.options.protocol)
-        exact = all(sample.motion is not None for sample in self.dataset.samples)
-        return {
-            "videos": len(self.clips),
-            "fps": self.dataset.fps,
-            "measured_along": EXACT_FLOW if exact else MEASURING_FLOW,
-            "scores_frame_by_frame": scores,
-            "strip": STRIP_FILE,
-        }
+
+def video_facts(
+    dataset: Dataset,
+    clips: Sequence[Clip],
+    before: Track,
+    alignment: Alignment,
+    options: EvaluationOptions,
+) -> dict[str, object]:
+    """Return what is said of the videos besides scores: their rate, and IoU frame by frame."""
+    matrix = np.sum([m for clip in before.confusions for m in clip], axis=0)
+    scores = score_confusion(matrix, alignment.names).to_json(options.protocol)
+    exact = all(sample.motion is not None for sample in dataset.samples)
+    return {
+        "videos": len(clips),
+        "fps": dataset.fps,
+        "measured_along": EXACT_FLOW if exact else MEASURING_FLOW,
+        "scores_frame_by_frame": scores,
+        "strip": STRIP_FILE,
+    }
 
 
 def _times(result: Result, stream_ms: float, *, key: bool) -> dict[str, float]:

@@ -21,11 +21,13 @@ class VideoOptions:
         hold_ms: How long a label is held against the network; None: not at all.
         keyframe: The network sees every `keyframe`-th frame.
         flow: How labels move, one of `FLOWS`.
+        whole_clip: Instead, whether torch looks at all frames of a video at once.
     """
 
     hold_ms: float | None = None
     keyframe: int = 1
     flow: str = DEFAULT_FLOW
+    whole_clip: bool = False
 
     def __post_init__(self) -> None:
         check_keyframe(self.keyframe)
@@ -38,12 +40,14 @@ class VideoOptions:
     @property
     def changes(self) -> bool:
         """Whether anything is done to the labels."""
-        return self.hold_ms is not None or self.keyframe > 1
+        return self.hold_ms is not None or self.keyframe > 1 or self.whole_clip
 
     def title(self) -> str:
         """Return a few words, such as "held 150 ms, every 2nd frame, flow dis"."""
         if not self.changes:
             return "frame by frame"
+        if self.whole_clip:
+            return "queries of the whole clip, torch"
         parts = [] if self.hold_ms is None else [f"held {self.hold_ms:g} ms"]
         if self.keyframe > 1:
             parts.append(f"1 of {self.keyframe} frames")

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
-from edge_ovss.frames.images import write_picture
+from edge_ovss.frames.images import Labels, write_picture
 from edge_ovss.runtime.overlay import blend
 
 STRIP_FILE = "strip.png"
 _FRAMES = 5
 _WIDTH = 240
-_UNKNOWN = (0, 0, 0)
 
 Image = NDArray[np.uint8]
 
@@ -34,11 +32,11 @@ class Strip:
         self._best: list[Image] = []
         self._most = -1.0
 
-    def add(self, frame: Image, before: NDArray[Any], after: NDArray[Any]) -> None:
+    def add(self, frame: Image, before: Labels, after: Labels) -> None:
         """Take a frame, uint8 [H, W, 3], with its labels frame by frame and as a stream."""
         rows = [_small(frame, frame.shape[:2])]
         for labels in (before, after):
-            rows.append(_small(blend(frame, *self._colors(labels), alpha=0.7), frame.shape[:2]))
+            rows.append(_small(blend(frame, labels, self._palette, alpha=0.7), frame.shape[:2]))
         column = np.concatenate(rows)
         if self._columns and self._columns[-1][1].shape != column.shape:
             self._columns.clear()
@@ -46,11 +44,6 @@ class Strip:
         changed = sum(share for share, _ in self._columns)
         if len(self._columns) >= len(self._best) and changed > self._most:
             self._most, self._best = changed, [column for _, column in self._columns]
-
-    def _colors(self, labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        """Labels with "unknown" behind the last, and the palette with its color."""
-        palette = np.vstack([self._palette, np.asarray([_UNKNOWN], np.uint8)])
-        return np.minimum(labels, len(self._palette)), palette
 
     def write(self, path: Path) -> None:
         """Write the strip as a PNG: images, labels frame by frame, labels of the stream.

@@ -159,6 +159,18 @@ class San(nn.Module):
         classes = maps.query_logits.softmax(-1)[..., :-1]
         return torch.einsum("bqt,bqhw->bthw", classes, masks.sigmoid())
 
+    def segment_clip(
+        self,
+        frames: Tensor,
+        embeddings: TextEmbeddings | Tensor,
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """Segment a whole clip as R-SAN's published video mode does; see `san.video`."""
+        from edge_ovss.models.san.video import segment_clip
+
+        return segment_clip(self, frames, embeddings, size=size)
+
 
 def pool_bias(bias: Tensor, *, height: int, width: int) -> Tensor:
     """Attention bias at CLIP's grid: the highest value in each window.
