@@ -22,11 +22,12 @@ pytest.importorskip("onnxruntime")
 from torch.nn import functional as F  # noqa: E402
 
 from edge_ovss.bundle.rejection import Rejection  # noqa: E402
+from edge_ovss.calibration.accuracy import Baseline  # noqa: E402
+from edge_ovss.calibration.budget import halve_within  # noqa: E402
 from edge_ovss.export.families import family_export  # noqa: E402
 from edge_ovss.export.family import LoadedModel  # noqa: E402
 from edge_ovss.export.graph_files import run_graph, trace  # noqa: E402
 from edge_ovss.export.manifest import describe, graph_metadata  # noqa: E402
-from edge_ovss.graph.fp16 import convert_to_half  # noqa: E402
 from edge_ovss.graph.model import load_graph  # noqa: E402
 from edge_ovss.models.checkpoints.loading import load_into  # noqa: E402
 from edge_ovss.models.deop import IGNORED, Deop, build_deop  # noqa: E402
@@ -154,9 +155,12 @@ def test_exported_graph_equals_the_published(
     assert relative_error(found["scores"][0][:, ::8, ::8], golden["scores_stride8"]) < MAX_ERROR
     equal = found["labels"][0] == golden["labels"]
     assert equal[golden["counted"]].mean() >= MIN_LABELS
-    half = load_graph(tmp_path / "deop.onnx")
-    assert computed_of_constants(half) == []
-    convert_to_half(half)
+    single = load_graph(tmp_path / "deop.onnx")
+    assert computed_of_constants(single) == []
+    output_map = vocabulary.output_map
+    baseline = Baseline.measure(tmp_path / "deop.onnx", [frame], output_map=output_map)
+    half, report = halve_within(single, {}, baseline, note=lambda _: None)
+    assert any(name.startswith("clip.resblocks") for name in report.half_nodes)
     onnx_ir.save(half, tmp_path / "half.onnx", external_data="half.data")
     found = run_graph(tmp_path / "half.onnx", [frame])[0]
     assert np.isfinite(found["scores"]).all()
