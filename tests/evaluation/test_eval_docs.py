@@ -9,7 +9,7 @@ import pytest
 
 from edge_ovss.bundle.tolerances import LIMITS
 from edge_ovss.datasets.layouts import LAYOUTS
-from edge_ovss.metrics.reported import BENCHMARK, EVALUATION, PARITY, PROTOCOLS
+from edge_ovss.metrics.reported import BENCHMARK, EVALUATION, PARITY, PROTOCOLS, VIDEO
 
 TEXT = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
@@ -45,3 +45,9 @@ def test_the_tolerances_are_those_of_the_code(name: str) -> None:
 )
 def test_the_numbers_of_gates_are_those_of_the_code(verb: str, numbers: tuple[str, ...]) -> None:
     assert tuple(re.findall(r"`(\w+)`", row(f"`{verb}`")))[1:] == numbers
+
+
+def test_the_numbers_of_gates_on_videos_are_those_of_the_code() -> None:
+    page = Path(__file__).parents[2] / "docs" / "video.md"
+    part = page.read_text(encoding="utf-8").split("`--gate` takes ")[1].split("\n\n")[0]
+    assert tuple(re.findall(r"`(\w+)`", part)) == VIDEO
