@@ -7,11 +7,13 @@
 # As root it installs the Debian packages that are missing; else it names them and stops.
 # PYTHON is a Python with the package onnxruntime, whose library is used (default: the one of a
 # virtual environment that is active or in .venv, then python3). --slow fuzzes for 60 s each.
-# Where Debian's libopencv-dev is installed, ovss-camera is built and tested with it too.
+# Where Debian's libopencv-dev or GStreamer's packages are installed, ovss-camera is built and tested
+# with them too.
 # TensorRT_ROOT is a TensorRT to build against; without it that backend is left out, and it says so.
 set -eu
 
-packages="g++ make cmake pkg-config valgrind nlohmann-json3-dev libssl-dev libpng-dev libjpeg-dev"
+packages="g++ make cmake pkg-config valgrind nlohmann-json3-dev libssl-dev libpng-dev libjpeg-dev
+    libstb-dev"
 root=$(cd "$(dirname "$0")" && pwd)
 seconds=3
 if [ "${1:-}" = --slow ]; then
@@ -103,6 +105,18 @@ if pkg-config --exists opencv4; then
     run_tests "$build/opencv" -R '^(programs|camera|opencv_ends)$'
 else
     say "LEFT OUT: ovss-camera with OpenCV (Debian's libopencv-dev is not installed)"
+fi
+
+if pkg-config --exists gstreamer-app-1.0 gstreamer-video-1.0 &&
+    gst-inspect-1.0 --exists videotestsrc 2>/dev/null; then
+    say "ovss-camera with GStreamer"
+    configure "$build/gstreamer" -DCMAKE_BUILD_TYPE=Release -DEDGE_OVSS_WITH_GSTREAMER=ON \
+        -DEDGE_OVSS_INSTALL=OFF
+    make_all "$build/gstreamer"
+    run_tests "$build/gstreamer" -R '^(programs|camera|gstreamer_source)$'
+else
+    say "LEFT OUT: ovss-camera with GStreamer (Debian's libgstreamer-plugins-base1.0-dev," \
+        "gstreamer1.0-plugins-base and gstreamer1.0-tools are not installed)"
 fi
 
 if [ -n "${TensorRT_ROOT:-}" ]; then

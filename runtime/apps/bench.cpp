@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "camera_formats.h"
 #include "picture_files.h"
 
 namespace {
@@ -24,15 +25,14 @@ constexpr const char* kHelp =
     "  ovss-bench BUNDLE [IMAGE] [options]     without an image: a fixed pattern\n"
     "\n"
     "  --size HxW       size of the pattern (default 480x640)\n"
-    "  --format NAME    RGB8 (default), BGR8, RGBA8, BGRA8, GRAY8, NV12 or YUYV: the pattern's\n"
+    "  --format NAME    RGB8 (default), BGR8, RGBA8, BGRA8, GRAY8, NV12 or YUYV: what the frame\n"
+    "                   comes in; a picture is brought into it first\n"
     "  --warmup N       frames that are not counted (default 5)\n"
     "  --count N        frames that are counted (default 50)\n"
     "  --backend NAME   default auto\n"
     "  --threads N      CPU threads (default: all)\n"
     "\n"
     "Prints one JSON object; overhead is total less infer.\n";
-
-constexpr const char* kFormats[] = {"RGB8", "BGR8", "RGBA8", "BGRA8", "GRAY8", "NV12", "YUYV"};
 
 struct Stage {
     const char* name;
@@ -61,24 +61,13 @@ struct Input {
     edge_ovss::Frame frame;
 };
 
-int format_of(const std::string& name) {
-    for (int i = 0; i < 7; ++i) {
-        if (name == kFormats[i]) {
-            return i;
-        }
-    }
-    throw apps::usage("Option --format is '" + name +
-                      "'; expected RGB8, BGR8, RGBA8, BGRA8, "
-                      "GRAY8, NV12 or YUYV.");
-}
-
 Input pattern(const apps::Arguments& arguments) {
     const std::string size = arguments.value("--size", "480x640");
     const auto cross = std::min(size.find('x'), size.size());
     const int height = apps::parse_number(size.substr(0, cross), "The height in --size", 1, 32768);
     const int width = apps::parse_number(size.substr(std::min(cross + 1, size.size())),
                                          "The width in --size", 1, 32768);
-    const int format = format_of(arguments.value("--format", "RGB8"));
+    const int format = apps::parse_format(arguments.value("--format", "RGB8"));
     Input input;
     input.bytes.resize(edge_ovss_frame_bytes(format, height, width));
     for (std::size_t i = 0; i < input.bytes.size(); ++i) {
@@ -88,11 +77,12 @@ Input pattern(const apps::Arguments& arguments) {
     return input;
 }
 
-Input read(const std::string& path) {
-    apps::Picture picture = apps::read_picture(path);
+Input read(const std::string& path, const apps::Arguments& arguments) {
+    const int format = apps::parse_format(arguments.value("--format", "RGB8"));
+    const apps::Picture picture = apps::read_picture(path);
     Input input;
-    input.bytes = std::move(picture.rgb);
-    input.frame = edge_ovss::Frame::rgb8(input.bytes.data(), picture.height, picture.width);
+    input.bytes = apps::in_format(picture, format);
+    input.frame = edge_ovss::Frame(format, input.bytes.data(), picture.height, picture.width);
     return input;
 }
 
@@ -114,7 +104,7 @@ void report(const edge_ovss::Segmenter& segmenter, const edge_ovss::Frame& frame
         "  \"format\": \"%s\",\n  \"frames\": %zu,\n  \"stages_ms\": {\n",
         edge_ovss_version(), apps::json_string(info.backend).c_str(),
         apps::json_string(info.model).c_str(), apps::json_string(info.precision).c_str(),
-        frame.c.height, frame.c.width, kFormats[frame.c.format], total.size());
+        frame.c.height, frame.c.width, apps::format_name(frame.c.format), total.size());
     for (const Stage& stage : stages) {
         print(stage, &stage == &stages.back() ? "" : ",");
     }
@@ -138,7 +128,10 @@ int run(int argc, char** argv) {
     }
     const int warmup = arguments.number("--warmup", 5, 0, 1000000);
     const int count = arguments.number("--count", 50, 1, 1000000);
-    const Input input = words.size() == 2 ? read(words[1]) : pattern(arguments);
+    if (words.size() == 2 && arguments.has("--size")) {
+        throw apps::usage("--size is for the pattern: a picture has its own.");
+    }
+    const Input input = words.size() == 2 ? read(words[1], arguments) : pattern(arguments);
 
     const auto start = std::chrono::steady_clock::now();
     edge_ovss::Segmenter segmenter(words[0], apps::session_options(arguments));

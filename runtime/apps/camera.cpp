@@ -13,7 +13,7 @@
 
 #include "arguments.h"
 #include "camera_source.h"
-#include "lettering.h"
+#include "legend.h"
 #include "memory.h"
 #include "overlay.h"
 #include "video_file.h"
@@ -28,13 +28,16 @@ constexpr const char* kHelp =
     "\n"
     "  ovss-camera BUNDLE SOURCE [options]\n"
     "\n"
-    "  SOURCE           /dev/video0, raw:FILE?format=YUYV&size=480x640&fps=30, and with OpenCV a\n"
-    "                   video file, rtsp://... or a GStreamer pipeline\n"
-    "  --size HxW       ask the camera for this size (default 480x640)\n"
+    "  SOURCE           0, /dev/video0, v4l2:///dev/video0?size=720x1280&fps=30&format=MJPG,\n"
+    "                   raw:FILE?format=YUYV&size=480x640&fps=30; with GStreamer csi://0,\n"
+    "                   rtsp://..., http://..., gst://PIPELINE and video files; with OpenCV\n"
+    "                   rtsp://..., http://... and video files\n"
+    "  --size HxW       ask a camera device for this size (default 480x640)\n"
     "  --out FILE       write the overlays as YUV4MPEG2 (FILE.y4m, or - for stdout: | mpv -)\n"
     "  --window         show the overlays (with OpenCV); q ends\n"
     "  --fps N          pace written into the file (default 30)\n"
     "  --alpha A        weight of the colors, 0 to 1 (default 0.55)\n"
+    "  --no-legend      do not write the names of the classes\n"
     "  --limit N        end after N frames were segmented\n"
     "  --all            of a file: segment every frame, however long it takes; drop none\n"
     "  --unknown WHEN   off, auto, a threshold such as 0.2, or a file of eval --tune-unknown\n"
@@ -170,10 +173,18 @@ class Screen {
 public:
     Screen(const apps::Arguments& arguments, const edge_ovss::Segmenter& segmenter)
         : palette_(segmenter.palette()),
+          names_(segmenter.names()),
+          legend_(!arguments.has("--no-legend")),
           alpha_(arguments.real("--alpha", 0.55, 0.0, 1.0)),
           window_(arguments.has("--window")) {
         if (arguments.has("--out")) {
             file_.emplace(arguments.value("--out", ""), arguments.number("--fps", 30, 1, 1000));
+        }
+        for (std::size_t i = 0; legend_ && i < names_.size(); ++i) {
+            if (!apps::can_draw(names_[i])) {
+                std::fprintf(stderr, "ovss-camera: in the legend %s stands for '%s'\n",
+                             apps::shown_name(names_, i).c_str(), names_[i].c_str());
+            }
         }
         if (window_) {
 #ifdef EDGE_OVSS_HAVE_OPENCV
@@ -197,9 +208,13 @@ public:
         edge_ovss::check(edge_ovss_to_rgb(&frame.c, rgb_.data(), 0, rgb_.size()));
         apps::blend(rgb_.data(), result, palette_, alpha_);
         char words[64];
-        std::snprintf(words, sizeof words, "%.0f MS  DROPPED %ld",
+        std::snprintf(words, sizeof words, "%.0f ms  dropped %ld",
                       milliseconds_since(captured.time), dropped);
-        apps::draw_text(rgb_.data(), captured.height, captured.width, words);
+        const apps::Canvas canvas{rgb_.data(), captured.height, captured.width};
+        if (legend_) {
+            apps::draw_legend(canvas, result, names_, palette_);
+        }
+        apps::draw_banner(canvas, words);
         if (file_) {
             file_->write(rgb_.data(), captured.height, captured.width);
         }
@@ -212,6 +227,8 @@ public:
 
 private:
     apps::Palette palette_;
+    std::vector<std::string> names_;
+    bool legend_;
     double alpha_;
     bool window_;
     std::optional<apps::VideoFile> file_;
@@ -240,7 +257,7 @@ int run(int argc, char** argv) {
         argc, argv,
         {"--size", "--out", "--fps", "--alpha", "--limit", "--unknown", "--stabilize",
          "--keyframe", "--flow", "--backend", "--threads"},
-        {"--window", "--all", "--help"});
+        {"--window", "--all", "--no-legend", "--help"});
     if (arguments.has("--help")) {
         std::fputs(kHelp, stdout);
         return 0;

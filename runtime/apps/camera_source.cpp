@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -17,7 +18,9 @@
 
 #include "addresses.h"
 #include "arguments.h"
+#include "camera_formats.h"
 #include "picture_files.h"
+#include "source_address.h"
 
 namespace apps {
 
@@ -25,8 +28,6 @@ namespace {
 
 constexpr int kBuffers = 4;
 constexpr int kPatienceMs = 5000;
-
-constexpr const char* kFormats[] = {"RGB8", "BGR8", "RGBA8", "BGRA8", "GRAY8", "NV12", "YUYV"};
 
 edge_ovss::Error device_error(const std::string& device, const std::string& what) {
     return edge_ovss::Error(EDGE_OVSS_ERROR_MISSING,
@@ -45,13 +46,14 @@ int control(int device, unsigned long request, void* argument) {
 
 class V4l2Source final : public Source {
 public:
-    V4l2Source(std::string name, int height, int width) : name_(std::move(name)) {
+    explicit V4l2Source(const Address& address) : name_(address.place) {
         device_ = open(name_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
         if (device_ < 0) {
             throw device_error(name_, "cannot be opened");
         }
         try {
-            choose_format(height, width);
+            choose_format(address);
+            choose_rate(address.fps);
             map_buffers();
         } catch (...) {
             release();
@@ -79,14 +81,18 @@ private:
         std::size_t size;
     };
 
-    void choose_format(int height, int width) {
+    // Take the first format that the driver agrees to, or the one that was asked for.
+    void choose_format(const Address& address) {
         for (const std::uint32_t wanted :
              {V4L2_PIX_FMT_YUYV, V4L2_PIX_FMT_NV12, V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_GREY,
               V4L2_PIX_FMT_RGB24, V4L2_PIX_FMT_BGR24}) {
+            if (!address.format.empty() && code_of(address.format) != wanted) {
+                continue;
+            }
             std::memset(&format_, 0, sizeof format_);
             format_.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
-            format_.fmt.pix.width = static_cast<std::uint32_t>(width);
-            format_.fmt.pix.height = static_cast<std::uint32_t>(height);
+            format_.fmt.pix.width = static_cast<std::uint32_t>(address.width);
+            format_.fmt.pix.height = static_cast<std::uint32_t>(address.height);
             format_.fmt.pix.pixelformat = wanted;
             format_.fmt.pix.field = V4L2_FIELD_NONE;
             // A driver answers with what it can do instead.
@@ -95,7 +101,37 @@ private:
                 return;
             }
         }
-        throw device_error(name_, "it offers none of YUYV, NV12, MJPG, GREY, RGB3, BGR3");
+        const std::string asked = address.format;
+        throw device_error(name_, asked.empty()
+                                      ? "it offers none of YUYV, NV12, MJPG, GREY, RGB3, BGR3"
+                                      : "it does not offer the format " + asked +
+                                            " (of YUYV, NV12, MJPG, GREY, RGB3, BGR3)");
+    }
+
+    // "MJPG" as a number.
+    static std::uint32_t code_of(const std::string& letters) {
+        std::uint32_t code = 0;
+        for (std::size_t i = 0; i < 4; ++i) {
+            const char letter = i < letters.size() ? letters[i] : ' ';
+            const auto upper = std::toupper(static_cast<unsigned char>(letter));
+            code |= static_cast<std::uint32_t>(upper) << (8 * i);
+        }
+        return code;
+    }
+
+    // A driver may choose a rate close by; one that cannot change its rate is taken as it is.
+    void choose_rate(double fps) {
+        if (fps <= 0.0) {
+            return;
+        }
+        v4l2_streamparm rate{};
+        rate.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+        rate.parm.capture.timeperframe.numerator = 1000;
+        rate.parm.capture.timeperframe.denominator = static_cast<std::uint32_t>(1000.0 * fps + 0.5);
+        if (control(device_, VIDIOC_S_PARM, &rate) != 0) {
+            std::fprintf(stderr, "ovss-camera: warning: '%s' keeps its own frame rate\n",
+                         name_.c_str());
+        }
     }
 
     void map_buffers() {
@@ -202,18 +238,16 @@ private:
 // Frames without gaps, one after the other in a file, at the pace of a camera.
 class RawSource final : public Source {
 public:
-    RawSource(const std::string& words, bool paced)
-        : path_(words.substr(4, words.find('?') - 4)), file_(nullptr, std::fclose), paced_(paced) {
-        const auto mark = words.find('?');
-        std::string rest = mark == std::string::npos ? "" : words.substr(mark + 1);
-        while (!rest.empty()) {
-            const auto end = std::min(rest.find('&'), rest.size());
-            set(rest.substr(0, end));
-            rest.erase(0, end + 1);
-        }
-        file_.reset(std::fopen(path_.c_str(), "rb"));
+    RawSource(const Address& address, bool paced)
+        : file_(std::fopen(address.place.c_str(), "rb"), close_file),
+          format_(address.format.empty() ? EDGE_OVSS_FORMAT_YUYV : parse_format(address.format)),
+          height_(address.height > 0 ? address.height : 480),
+          width_(address.width > 0 ? address.width : 640),
+          pause_(static_cast<long>(1e6 / (address.fps > 0.0 ? address.fps : 30.0))),
+          paced_(paced) {
         if (!file_) {
-            throw bad_input("'" + path_ + "' cannot be opened: " + std::strerror(errno) + ".");
+            throw bad_input("'" + address.place + "' cannot be opened: " + std::strerror(errno) +
+                            ".");
         }
         next_ = std::chrono::steady_clock::now();
     }
@@ -227,71 +261,63 @@ public:
         if (paced_) {
             std::this_thread::sleep_until(next_);
         }
-        next_ += std::chrono::microseconds(1000000 / fps_);
+        next_ += pause_;
         captured.time = std::chrono::steady_clock::now();
         const auto count = std::fread(captured.bytes.data(), 1, captured.bytes.size(), file_.get());
         return count == captured.bytes.size();
     }
 
 private:
-    void set(const std::string& pair) {
-        const auto equals = std::min(pair.find('='), pair.size());
-        const std::string key = pair.substr(0, equals);
-        const std::string value = pair.substr(std::min(equals + 1, pair.size()));
-        if (key == "fps") {
-            fps_ = parse_number(value, "fps", 1, 1000);
-        } else if (key == "size") {
-            const auto cross = std::min(value.find('x'), value.size());
-            height_ = parse_number(value.substr(0, cross), "The height in size", 1, 32768);
-            width_ = parse_number(value.substr(std::min(cross + 1, value.size())),
-                                  "The width in size", 1, 32768);
-        } else if (key == "format") {
-            const auto* at = std::find(std::begin(kFormats), std::end(kFormats), value);
-            if (at == std::end(kFormats)) {
-                throw usage("The format '" + value + "' is not known.");
-            }
-            format_ = static_cast<int>(at - std::begin(kFormats));
-        } else {
-            throw usage("'" + key + "' is not known; expected format, size or fps.");
-        }
-    }
+    static int close_file(std::FILE* file) { return file == nullptr ? 0 : std::fclose(file); }
 
-    std::string path_;
     std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
-    int format_ = EDGE_OVSS_FORMAT_YUYV;
-    int height_ = 480;
-    int width_ = 640;
-    int fps_ = 30;
+    int format_;
+    int height_;
+    int width_;
+    std::chrono::microseconds pause_;
     bool paced_;
     std::chrono::steady_clock::time_point next_;
 };
 
-// A camera is any character device, and a link to one: /dev/v4l/by-id/... keeps its name.
-bool is_camera(const std::string& words) {
-    struct stat found{};
-    return words.compare(0, 10, "/dev/video") == 0 ||
-           (stat(words.c_str(), &found) == 0 && S_ISCHR(found.st_mode));
+std::unique_ptr<Source> open_other(const Address& address, const std::string& words, bool paced) {
+#ifdef EDGE_OVSS_HAVE_GSTREAMER
+    (void)words;
+    return open_gstreamer(address, paced);
+#else
+#ifdef EDGE_OVSS_HAVE_OPENCV
+    if (address.kind != Kind::kCsi) {
+        return open_opencv(address.place, paced);
+    }
+#endif
+    (void)address;
+    (void)paced;
+    throw edge_ovss::Error(
+        EDGE_OVSS_ERROR_USAGE,
+        "This build of ovss-camera cannot open '" + shown_address(words) +
+            "': it has no GStreamer.",
+        std::string("Build it with -DEDGE_OVSS_WITH_GSTREAMER=ON. ") + kGrammar + ".");
+#endif
 }
 
 }  // namespace
 
 std::unique_ptr<Source> open_source(const std::string& words, int height, int width, bool paced) {
-    if (words.compare(0, 4, "raw:") == 0) {
-        return std::make_unique<RawSource>(words, paced);
+    Address address = parse_source(words);
+    if (address.kind == Kind::kRaw) {
+        return std::make_unique<RawSource>(address, paced);
     }
-    if (is_camera(words)) {
-        if (!paced) {
-            throw usage("--all is for files: a camera does not wait.");
-        }
-        return std::make_unique<V4l2Source>(words, height, width);
+    const bool waits = address.kind == Kind::kFile || address.kind == Kind::kPipeline;
+    if (!paced && !waits) {
+        throw usage("--all is for files: a camera does not wait.");
     }
-#ifdef EDGE_OVSS_HAVE_OPENCV
-    return open_opencv(words, paced);
-#else
-    throw usage("The source '" + shown_address(words) +
-                "' is not known; expected /dev/videoN or raw:FILE "
-                "(others need a build with EDGE_OVSS_WITH_OPENCV).");
-#endif
+    if (address.kind != Kind::kDevice) {
+        return open_other(address, words, paced);
+    }
+    if (address.height == 0) {
+        address.height = height;
+        address.width = width;
+    }
+    return std::make_unique<V4l2Source>(address);
 }
 
 }  // namespace apps

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where frames come from: a V4L2 device, a file of raw frames, or (where built with it) OpenCV.
+// Where frames come from: a V4L2 device, a file of raw frames, or (where built with them) GStreamer
+// and OpenCV.
 #pragma once
 
 #include <edge_ovss/edge_ovss.hpp>
@@ -9,6 +10,8 @@
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "source_address.h"
 
 namespace apps {
 
@@ -37,11 +40,14 @@ public:
     virtual bool read(Captured& captured) = 0;
 };
 
-// `/dev/videoN`, `raw:FILE?format=YUYV&size=480x640&fps=30`, or what OpenCV takes. Files come at
-// the pace of a camera if `paced`, else as fast as they can be read.
+// A source in words (`kGrammar`). `height` and `width` are asked of a camera whose address has no
+// size. Files come at the pace of a camera if `paced`, else as fast as they can be read.
 std::unique_ptr<Source> open_source(const std::string& words, int height, int width, bool paced);
 
 // Defined where OpenCV is.
 std::unique_ptr<Source> open_opencv(const std::string& words, bool paced);
+
+// Defined where GStreamer is.
+std::unique_ptr<Source> open_gstreamer(const Address& address, bool paced);
 
 }  // namespace apps

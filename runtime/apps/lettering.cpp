@@ -1,59 +1,84 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lettering.h"
 
+#include <stb/stb_easy_font.h>
+
 #include <algorithm>
-#include <cstring>
+#include <cstddef>
+#include <vector>
 
 namespace apps {
 
 namespace {
 
-constexpr int kRows = 5;
-constexpr int kColumns = 3;
-
-// 3 x 5 dots: the highest of 15 bits is the top left one, row by row.
-struct Letter {
-    char name;
-    unsigned dots;
+// As stb_easy_font_print writes it: four of them are a rectangle, clockwise from the top left.
+struct Vertex {
+    float x;
+    float y;
+    float z;
+    unsigned char color[4];
 };
+static_assert(sizeof(Vertex) == 16, "stb_easy_font.h writes 16 bytes for a vertex");
 
-constexpr Letter kLetters[] = {
-    {'0', 0x7B6F}, {'1', 0x2C97}, {'2', 0x73E7}, {'3', 0x72CF}, {'4', 0x5BC9}, {'5', 0x79CF},
-    {'6', 0x79EF}, {'7', 0x7292}, {'8', 0x7BEF}, {'9', 0x7BCF}, {'A', 0x2BED}, {'D', 0x6B6E},
-    {'E', 0x79A7}, {'F', 0x79A4}, {'M', 0x5FED}, {'O', 0x7B6F}, {'P', 0x7BE4}, {'R', 0x6BAD},
-    {'S', 0x79CF}, {'.', 0x0002}, {'/', 0x12A4},
-};
+// More than any letter takes (270 bytes on average).
+constexpr std::size_t kRoomForLetter = 1024;
 
-unsigned dots_of(char name) {
-    for (const Letter& letter : kLetters) {
-        if (letter.name == name) {
-            return letter.dots;
-        }
-    }
-    return 0;
+bool is_drawn(char letter) {
+    return letter >= ' ' && letter <= '~';
+}
+
+// The font reads outside its tables for any other letter.
+std::string drawable(std::string words) {
+    std::replace_if(words.begin(), words.end(), [](char letter) { return !is_drawn(letter); }, '?');
+    return words;
 }
 
 }  // namespace
 
-void draw_text(std::uint8_t* rgb, int height, int width, const std::string& words) {
-    const int scale = std::max(1, height / 160);
-    const int bottom = std::min(height, (kRows + 2) * scale);
-    const int cell = (kColumns + 1) * scale;
-    const int right = std::min(width, cell * static_cast<int>(words.size()) + scale);
-    for (int y = 0; y < bottom; ++y) {
-        for (int x = 0; x < right; ++x) {
-            const int row = y / scale - 1;
-            const int column = (x - scale) / scale % (kColumns + 1);
-            bool on = false;
-            if (x >= scale && row >= 0 && row < kRows && column < kColumns) {
-                const auto at = static_cast<std::size_t>((x - scale) / cell);
-                const int bit = kRows * kColumns - 1 - (row * kColumns + column);
-                on = at < words.size() && ((dots_of(words[at]) >> bit) & 1U) != 0;
+int letter_scale(int height) {
+    return std::max(1, (height + 120) / 360);
+}
+
+bool can_draw(const std::string& words) {
+    return std::all_of(words.begin(), words.end(), is_drawn);
+}
+
+int text_dots(const std::string& words) {
+    std::string drawn = drawable(words);
+    return stb_easy_font_width(drawn.data());
+}
+
+void draw_text(const Canvas& canvas, int left, int top, int scale, const std::string& words,
+               const Color& ink) {
+    std::string drawn = drawable(words);
+    std::vector<Vertex> corners(drawn.size() * kRoomForLetter / sizeof(Vertex) + 4);
+    const int count = stb_easy_font_print(0.0F, 0.0F, drawn.data(), nullptr, corners.data(),
+                                          static_cast<int>(corners.size() * sizeof(Vertex)));
+    // Moved a little down: the letters stand in the upper part of their line.
+    const auto at = [scale](float dots, int offset) {
+        return offset + scale * static_cast<int>(dots);
+    };
+    for (int i = 0; i < count; ++i) {
+        const Vertex& first = corners[4 * static_cast<std::size_t>(i)];
+        const Vertex& last = corners[4 * static_cast<std::size_t>(i) + 2];
+        fill(canvas, at(first.x, left), at(first.y + 1, top), at(last.x, left), at(last.y + 1, top),
+             ink);
+    }
+}
+
+void fill(const Canvas& canvas, int left, int top, int right, int bottom, const Color& color,
+          double weight) {
+    left = std::max(left, 0);
+    right = std::min(right, canvas.width);
+    const int share = static_cast<int>(256.0 * weight);
+    for (int y = std::max(top, 0); y < std::min(bottom, canvas.height); ++y) {
+        std::uint8_t* pixel =
+            canvas.rgb + 3 * (static_cast<std::ptrdiff_t>(y) * canvas.width + left);
+        for (int x = left; x < right; ++x, pixel += 3) {
+            for (std::size_t c = 0; c < 3; ++c) {
+                pixel[c] =
+                    static_cast<std::uint8_t>((share * color[c] + (256 - share) * pixel[c]) >> 8);
             }
-            std::memset(rgb + (static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
-                               static_cast<std::size_t>(x)) *
-                                  3,
-                        on ? 255 : 0, 3);
         }
     }
 }

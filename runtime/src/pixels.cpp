@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "error.h"
+#include "yuv.h"
 
 namespace edge_ovss::internal {
 
@@ -11,30 +12,6 @@ namespace {
 
 constexpr std::size_t pairs(std::size_t count) {
     return (count + 1) / 2;
-}
-
-std::uint8_t clip(int value) {
-    return static_cast<std::uint8_t>(value < 0 ? 0 : (value > 255 ? 255 : value));
-}
-
-// The part of the conversion that two neighboring pixels share.
-struct Chroma {
-    int red;
-    int green;
-    int blue;
-
-    Chroma(int u, int v)
-        : red(409 * (v - 128) + 128),
-          green(-100 * (u - 128) - 208 * (v - 128) + 128),
-          blue(516 * (u - 128) + 128) {}
-};
-
-void put_yuv(std::uint8_t* rgb, int luma, const Chroma& chroma) {
-    const int scaled = 298 * (luma - 16);
-    // GCC, Clang and MSVC shift negative numbers arithmetically, and C++20 says so.
-    rgb[0] = clip((scaled + chroma.red) >> 8);
-    rgb[1] = clip((scaled + chroma.green) >> 8);
-    rgb[2] = clip((scaled + chroma.blue) >> 8);
 }
 
 template <int Step, int Red>
@@ -46,34 +23,9 @@ void row_of_bytes(const std::uint8_t* from, std::uint8_t* rgb, std::size_t width
     }
 }
 
-void row_of_grey(const std::uint8_t* from, std::uint8_t* rgb, std::size_t width) {
+void row_of_gray(const std::uint8_t* from, std::uint8_t* rgb, std::size_t width) {
     for (std::size_t x = 0; x < width; ++x) {
         rgb[3 * x] = rgb[3 * x + 1] = rgb[3 * x + 2] = from[x];
-    }
-}
-
-void row_of_nv12(const std::uint8_t* luma, const std::uint8_t* uv, std::uint8_t* rgb,
-                 std::size_t width) {
-    std::size_t x = 0;
-    for (; x + 1 < width; x += 2) {
-        const Chroma chroma(uv[x], uv[x + 1]);
-        put_yuv(rgb + 3 * x, luma[x], chroma);
-        put_yuv(rgb + 3 * x + 3, luma[x + 1], chroma);
-    }
-    if (x < width) {
-        put_yuv(rgb + 3 * x, luma[x], Chroma(uv[x], uv[x + 1]));
-    }
-}
-
-void row_of_yuyv(const std::uint8_t* from, std::uint8_t* rgb, std::size_t width) {
-    std::size_t x = 0;
-    for (; x + 1 < width; x += 2) {
-        const Chroma chroma(from[2 * x + 1], from[2 * x + 3]);
-        put_yuv(rgb + 3 * x, from[2 * x], chroma);
-        put_yuv(rgb + 3 * x + 3, from[2 * x + 2], chroma);
-    }
-    if (x < width) {
-        put_yuv(rgb + 3 * x, from[2 * x], Chroma(from[2 * x + 1], from[2 * x + 3]));
     }
 }
 
@@ -93,7 +45,7 @@ void convert_row(const Pixels& frame, std::size_t y, std::uint8_t* rgb) noexcept
             row_of_bytes<4, 2>(from, rgb, frame.width);
             break;
         case EDGE_OVSS_FORMAT_GRAY8:
-            row_of_grey(from, rgb, frame.width);
+            row_of_gray(from, rgb, frame.width);
             break;
         case EDGE_OVSS_FORMAT_NV12:
             row_of_nv12(from, frame.chroma + y / 2 * frame.chroma_stride, rgb, frame.width);

@@ -54,6 +54,69 @@ void odd_sizes_share_the_last_chroma() {
     CHECK(Bytes(rgb.begin() + 18, rgb.end()) == Bytes({0, 0, 0, 0, 0, 0, 255, 255, 255}));
 }
 
+std::uint8_t clip(int value) {
+    return static_cast<std::uint8_t>(value < 0 ? 0 : (value > 255 ? 255 : value));
+}
+
+// The formula of edge_ovss.h, once more.
+void append_formula(int y, int u, int v, Bytes& rgb) {
+    const int luma = 298 * (y - 16) + 128;
+    rgb.push_back(clip((luma + 409 * (v - 128)) >> 8));
+    rgb.push_back(clip((luma - 100 * (u - 128) - 208 * (v - 128)) >> 8));
+    rgb.push_back(clip((luma + 516 * (u - 128)) >> 8));
+}
+
+// Every Y, U and V: a row of 512 pixels has all Y twice, beside U and V.
+void every_yuv_is_the_formula() {
+    constexpr int kWidth = 512;
+    Bytes luma(kWidth);
+    Bytes uv(kWidth);
+    Bytes yuyv(2 * kWidth);
+    for (std::size_t x = 0; x < kWidth; ++x) {
+        luma[x] = static_cast<std::uint8_t>(x);
+    }
+    for (int u = 0; u < 256; ++u) {
+        for (int v = 0; v < 256; ++v) {
+            Bytes expected;
+            for (std::size_t x = 0; x < kWidth; ++x) {
+                uv[x] = static_cast<std::uint8_t>(x % 2 == 0 ? u : v);
+                yuyv[2 * x] = luma[x];
+                yuyv[2 * x + 1] = uv[x];
+                append_formula(luma[x], u, v, expected);
+            }
+            Bytes nv12 = luma;
+            nv12.insert(nv12.end(), uv.begin(), uv.end());
+            CHECK(convert(EDGE_OVSS_FORMAT_NV12, nv12, 1, kWidth) == expected);
+            CHECK(convert(EDGE_OVSS_FORMAT_YUYV, yuyv, 1, kWidth) == expected);
+        }
+    }
+}
+
+// Vector instructions work on many pixels at once: no width may read or write outside, and the
+// last pixels are no different. Chroma differs from pair to pair.
+void every_width_is_the_formula() {
+    for (int width = 1; width <= 70; ++width) {
+        const auto pairs = static_cast<std::size_t>((width + 1) / 2);
+        Bytes nv12;
+        Bytes yuyv(4 * pairs);
+        Bytes expected;
+        for (std::size_t i = 0; i < yuyv.size(); ++i) {
+            yuyv[i] = static_cast<std::uint8_t>(i * 37U + i / 7U * 91U);
+        }
+        for (std::size_t x = 0; x < static_cast<std::size_t>(width); ++x) {
+            const std::size_t pair = x / 2 * 4;
+            nv12.push_back(yuyv[2 * x]);
+            append_formula(yuyv[2 * x], yuyv[pair + 1], yuyv[pair + 3], expected);
+        }
+        for (std::size_t pair = 0; pair < pairs; ++pair) {
+            nv12.push_back(yuyv[4 * pair + 1]);
+            nv12.push_back(yuyv[4 * pair + 3]);
+        }
+        CHECK(convert(EDGE_OVSS_FORMAT_NV12, nv12, 1, width) == expected);
+        CHECK(convert(EDGE_OVSS_FORMAT_YUYV, yuyv, 1, width) == expected);
+    }
+}
+
 void targets_are_checked() {
     const Bytes one{1, 2, 3};
     edge_ovss_frame frame = edge_ovss_frame_default();
@@ -73,6 +136,8 @@ int main() {
     strides_are_stepped_over();
     yuv_has_known_colors();
     odd_sizes_share_the_last_chroma();
+    every_yuv_is_the_formula();
+    every_width_is_the_formula();
     targets_are_checked();
     puts("pixels_test: all held");
     return 0;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# programs.sh FOLDER DATA OPENCV: the programs do what their --help says, and end with the right status.
+# programs.sh FOLDER DATA OPENCV GSTREAMER: the programs do what their --help says, and end with the right status.
 set -eu
 apps=$1 bundle=$2/things
 . "$(dirname "$0")/expect.sh"
@@ -44,6 +44,12 @@ expect 4 '99999 x 99999' "$apps/ovss-segment" "$bundle" huge.ppm
 for format in RGB8 BGR8 RGBA8 BGRA8 GRAY8 NV12 YUYV; do
     expect 0 "\"format\": \"$format\"" "$apps/ovss-bench" "$bundle" --size 31x47 --format $format --count 3
 done
+# The format is the picture's too: NV12 has other bytes, and takes a conversion.
+for format in RGB8 BGR8 RGBA8 BGRA8 GRAY8 NV12 YUYV; do
+    expect 0 "\"format\": \"$format\"" "$apps/ovss-bench" "$bundle" a.ppm --format $format --count 2
+done
+expect 2 "The format 'NV21' is not known" "$apps/ovss-bench" "$bundle" a.ppm --format NV21
+expect 2 'a picture has its own' "$apps/ovss-bench" "$bundle" a.ppm --size 4x6
 expect 0 '"frames": 4' "$apps/ovss-bench" "$bundle" a.ppm --count 4 --warmup 0
 expect 2 'The height in --size' "$apps/ovss-bench" "$bundle" --size wide
 
@@ -54,9 +60,29 @@ expect 0 '"frames": 5, "key_frames": 5, "dropped": 0' "$apps/ovss-camera" "$bund
 expect 0 '"frames": 2, "key_frames": 2, "dropped": 0' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?format=NV12&size=4x6&fps=1' --all --limit 2
 expect 0 'C444' head -n 1 v.y4m
 expect 0 '"frames": 1, ' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?format=NV12&size=4x6' --limit 1
+# A legend: where there is room for names, the upper left of a frame of one gray has more than gray.
+head -c $((240 * 320)) /dev/zero | tr '\000' '\144' >gray.raw
+for option in --no-legend --all; do
+    expect 0 '"frames": 1, ' "$apps/ovss-camera" "$bundle" 'raw:gray.raw?format=GRAY8&size=240x320' \
+        --limit 1 --alpha 0 --out l.y4m $option
+    # Luma of row 20, below the banner: 160 pixels.
+    head -c $((60 + 320 * 20 + 160)) l.y4m | tail -c 160 | od -An -v -tu1 -w1 | sort -u | wc -l >colors
+    case $option in --no-legend) [ "$(cat colors)" = 1 ] ;; *) [ "$(cat colors)" -gt 1 ] ;; esac ||
+        { echo "$option: $(cat colors) levels of gray below the banner"; exit 1; }
+done
 expect 4 'cannot be opened' "$apps/ovss-camera" "$bundle" raw:none
 expect 2 "'speed' is not known" "$apps/ovss-camera" "$bundle" 'raw:v.nv12?speed=2'
-[ "$3" = ON ] || expect 2 'is not known' "$apps/ovss-camera" "$bundle" rtsp://nowhere
+if [ "$3$4" = OFFOFF ]; then
+    expect 2 'has no GStreamer' "$apps/ovss-camera" "$bundle" rtsp://nowhere
+    expect 2 'A source is one of: 0 or another camera number' "$apps/ovss-camera" "$bundle" none.avi
+    expect 2 'has no GStreamer' "$apps/ovss-camera" "$bundle" csi://0
+fi
+expect 2 'expected the sensor' "$apps/ovss-camera" "$bundle" csi://left
+expect 2 'expected flip, fps, size' "$apps/ovss-camera" "$bundle" 'csi://0?format=NV12'
+expect 2 'names no device' "$apps/ovss-camera" "$bundle" v4l2://dev/video0
+expect 2 'Option fps is' "$apps/ovss-camera" "$bundle" 'v4l2:///dev/video0?fps=0'
+expect 2 'The width in size' "$apps/ovss-camera" "$bundle" 'v4l2://0?size=480'
+expect 3 '/dev/video411' "$apps/ovss-camera" "$bundle" 411
 expect 2 'a camera does not wait' "$apps/ovss-camera" "$bundle" /dev/video4711 --all
 expect 3 '/dev/video4711' "$apps/ovss-camera" "$bundle" /dev/video4711
 echo "programs: all held"

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+// GStreamer as a source: CSI cameras of a Jetson, streams, pipelines and video files.
+#include <gst/app/gstappsink.h>
+#include <gst/gst.h>
+#include <gst/video/video.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <string>
+
+#include "addresses.h"
+#include "arguments.h"
+#include "camera_source.h"
+
+namespace apps {
+
+namespace {
+
+constexpr int kPatienceSeconds = 10;
+
+template <typename T>
+struct Unref {
+    void operator()(T* object) const { gst_object_unref(object); }
+};
+struct UnrefSample {
+    void operator()(GstSample* sample) const { gst_sample_unref(sample); }
+};
+struct UnrefMessage {
+    void operator()(GstMessage* message) const { gst_message_unref(message); }
+};
+template <typename T>
+using Object = std::unique_ptr<T, Unref<T>>;
+
+// What videoconvert makes of anything else. Not NV12: its colors depend on a matrix that only
+// videoconvert knows.
+constexpr const char* kConverted =
+    "videoconvert ! video/x-raw,format=(string){RGB,BGR,RGBA,BGRA,RGBx,BGRx,GRAY8}";
+
+int format_of(GstVideoFormat format) {
+    switch (format) {
+        case GST_VIDEO_FORMAT_RGB:
+            return EDGE_OVSS_FORMAT_RGB8;
+        case GST_VIDEO_FORMAT_BGR:
+            return EDGE_OVSS_FORMAT_BGR8;
+        case GST_VIDEO_FORMAT_RGBA:
+        case GST_VIDEO_FORMAT_RGBx:
+            return EDGE_OVSS_FORMAT_RGBA8;
+        case GST_VIDEO_FORMAT_BGRA:
+        case GST_VIDEO_FORMAT_BGRx:
+            return EDGE_OVSS_FORMAT_BGRA8;
+        case GST_VIDEO_FORMAT_GRAY8:
+            return EDGE_OVSS_FORMAT_GRAY8;
+        case GST_VIDEO_FORMAT_NV12:
+            return EDGE_OVSS_FORMAT_NV12;
+        case GST_VIDEO_FORMAT_YUY2:
+            return EDGE_OVSS_FORMAT_YUYV;
+        default:
+            return -1;
+    }
+}
+
+// "30/1", or "2997/100".
+std::string rate(double fps) {
+    const double whole = std::round(fps);
+    return std::fabs(fps - whole) < 1e-9 ? std::to_string(static_cast<int>(whole)) + "/1"
+                                         : std::to_string(std::lround(100.0 * fps)) + "/100";
+}
+
+std::string csi_pipeline(const Address& address) {
+    const int height = address.height > 0 ? address.height : 1080;
+    const int width = address.width > 0 ? address.width : 1920;
+    return "nvarguscamerasrc sensor-id=" + address.place +
+           " ! video/x-raw(memory:NVMM),width=" + std::to_string(width) +
+           ",height=" + std::to_string(height) +
+           ",framerate=" + rate(address.fps > 0.0 ? address.fps : 30.0) +
+           " ! nvvidconv flip-method=" + std::to_string(address.flip) +
+           " ! video/x-raw,format=BGRx";
+}
+
+bool has_appsink(const std::string& pipeline) {
+    return pipeline.find("appsink") != std::string::npos;
+}
+
+class GStreamerSource final : public Source {
+public:
+    GStreamerSource(const Address& address, bool paced) : label_(shown_address(address.place)) {
+        gst_init(nullptr, nullptr);
+        build(address);
+        const bool is_file = address.kind == Kind::kFile || address.kind == Kind::kPipeline;
+        // A file comes at its own pace; a camera's frame is shown when it is there.
+        g_object_set(sink_.get(), "sync", static_cast<gboolean>(is_file && paced), "max-buffers",
+                     1U, "drop", static_cast<gboolean>(paced), nullptr);
+        if (gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE) {
+            fail("does not start");
+        }
+    }
+
+    ~GStreamerSource() override {
+        if (pipeline_) {
+            gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
+        }
+    }
+
+    bool read(Captured& captured) override {
+        const std::unique_ptr<GstSample, UnrefSample> sample(
+            gst_app_sink_try_pull_sample(GST_APP_SINK(sink_.get()), kPatienceSeconds * GST_SECOND));
+        if (!sample) {
+            if (has_error()) {
+                fail("fails");
+            }
+            if (gst_app_sink_is_eos(GST_APP_SINK(sink_.get())) != FALSE) {
+                return false;
+            }
+            fail("sends no frame for " + std::to_string(kPatienceSeconds) + " seconds");
+        }
+        captured.time = std::chrono::steady_clock::now();
+        take(*sample, captured);
+        return true;
+    }
+
+private:
+    void build(const Address& address) {
+        if (address.kind == Kind::kNetwork || address.kind == Kind::kFile) {
+            parse("uridecodebin name=ovss_input ! " + std::string(kConverted) +
+                  " ! appsink name=ovss_frames");
+            const Object<GstElement> input(
+                gst_bin_get_by_name(GST_BIN(pipeline_.get()), "ovss_input"));
+            g_object_set(input.get(), "uri", uri(address).c_str(), nullptr);
+        } else {
+            const std::string begin =
+                address.kind == Kind::kCsi ? csi_pipeline(address) : address.place;
+            parse(has_appsink(begin) ? begin
+                                     : begin + " ! " + kConverted + " ! appsink name=ovss_frames");
+        }
+        find_sink();
+    }
+
+    void parse(const std::string& words) {
+        GError* error = nullptr;
+        pipeline_.reset(gst_parse_launch(words.c_str(), &error));
+        if (error != nullptr) {
+            const std::string why = error->message;
+            g_clear_error(&error);
+            throw bad_input("GStreamer does not understand '" + label_ +
+                            "': " + without_secrets(why) + ".");
+        }
+        if (!pipeline_ || !GST_IS_BIN(pipeline_.get())) {
+            throw bad_input("'" + label_ + "' is one element; expected a pipeline.");
+        }
+        gst_object_ref_sink(pipeline_.get());
+    }
+
+    static std::string uri(const Address& address) {
+        if (address.kind == Kind::kNetwork) {
+            return address.place;
+        }
+        GError* error = nullptr;
+        gchar* found = gst_filename_to_uri(address.place.c_str(), &error);
+        if (found == nullptr) {
+            g_clear_error(&error);
+            throw bad_input("'" + shown_address(address.place) + "' cannot be opened.");
+        }
+        const std::string words = found;
+        g_free(found);
+        return words;
+    }
+
+    void find_sink() {
+        GstIterator* all = gst_bin_iterate_recurse(GST_BIN(pipeline_.get()));
+        GValue item = G_VALUE_INIT;
+        while (!sink_ && gst_iterator_next(all, &item) == GST_ITERATOR_OK) {
+            auto* element = GST_ELEMENT(g_value_get_object(&item));
+            if (GST_IS_APP_SINK(element)) {
+                sink_.reset(GST_ELEMENT(gst_object_ref(element)));
+            }
+            g_value_reset(&item);
+        }
+        g_value_unset(&item);
+        gst_iterator_free(all);
+        if (!sink_) {
+            throw bad_input("'" + label_ + "' has no appsink.");
+        }
+    }
+
+    void take(GstSample& sample, Captured& captured) const {
+        GstVideoInfo info;
+        GstVideoFrame frame;
+        if (gst_video_info_from_caps(&info, gst_sample_get_caps(&sample)) == FALSE ||
+            gst_video_frame_map(&frame, &info, gst_sample_get_buffer(&sample), GST_MAP_READ) ==
+                FALSE) {
+            throw bad_input("'" + label_ +
+                            "' gives buffers that are no frames in memory; end the " +
+                            "pipeline with nvvidconv or videoconvert.");
+        }
+        captured.format = format_of(GST_VIDEO_FRAME_FORMAT(&frame));
+        captured.height = GST_VIDEO_FRAME_HEIGHT(&frame);
+        captured.width = GST_VIDEO_FRAME_WIDTH(&frame);
+        captured.stride = 0;
+        captured.bytes.clear();
+        if (captured.format >= 0) {
+            copy_planes(frame, captured);
+        }
+        gst_video_frame_unmap(&frame);
+        if (captured.format < 0) {
+            throw bad_input("'" + label_ + "' gives frames in " +
+                            gst_video_format_to_string(GST_VIDEO_INFO_FORMAT(&info)) +
+                            "; expected RGB, BGR, RGBA, BGRA, RGBx, BGRx, GRAY8, NV12 or YUY2.");
+        }
+    }
+
+    // Without the gaps that rows may have.
+    static void copy_planes(const GstVideoFrame& frame, Captured& captured) {
+        const bool is_nv12 = captured.format == EDGE_OVSS_FORMAT_NV12;
+        const auto height = static_cast<std::size_t>(captured.height);
+        const std::size_t all =
+            edge_ovss_frame_bytes(captured.format, captured.height, captured.width);
+        const std::size_t pairs = (static_cast<std::size_t>(captured.width) + 1) / 2;
+        const std::size_t second = is_nv12 ? 2 * pairs : 0;
+        const std::size_t chroma = second * ((height + 1) / 2);
+        captured.bytes.reserve(all);
+        append(frame, 0, height, (all - chroma) / height, captured.bytes);
+        if (is_nv12) {
+            append(frame, 1, (height + 1) / 2, second, captured.bytes);
+        }
+    }
+
+    static void append(const GstVideoFrame& frame, unsigned plane, std::size_t rows,
+                       std::size_t row, std::vector<std::uint8_t>& bytes) {
+        const auto* from = static_cast<const std::uint8_t*>(frame.data[plane]);
+        const auto stride = static_cast<std::size_t>(frame.info.stride[plane]);
+        for (std::size_t y = 0; y < rows; ++y, from += stride) {
+            bytes.insert(bytes.end(), from, from + row);
+        }
+    }
+
+    // Keep the first error that an element has reported.
+    bool has_error() {
+        const Object<GstBus> bus(gst_element_get_bus(pipeline_.get()));
+        const std::unique_ptr<GstMessage, UnrefMessage> message(
+            gst_bus_pop_filtered(bus.get(), GST_MESSAGE_ERROR));
+        if (!message) {
+            return false;
+        }
+        GError* error = nullptr;
+        gst_message_parse_error(message.get(), &error, nullptr);
+        reason_ = without_secrets(error->message);
+        g_clear_error(&error);
+        return true;
+    }
+
+    [[noreturn]] void fail(const std::string& what) {
+        const bool known = !reason_.empty() || has_error();
+        throw edge_ovss::Error(EDGE_OVSS_ERROR_INPUT,
+                               "'" + label_ + "' " + what + (known ? ": " + reason_ : "."),
+                               "Try the pipeline with gst-launch-1.0, and fakesink for appsink.");
+    }
+
+    std::string label_;
+    std::string reason_;
+    Object<GstElement> pipeline_;
+    Object<GstElement> sink_;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> open_gstreamer(const Address& address, bool paced) {
+    return std::make_unique<GStreamerSource>(address, paced);
+}
+
+}  // namespace apps
