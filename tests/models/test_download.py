@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import io
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,7 +20,7 @@ from edge_ovss.errors import CheckpointError, UsageError
 
 torch = pytest.importorskip("torch")
 
-from edge_ovss.models.checkpoints import download  # noqa: E402
+from edge_ovss.models.checkpoints import download, transfer  # noqa: E402
 from edge_ovss.models.checkpoints.download import fetch_checkpoint  # noqa: E402
 
 ADDRESS = "https://models.example/weights/sed.pth?token=s3cret"
@@ -211,3 +214,89 @@ def test_the_hub_is_asked_for_owner_file_and_revision(
 def test_an_empty_path_is_no_folder_but_a_slip(spec: str) -> None:
     with pytest.raises(UsageError, match="--checkpoint is empty"):
         fetch_checkpoint(spec)
+
+
+class _Server(BaseHTTPRequestHandler):
+    """Sends `content`, in pieces where it is asked for a range; hangs up after `most` bytes."""
+
+    content = b""
+    most = 0
+    etag = '"one"'
+    ranges: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.ranges.append(wanted)
+        start = 0
+        if wanted and self.headers.get("If-Range") == self.etag:
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            self.send_response(206)
+            end = len(self.content)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{end}")
+        else:
+            self.send_response(200)
+        self.send_header("ETag", self.etag)
+        self.send_header("Content-Length", str(len(self.content) - start))
+        self.end_headers()
+        self.wfile.write(self.content[start : start + self.most])
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Server]]:
+    """A server on this machine, to which every address leads."""
+    monkeypatch.setenv("EDGE_OVSS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(transfer, "_PAUSE_S", 0.0)
+    handler = type("Handler", (_Server,), {"content": _checkpoint(), "ranges": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        place = f"http://127.0.0.1:{running.server_port}/sed.pth"
+
+        def opened(request: urllib.request.Request) -> Any:  # noqa: ANN401
+            here = urllib.request.Request(place, headers=dict(request.header_items()))
+            return urllib.request.urlopen(here, timeout=10)
+
+        monkeypatch.setattr(download, "_open", opened)
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield handler
+        running.shutdown()
+
+
+def test_a_broken_download_is_continued_where_it_broke(server: type[_Server]) -> None:
+    server.most = len(_checkpoint()) // 3 + 1
+    path = fetch_checkpoint(ADDRESS)
+    assert path.read_bytes() == _checkpoint()
+    assert server.ranges == [None, f"bytes={server.most}-", f"bytes={2 * server.most}-"]
+
+
+def test_the_next_run_continues_what_this_one_could_not(
+    tmp_path: Path, server: type[_Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_TRIES", 1)
+    server.most = 100
+    assert "ended after 100 of" in _refused(ADDRESS)
+    assert sorted(_files(tmp_path)) == ["sed.pth.partial", "sed.pth.partial.json"]
+    server.most = 1 << 20
+    assert fetch_checkpoint(ADDRESS).read_bytes() == _checkpoint()
+    assert server.ranges == [None, "bytes=100-"]
+    assert sorted(_files(tmp_path)) == ["sed.pth", "sed.pth.origin.json"]
+
+
+def test_a_file_that_changed_meanwhile_is_fetched_anew(
+    server: type[_Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_TRIES", 1)
+    server.most = 100
+    _refused(ADDRESS)
+    server.etag, server.most = '"two"', 1 << 20
+    assert fetch_checkpoint(ADDRESS).read_bytes() == _checkpoint()
+
+
+def test_the_hash_in_a_name_is_checked(serve: Callable[..., list[int]]) -> None:
+    content = _checkpoint()
+    serve(content)
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    named = f"https://models.example/sed-{digest}.pth"
+    assert fetch_checkpoint(named).read_bytes() == content
+    assert "its name says 01234567" in _refused("https://models.example/sed-01234567.pth")

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TextIO, TypeVar
 
 from edge_ovss._addresses import without_secrets
 from edge_ovss._files import output_error
+from edge_ovss._progress import Bar, open_bar
 from edge_ovss._safe_text import json_ready, shown_text
 
 Item = TypeVar("Item")
@@ -55,27 +55,33 @@ class Console:
 
     def progress(self, items: Iterable[Item], label: str) -> Iterator[Item]:
         """Yield `items`, with a live progress line on stderr if that is a terminal."""
-        total = len(items) if isinstance(items, Sized) else None
-        live = sys.stderr is not None and sys.stderr.isatty() and not self.quiet
-        start = time.monotonic()
-        done = 0
-        for done, item in enumerate(items, 1):
-            yield item
-            if live:
-                of = f"/{total}" if total is not None else ""
-                say(f"{label} {done}{of} {time.monotonic() - start:.0f} s", live=True)
-        if live and done:
-            say("")
+        if self.quiet:
+            yield from items
+            return
+        bar = open_bar(label, len(items) if isinstance(items, Sized) else None)
+        try:
+            for item in items:
+                yield item
+                bar.advance()
+        finally:
+            bar.close()
 
     def counter(self, label: str) -> Callable[[int, int], None] | None:
         """Return a function that shows a count on stderr; None if that is not a terminal."""
         if self.quiet or sys.stderr is None or not sys.stderr.isatty():
             return None
+        bars: list[Bar] = []
+        before = 0
 
         def show(done: int, total: int) -> None:
-            say(f"  {done}/{total} {label}", live=True)
+            nonlocal before
+            if not bars:
+                bars.append(open_bar(label, total))
+            bars[0].advance(done - before)
+            before = done
             if done >= total:
-                say("")
+                bars.pop().close()
+                before = 0
 
         return show
 

@@ -6,7 +6,7 @@ import hashlib
 import http.client
 import json
 import logging
-import shutil
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -21,10 +21,12 @@ from edge_ovss._optional import require
 from edge_ovss._strict_parsing import read_json
 from edge_ovss.errors import CheckpointError, UsageError
 from edge_ovss.models.checkpoints.kind import checkpoint_kind
+from edge_ovss.models.checkpoints.transfer import transfer
 
 _TIMEOUT_S = 30.0
-_PIECE = 1 << 20
 _NOT_MODIFIED = 304
+# "resnet18-f37072fd.pth"
+_NAMED_DIGEST = re.compile(r"-([0-9a-f]{8,64})\.[^.]+$")
 # Headers that identify a file on a server, and those that ask whether it still has it.
 _MARKS = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
 
@@ -112,17 +114,30 @@ def _fetch(address: str, target: Path, kept: Mapping[str, str]) -> None:
     part = new_part(target)
     try:
         asked = {_MARKS[name]: value for name, value in kept.items() if name in _MARKS}
-        marks = _save(urllib.request.Request(address, headers=asked), part.path)
+        marks = transfer(address, part.path, target, opened=_open, headers=asked)
         _require_checkpoint(part.path, address)
+        digest = sha256_of_file(part.path)
+        _require_digest(target.name, digest, address)
         # In this order: a copy without its marks is a copy that nobody asks about.
         _marks_file(target).unlink(missing_ok=True)
         part.path.replace(target)
         if marks:
-            marks["sha256"] = sha256_of_file(target)
+            marks["sha256"] = digest
             _marks_file(target).write_text(json.dumps(marks), encoding="utf-8")
     finally:
         part.path.unlink(missing_ok=True)
         part.release()
+
+
+def _require_digest(name: str, digest: str, address: str) -> None:
+    """Check the sha256 that a file's name ends with, as names of PyTorch's models do."""
+    named = _NAMED_DIGEST.search(name)
+    if named is not None and not digest.startswith(named[1]):
+        message = (
+            f"Checkpoint '{shown_address(address)}' has the sha256 {digest[:12]}…; its name says "
+            f"{named[1]}."
+        )
+        raise CheckpointError(message, hint="The file was changed or damaged; fetch it again.")
 
 
 def _marks_file(target: Path) -> Path:
@@ -162,22 +177,6 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
 def _open(address: urllib.request.Request) -> Any:  # noqa: ANN401 (http.client.HTTPResponse, or a test's own)
     opener = urllib.request.build_opener(_HttpsOnly)
     return opener.open(address, timeout=_TIMEOUT_S)
-
-
-def _save(address: urllib.request.Request, part: Path) -> dict[str, str]:
-    """Write what an address sends, and return what the server tells the file by.
-
-    Raises:
-        OSError: It cannot be reached or written, or sends less than it said.
-    """
-    with _open(address) as stream, part.open("wb") as out:
-        shutil.copyfileobj(stream, out, _PIECE)
-        headers = stream.headers
-    size, promised = part.stat().st_size, headers.get("Content-Length")
-    if promised is not None and promised.isdecimal() and size != int(promised):
-        message = f"the download ended after {size} of {promised} bytes"
-        raise urllib.error.URLError(message)
-    return {name: headers[name] for name in _MARKS if headers.get(name)}
 
 
 def _require_checkpoint(part: Path, text: str) -> None:
