@@ -29,6 +29,14 @@ def available_bytes(meminfo: Path) -> int | None:
     return None if number is None else number << 10
 
 
+def swap_bytes(root: Path = Path("/")) -> tuple[int, int] | None:
+    """Return the bytes of swap, all and unused; None if unknown."""
+    lines = _fields(root / "proc/meminfo")
+    if "SwapTotal:" not in lines or "SwapFree:" not in lines:
+        return None
+    return lines["SwapTotal:"] << 10, lines["SwapFree:"] << 10
+
+
 def _of_system(root: Path) -> Iterator[int]:
     lines = _fields(root / "proc/meminfo")
     if "MemAvailable:" in lines:

@@ -18,7 +18,12 @@ from edge_ovss._optional import is_installed
 # Distributions that may provide a module, by module.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
-    "cv2": ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
+    "cv2": (
+        "opencv-python-headless",
+        "opencv-python",
+        "opencv-contrib-python-headless",
+        "opencv-contrib-python",
+    ),
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
     "onnx": ("onnx",),
     "onnxscript": ("onnxscript",),

@@ -12,6 +12,7 @@ from edge_ovss._version import VERSION
 from edge_ovss.cli.shared.console import Console
 from edge_ovss.doctor.backends import BackendFacts, survey_backends
 from edge_ovss.doctor.engines import EngineFacts, survey
+from edge_ovss.doctor.memory import MemoryFacts, survey_memory
 from edge_ovss.doctor.needs import VerbFinding, check_verbs, find_problems
 
 
@@ -19,6 +20,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Print the facts."""
     del args
     machine, packages = _machine.machine_facts(), _machine.package_versions()
+    memory = survey_memory()
     problems = find_problems(packages)
     usable = packages["onnxruntime"] and "onnxruntime" not in problems
     providers = _machine.onnxruntime_providers() if usable else []
@@ -28,6 +30,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     document = {
         "edge_ovss": VERSION,
         "machine": machine,
+        "memory": memory.to_json(),
         "packages": packages,
         "package_problems": {name: asdict(problem) for name, problem in problems.items()},
         "onnxruntime_providers": providers,
@@ -38,28 +41,33 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "verbs": [asdict(verb) for verb in verbs],
     }
     parts = [
-        _system(machine),
+        _system(machine, memory),
         _packages(packages, problems, providers),
         _backends(backends, engines),
-        _engines(engines),
+        _engines(engines, memory),
         _verbs(verbs),
     ]
     console.result(f"edge-ovss {VERSION}\n\n" + "\n\n".join(parts), document)
     return 0
 
 
-def _system(machine: Mapping[str, object]) -> str:
+def _system(machine: Mapping[str, object], memory: MemoryFacts) -> str:
     gpus = machine["gpus"]
     rows = {
         "python": f"{machine['python']} ({machine['executable']})",
         "system": str(machine["system"]),
         "cores": f"{machine['usable_cores']} usable of {machine['cores']}",
-        "memory": f"{machine['memory_mib']} MiB",
+        "memory": f"{machine['memory_mib']} MiB, {_mib(memory.free_mib)} free with swap",
+        "swap": f"{_mib(memory.swap_total_mib)}, {_mib(memory.swap_free_mib)} free",
         "gpu": "; ".join(gpus) if isinstance(gpus, list) and gpus else "none found by nvidia-smi",
         "jetson": str(machine["jetson"] or "no"),
         "cache": str(machine["cache"] or "switched off"),
     }
     return "\n".join(f"  {name:<22} {value}" for name, value in rows.items())
+
+
+def _mib(number: int | None) -> str:
+    return "unknown" if number is None else f"{number} MiB"
 
 
 def _packages(
@@ -86,12 +94,13 @@ def _backends(backends: Mapping[str, BackendFacts], engines: EngineFacts) -> str
     return "Backends\n" + "\n".join(lines)
 
 
-def _engines(engines: EngineFacts) -> str:
+def _engines(engines: EngineFacts, memory: MemoryFacts) -> str:
     gpu = engines.gpu
     device = "none" if gpu is None else f"{gpu.name}, {gpu.capability}, {gpu.system}"
     lines = [
         f"  {'cuda device':<22} {device}",
         f"  {'device memory by':<22} {', '.join(engines.device_memory) or 'nothing'}",
+        f"  {'memory for a build':<22} {memory.advice()}",
     ]
     lines += [
         f"  {'':<22} {name} is optional: {advice}" for name, advice in engines.memory_advice.items()
