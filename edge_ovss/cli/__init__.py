@@ -13,8 +13,10 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import ModuleType
 
+from edge_ovss._progress import no_bars
 from edge_ovss._version import VERSION
 from edge_ovss.cli.shared.completion import SHELLS, PrintCompletion
 from edge_ovss.cli.shared.console import (
@@ -34,6 +36,7 @@ VERBS = {
     "calibrate": "make an FP16 or INT8 bundle from a float32 one",
     "build": "build a TensorRT engine of a bundle",
     "run": "segment images, videos or a camera with a bundle",
+    "demo": "run a small ready bundle: no export, no torch, no download",
     "selftest": "check that a bundle reproduces its reference output here",
     "set": "change the thresholds of a bundle below which a label is unknown",
     "inspect": "show what is in a bundle or an ONNX file",
@@ -126,7 +129,8 @@ def _verb_of(words: Sequence[str]) -> str:
 def _guarded(args: argparse.Namespace) -> int:
     console = Console(json=args.json, quiet=args.quiet)
     try:
-        with signals_raise(), shown_notes(console):
+        bars = no_bars() if args.quiet else nullcontext()
+        with signals_raise(), shown_notes(console), bars:
             return int(_module_of(args.verb).run(args, console))
     except EdgeOvssError as err:
         say(f"error: {err}")

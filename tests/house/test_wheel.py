@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import venv
 import zipfile
 from pathlib import Path
 
@@ -57,6 +58,9 @@ def test_the_wheel_holds_every_module_and_the_data(wheel: Path) -> None:
     assert "edge_ovss/py.typed" in names
     assert "edge_ovss/models/weights/sed_tiny.safetensors" in names
     assert "edge_ovss/emit/ros2/package/node.py.in" in names
+    ready = package / "demo" / "street.ovss"
+    for name in ("manifest.json", "model.onnx", "model.onnx.data", "reference/labels.npy"):
+        assert str((ready / name).relative_to(package.parent)) in names
     page = package / "live" / "page" / "assets"
     assert {str(path.relative_to(package.parent)) for path in page.iterdir()} <= names
     assert any(
@@ -71,7 +75,14 @@ def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
         Path(name).suffix for name in zipfile.ZipFile(wheel).namelist() if ".dist-info" not in name
     }
     page = {".html", ".css", ".js", ".svg"}
-    assert kinds <= {".py", ".in", ".typed", ".json", ".safetensors", ".md", ".toml", *page}
+    bundle = {".onnx", ".data", ".npy"}
+    text = {".py", ".in", ".typed", ".json", ".md", ".toml"}
+    assert kinds <= {".safetensors", *text, *page, *bundle}
+    assert not any("street.ovss/engines" in name for name in zipfile.ZipFile(wheel).namelist())
+
+
+def test_the_wheel_is_quick_to_fetch(wheel: Path) -> None:
+    assert wheel.stat().st_size < 45_000_000
 
 
 def test_the_wheel_says_who_it_is(wheel: Path) -> None:
@@ -107,3 +118,43 @@ def test_what_is_unpacked_from_the_wheel_runs(wheel: Path, tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     assert "building" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_fresh_environment_without_torch_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
+    """Install the wheel with [onnxruntime], then `demo`, `run`, `doctor`: README's device path."""
+    environment = tmp_path / "env"
+    venv.create(environment, with_pip=True)
+    python = environment / "bin" / "python"
+    command = [str(python), "-m", "pip", "install", "--quiet", "--constraint"]
+    command += [str(ROOT / "constraints.txt"), f"{wheel}[onnxruntime]"]
+    fetched = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    if fetched.returncode and re.search(r"No matching|Connection|timed out", fetched.stderr):
+        pytest.skip("the package index cannot be reached")
+    assert fetched.returncode == 0, fetched.stderr[-2000:]
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [str(environment / "bin" / "edge-ovss"), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            timeout=300,
+            env={"PATH": "", "HOME": str(tmp_path)},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    listed = subprocess.run(
+        [str(python), "-m", "pip", "list"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "opencv-python-headless" in listed
+    assert not {"torch", "onnx", "opencv-python"} & set(listed)
+    assert "road" in run("demo", "--limit", "1")
+    assert (tmp_path / "out" / "street-1000000.overlay.png").is_file()
+    run("demo", "--copy", "mine.ovss")
+    assert "street-7" in run("run", "mine.ovss", "synthetic://street?count=1&seed=7")
+    ready = re.search(r"run, selftest.*", run("doctor"))
+    assert ready is not None
+    assert "ready" in ready[0]

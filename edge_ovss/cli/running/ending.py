@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from edge_ovss.cli.options.run import ERROR
+from edge_ovss.cli.options.parts.frames import ERROR
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.run_output import Tally
 from edge_ovss.errors import GateError, InputError, PictureError
