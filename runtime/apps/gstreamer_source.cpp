@@ -22,6 +22,13 @@ template <typename T>
 struct Unref {
     void operator()(T* object) const { gst_object_unref(object); }
 };
+// Its elements end only where it is told to, also when a constructor fails.
+struct EndPipeline {
+    void operator()(GstElement* pipeline) const {
+        gst_element_set_state(pipeline, GST_STATE_NULL);
+        gst_object_unref(pipeline);
+    }
+};
 struct UnrefSample {
     void operator()(GstSample* sample) const { gst_sample_unref(sample); }
 };
@@ -92,12 +99,6 @@ public:
                      1U, "drop", static_cast<gboolean>(paced), nullptr);
         if (gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE) {
             fail("does not start");
-        }
-    }
-
-    ~GStreamerSource() override {
-        if (pipeline_) {
-            gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
         }
     }
 
@@ -257,7 +258,7 @@ private:
 
     std::string label_;
     std::string reason_;
-    Object<GstElement> pipeline_;
+    std::unique_ptr<GstElement, EndPipeline> pipeline_;
     Object<GstElement> sink_;
 };
 
