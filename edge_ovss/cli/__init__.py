@@ -1,9 +1,10 @@
 """The command line: one module per verb, thin over the Python interface.
 
-`python -m edge_ovss` and `edge-ovss` both call `main`. What a verb accepts stands in
-`cli/options/VERB.py`, with `EXAMPLES` (commands) and `add_arguments(parser)`; it needs no package
-at all, so that --help and mistakes are answered at once. What a verb does stands in its own
-module, as `run(args, console)`; it is imported once the options are known to be right.
+`python -m edge_ovss` and `edge-ovss` both call `main`. What a verb accepts stands in a module of
+`cli/options/` (of `cli/options/proof/` for verbs that measure), with `EXAMPLES` (commands) and
+`add_arguments(parser)`. It needs no package at all, so that --help and mistakes are answered at
+once. What a verb does stands in its own module, as `run(args, console)`; it is imported once the
+options are known to be right.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def build_parser(only: str | None = None) -> Parser:
 
 
 def _add_verb(verbs: argparse._SubParsersAction[Parser], name: str, summary: str) -> None:
-    options = importlib.import_module(f"edge_ovss.cli.options.{name}")
+    options = importlib.import_module(f"edge_ovss.cli.options.{_place(name)}")
     sub = verbs.add_parser(name, help=summary, description=options.__doc__)
     add_console_arguments(sub)
     options.add_arguments(sub)
@@ -95,7 +96,11 @@ def _add_verb(verbs: argparse._SubParsersAction[Parser], name: str, summary: str
 
 
 def _module_of(verb: str) -> ModuleType:
-    return importlib.import_module(f"edge_ovss.cli.{'proof.' * (verb in _IN_PROOF)}{verb}")
+    return importlib.import_module(f"edge_ovss.cli.{_place(verb)}")
+
+
+def _place(verb: str) -> str:
+    return f"proof.{verb}" if verb in _IN_PROOF else verb
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """A small ready bundle that comes with the package: something to run where torch is not.
 
-`make demo-bundle` makes `street.ovss` anew; docs/sed-tiny.md says what it can do.
+`make demo-bundle` makes `street.ovss` anew.
 """
 
 from __future__ import annotations

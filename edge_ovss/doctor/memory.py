@@ -8,9 +8,9 @@ from pathlib import Path
 
 from edge_ovss._free_memory import free_bytes, swap_bytes
 
-# Peak memory of the build process, measured with TensorRT for RTX 1.7 and doubled: builders of
-# other versions and GPUs try out more (docs/engines.md).
-BUILD_MIB: Mapping[str, int] = {"sed-tiny": 1500, "sed-base, san-base": 6000}
+# By the size of the bundle: twice the peak memory of the build process, measured with TensorRT for
+# RTX 1.7. Builders of other versions and GPUs try out more (docs/engines.md).
+BUILD_MIB: Mapping[str, int] = {"10 MB": 1000, "350 MB": 3000}
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class MemoryFacts:
     swap_total_mib: int | None
 
     def to_json(self) -> dict[str, object]:
-        """Return the facts, and for each size of model whether its build fits."""
+        """Return the facts, and for each size of bundle whether its build fits."""
         return {**asdict(self), "build_fits": {name: self.fits(name) for name in BUILD_MIB}}
 
     def fits(self, name: str) -> bool | None:
-        """Whether an engine of a model of this size can be built; None if unknown."""
+        """Whether an engine of a bundle of this size can be built; None if unknown."""
         return None if self.free_mib is None else self.free_mib >= BUILD_MIB[name]
 
     def advice(self) -> str:
@@ -40,7 +40,7 @@ class MemoryFacts:
         if self.free_mib is None:
             return "unknown, because the free memory is"
         words = {True: "fits", False: "does not fit"}
-        parts = [f"{name} {words[bool(self.fits(name))]}" for name in BUILD_MIB]
+        parts = [f"a bundle of {name} {words[bool(self.fits(name))]}" for name in BUILD_MIB]
         if all(self.fits(name) for name in BUILD_MIB):
             return ", ".join(parts)
         room = "close the desktop, or add swap on a disk"

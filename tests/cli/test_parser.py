@@ -20,6 +20,10 @@ from edge_ovss.cli.shared.parser import Parser
 Capture = pytest.CaptureFixture[str]
 
 
+def options_of(verb: str) -> str:
+    return module_of(verb).replace("edge_ovss.cli.", "edge_ovss.cli.options.")
+
+
 def module_of(verb: str) -> str:
     proof = ("parity", "eval", "bench", "report", "data")
     return f"edge_ovss.cli.{'proof.' if verb in proof else ''}{verb}"
@@ -114,7 +118,7 @@ def test_options_can_still_be_abbreviated() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_examples_that_parse(verb: str, capsys: Capture) -> None:
-    examples = importlib.import_module(f"edge_ovss.cli.options.{verb}").EXAMPLES
+    examples = importlib.import_module(options_of(verb)).EXAMPLES
     text = shown(capsys, verb, "--help")
     assert examples
     for example in examples:
@@ -220,8 +224,8 @@ def test_help_imports_neither_numpy_nor_what_a_verb_does(verb: str) -> None:
     names = set(done.stdout.splitlines()[-1].split())
     assert not {"numpy", "cv2", "onnx", "torch"} & names
     assert not {module_of(other) for other in VERBS} & names
-    options = {f"edge_ovss.cli.options.{other}" for other in VERBS} & names
-    assert options == ({f"edge_ovss.cli.options.{verb}"} if verb else set())
+    options = {options_of(other) for other in VERBS} & names
+    assert options == ({options_of(verb)} if verb else set())
 
 
 def test_a_missing_completion_package_is_said(

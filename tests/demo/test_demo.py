@@ -132,8 +132,8 @@ def test_a_copy_that_cannot_be_written_leaves_nothing(
 def test_the_committed_command_makes_an_equal_bundle(
     tmp_path: Path,
 ) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("open_clip")
+    if find_spec("open_clip") is None:
+        pytest.skip("open_clip is not installed")
     made = tmp_path / "street.ovss"
     assert main(["export", "--config", str(CONFIG), "--out", str(made)]) == 0
     new, old = Bundle.open(made).manifest.document, Bundle.open(demo_bundle()).manifest.document

@@ -301,10 +301,13 @@ def test_a_download_that_was_killed_begins_anew(
     from edge_ovss.models.checkpoints import download
 
     script = """
-import io, shutil
+import io
 from edge_ovss.models.checkpoints import download
-download._open = lambda request: io.BytesIO(b"weights")
-shutil.copyfileobj = die
+class Stream(io.BytesIO):
+    headers = {}
+    def read(self, size=None):
+        die()
+download._open = lambda request: Stream(b"weights")
 download.fetch_checkpoint("https://host/x.pth")
 """
     monkeypatch.setenv("EDGE_OVSS_CACHE", str(tmp_path))

@@ -126,7 +126,7 @@ def test_a_fresh_environment_without_torch_runs_the_demo(wheel: Path, tmp_path: 
     environment = tmp_path / "env"
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
-    command = [str(python), "-m", "pip", "install", "--quiet", "--constraint"]
+    command = [str(python), "-I", "-m", "pip", "install", "--quiet", "--constraint"]
     command += [str(ROOT / "constraints.txt"), f"{wheel}[onnxruntime]"]
     fetched = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     if fetched.returncode and re.search(r"No matching|Connection|timed out", fetched.stderr):
@@ -147,14 +147,14 @@ def test_a_fresh_environment_without_torch_runs_the_demo(wheel: Path, tmp_path: 
         return done.stdout
 
     listed = subprocess.run(
-        [str(python), "-m", "pip", "list"], capture_output=True, text=True, check=True
+        [str(python), "-I", "-m", "pip", "list"], capture_output=True, text=True, check=True
     ).stdout.split()
     assert "opencv-python-headless" in listed
     assert not {"torch", "onnx", "opencv-python"} & set(listed)
     assert "road" in run("demo", "--limit", "1")
     assert (tmp_path / "out" / "street-1000000.overlay.png").is_file()
     run("demo", "--copy", "mine.ovss")
-    assert "street-7" in run("run", "mine.ovss", "synthetic://street?count=1&seed=7")
+    assert "street-0007" in run("run", "mine.ovss", "synthetic://street?count=1&seed=7")
     ready = re.search(r"run, selftest.*", run("doctor"))
     assert ready is not None
     assert "ready" in ready[0]

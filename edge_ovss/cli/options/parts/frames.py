@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from edge_ovss.cli.shared.stream_arguments import add_stream_arguments
 from edge_ovss.cli.shared.runtime_options import add_runtime_arguments, add_unknown_argument
+from edge_ovss.cli.shared.stream_arguments import add_stream_arguments
 from edge_ovss.runtime.overflow import KEEP, RERUN, WARN
 from edge_ovss.runtime.saving import kinds
 

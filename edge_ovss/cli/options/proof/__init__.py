@@ -1,0 +1,1 @@
+"""Options of the verbs that measure and report, as in `cli.proof`."""
