@@ -79,8 +79,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--video-queries",
         action="store_true",
-        help="instead of the bundle: SAN's published video mode in torch, which sees each video as "
-        "a whole (research, offline; needs the extras 'export' and 'clips')",
+        help="instead of the bundle: the published video mode of its model in torch, which sees "
+        "each video as a whole (research, offline; needs the extras 'export' and 'clips')",
     )
     parser.add_argument(
         "--checkpoint", metavar="FILE", help="for --video-queries: the checkpoint of the export"
