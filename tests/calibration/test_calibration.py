@@ -320,6 +320,9 @@ def test_pictures_count_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None
         def __init__(self, path: Path) -> None:
             self.wrong = path.name == "wrong"
 
+        def get_inputs(self) -> list[Any]:
+            return [SimpleNamespace(name="frame")]
+
         def get_outputs(self) -> list[Any]:
             return [SimpleNamespace(name="labels")]
 
