@@ -3,7 +3,7 @@
 #
 #   PYTHON=python3.10    the Python to use, 3.10 to 3.13
 #   TORCH_INDEX=URL      an index with CPU wheels of torch. On x86-64 Linux the usual index has CUDA
-#                        wheels only, which take 5 GB; https://download.pytorch.org/whl/cpu has others
+#                        wheels only, which take 5 GB; PyTorch's own index has others
 
 PYTHON ?= python3
 TORCH_INDEX ?=
