@@ -20,7 +20,6 @@ pytest.importorskip("onnxruntime")
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("open_clip is not installed", allow_module_level=True)
 
-from half_rounding import needs_no_rounding
 
 from edge_ovss.calibration import (
     CalibrateOptions,
@@ -82,7 +81,6 @@ def int8(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return calibrate_bundle(source, out, made).bundle
 
 
-@needs_no_rounding
 def test_a_half_bundle_says_what_it_is_and_passes_its_selftest(half: Bundle, source: Path) -> None:
     facts = section(half)
     assert half.manifest.precision == "fp16"
