@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import ArtifactError, GateError, InputError
 from edge_ovss.graph.emulate_fp16 import emulate_half
-from edge_ovss.graph.fp16 import HalfReport
+from edge_ovss.graph.fp16 import HalfReport, convert_to_half
 from edge_ovss.graph.model import feed, load_graph, save_graph
 from edge_ovss.graph.tensor_probe import TensorProbe, open_session
 from edge_ovss.graph.walk import measured_value
@@ -57,6 +58,8 @@ _METADATA = "edge_ovss.precision"
 
 _MEASURED = 50
 _PROBED = 8
+# Weights whose labels are noise, all or but for the image tower; they are for work on latency.
+_UNTRAINED = ("random", "clip")
 _RACED = 3
 
 
@@ -215,8 +218,18 @@ def _open_validation(validation: Validation, *, seed: int) -> Dataset:
 def _make_half(work: _Work, model: ir.Model) -> Made:
     work.note(f"looking for large values on {len(work.pictures)} images")
     largest = measure_largest(model, work.pictures, key=work.key)
-    half, report = halve_within(model, largest, work.baseline, note=work.note)
+    half, report = _halve(work, model, largest)
     return Made(half, report, None, largest, _measure_rounding(work, model, report))
+
+
+def _halve(
+    work: _Work, model: ir.Model, largest: Mapping[str, float]
+) -> tuple[ir.Model, HalfReport]:
+    """Convert to FP16; for the labels of untrained weights nothing is kept in float32."""
+    if work.source.manifest.model.weights.source in _UNTRAINED:
+        half = model.clone()
+        return half, convert_to_half(half, dict(largest))
+    return halve_within(model, largest, work.baseline, note=work.note)
 
 
 def _measure_rounding(work: _Work, model: ir.Model, report: HalfReport) -> Accuracy:
