@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from edge_ovss import Segmenter
 from edge_ovss.frames.images import write_picture
 from edge_ovss.frames.sources import open_source
@@ -27,9 +25,9 @@ def main() -> None:
     with Segmenter.open(args.bundle) as segmenter:
         for frame in open_source(args.source):
             result = segmenter.segment(frame.image)
-            values, pixels = np.unique(result.labels, return_counts=True)
-            largest = sorted(zip(pixels, values, strict=True), reverse=True)[:3]
-            shares = [f"{result.names[v]} {100 * n / result.labels.size:.0f} %" for n, v in largest]
+            largest = list({**result.shares(), "unknown": result.unknown}.items())
+            largest.sort(key=lambda pair: pair[1], reverse=True)
+            shares = [f"{name} {100 * share:.0f} %" for name, share in largest[:3]]
             print(f"{frame.name}: {', '.join(shares)} in {result.timings['total']:.0f} ms")
             if args.save:
                 args.save.mkdir(parents=True, exist_ok=True)

@@ -46,6 +46,8 @@ def steady(document: Any) -> Any:  # noqa: ANN401
     if "islands" in precision:
         precision["islands"] = {}
         precision["half_nodes"] = precision["casts"] = 0
+    if "speed" in precision:
+        precision["speed"]["threads"] = 2  # as many as the process may use
     for name in ("parity", "precision"):
         found[name] = _without_numbers(found[name])
     for entry in found["files"].values():

@@ -27,8 +27,10 @@ def main(out: str) -> None:
     frame = next(iter(open_source("synthetic://street?seed=7")))
     with Segmenter.open(out) as segmenter:
         result = segmenter.segment(frame.image)
-    for index, name in enumerate(result.names):
-        print(f"{name:10} {100 * (result.labels == index).mean():5.1f} %")
+    for name, pixels in zip(result.names, result.pixels(), strict=True):
+        print(f"{name:10} {100 * pixels / result.labels.size:5.1f} %")
+    # What the background wins is labeled unknown.
+    print(f"{'unknown':10} {100 * result.unknown:5.1f} %")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def park(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.mark.slow
 def test_custom_vocabulary_prints_a_share_for_every_output(park: tuple[Path, str]) -> None:
     lines = park[1].splitlines()
-    assert [line[:10].strip() for line in lines] == ["mow", "keep off", "stop", "other"]
+    assert [line[:10].strip() for line in lines] == ["mow", "keep off", "stop", "other", "unknown"]
     assert sum(float(line.split()[-2]) for line in lines) == pytest.approx(100, abs=0.3)
 
 

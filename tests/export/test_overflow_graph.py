@@ -94,7 +94,9 @@ def test_frame_that_fits_is_run_once(roomy: Bundle, frame: NDArray[np.uint8]) ->
         def __init__(self, bundle: Bundle) -> None:
             self.bundle, self.name, self.device_ms = bundle, "counting", None
 
-        def infer(self, batch: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        def infer(
+            self, batch: NDArray[np.uint8], thresholds: NDArray[np.float32] | None = None
+        ) -> dict[str, NDArray[Any]]:
             backends.append(str(self.bundle.manifest.rejection.slots))
             return {
                 "labels": np.zeros(batch.shape[:3], np.uint8),
