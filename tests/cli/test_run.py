@@ -116,6 +116,17 @@ def test_run_saves_scores_if_there_are_any(
     assert np.load(out / "a.scores.npz")["scores"].shape == (3, 2, 3)
 
 
+def test_a_folder_that_cannot_be_made_leaves_no_part_of_a_recording(
+    make_bundle: MakeBundle, photos: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("rosbags")
+    bundle = str(make_bundle())
+    before = listing(tmp_path)
+    out = ("--out", str(photos / "a.png" / "out"), "--bag", str(tmp_path / "bag"))
+    assert main(["run", bundle, str(photos), *out]) == 4
+    assert listing(tmp_path) == before
+
+
 def test_one_bad_picture_does_not_stop_the_others(
     make_bundle: MakeBundle, photos: Path, tmp_path: Path, capsys: Capture
 ) -> None:

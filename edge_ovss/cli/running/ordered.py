@@ -45,8 +45,8 @@ def run_ordered(
     answers: Answers = Lines() if args.jsonl else Table(facts)
     if console.json:
         answers = Document(facts)
-    views = open_views(args, segmenter, live=False)
     folder = make_folder(Path(out)) if saved else Path(out)
+    views = open_views(args, segmenter, live=False)
     writer = AnswerWriter(folder, segmenter.palette, saved, args.alpha)
     outcome = Outcome()
     segmented = FrameAnswers(
