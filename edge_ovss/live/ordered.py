@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from edge_ovss.errors import EdgeOvssError
 from edge_ovss.frames.sources import Frame
-from edge_ovss.live.sinks import LiveFrame, Settings, Sink, asked_settings
+from edge_ovss.live.sinks import LiveFrame, Settings, Sink, asked_settings, close_all
 from edge_ovss.runtime.result import Result
 
 _TICK_S = 0.05
@@ -88,13 +87,6 @@ class OrderedViews:
         """Close all views, whatever happens.
 
         Raises:
-            EdgeOvssError: The first error of closing one.
+            Exception: The first error of closing one.
         """
-        failed: EdgeOvssError | None = None
-        for sink in self._sinks:
-            try:
-                sink.close()
-            except EdgeOvssError as err:
-                failed = failed or err
-        if failed is not None:
-            raise failed
+        close_all(self._sinks)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from edge_ovss.errors import EdgeOvssError
-from edge_ovss.live.sinks import LiveFrame, Sink
+from edge_ovss.live.sinks import LiveFrame, Sink, close_all
 
 
 class Shower(threading.Thread):
@@ -77,11 +76,4 @@ class Shower(threading.Thread):
             self._changed.notify_all()
         if self.is_alive():
             self.join()
-        failed = self._failed
-        for sink in self._sinks:
-            try:
-                sink.close()
-            except EdgeOvssError as err:
-                failed = failed or err
-        if failed is not None:
-            raise failed
+        close_all(self._sinks, self._failed)

@@ -71,7 +71,14 @@ class Settings:
         return Settings(**(kept | {name: v for name, v in asked.items() if v is not None}))
 
 
-class Sink(Protocol):
+class Closes(Protocol):
+    """What is closed at the end of a run."""
+
+    def close(self) -> None:
+        """Finish what was written and free everything; called once, after errors too."""
+
+
+class Sink(Closes, Protocol):
     """A view of the results. The loop calls it from one thread."""
 
     def show(self, frame: LiveFrame) -> None:
@@ -80,9 +87,6 @@ class Sink(Protocol):
         Raises:
             EdgeOvssError: The view cannot go on; the run ends with this error.
         """
-
-    def close(self) -> None:
-        """Finish what was written and free everything; called once, after errors too."""
 
 
 @runtime_checkable
@@ -108,3 +112,22 @@ def asked_settings(sinks: Iterable[object]) -> Settings:
         if isinstance(sink, Controls):
             asked = asked.updated(sink.settings())
     return asked
+
+
+def close_all(parts: Iterable[Closes], failed: BaseException | None = None) -> None:
+    """Close all parts of a run, whatever happens.
+
+    Args:
+        parts: What is closed, in order.
+        failed: An error from before, which is then the first.
+
+    Raises:
+        BaseException: The first error.
+    """
+    for part in parts:
+        try:
+            part.close()
+        except Exception as err:  # also of a library: the next part has a file to finish
+            failed = failed or err
+    if failed is not None:
+        raise failed

@@ -10,7 +10,7 @@ from pathlib import Path
 from edge_ovss._safe_text import shown
 from edge_ovss.cli.running.page import open_page
 from edge_ovss.cli.shared.console import Console
-from edge_ovss.live.sinks import Settings, Sink
+from edge_ovss.live.sinks import Settings, Sink, close_all
 from edge_ovss.live.views.bag import BagFile
 from edge_ovss.live.views.painting import Painter
 from edge_ovss.live.views.video import VideoFile
@@ -68,10 +68,8 @@ def open_views(
     views = Views(Painter(segmenter.names, segmenter.palette, args.alpha, apart=live))
     try:
         _open_all(args, segmenter, views, live=live, labels=labels)
-    except BaseException:
-        for sink in views.sinks:
-            sink.close()
-        raise
+    except BaseException as err:
+        close_all(views.sinks, failed=err)  # and raises it
     return views
 
 

@@ -13,7 +13,7 @@ from edge_ovss._files import make_folder, output_error
 from edge_ovss._optional import require
 from edge_ovss._safe_text import shown
 from edge_ovss.errors import OutputError, UsageError
-from edge_ovss.live.sinks import LiveFrame
+from edge_ovss.live.sinks import LiveFrame, close_all
 from edge_ovss.live.views.painting import Painter
 
 _KINDS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -88,14 +88,7 @@ class VideoFile:
         Raises:
             OutputError: The last frames of one cannot be written.
         """
-        failed: OutputError | None = None
-        for track in self._tracks.values():
-            try:
-                track.close()
-            except OutputError as err:
-                failed = failed or err
-        if failed is not None:
-            raise failed
+        close_all(self._tracks.values())
 
 
 class _Disk:
