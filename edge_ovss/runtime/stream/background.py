@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
 
 from edge_ovss.motion.dis import DEFAULT_FLOW, FlowSource, open_flow
 from edge_ovss.motion.following import Following
@@ -122,10 +121,5 @@ class BackgroundStabilizer:
     def __enter__(self) -> BackgroundStabilizer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        err: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
