@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from edge_ovss.motion.dis import DEFAULT_FLOW
 from edge_ovss.runtime.result import Result, StreamFacts, check_frame
 from edge_ovss.runtime.stream.background import BackgroundStabilizer
-from edge_ovss.runtime.stream.stabilizer import Scenes, Stabilizer, Step
+from edge_ovss.runtime.stream.stabilizer import Stabilizer, Step
 from edge_ovss.runtime.stream.timing import HOLD_MS
 
 Segment = Callable[[NDArray[np.uint8]], Result]
@@ -55,11 +56,10 @@ class StreamSegmenter:
 
     def __init__(self, segment: Segment, options: StreamOptions | None = None) -> None:
         self._segment, self._options = segment, options or StreamOptions()
-        self._streams: dict[str, _Watched | _Late] = {}
+        self._streams: dict[str, _Stream] = {}
         # One thread for all sources: a segmenter is not for several.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="edge-ovss-network")
         self._stream("")  # wrong options are refused here, not at the first frame
-        self._streams.clear()
 
     def segment(
         self, frame: NDArray[np.uint8], *, time_s: float | None = None, source: str = ""
@@ -80,17 +80,18 @@ class StreamSegmenter:
             ArtifactError: The graph fails, or memory runs out.
         """
         start = time.perf_counter()
-        stream = self._streams.get(source) or self._stream(source)
-        result, step = stream.answer(check_frame(frame), time_s)
+        result, step = self._stream(source).answer(check_frame(frame), time_s)
         total = 1e3 * (time.perf_counter() - start)
         facts = StreamFacts(step.key, step.age_ms, step.held, step.cut)
-        infer = result.timings["infer"] if step.key and not stream.late else 0.0
+        # What a network in its own thread says is of an earlier frame, but at a beginning.
+        own = step.key and self._options.keyframe is not None
+        infer = result.timings["infer"] if own else 0.0
         return replace(
             result,
             labels=step.labels,
             timings={"infer": infer, "total": total},
-            confidence=result.confidence if step.key and not stream.late else None,
-            scores=result.scores if step.key and not stream.late else None,
+            confidence=result.confidence if own else None,
+            scores=result.scores if own else None,
             stream=facts,
         )
 
@@ -100,14 +101,10 @@ class StreamSegmenter:
             if stream.scenes.unrelated:
                 yield f"{name}: {stream.scenes.warning()}" if name else stream.scenes.warning()
 
-    def _stream(self, source: str) -> _Watched | _Late:
-        found: _Watched | _Late
-        if self._options.keyframe is None:
-            found = _Late(self._segment, self._options, self._thread)
-        else:
-            found = _Watched(self._segment, self._options)
-        self._streams[source] = found
-        return found
+    def _stream(self, source: str) -> _Stream:
+        if source not in self._streams:
+            self._streams[source] = _Stream(self._segment, self._options, self._thread)
+        return self._streams[source]
 
     def close(self) -> None:
         """Wait for the network, if it runs in its own thread; calling it twice does no harm."""
@@ -120,49 +117,23 @@ class StreamSegmenter:
         self.close()
 
 
-class _Watched:
-    """A stream whose key frames wait for the network."""
-
-    late = False
-
-    def __init__(self, segment: Segment, options: StreamOptions) -> None:
-        self._segment = segment
-        every = 1 if options.keyframe is None else options.keyframe
-        self._stabilizer = Stabilizer(hold_ms=options.hold_ms, keyframe=every, flow=options.flow)
-        self._last: Result | None = None
-
-    @property
-    def scenes(self) -> Scenes:
-        return self._stabilizer.scenes
-
-    def answer(self, frame: NDArray[np.uint8], time_s: float | None) -> tuple[Result, Step]:
-        step = self._stabilizer.step(frame, self._labels, time_s=time_s)
-        assert self._last is not None  # the first frame is a key frame
-        return self._last, step
-
-    def _labels(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        self._last = self._segment(frame)
-        return self._last.labels
-
-
-class _Late:
-    """A stream whose network runs in its own thread."""
-
-    late = True
+class _Stream:
+    """One source: its memory, and the last result of the network."""
 
     def __init__(self, segment: Segment, options: StreamOptions, thread: Executor) -> None:
         self._segment = segment
-        self._stabilizer = BackgroundStabilizer(
-            self._labels, hold_ms=options.hold_ms, flow=options.flow, executor=thread
-        )
         self._last: Result | None = None
-
-    @property
-    def scenes(self) -> Scenes:
-        return self._stabilizer.scenes
+        self._step: Callable[..., Step]
+        hold_ms, flow = options.hold_ms, options.flow
+        if options.keyframe is None:
+            late = BackgroundStabilizer(self._labels, hold_ms=hold_ms, flow=flow, executor=thread)
+            self.scenes, self._step = late.scenes, late.step
+        else:
+            waiting = Stabilizer(hold_ms=hold_ms, keyframe=options.keyframe, flow=flow)
+            self.scenes, self._step = waiting.scenes, partial(waiting.step, segment=self._labels)
 
     def answer(self, frame: NDArray[np.uint8], time_s: float | None) -> tuple[Result, Step]:
-        step = self._stabilizer.step(frame, time_s=time_s)
+        step = self._step(frame, time_s=time_s)
         assert self._last is not None  # the first frame waits for the network
         return self._last, step
 

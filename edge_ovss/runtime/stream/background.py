@@ -5,11 +5,11 @@ from __future__ import annotations
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from edge_ovss.motion.dis import DEFAULT_FLOW, FlowSource, open_flow
+from edge_ovss.motion.dis import DEFAULT_FLOW, FlowSource
 from edge_ovss.motion.following import Following
 from edge_ovss.motion.vectors import Labels
 from edge_ovss.runtime.stream.counter import LabelCounter
-from edge_ovss.runtime.stream.stabilizer import CUT, Frame, Scenes, Segment, Step, follow
+from edge_ovss.runtime.stream.stabilizer import Frame, Segment, Step, StreamMemory
 from edge_ovss.runtime.stream.timing import HOLD_MS, StreamClock
 
 
@@ -30,7 +30,7 @@ class _Pending:
     sources: Following | None = None
 
 
-class BackgroundStabilizer:
+class BackgroundStabilizer(StreamMemory):
     """Answers every frame from the network's last answer, moved along; for one thread.
 
     The network always looks at the newest frame, in its own thread. A frame takes the time of the
@@ -52,13 +52,10 @@ class BackgroundStabilizer:
         flow: str | FlowSource = DEFAULT_FLOW,
         executor: Executor | None = None,
     ) -> None:
+        super().__init__(StreamClock(hold_ms), flow)
         self._segment = segment
-        self._clock = StreamClock(hold_ms)
-        self._flow = open_flow(flow) if isinstance(flow, str) else flow
-        self._counter = LabelCounter()
         self._pending: _Pending | None = None
         self._executor = executor or ThreadPoolExecutor(1, thread_name_prefix="edge-ovss-network")
-        self.scenes = Scenes()
 
     def step(self, frame: Frame, *, time_s: float | None = None) -> Step:
         """Take the next frame, and return what to show for it.
@@ -72,12 +69,8 @@ class BackgroundStabilizer:
             InputError: Time goes back, or the motion does not fit the frame.
             EdgeOvssError: The network failed on this frame or one before.
         """
-        self._clock.tick(time_s)
-        sources = follow(self._flow, frame, self._counter)
-        cut = sources is not None and sources.lost > CUT
-        if sources is not None:
-            self.scenes.add(cut=cut)
-        if sources is None or cut:
+        sources, cut = self._advance(frame, time_s)
+        if sources is None:
             return self._start(frame, time_s, cut=cut)
         self._counter.follow(sources)
         key, held = self._take(sources)
@@ -90,9 +83,7 @@ class BackgroundStabilizer:
         if self._pending is not None:
             self._pending.answer.result()
             self._pending = None
-        self._counter.start(self._executor.submit(self._segment, frame).result())
-        self._clock.saw(time_s)
-        return Step(self._counter.labels, True, cut, 0.0, self._clock.age_ms)
+        return self._begin(self._executor.submit(self._segment, frame).result(), time_s, cut=cut)
 
     def _take(self, sources: Following) -> tuple[bool, float]:
         """Move along what is pending; take its answer if it is there."""

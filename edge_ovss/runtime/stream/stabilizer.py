@@ -69,7 +69,48 @@ class Scenes:
         )
 
 
-class Stabilizer:
+class StreamMemory:
+    """What is kept from frame to frame, and when it is of no use any more.
+
+    Args:
+        clock: Takes the times of frames.
+        flow: How frames move: a name that `open_flow` takes, or a source of motion.
+
+    Attributes:
+        scenes: How many frames had nothing in common with the one before.
+    """
+
+    def __init__(self, clock: StreamClock, flow: str | FlowSource) -> None:
+        self._clock = clock
+        self._flow = open_flow(flow) if isinstance(flow, str) else flow
+        self._counter = LabelCounter()
+        self.scenes = Scenes()
+
+    def _advance(self, frame: Frame, time_s: float | None) -> tuple[Following | None, bool]:
+        """Take the next frame.
+
+        Returns:
+            Where its pixels come from, or None if there is nothing to go on from; and whether
+            that is because of a cut.
+        """
+        self._clock.tick(time_s)
+        motion = self._flow.advance(frame)
+        size = (frame.shape[0], frame.shape[1])
+        if motion is None or self._counter.size != size:
+            return None, False
+        sources = following(motion, *size)
+        cut = sources.lost > CUT
+        self.scenes.add(cut=cut)
+        return None if cut else sources, cut
+
+    def _begin(self, labels: Labels, time_s: float | None, *, cut: bool) -> Step:
+        """Take the network's labels as they are."""
+        self._counter.start(labels)
+        self._clock.saw(time_s)
+        return Step(self._counter.labels, True, cut, 0.0, self._clock.age_ms)
+
+
+class Stabilizer(StreamMemory):
     """Follows labels from frame to frame; one per stream, for one thread.
 
         stabilizer = Stabilizer(keyframe=2)
@@ -97,11 +138,8 @@ class Stabilizer:
         flow: str | FlowSource = DEFAULT_FLOW,
     ) -> None:
         self._every = check_keyframe(keyframe)
-        self._clock = StreamClock(hold_ms, keyframe)
-        self._flow = open_flow(flow) if isinstance(flow, str) else flow
-        self._counter = LabelCounter()
+        super().__init__(StreamClock(hold_ms, keyframe), flow)
         self._since = 0
-        self.scenes = Scenes()
 
     def step(self, frame: Frame, segment: Segment, *, time_s: float | None = None) -> Step:
         """Take the next frame, and return what to show for it.
@@ -114,13 +152,11 @@ class Stabilizer:
         Raises:
             InputError: Time goes back, or the motion does not fit the frame.
         """
-        self._clock.tick(time_s)
-        sources = follow(self._flow, frame, self._counter)
-        cut = sources is not None and sources.lost > CUT
-        if sources is not None:
-            self.scenes.add(cut=cut)
-        if sources is None or cut:
-            return self._start(frame, segment, time_s, cut=cut)
+        sources, cut = self._advance(frame, time_s)
+        if sources is None:
+            step = self._begin(segment(frame), time_s, cut=cut)
+            self._since = 0
+            return step
         self._counter.follow(sources)
         self._since += 1
         key = self._since >= self._every
@@ -132,22 +168,7 @@ class Stabilizer:
         self._flow.forget()
         self._clock = self._clock.restarted()
 
-    def _start(self, frame: Frame, segment: Segment, time_s: float | None, *, cut: bool) -> Step:
-        self._counter.start(segment(frame))
-        self._clock.saw(time_s)
-        self._since = 0
-        return Step(self._counter.labels, True, cut, 0.0, self._clock.age_ms)
-
     def _answer(self, labels: Labels, time_s: float | None) -> float:
         self._clock.saw(time_s)
         self._since = 0
         return self._counter.count(labels, self._clock.cap)
-
-
-def follow(flow: FlowSource, frame: Frame, counter: LabelCounter) -> Following | None:
-    """Return where the pixels of a frame come from; None if there is nothing to follow."""
-    motion = flow.advance(frame)
-    size = (frame.shape[0], frame.shape[1])
-    if motion is None or counter.size != size:
-        return None
-    return following(motion, *size)
