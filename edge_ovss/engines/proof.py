@@ -61,8 +61,7 @@ def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
         )
         return Proof("not run", reason=reason)
     segmenter = Segmenter(bundle, backend)
-    info = None if reference.measure is None else segmenter.unknown
-    thresholds = None if info is None else info.of(len(segmenter.names))
+    thresholds = None if reference.measure is None else segmenter.thresholds()
     result = segmenter.segment(reference.frame, unknown=OFF if thresholds is None else thresholds)
     verdict = judge(result, reference, rule_at(bundle, reference, key.frames), thresholds)
     if not verdict:

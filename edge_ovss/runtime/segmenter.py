@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.bundle.unknown import OFF, Given, Target, UnknownInfo
+from edge_ovss.bundle.unknown import OFF, Given, Target, Thresholds, UnknownInfo
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.backends import compute_precision, create_backend
 from edge_ovss.runtime.backends.base import Backend
@@ -108,6 +108,18 @@ class Segmenter:
         """The requested number of CPU threads; None means the cores that this process may use."""
         return self._backend.threads
 
+    def thresholds(self, unknown: Given | None = None) -> Thresholds | None:
+        """Return below what a label is unknown, float32 [K]; None where the graph takes none.
+
+        Args:
+            unknown: As for `segment`.
+
+        Raises:
+            UsageError, InputError: A threshold is wrong.
+        """
+        chosen = self.unknown if unknown is None else choose_unknown(self.bundle, unknown)
+        return None if chosen is None else chosen.of(len(self.names))
+
     def segment(self, frame: NDArray[np.uint8], *, unknown: Given | None = None) -> Result:
         """Segment one frame.
 
@@ -123,8 +135,7 @@ class Segmenter:
         """
         start = time.perf_counter()
         batch = check_frame(frame)[np.newaxis]
-        chosen = self.unknown if unknown is None else choose_unknown(self.bundle, unknown)
-        limits = None if chosen is None else chosen.of(len(self.names))
+        limits = self.thresholds(unknown)
         ready = time.perf_counter()
         result = self._run(self._backend, batch, limits)
         if result.overflow and self._spare is not None:
@@ -135,9 +146,7 @@ class Segmenter:
         pre, total = 1e3 * (ready - start), 1e3 * (end - start)
         return replace(result, timings={"pre": pre, **result.timings, "total": total})
 
-    def _run(
-        self, backend: Backend, batch: NDArray[np.uint8], limits: NDArray[np.float32] | None
-    ) -> Result:
+    def _run(self, backend: Backend, batch: NDArray[np.uint8], limits: Thresholds | None) -> Result:
         """Run one graph on uint8 [1, H, W, 3]; "pre" and "total" are not in the timings yet."""
         ready = time.perf_counter()
         answer = backend.infer(batch, limits)

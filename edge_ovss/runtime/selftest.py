@@ -65,9 +65,7 @@ def run_selftest(segmenter: Segmenter) -> SelftestReport:
     reference = segmenter.bundle.reference()
     result = segmenter.segment(reference.frame)
     rule = rule_for(segmenter.bundle.manifest, segmenter.precision)
-    chosen = segmenter.unknown
-    thresholds = None if chosen is None else chosen.of(len(segmenter.names))
-    verdict = judge(result, reference, rule, thresholds)
+    verdict = judge(result, reference, rule, segmenter.thresholds())
     return SelftestReport(
         backend=segmenter.backend,
         agreement=verdict.agreement,
