@@ -116,6 +116,16 @@ def test_recordings_can_be_watched_too(make_bundle: MakeBundle, tmp_path: Path) 
         assert served.end() == 130
 
 
+def test_a_run_without_a_page_does_not_load_one() -> None:
+    code = "import sys, edge_ovss.cli.run; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    names = set(done.stdout.split())
+    assert "edge_ovss.cli.running.views" in names
+    assert not {"asyncio", "edge_ovss.live.page", "edge_ovss.cli.running.page"} & names
+
+
 def test_a_port_in_use_is_status_4_before_anything_is_read(
     make_bundle: MakeBundle, capsys: Capture
 ) -> None:

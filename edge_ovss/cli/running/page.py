@@ -1,4 +1,4 @@
-"""Open the page of `run --serve`."""
+"""Open the page of `run --serve`; imported only if there is one."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ def check_page(args: argparse.Namespace) -> None:
         MissingDependencyError: The extra "serve" is not installed.
         InputError: The port is in use, or the host is not one of this machine.
     """
-    if args.serve is not None:
-        address = PageAddress.parse(args.serve)
-        require_libraries()
-        listen(address).close()
+    address = PageAddress.parse(args.serve)
+    require_libraries()
+    listen(address).close()
 
 
 def open_page(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_ovss._safe_text import shown
-from edge_ovss.cli.running.page import open_page
 from edge_ovss.cli.shared.console import Console
 from edge_ovss.live.sinks import Settings, Sink, close_all
 from edge_ovss.live.views.bag import BagFile
@@ -94,6 +93,8 @@ def _open_all(
 
         views.sinks.append(RerunLog(args.rerun, segmenter.names, segmenter.palette))
     if args.serve is not None:
+        from edge_ovss.cli.running.page import open_page
+
         views.sinks.append(open_page(args, segmenter, labels))
 
 

@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.cli.running.page import check_page
 from edge_ovss.cli.running.streams import stream_options
 from edge_ovss.cli.shared.data_options import check_limit
 from edge_ovss.errors import UsageError
@@ -44,7 +43,10 @@ def check_options(args: argparse.Namespace) -> None:
         raise UsageError(message, hint="For cameras, --json prints the summary.")
     saved_kinds(args, live=False)
     stream_options(args)
-    check_page(args)
+    if args.serve is not None:
+        from edge_ovss.cli.running.page import check_page
+
+        check_page(args)
 
 
 def check_folders(args: argparse.Namespace) -> None:
