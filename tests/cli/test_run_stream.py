@@ -124,3 +124,11 @@ def test_wrong_options_are_refused(
     assert main(["run", bundle, STREET, "--out", str(tmp_path / "out"), *options]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_options_that_contradict_each_other_are_refused_before_the_bundle_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--keyframe", "2", "--save", "labels,confidence")
+    assert main(["run", str(tmp_path / "none.ovss"), STREET, *options]) == 2
+    assert "no confidence" in capsys.readouterr().err

@@ -12,11 +12,7 @@ from pathlib import Path
 
 from edge_ovss._files import make_folder
 from edge_ovss.cli.running.ending import finish
-from edge_ovss.cli.running.streams import (
-    FrameAnswers,
-    refuse_missing_outputs,
-    stream_options,
-)
+from edge_ovss.cli.running.streams import FrameAnswers, stream_options
 from edge_ovss.cli.running.views import Views, open_views
 from edge_ovss.cli.running.wishes import check_outputs, saved_kinds
 from edge_ovss.cli.shared.console import Console
@@ -39,7 +35,6 @@ def run_ordered(
     saved = saved_kinds(args, live=False)
     check_outputs(saved, segmenter.bundle)
     options = stream_options(args)
-    refuse_missing_outputs(options, saved)
     out = args.out or "out"
     facts = {"bundle": str(args.bundle), "backend": segmenter.backend, "out": str(out)}
     answers: Answers = Lines() if args.jsonl else Table(facts)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.cli.running.streams import stream_options
+from edge_ovss.cli.running.streams import refuse_missing_outputs, stream_options
 from edge_ovss.cli.shared.data_options import check_limit
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.saving import kinds
@@ -41,8 +41,7 @@ def check_options(args: argparse.Namespace) -> None:
     if args.json and args.jsonl:
         message = "--json prints one document and --jsonl a line for every frame; expected one."
         raise UsageError(message, hint="For cameras, --json prints the summary.")
-    saved_kinds(args, live=False)
-    stream_options(args)
+    refuse_missing_outputs(stream_options(args), saved_kinds(args, live=False))
     if args.serve is not None:
         from edge_ovss.cli.running.page import check_page
 
