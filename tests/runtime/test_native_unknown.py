@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_ovss.bundle.unknown import file_document
 from edge_ovss.errors import GateError, InputError, UsageError
 from edge_ovss.frames.images import read_picture, write_picture
-from edge_ovss.runtime import Bundle, Segmenter
+from edge_ovss.runtime import Bundle, Segmenter, set_unknown
 from edge_ovss.runtime.backends.native import NativeBackend, NativeLibrary, Options, SelftestReport
 from edge_ovss.runtime.overlay import blend
 from edge_ovss.runtime.segmenter import target_of
@@ -67,6 +67,22 @@ def test_labels_are_those_of_python(
             assert given.labels.tobytes() == wanted.labels.tobytes(), unknown
             assert given.labels.dtype == wanted.labels.dtype
         assert run_selftest(own)
+
+
+def test_a_session_has_the_thresholds_of_its_segmenter_whatever_the_file_says(
+    native_library: NativeLibrary, make_bundle: MakeBundle
+) -> None:
+    path = make_bundle(unknown=[0.5])
+    frame = np.random.default_rng(1).integers(0, 256, (31, 47, 3), np.uint8)
+    bundle = Bundle.open(path)
+    set_unknown(path, 1.0)  # the bundle that is open does not know
+    with Segmenter.open(bundle) as expected:
+        wanted = {given: expected.segment(frame, unknown=given).labels for given in (None, 0.25)}
+    assert (wanted[None] != wanted[0.25]).any()
+    backend = NativeBackend(bundle, threads=1, library=native_library.path)
+    for given in (None, 0.25, 0.25, None):  # each a session of its own
+        with Segmenter(bundle, backend.open()) as segmenter:
+            assert (segmenter.segment(frame, unknown=given).labels == wanted[given]).all()
 
 
 def test_a_whole_model_gives_the_same_bytes(

@@ -238,7 +238,7 @@ class NativeBackend(Backend):
         self._library: NativeLibrary | None = None
         self._session = 0
         self._scores_shape = (0, 0, 0)
-        self._thresholds = _defaults(bundle)
+        self._thresholds: NDArray[np.float32] | None = None
 
     @classmethod
     def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
@@ -254,6 +254,7 @@ class NativeBackend(Backend):
         self._library = NativeLibrary(self._library_path)
         options = Options(threads=self.threads or 0, skip_hashes=1)
         self._session = self._library.open(self.bundle.path, options)
+        self._thresholds = None  # it has those of the file, which may be newer than the bundle
 
     def _infer_impl(self, inputs: Arrays) -> Arrays:
         if self._library is None:
@@ -278,7 +279,9 @@ class NativeBackend(Backend):
     def _use(self, thresholds: NDArray[np.float32] | None) -> None:
         """Give the session other thresholds, if they are not those that it has."""
         assert self._library is not None  # `_infer_impl` has asked
-        if thresholds is not None and not np.array_equal(thresholds, self._thresholds):
+        if thresholds is None:
+            return
+        if self._thresholds is None or not np.array_equal(thresholds, self._thresholds):
             self._library.set_thresholds(self._session, thresholds)
             self._thresholds = thresholds.copy()
 
@@ -294,11 +297,6 @@ class NativeBackend(Backend):
         if "scores" in spec.outputs:
             arrays["scores"] = np.empty(self._scores_shape, np.float32)
         return arrays
-
-
-def _defaults(bundle: Bundle) -> NDArray[np.float32]:
-    info = bundle.manifest.unknown
-    return np.empty(0, np.float32) if info is None else info.of(bundle.manifest.vocabulary.outputs)
 
 
 def _frame(batch: NDArray[np.uint8]) -> Frame:
