@@ -17,7 +17,7 @@ from edge_ovss._safe_text import shown
 from edge_ovss.errors import PictureError
 from edge_ovss.frames.image_files.headers import PictureHeader, picture_header
 from edge_ovss.frames.image_files.integrity import picture_fault
-from edge_ovss.frames.image_files.jpeg_scan import TRUNCATED, jpeg_probe, read_jpeg, with_end
+from edge_ovss.frames.image_files.jpeg_scan import ENDS_EARLY, jpeg_probe, read_jpeg, with_end
 from edge_ovss.frames.image_files.orientation import picture_orientation, turn_upright
 from edge_ovss.frames.image_files.quiet_decoders import quiet_decoders
 from edge_ovss.frames.source_kinds import NEVER_READ, picture_format
@@ -194,7 +194,7 @@ def _decode_jpeg(file: Path, data: bytes) -> NDArray[Any]:
     if probe is not None:
         other = _imdecode(probe, flags)
         if other is None or not np.array_equal(image, other):
-            raise _unreadable(file, TRUNCATED)
+            raise _unreadable(file, ENDS_EARLY)
     return _decode(file, whole, cv2.IMREAD_COLOR) if large else image
 
 

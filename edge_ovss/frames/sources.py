@@ -164,7 +164,10 @@ def _folder(folder: Path) -> Iterator[Frame]:
 
 
 def _note_skipped(folder: Path, found: list[Path]) -> None:
-    """Report skipped videos and images of unsupported formats in a folder."""
+    """Report skipped subfolders, videos and images of unsupported formats in a folder."""
+    folders = sum(not is_hidden(path) and _holds_pictures(path) for path in found)
+    if folders:
+        note(f"skipped in '{shown(folder)}', because subfolders are not searched: {folders}")
     for kind, why in _SKIPPED.items():
         suffixes = Counter(
             path.suffix.lower() or "without a suffix"
@@ -174,6 +177,13 @@ def _note_skipped(folder: Path, found: list[Path]) -> None:
         if suffixes:
             counts = ", ".join(f"{shown(name)} ({count})" for name, count in suffixes.items())
             note(f"skipped in '{shown(folder)}', because {why}: {counts}")
+
+
+def _holds_pictures(path: Path) -> bool:
+    try:
+        return any(map(is_picture, path.iterdir()))
+    except OSError:  # a file, or a folder that cannot be read
+        return False
 
 
 def _matches(pattern: str) -> list[Path]:
@@ -187,6 +197,9 @@ def _matches(pattern: str) -> list[Path]:
     if not pictures:
         message = f"No image matches '{shown(pattern)}' ({len(found)} files do)."
         raise InputError(message, hint=GRAMMAR)
+    if len(pictures) < len(found):
+        others = len(found) - len(pictures)
+        note(f"skipped of '{shown(pattern)}', because they are no images: {others} of {len(found)}")
     return pictures
 
 

@@ -211,3 +211,13 @@ def test_bits_that_are_refined_may_all_be_zeros(tmp_path: Path) -> None:
     assert done
     assert bytes(64) in data.tobytes()
     assert np.array_equal(read(tmp_path, data.tobytes())[:, :, 0], board)
+
+
+def test_a_marker_in_the_middle_of_the_data_is_not_called_truncation_alone(
+    tmp_path: Path, street: NDArray[np.uint8]
+) -> None:
+    broken = bytearray(encoded(street, "baseline"))
+    middle = len(broken) // 2
+    broken[middle : middle + 2] = b"\xff\xd9"
+    with pytest.raises(PictureError, match="truncated or damaged"):
+        read(tmp_path, bytes(broken))

@@ -177,6 +177,25 @@ def test_nothing_is_said_of_a_folder_of_pictures_and_other_files(tmp_path: Path)
     assert len(list(open_source(str(tmp_path)))) == 1
 
 
+def test_subfolders_with_images_are_counted(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    put(tmp_path / "first", "b.png")
+    put(tmp_path / "second", "c.png", "d.png")
+    put(tmp_path / ".hidden", "e.png")
+    (tmp_path / "empty").mkdir()
+    with pytest.warns(SourceNote, match=r"because subfolders are not searched: 2$"):
+        frames = list(open_source(str(tmp_path)))
+    assert [frame.name for frame in frames] == ["a"]
+
+
+def test_what_a_pattern_matches_and_is_no_image_is_counted(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "b.png")
+    (tmp_path / "c.txt").write_text("x")
+    with pytest.warns(SourceNote, match=r"because they are no images: 1 of 3$"):
+        frames = list(open_source(f"{tmp_path}/*"))
+    assert [frame.name for frame in frames] == ["a", "b"]
+
+
 def test_names_that_are_no_text_become_names_of_files_that_are(tmp_path: Path) -> None:
     frame = np.zeros((4, 5, 3), np.uint8)
     for name in (b"a\xdf.png", b"b\n\x1b[31m.png", b"c d.png", "straße.png".encode()):

@@ -25,6 +25,8 @@ _NOISE = bytes((37 * place * place + 11 * place + 91) % 255 for place in range(9
 _HOLE = bytes(64)
 
 TRUNCATED = "it is truncated"
+# Damage in the middle of a JPEG looks the same: what is not data may read as the end of a scan.
+ENDS_EARLY = "it is truncated or damaged"
 
 
 @dataclass(frozen=True)
@@ -154,11 +156,11 @@ def jpeg_fault(data: bytes, jpeg: Jpeg) -> str | None:
         jpeg: The result of `read_jpeg`.
     """
     if not jpeg.scans or not jpeg.height or not jpeg.width:
-        return TRUNCATED
+        return ENDS_EARLY
     if not jpeg.huffman:
         return None
     if _coded_bits(jpeg) < _least_bits(jpeg) or not _is_complete(jpeg):
-        return TRUNCATED
+        return ENDS_EARLY
     for scan in jpeg.scans:
         if not _restarts_fit(data, jpeg, scan):
             return "its restart markers are out of order, or missing"
