@@ -15,9 +15,9 @@ from edge_ovss.cli.running.ending import finish
 from edge_ovss.cli.running.streams import FrameAnswers, stream_options
 from edge_ovss.cli.running.views import open_views
 from edge_ovss.cli.running.wishes import check_outputs, saved_kinds
-from edge_ovss.cli.shared.console import Console, put, say
-from edge_ovss.cli.shared.live_output import json_line, summary_document, summary_text
-from edge_ovss.cli.shared.run_output import Tally
+from edge_ovss.cli.shared.console import Console, say
+from edge_ovss.cli.shared.live_output import summary_document, summary_text
+from edge_ovss.cli.shared.run_output import Lines, Tally
 from edge_ovss.cli.shared.signals import stoppable
 from edge_ovss.frames.cameras.addresses import CameraAddress, parse_camera
 from edge_ovss.frames.cameras.opening import open_camera
@@ -134,14 +134,15 @@ class _Counting:
     """The last of the views: counts, prints lines, and shows progress on a terminal."""
 
     def __init__(self, tally: Tally, *, lines: bool, progress: bool) -> None:
-        self._tally, self._lines = tally, lines
+        self._tally, self._lines = tally, Lines() if lines else None
         self._live = progress and sys.stderr is not None and sys.stderr.isatty()
         self._start_s, self._due_s, self._shown = time.monotonic(), 0.0, False
 
     def show(self, frame: LiveFrame) -> None:
-        self._tally.add(dict(frame.facts))
-        if self._lines:
-            put(json_line(frame.facts))
+        facts = dict(frame.facts)
+        self._tally.add(facts)
+        if self._lines is not None:
+            self._lines.add(facts)
         if self._live and frame.shown_s >= self._due_s:
             self._due_s, self._shown = frame.shown_s + _REFRESH_S, True
             rate = self._tally.frames / max(time.monotonic() - self._start_s, 1e-3)

@@ -16,7 +16,7 @@ from edge_ovss.cli.running.streams import FrameAnswers, stream_options
 from edge_ovss.cli.running.views import Views, open_views
 from edge_ovss.cli.running.wishes import check_outputs, saved_kinds
 from edge_ovss.cli.shared.console import Console
-from edge_ovss.cli.shared.run_output import Document, Lines, Table, Tally
+from edge_ovss.cli.shared.run_output import Document, Lines, Table, Tally, how_it_ended
 from edge_ovss.cli.shared.signals import stoppable
 from edge_ovss.errors import PictureError
 from edge_ovss.frames.several import open_sources
@@ -81,20 +81,15 @@ class Outcome:
     ended_by: BaseException | None = None
 
     @property
-    def interrupted(self) -> bool:
-        """Whether a signal ended the run."""
-        return isinstance(self.ended_by, KeyboardInterrupt)
-
-    @property
     def worth_printing(self) -> bool:
         """Whether there is more to say than one error."""
-        return bool(self.tally.frames) or len(self.failures) > 1 or self.interrupted
+        interrupted = isinstance(self.ended_by, KeyboardInterrupt)
+        return bool(self.tally.frames) or len(self.failures) > 1 or interrupted
 
     def to_json(self) -> dict[str, object]:
         """Return the end of the document."""
         failed = [{"source": origin, "error": str(err)} for origin, err in self.failures]
-        error = None if self.interrupted or self.ended_by is None else str(self.ended_by)
-        return {"failed": failed, "error": error, "interrupted": self.interrupted}
+        return {"failed": failed, **how_it_ended(self.ended_by)}
 
 
 @dataclass(frozen=True)

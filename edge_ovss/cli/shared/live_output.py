@@ -1,21 +1,12 @@
-"""The summary of a live run, for people and as JSON; and its lines."""
+"""The summary of a live run, for people and as JSON."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-
-from edge_ovss._safe_text import json_ready
-from edge_ovss.cli.shared.run_output import Tally
+from edge_ovss.cli.shared.run_output import Tally, how_it_ended
 from edge_ovss.live.percentiles import Percentiles
 from edge_ovss.live.summary import LiveSummary
 
 _COLUMNS = ("read", "segmented", "dropped", "skipped", "reconnects")
-
-
-def json_line(facts: Mapping[str, object]) -> str:
-    """Return the facts of a frame as one line of JSON."""
-    return json.dumps(json_ready(facts))
 
 
 def summary_text(summary: LiveSummary) -> str:
@@ -37,13 +28,11 @@ def summary_document(
     summary: LiveSummary, tally: Tally, ended_by: BaseException | None
 ) -> dict[str, object]:
     """Return the summary as a JSON object, with how the run ended."""
-    interrupted = isinstance(ended_by, KeyboardInterrupt)
     return {
         **summary.to_json(),
         "overflowed": tally.over,
         "reran": tally.reran,
-        "error": None if interrupted or ended_by is None else str(ended_by),
-        "interrupted": interrupted,
+        **how_it_ended(ended_by),
     }
 
 

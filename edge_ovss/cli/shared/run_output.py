@@ -124,6 +124,13 @@ class Lines:
         """Print nothing: what failed is said on stderr."""
 
 
+def how_it_ended(ended_by: BaseException | None) -> dict[str, object]:
+    """Return what ended a run early, for the end of its document; a signal is no error."""
+    interrupted = isinstance(ended_by, KeyboardInterrupt)
+    error = None if interrupted or ended_by is None else str(ended_by)
+    return {"error": error, "interrupted": interrupted}
+
+
 def _json(value: object) -> str:
     return _indented(value, 2).lstrip()
 
