@@ -170,9 +170,12 @@ class DisFlow:
     def _between(self, gray: Gray, before: Gray, size: tuple[int, int]) -> Motion:
         cv2 = self._cv2
         flow, back = self._searched(gray, before)
-        valid = self._agree(flow, back)
+        every = self._preset.checked
+        checked = np.ascontiguousarray(flow[::every, ::every])
+        at = checked + _grid(*checked.shape[:2], every)
+        valid = self._agree(checked, back, at)
         if self._preset.apart:
-            valid &= self._alike(flow, gray, before)
+            valid &= self._alike(gray, before, at)
         height, width = size
         steps = [STEPS * width / gray.shape[1], STEPS * height / gray.shape[0]]
         # Rounds, and cuts what is too long for 16 bits.
@@ -195,13 +198,16 @@ class DisFlow:
         back = self._backward.calc(before, gray, None)
         return flow[:height, :width], back[:height, :width]
 
-    def _agree(self, flow: Floats, back: Floats) -> NDArray[np.uint8]:
-        """Where the flow back undoes the flow, uint8, one for each row and column checked."""
+    def _agree(self, flow: Floats, back: Floats, at: Floats) -> NDArray[np.uint8]:
+        """Where the flow back undoes the flow, uint8, one for each row and column checked.
+
+        Args:
+            flow: Where it is checked.
+            back: The whole flow back.
+            at: Where the pixels that are checked come from.
+        """
         cv2, preset = self._cv2, self._preset
-        border, every = cv2.BORDER_REPLICATE, self._preset.checked
-        flow = np.ascontiguousarray(flow[::every, ::every])
-        at = flow + _grid(*flow.shape[:2], every)
-        back = cv2.remap(back, at, None, cv2.INTER_LINEAR, borderMode=border)
+        back = cv2.remap(back, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         apart = flow + back
         apart *= apart
         apart -= preset.share * (flow * flow + back * back)
@@ -210,20 +216,14 @@ class DisFlow:
         agree: NDArray[np.uint8] = (excess < preset.slack).view(np.uint8)
         return agree
 
-    def _alike(self, flow: Floats, gray: Gray, before: Gray) -> NDArray[np.uint8]:
+    def _alike(self, gray: Gray, before: Gray, at: Floats) -> NDArray[np.uint8]:
         """Where a pixel looks like where it comes from, uint8, as `_agree`."""
-        cv2, preset = self._cv2, self._preset
-        every, border = preset.checked, cv2.BORDER_REPLICATE
-        at = flow[::every, ::every] + _grid(*_checked(gray, every).shape, every)
+        cv2, every = self._cv2, self._preset.checked
         soft = [cv2.blur(one, (3, 3)) for one in (gray, before)]
-        moved = cv2.remap(soft[1], at, None, cv2.INTER_LINEAR, borderMode=border)
-        apart = cv2.absdiff(moved, np.ascontiguousarray(_checked(soft[0], every)))
-        alike: NDArray[np.uint8] = (apart < preset.apart).view(np.uint8)
+        moved = cv2.remap(soft[1], at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        apart = cv2.absdiff(moved, np.ascontiguousarray(soft[0][::every, ::every]))
+        alike: NDArray[np.uint8] = (apart < self._preset.apart).view(np.uint8)
         return alike
-
-
-def _checked(gray: Gray, every: int) -> Gray:
-    return gray[::every, ::every]
 
 
 @lru_cache(maxsize=4)
