@@ -24,8 +24,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = Mapping[str, str]
 
 LARGEST_BODY = 4096
+LARGEST_HEADERS = 16384
 _LONGEST_QUERY = 256
-_LARGEST_HEADERS = 16384
 _SAFE = frozenset({"GET", "HEAD"})
 _METHODS = frozenset({*_SAFE, "POST", "PUT"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
@@ -118,8 +118,8 @@ class Guard:
             return Refusal(405, f"Expected one of {', '.join(sorted(_METHODS))}.")
         if len(scope.get("query_string", b"")) > _LONGEST_QUERY:
             return Refusal(414, "The address is too long.")
-        if sum(len(name) + len(value) for name, value in headers.items()) > _LARGEST_HEADERS:
-            return Refusal(431, f"Expected headers of at most {_LARGEST_HEADERS} bytes.")
+        if sum(len(name) + len(value) for name, value in headers.items()) > LARGEST_HEADERS:
+            return Refusal(431, f"Expected headers of at most {LARGEST_HEADERS} bytes.")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or len(length) > 9 or int(length) > LARGEST_BODY:
             return Refusal(413, f"Expected a body of at most {LARGEST_BODY} bytes.")

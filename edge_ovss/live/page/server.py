@@ -13,13 +13,12 @@ from types import ModuleType
 
 from edge_ovss._optional import require
 from edge_ovss.errors import UsageError
-from edge_ovss.live.page.access import App
+from edge_ovss.live.page.access import LARGEST_HEADERS, App
 from edge_ovss.live.page.address import PageAddress, bracketed, is_loopback, outward_names
 
 TOKEN_VARIABLE = "EDGE_OVSS_PAGE_TOKEN"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _MOST_CONNECTIONS = 128
-_LARGEST_HEADERS = 16384
 _LARGEST_MESSAGE = 1024
 # Seconds that viewers have to leave when the run ends.
 _GRACE_S = 1
@@ -85,7 +84,7 @@ class WebServer:
             server_header=False,
             proxy_headers=False,
             limit_concurrency=_MOST_CONNECTIONS,
-            h11_max_incomplete_event_size=_LARGEST_HEADERS,
+            h11_max_incomplete_event_size=LARGEST_HEADERS,
             ws_max_size=_LARGEST_MESSAGE,
             ws_per_message_deflate=False,
             timeout_keep_alive=10,

@@ -17,6 +17,7 @@ from edge_ovss.bundle.contract import UNKNOWN
 from edge_ovss.bundle.unknown import UnknownInfo
 from edge_ovss.errors import UsageError
 from edge_ovss.live.sinks import Settings
+from edge_ovss.runtime.overlay import ALPHA
 from edge_ovss.runtime.segmenter import Segmenter
 
 _MOST_WARNINGS = 50
@@ -68,11 +69,11 @@ class PageInfo:
     details: Mapping[str, str] = field(default_factory=dict)
     unknown: UnknownRange | None = None
     sources: tuple[str, ...] = ()
-    alpha: float = 0.55
+    alpha: float = ALPHA
 
     @classmethod
     def of(
-        cls, segmenter: Segmenter, *, sources: Sequence[str] = (), alpha: float = 0.55
+        cls, segmenter: Segmenter, *, sources: Sequence[str] = (), alpha: float = ALPHA
     ) -> PageInfo:
         """Return it for a segmenter; the other arguments are attributes."""
         manifest = segmenter.bundle.manifest

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from edge_ovss._files import make_folder
 from edge_ovss._optional import require
+from edge_ovss.bundle.contract import UNKNOWN
 from edge_ovss.errors import OutputError, UsageError
 from edge_ovss.live.sinks import LiveFrame
+from edge_ovss.runtime.overlay import UNKNOWN_LINE
 
 SPAWN = "spawn"
 _FORM = "Expected FILE.rrd, 'spawn', or rerun+http://HOST:9876/proxy."
 _QUALITY = 80
-_UNKNOWN = "unknown"
 
 
 class RerunLog:
@@ -80,5 +81,5 @@ class RerunLog:
     def _classes(self, frame: LiveFrame) -> Any:  # noqa: ANN401 (Rerun)
         rows = zip(self._names, self._palette.tolist(), strict=True)
         known = [(label, name, tuple(color)) for label, (name, color) in enumerate(rows)]
-        unknown = int(np.iinfo(frame.result.labels.dtype).max)
-        return self._rerun.AnnotationContext([*known, (unknown, _UNKNOWN, (0, 0, 0, 0))])
+        unknown = UNKNOWN[str(frame.result.labels.dtype)], UNKNOWN_LINE, (0, 0, 0, 0)
+        return self._rerun.AnnotationContext([*known, unknown])
