@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_ovss.errors import EdgeOvssError
 from edge_ovss.frames.sources import Frame
-from edge_ovss.live.clock import Clock
+from edge_ovss.live.clock import Clock, Pace
 from edge_ovss.live.grabber import Grabber, LiveSource
 from edge_ovss.live.newest import Captured, Newest
 from edge_ovss.live.shower import Shower
@@ -90,7 +90,7 @@ class LiveRun:
         self._newest = Newest(len(sources))
         self._segmented = [0] * len(sources)
         self._settings = Settings()
-        self._due_s = 0.0
+        self._pace = Pace(options.max_fps)
         self._shower = Shower(sinks, self._was_shown)
         self._grabbers = [
             Grabber(
@@ -144,7 +144,8 @@ class LiveRun:
     def _step(self) -> None:
         self._watchdog.check()
         self._heed()
-        wait_s = _TICK_S if self._settings.paused else self._clock.real(self._until_due())
+        left_s = self._pace.left_s(self._clock.now())
+        wait_s = _TICK_S if self._settings.paused else self._clock.real(left_s)
         self._newest.hold(wait_s > 0)
         if wait_s > 0:
             self._shower.join(min(_TICK_S, wait_s))  # wakes if the views fail
@@ -157,9 +158,6 @@ class LiveRun:
         if captured is not None:
             self._handle(captured)
 
-    def _until_due(self) -> float:
-        return self._due_s - self._clock.now()
-
     def _heed(self) -> None:
         """Tell the caller what the views ask for, if that has changed."""
         asked = asked_settings(self._sinks)
@@ -169,10 +167,7 @@ class LiveRun:
 
     def _handle(self, captured: Captured) -> None:
         start_s = self._clock.now()
-        if self._options.max_fps is not None:
-            period_s = 1.0 / self._options.max_fps
-            # A late frame does not make the next one late too.
-            self._due_s = max(self._due_s, start_s - period_s) + period_s
+        self._pace.begin(start_s)
         source = self._grabbers[captured.source].source.label
         result = self._segment(captured.image, time_s=captured.captured_s, source=source)
         self.summary.latency.add(self._clock.now() - start_s)

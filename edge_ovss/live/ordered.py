@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from edge_ovss.frames.sources import Frame
+from edge_ovss.live.clock import Pace
 from edge_ovss.live.sinks import LiveFrame, Settings, Sink, asked_settings, close_all
 from edge_ovss.runtime.result import Result
 
@@ -28,8 +29,8 @@ class OrderedViews:
         max_fps: float | None = None,
     ) -> None:
         self._sinks, self._on_settings = sinks, on_settings
-        self._period_s = 0.0 if max_fps is None else 1.0 / max_fps
-        self._settings, self._due_s, self._index = Settings(), 0.0, 0
+        self._pace = Pace(max_fps)
+        self._settings, self._index = Settings(), 0
 
     def ready(self, check: Callable[[], None]) -> bool:
         """Wait until the next frame is wanted; return whether any is.
@@ -43,11 +44,11 @@ class OrderedViews:
             if asked != self._settings:
                 self._settings = asked
                 self._on_settings(asked)
-            wait_s = self._due_s - time.monotonic()
+            wait_s = self._pace.left_s(time.monotonic())
             if asked.stop:
                 return False
             if not asked.paused and wait_s <= 0:
-                self._due_s = max(self._due_s, time.monotonic() - self._period_s) + self._period_s
+                self._pace.begin(time.monotonic())
                 return True
             time.sleep(_TICK_S if asked.paused else min(_TICK_S, wait_s))
 
