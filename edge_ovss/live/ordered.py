@@ -68,7 +68,7 @@ class OrderedViews:
         if not self._sinks:
             return
         now = time.monotonic()
-        whole = {**facts, "index": index, "age_ms": round(1000 * (now - captured_s), 3)}
+        more = {"index": index, "age_ms": round(1000 * (now - captured_s), 3), "dropped": 0}
         shown = LiveFrame(
             index,
             source,
@@ -77,7 +77,7 @@ class OrderedViews:
             captured_s,
             now,
             0,
-            whole | {"dropped": 0},
+            {**more, **facts},  # a stream says the age of its labels itself
             frame.time_s,
             frame.stamp,
         )
