@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 from edge_ovss.errors import BundleError
 
@@ -71,9 +71,13 @@ class Fields:
         value = self.values.get(key)
         if not isinstance(value, int | float) or isinstance(value, bool):
             self.refuse(key, "a number")
-        if not _is_finite(value):
+        if not is_finite(value):
             self.refuse(key, "a finite number")
         return float(value)
+
+    def optional_number(self, key: str) -> float | None:
+        """Return a finite number or None."""
+        return None if self.values.get(key) is None else self.number(key)
 
     def flag(self, key: str) -> bool:
         """Return true or false."""
@@ -108,7 +112,7 @@ class Fields:
     def triple(self, key: str) -> tuple[float, float, float]:
         """Return a list of three finite numbers."""
         value = self.values.get(key)
-        if not isinstance(value, list) or len(value) != 3 or not all(map(_is_finite, value)):
+        if not isinstance(value, list) or len(value) != 3 or not all(map(is_finite, value)):
             self.refuse(key, "a list of three finite numbers")
         return float(value[0]), float(value[1]), float(value[2])
 
@@ -158,7 +162,8 @@ def _plain(value: object) -> object:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _is_finite(value: object) -> bool:
+def is_finite(value: object) -> TypeGuard[int | float]:
+    """Return whether a value is a number that a float can hold: no flag, no NaN, no infinity."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return abs(value) <= sys.float_info.max

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._strict_parsing import DocumentError, read_json
-from edge_ovss.bundle.json_fields import Fields
+from edge_ovss.bundle.json_fields import Fields, is_finite
 from edge_ovss.errors import InputError, UsageError
 
 MEASURES: dict[str, tuple[float, float]] = {"score": (0.0, 1.0)}
@@ -101,7 +101,7 @@ def read_unknown(fields: Fields | None, outputs: int) -> UnknownInfo | None:
     ):
         many = "one number" if outputs == 1 else f"one number, or {outputs},"
         fields.refuse("thresholds", f"a list of {many} from {low:g} to {high:g}")
-    auto = None if fields.values.get("auto") is None else fields.number("auto")
+    auto = fields.optional_number("auto")
     if auto is not None and not low <= auto <= high:
         fields.refuse("auto", f"a number from {low:g} to {high:g}")
     tuned = fields.values.get("tuned")
@@ -120,7 +120,7 @@ def _read_range(fields: Fields) -> tuple[float, float]:
     if (
         not isinstance(ends, list)
         or len(ends) != 2
-        or not all(map(_is_number, ends))
+        or not all(map(is_finite, ends))
         or not 0.0 <= ends[0] < ends[1]
     ):
         fields.refuse("range", "a list of the lowest and the highest value, from 0 on")
@@ -206,7 +206,7 @@ class Target:
     def _by_output(self, given: object) -> list[float]:
         try:
             array = np.asarray(given, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             array = np.empty(0)
         if array.shape != (len(self.names),):
             message = f"--unknown has the shape {array.shape}; expected one number for each output."
@@ -220,7 +220,7 @@ class Target:
         strange = [name for name in given if name not in (*self.names, ALL_OTHERS)]
         needed = [name for place, name in enumerate(self.names) if place != self.background]
         missing = [name for name in needed if name not in given and ALL_OTHERS not in given]
-        wrong = [name for name, number in given.items() if not _is_number(number)]
+        wrong = [name for name, number in given.items() if not is_finite(number)]
         for names, what in (
             (strange, "is no output of the vocabulary"),
             (missing, "has no threshold"),
@@ -296,19 +296,16 @@ def _refuse(path: Path, why: str) -> NoReturn:
 
 def _as_number(given: object) -> float | None:
     """Return the number that was given, which may be no finite one; None where it is none."""
-    if isinstance(given, str):
-        try:
-            return float(given)
-        except ValueError:
-            return None
-    if isinstance(given, bool) or not isinstance(given, int | float | np.integer | np.floating):
+    kinds = str | int | float | np.integer | np.floating
+    if isinstance(given, bool) or not isinstance(given, kinds):
         return None
-    return float(given)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return float(given)
+    except ValueError:
+        return None
+    except OverflowError:  # an integer that no float holds is outside of every range
+        return math.inf
 
 
 def _is_within(value: object, low: float, high: float) -> bool:
-    return isinstance(value, int | float) and _is_number(value) and low <= value <= high
+    return is_finite(value) and low <= value <= high

@@ -17,6 +17,7 @@ from edge_ovss.bundle.unknown import Target, UnknownInfo, file_document
 from edge_ovss.errors import ArtifactError, BundleError, EdgeOvssError, InputError, UsageError
 
 NAMES = ("road", "car", "a person")
+HUGE = 10**400  # no float holds it
 TARGET = Target(UnknownInfo(auto=0.25), NAMES, "ab" * 32, "sed-tiny")
 
 
@@ -67,14 +68,16 @@ def test_a_bundle_without_the_section_has_one_input() -> None:
         {"thresholds": ["0.2"]},
         {"thresholds": [True]},
         {"thresholds": [float("nan")]},
+        {"thresholds": [HUGE]},
         {"range": [1.0, 0.0]},
         {"range": [0.0]},
         {"range": [-1.0, 1.0]},
+        {"range": [0, HUGE]},
         {"measure": None},
         {"source": 3},
         {"auto": 7.0},
     ],
-    ids=str,
+    ids="{!s:.40}".format,
 )
 def test_a_section_that_no_export_writes_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(BundleError, match="unknown"):
@@ -104,18 +107,26 @@ def test_what_a_user_may_say(given: Any, thresholds: tuple[float, ...], source: 
 
 
 NOT_A_NUMBER = float("nan")
-WRONG = ("1.5", "-0.1", "nan", "inf", 2, NOT_A_NUMBER, True, None)
+WRONG = ("1.5", "-0.1", "nan", "inf", 2, HUGE, NOT_A_NUMBER, True, None)
 WRONG_LISTS: tuple[list[Any], ...] = (
     [0.1, 0.2],
     [[0.1] * 3],
     ["a"] * 3,
     [0.1, 0.2, NOT_A_NUMBER],
+    [0.1, 0.2, HUGE],
     [],
 )
-WRONG_NAMES = ({"car": 0.5}, {"*": 0.2, "tree": 0.2}, {"*": "0.2"}, {"*": 7}, {"*": True})
+WRONG_NAMES = (
+    {"car": 0.5},
+    {"*": 0.2, "tree": 0.2},
+    {"*": "0.2"},
+    {"*": 7},
+    {"*": HUGE},
+    {"*": True},
+)
 
 
-@pytest.mark.parametrize("given", [*WRONG, *WRONG_LISTS, *WRONG_NAMES], ids=str)
+@pytest.mark.parametrize("given", [*WRONG, *WRONG_LISTS, *WRONG_NAMES], ids="{!s:.40}".format)
 def test_what_is_outside_the_range_is_a_slip(given: Any) -> None:  # noqa: ANN401
     with pytest.raises(UsageError):
         TARGET.choose(given)

@@ -126,17 +126,13 @@ def _from_json(document: object) -> BuildRecord:
         proof=Proof(
             state=proof.choice("state", ("passed", "not run")),
             against=proof.optional_text("against"),
-            agreement=_optional_number(proof, "agreement"),
+            agreement=proof.optional_number("agreement"),
             reason=proof.optional_text("reason"),
-            undecided=_optional_number(proof, "undecided"),
+            undecided=proof.optional_number("undecided"),
         ),
         precision=fields.text("precision"),
         document=document,
     )
-
-
-def _optional_number(fields: Fields, key: str) -> float | None:
-    return None if fields.values.get(key) is None else fields.number(key)
 
 
 def _damaged(folder: Path, why: str) -> ArtifactError:
