@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import types
 import xml.etree.ElementTree as ET
@@ -95,6 +96,18 @@ def test_the_package_has_what_ament_asks_for(make_bundle: MakeBundle, tmp_path: 
         "threads",
         "unknown",
     }
+
+
+def test_the_package_can_be_read_by_others_as_the_umask_says(
+    make_bundle: MakeBundle, tmp_path: Path
+) -> None:
+    bundle = make_bundle()
+    mask = os.umask(0o027)
+    try:
+        assert emit(bundle, tmp_path / "out") == 0
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o750
 
 
 def test_every_file_says_its_bundle_and_twice_gives_the_same_bytes(
