@@ -55,6 +55,11 @@ class Origin:
         """Return these lines as a comment of Python, YAML, CMake or protobuf text."""
         return "".join(f"# {line}\n" for line in self.lines(what))
 
+    def hidden(self, what: str) -> str:
+        """Return these lines as comments of Markdown, in which "--" must not occur."""
+        lines = (line.replace("--", "- -") for line in self.lines(what))
+        return "".join(f"<!-- {line} -->\n" for line in lines)
+
     def document(self) -> dict[str, object]:
         """Return the origin as a JSON object."""
         return asdict(self)

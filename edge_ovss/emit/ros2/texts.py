@@ -93,13 +93,10 @@ PARAMETERS = """\
 
 def page_text(package: str, origin: Origin) -> str:
     """Return the page in Markdown."""
-    first, second = (line.replace("--", "- -") for line in origin.lines("ros2"))
-    return _PAGE.format(first=first, second=second, package=package)
+    return origin.hidden("ros2") + _PAGE.format(package=package)
 
 
 _PAGE = """\
-<!-- {first} -->
-<!-- {second} -->
 
 # {package}
 

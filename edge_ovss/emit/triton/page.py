@@ -6,8 +6,6 @@ from edge_ovss.emit.origin import Origin
 from edge_ovss.emit.triton.served import Served
 
 _PAGE = """\
-<!-- {first} -->
-<!-- {second} -->
 
 # {name} on Triton Inference Server
 
@@ -39,7 +37,5 @@ The model takes RGB bytes as they are: no resize, no normalization.
 
 def page_text(served: Served, origin: Origin) -> str:
     """Return the page in Markdown."""
-    first, second = (line.replace("--", "- -") for line in origin.lines("triton"))
-    return _PAGE.format(
-        first=first, second=second, name=served.name, backend=served.backend, note=served.note
-    )
+    page = _PAGE.format(name=served.name, backend=served.backend, note=served.note)
+    return origin.hidden("triton") + page
