@@ -34,7 +34,7 @@ from edge_ovss.bundle.sections import (
     read_text_tower,
     read_vocabulary,
 )
-from edge_ovss.bundle.unknown import UnknownInfo, read_unknown
+from edge_ovss.bundle.unknown import Thresholds, UnknownInfo, read_unknown
 from edge_ovss.errors import BundleError
 
 SCHEMA = 1
@@ -92,6 +92,11 @@ class Manifest:
     others: Mapping[str, object] = field(default_factory=dict, repr=False, metadata=HIDDEN)
 
     @property
+    def thresholds(self) -> Thresholds | None:
+        """Below which a label is unknown, float32 [K]; None where the graph has no thresholds."""
+        return None if self.unknown is None else self.unknown.of(self.vocabulary.outputs)
+
+    @property
     def precision(self) -> str:
         """Name of the precision, such as "fp32"."""
         return self.precision_facts.name
@@ -108,7 +113,7 @@ class Manifest:
             categories=categories,
             places=rejection.limit[-1] if rejection.limit else places,
             scores_size=self.output.scores_size,
-            thresholds=None if self.unknown is None else self.unknown.of(self.vocabulary.outputs),
+            thresholds=self.thresholds,
         )
 
     @classmethod

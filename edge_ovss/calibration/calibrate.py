@@ -180,7 +180,7 @@ def _prepare(
         frames = [frame.read() for frame in pictures.frames[:_MEASURED]]
         output_map = source.vocabulary.output_map
         baseline = Baseline.measure(
-            source.graph_path, frames, output_map=output_map, thresholds=thresholds_of(source)
+            source.graph_path, frames, output_map=output_map, thresholds=source.manifest.thresholds
         )
         return _Work(source, options, pictures, None, baseline, note)
     allow_missing = options.validation.allow_missing
@@ -189,7 +189,7 @@ def _prepare(
     note(f"measuring float32 on {len(labeled.names)} images of {dataset.title}")
     output_map = source.vocabulary.output_map
     baseline = Baseline.measure_labeled(
-        source.graph_path, labeled, output_map=output_map, thresholds=thresholds_of(source)
+        source.graph_path, labeled, output_map=output_map, thresholds=source.manifest.thresholds
     )
     scope = labeled.alignment.scope
     if scope:
@@ -328,12 +328,6 @@ def _write_rest(writer: BundleWriter, work: _Work, graph: Path) -> None:
     measure = _measured(graph, old.frame)
     answer = Reference(old.frame, labels[0], alive, counts, lead, measure)
     write_reference(writer.path, info.reference, answer)
-
-
-def thresholds_of(bundle: Bundle) -> NDArray[np.float32] | None:
-    """Return the thresholds of "unknown" of a bundle, float32 [K]; None where there are none."""
-    info = bundle.manifest.unknown
-    return None if info is None else info.of(len(bundle.vocabulary.outputs))
 
 
 def _measured(path: Path, frame: NDArray[np.uint8]) -> NDArray[np.float32] | None:

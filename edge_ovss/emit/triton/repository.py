@@ -151,15 +151,14 @@ def _settings(bundle: Bundle, served: Served, origin: Origin) -> dict[str, objec
     """Return what the client knows of the bundle."""
     manifest, frames = bundle.manifest, served.frames
     labels = manifest.output.labels_dtype
-    unknown, slots = manifest.unknown, manifest.rejection.slots
-    thresholds = None if unknown is None else unknown.of(manifest.vocabulary.outputs).tolist()
+    thresholds, slots = manifest.thresholds, manifest.rejection.slots
     colors = {each.output: list(each.color) for each in bundle.vocabulary.categories}
     return {
         **origin.document(),
         "served_as": served.name,
         "graph_parameter": GRAPH_PARAMETER,
-        "labels": {"dtype": labels, "unknown": UNKNOWN[labels] if unknown is not None else None},
-        "thresholds": thresholds,
+        "labels": {"dtype": labels, "unknown": UNKNOWN[labels] if thresholds is not None else None},
+        "thresholds": None if thresholds is None else thresholds.tolist(),
         "slots": list(slots) if slots else None,
         "frames": None if frames is None else [list(frames.smallest), list(frames.largest)],
         "outputs": [
