@@ -154,7 +154,7 @@ def halve_within(
         The new graph, and which of its nodes are FP16.
     """
     few = baseline.first(_IMAGES)
-    half, report = _convert(model, largest, "")
+    half, report = halve(model, largest)
     if _agreement(half, few) >= LEAST_AGREEMENT:
         return half, report
     converted = set(report.half_nodes)
@@ -166,22 +166,30 @@ def halve_within(
     fewest, most = 0, len(products) - 1
     while fewest < most:
         middle = (fewest + most) // 2
-        attempt = _convert(model, largest, products[middle])
+        attempt = halve(model, largest, products[middle])
         agreement = _agreement(attempt[0], few)
         note(f"{middle + 1} of {len(products)} products in float32: labels {100 * agreement:.2f} %")
         fewest, most = (fewest, middle) if agreement >= LEAST_AGREEMENT else (middle + 1, most)
-    return _convert(model, largest, products[most])
+    return halve(model, largest, products[most])
 
 
-def _convert(
-    model: ir.Model, largest: Mapping[str, float], last: str
+def halve(
+    model: ir.Model, largest: Mapping[str, float], last: str | None = None
 ) -> tuple[ir.Model, HalfReport]:
-    """Convert a copy, in which everything up to the node `last` stays in float32."""
+    """Convert a copy of a graph to FP16, in which everything up to the node `last` stays float32.
+
+    Args:
+        model: A float32 graph; it is not changed.
+        largest: Largest magnitude by tensor.
+        last: Name of a node; None to convert all that can be.
+
+    Returns:
+        The new graph, and which of its nodes are FP16.
+    """
     half = model.clone()
     names = [str(node.name) for node in half.graph]
-    kept = set(names[: names.index(last) + 1]) if last else set()
-    report = convert_to_half(half, dict(largest), kept)
-    return half, report
+    kept = () if last is None else names[: names.index(last) + 1]
+    return half, convert_to_half(half, largest, frozenset(kept))
 
 
 def _agreement(model: ir.Model, baseline: Baseline) -> float:

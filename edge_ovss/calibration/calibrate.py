@@ -22,7 +22,7 @@ from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.reference import Reference, write_reference
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.calibration.accuracy import Accuracy, Baseline, Labeled
-from edge_ovss.calibration.budget import halve_within
+from edge_ovss.calibration.budget import halve, halve_within
 from edge_ovss.calibration.images import (
     RECOMMENDED,
     CalibrationPictures,
@@ -45,7 +45,7 @@ from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import ArtifactError, GateError, InputError
 from edge_ovss.graph.emulate_fp16 import emulate_half
-from edge_ovss.graph.fp16 import HalfReport, convert_to_half
+from edge_ovss.graph.fp16 import HalfReport
 from edge_ovss.graph.model import feed, load_graph, save_graph
 from edge_ovss.graph.tensor_probe import TensorProbe, open_session
 from edge_ovss.graph.walk import measured_value
@@ -227,8 +227,7 @@ def _halve(
 ) -> tuple[ir.Model, HalfReport]:
     """Convert to FP16; for the labels of untrained weights nothing is kept in float32."""
     if work.source.manifest.model.weights.source in _UNTRAINED:
-        half = model.clone()
-        return half, convert_to_half(half, dict(largest))
+        return halve(model, largest)
     return halve_within(model, largest, work.baseline, note=work.note)
 
 
