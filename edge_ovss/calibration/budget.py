@@ -163,6 +163,8 @@ def halve_within(
         for node in model.graph
         if node.op_type in WEIGHTED and node.name in converted
     ]
+    if not products:  # whatever changed the labels is no part of a product
+        return half, report
     fewest, most = 0, len(products) - 1
     while fewest < most:
         middle = (fewest + most) // 2

@@ -92,6 +92,13 @@ def test_the_shortest_beginning_that_keeps_labels_stays_in_float(
     assert kept[0] == "layers.0/MatMul"
 
 
+def test_a_graph_without_products_in_half_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "_agreement", Judge(PRODUCTS + 1))
+    large = {f"x{number}": 6.0e4 for number in range(PRODUCTS + 1)}
+    _, report = halve_within(chain(), large, baseline(), note=lambda _: None)
+    assert report.half_nodes == ()
+
+
 def test_a_few_images_decide() -> None:
     few = baseline(9).first(4)
     assert len(few.frames) == len(few.expected) == len(few.decided) == 4
