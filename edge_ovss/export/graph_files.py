@@ -10,7 +10,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ovss._optional import require
+from edge_ovss._version import VERSION
 from edge_ovss.bundle.contract import THRESHOLDS
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.graph.export_passes import apply_export_passes
@@ -65,18 +66,45 @@ def trace(
     Raises:
         MissingDependencyError: onnx or onnxscript is not installed.
     """
-    require("onnxscript", extra="export")
     sides = {1: torch.export.Dim("H", min=1), 2: torch.export.Dim("W", min=1)}
     inputs = {"frame": frame} | ({} if thresholds is None else {THRESHOLDS: thresholds})
-    with torch.no_grad(), quiet_exporter():
+    model = trace_module(graph, inputs, outputs=outputs, free={"frame": sides})
+    model.graph.name = "edge_ovss"
+    model.metadata_props.update(metadata)
+    return model
+
+
+def trace_module(
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    *,
+    outputs: Sequence[str],
+    free: Mapping[str, Mapping[int, Any]],
+) -> Any:  # noqa: ANN401
+    """Trace any module, and clean up what the exporter leaves.
+
+    Args:
+        module: In eval mode.
+        inputs: An example of every input, by name and in order.
+        outputs: Names of what the module returns, in order.
+        free: By name of an input, the `torch.export.Dim` of every axis whose size is free.
+
+    Returns:
+        An `onnx_ir.Model` with weights in memory and no metadata.
+
+    Raises:
+        MissingDependencyError: onnx or onnxscript is not installed.
+    """
+    require("onnxscript", extra="export")
+    with torch.no_grad(), _quiet_exporter():
         program = torch.onnx.export(
-            graph,
+            module,
             tuple(inputs.values()),
             dynamo=True,
             opset_version=OPSET,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes={name: sides if name == "frame" else None for name in inputs},
+            dynamic_shapes={name: free.get(name) for name in inputs},
             verbose=False,
         )
     if program is None:
@@ -84,19 +112,15 @@ def trace(
         raise RuntimeError(message)
     model = program.model
     apply_export_passes(model)
-    model.producer_name, model.producer_version = "edge-ovss", metadata["edge_ovss.version"]
-    model.graph.name = "edge_ovss"
+    model.producer_name, model.producer_version = "edge-ovss", VERSION
     model.metadata_props.clear()
-    model.metadata_props.update(metadata)
     return model
 
 
 @contextlib.contextmanager
-def quiet_exporter() -> Iterator[None]:
-    """Keep what torch's exporter says about itself from the user.
-
-    Its warnings, log lines and prints are about its internals; its result is compared with torch.
-    """
+def _quiet_exporter() -> Iterator[None]:
+    # The exporter reports its internals as warnings, log lines and prints. A user can do nothing
+    # about them, and its result is compared with torch afterwards.
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

@@ -11,15 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edge_ovss._optional import require
 from edge_ovss._progress import Note, silent
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.errors import ParityError, UsageError
-from edge_ovss.export.graph_files import OPSET, quiet_exporter
+from edge_ovss.export.graph_files import trace_module
 from edge_ovss.export.text_tower.tokenizer_file import write_tokenizer
 from edge_ovss.export.text_tower.tower_graph import TowerGraph
-from edge_ovss.graph.export_passes import apply_export_passes
 from edge_ovss.graph.model import save_graph
 from edge_ovss.models.spec import Clip, Model, ModelSpec
 from edge_ovss.models.text import encode_prompts, text_tower_digest
@@ -79,30 +77,16 @@ def compare(clip: Clip, folder: Path, model: Model) -> float:
 
 
 def _trace(clip: Clip) -> Any:  # noqa: ANN401 (onnx_ir is optional)
-    require("onnxscript", extra="export")
     tokens = torch.zeros(2, 8, dtype=torch.int64)
     tokens[:, 5] = 9
     longest = int(clip.context_length)
     sides = {0: torch.export.Dim("N", min=1), 1: torch.export.Dim("L", min=3, max=longest)}
-    graph = TowerGraph(clip).eval()
-    with torch.no_grad(), quiet_exporter():
-        program = torch.onnx.export(
-            graph,
-            (tokens,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["tokens"],
-            output_names=["embeddings"],
-            dynamic_shapes={"tokens": sides},
-            verbose=False,
-        )
-    if program is None:
-        message = "torch.onnx.export returned nothing"
-        raise RuntimeError(message)
-    apply_export_passes(program.model)
-    program.model.producer_name, program.model.producer_version = "edge-ovss", VERSION
-    program.model.metadata_props.clear()
-    return program.model
+    return trace_module(
+        TowerGraph(clip).eval(),
+        {"tokens": tokens},
+        outputs=["embeddings"],
+        free={"tokens": sides},
+    )
 
 
 def _manifest(clip: Clip, spec: ModelSpec) -> dict[str, object]:
