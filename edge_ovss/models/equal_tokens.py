@@ -7,9 +7,9 @@ from functools import partial
 
 from edge_ovss.models._open_clip import import_open_clip
 from edge_ovss.models.spec import ModelSpec
-from edge_ovss.models.text import encoded_names
 from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.vocabulary.alikes import alikes, likeness, named, reading, refuse_alikes
+from edge_ovss.words.prompts import encoded_names
 
 _FIRST_CHARACTERS = 1000
 
@@ -34,13 +34,13 @@ def refuse_equal_tokens(
     names = {
         name
         for category in vocabulary.categories
-        for name in (*category.synonyms, *encoded_names(category, spec))
+        for name in (*category.synonyms, *encoded_names(category, spec.synonyms))
     }
     tokens = _tokens(sorted(names), _shortest(spec.templates))
     refuse_alikes(vocabulary, tokens.__getitem__)
     if spec.synonyms == "average":
         return
-    encoded = partial(encoded_names, spec=spec)
+    encoded = partial(encoded_names, synonyms=spec.synonyms)
     only = {"first": "the first synonym alone", "whole": "the text as it is written"}[spec.synonyms]
     for first, second in alikes(vocabulary, tokens.__getitem__, encoded=encoded):
         note(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -19,10 +19,9 @@ from edge_ovss._progress import CountProgress
 from edge_ovss.errors import EdgeOvssError
 from edge_ovss.models._open_clip import import_open_clip
 from edge_ovss.models.spec import Clip, ModelSpec
-from edge_ovss.vocabulary import Category, TextEmbeddings, Vocabulary
+from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
+from edge_ovss.words.prompts import batches_by_length, encoded_names
 
-# Token slots per batch: enough rows to keep the matrix products busy, small enough for the cache.
-_BATCH_TOKENS = 1536
 _FORMAT = 2
 _TEXT_TOWER = (
     "token_embedding.",
@@ -75,7 +74,7 @@ def encode_vocabulary(
         float32 [T, P, D], unit norm.
     """
     tower = text_tower_digest(clip, learned)
-    groups = [encoded_names(category, spec) for category in vocabulary.categories]
+    groups = [encoded_names(category, spec.synonyms) for category in vocabulary.categories]
     words = [name for group in groups for name in group]
     made_by = {
         "vocabulary_sha256": vocabulary.sha256,
@@ -98,13 +97,6 @@ def encode_vocabulary(
     )
     _to_cache(cached, result)
     return result
-
-
-def encoded_names(category: Category, spec: ModelSpec) -> tuple[str, ...]:
-    """Return the names of a category that a model encodes and averages."""
-    if spec.synonyms == "whole":
-        return (category.text.strip(),)
-    return category.synonyms[:1] if spec.synonyms == "first" else category.synonyms
 
 
 def _average_synonyms(features: Tensor, counts: Sequence[int]) -> Tensor:
@@ -135,8 +127,9 @@ def encode_prompts(
     tokens = open_clip.tokenize(list(unique), context_length=clip.context_length)
     features = torch.empty(len(unique), _width(clip))
     done = 0
-    for rows in _batches_by_length(tokens):
-        features[rows] = _encode_tokens(clip, tokens[rows]).float().cpu()
+    for batch, length in batches_by_length(tokens.numpy()):
+        rows = torch.from_numpy(batch)
+        features[rows] = _encode_tokens(clip, tokens[rows, :length]).float().cpu()
         done += len(rows)
         if progress is not None:
             progress(done * len(prompts) // len(unique), len(prompts))
@@ -147,21 +140,10 @@ def _width(clip: Clip) -> int:
     return int(clip.text_projection.shape[1])
 
 
-def _batches_by_length(tokens: Tensor) -> Iterator[Tensor]:
-    # The end token has the largest id, so its position is the argmax.
-    lengths = tokens.argmax(-1) + 1
-    order = lengths.argsort(stable=True)
-    start = 0
-    while start < len(order):
-        size = max(1, _BATCH_TOKENS // int(lengths[order[start]]))
-        yield order[start : start + size]
-        start += size
-
-
 def _encode_tokens(clip: Clip, tokens: Tensor) -> Tensor:
     device = clip.positional_embedding.device
-    length = int(tokens.argmax(-1).max()) + 1
-    tokens = tokens[:, :length].to(device)
+    length = tokens.shape[1]
+    tokens = tokens.to(device)
     x = clip.token_embedding(tokens) + clip.positional_embedding[:length]
     mask = torch.full((length, length), float("-inf"), device=device, dtype=x.dtype).triu_(1)
     x = clip.ln_final(clip.transformer(x, attn_mask=mask))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,10 @@ from edge_ovss._optional import require
 from edge_ovss._progress import CountProgress
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.backends.ort import open_session
-from edge_ovss.vocabulary import Category, TextEmbeddings, Vocabulary
+from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
+from edge_ovss.words.prompts import batches_by_length, encoded_names
 from edge_ovss.words.tokenizer import Tokenizer
 from edge_ovss.words.tower_folder import GRAPH, TOKENIZER, read_tower
-
-# Tokens in a batch, as torch encodes them: enough rows for the matrix products, few enough for the
-# cache.
-_BATCH_TOKENS = 1536
 
 Floats = NDArray[np.float32]
 
@@ -92,32 +89,12 @@ class TextTower:
         tokens = self._tokenizer.encode(list(unique), self.info.context_length)
         features = np.empty((len(unique), self.info.width), np.float32)
         done = 0
-        for rows, length in _batches(tokens):
+        for rows, length in batches_by_length(tokens):
             (features[rows],) = self._session.run(None, {"tokens": tokens[rows, :length]})
             done += len(rows)
             if progress is not None:
                 progress(done * len(prompts) // len(unique), len(prompts))
         return features[[unique[prompt] for prompt in prompts]]
-
-
-def encoded_names(category: Category, synonyms: str) -> tuple[str, ...]:
-    """Return the names of a class that a model encodes and averages."""
-    if synonyms == "whole":
-        return (category.text.strip(),)
-    return category.synonyms[:1] if synonyms == "first" else category.synonyms
-
-
-def _batches(tokens: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], int]]:
-    """Yield rows of like length, and how many tokens of them are to be read."""
-    # The end token has the largest id, so its position is the argmax.
-    lengths = tokens.argmax(-1) + 1
-    order = lengths.argsort(kind="stable")
-    start = 0
-    while start < len(order):
-        size = max(1, _BATCH_TOKENS // int(lengths[order[start]]))
-        rows = order[start : start + size]
-        yield rows, int(lengths[rows].max())
-        start += size
 
 
 def _unit(vectors: Floats) -> Floats:

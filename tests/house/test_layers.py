@@ -57,7 +57,7 @@ PICTURE: dict[str, set[str]] = {
     "live": {"bundle", "frames", "runtime"},
     "datasets": {"frames", "metrics", "motion", "synthetic", "vocabulary"},
     "words": {"bundle", "runtime.backends", "vocabulary"},
-    "models": {"bundle", "vocabulary"},
+    "models": {"bundle", "vocabulary", "words"},
     "export": {
         "bundle",
         "frames",

@@ -18,12 +18,9 @@ if importlib.util.find_spec("open_clip") is None:
 from edge_ovss.models import load_model  # noqa: E402
 from edge_ovss.models.equal_tokens import refuse_equal_tokens  # noqa: E402
 from edge_ovss.models.spec import Synonyms  # noqa: E402
-from edge_ovss.models.text import (  # noqa: E402
-    encode_vocabulary,
-    encoded_names,
-    text_tower_digest,
-)
+from edge_ovss.models.text import encode_vocabulary, text_tower_digest  # noqa: E402
 from edge_ovss.vocabulary import Vocabulary  # noqa: E402
+from edge_ovss.words.prompts import encoded_names  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +53,9 @@ class Encoder:
         ("whole", ("road, route",)),
     ],
 )
-def test_names_that_are_encoded(model: Any, synonyms: Synonyms, names: tuple[str, ...]) -> None:  # noqa: ANN401
+def test_names_that_are_encoded(synonyms: Synonyms, names: tuple[str, ...]) -> None:
     (category,) = Vocabulary.from_names([" road, route "]).categories
-    assert encoded_names(category, replace(model.spec, synonyms=synonyms)) == names
+    assert encoded_names(category, synonyms) == names
 
 
 def test_an_own_encoder_gets_the_prompts_and_its_answer_is_cached(model: Any) -> None:  # noqa: ANN401
