@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import cast
+from typing import TypeVar, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_ovss.models.deop.backbone import Backbone, Bottleneck, NormConv, Stem
+from edge_ovss.models.deop.backbone import Backbone, NormConv
 from edge_ovss.models.deop.masks import PixelDecoder
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 def fold_norm(conv: NormConv) -> nn.Conv2d:
     """Return one convolution that is the convolution and its norm; computed in float64."""
-    scale, shift = (each.detach().double() for each in conv.norm.double().affine())
-    conv.norm.float()
+    scale, shift = (each.detach() for each in copy.deepcopy(conv.norm).double().affine())
     folded = nn.Conv2d(
         conv.in_channels,
         conv.out_channels,
@@ -30,31 +32,13 @@ def fold_norm(conv: NormConv) -> nn.Conv2d:
     return folded
 
 
-class FrozenBottleneck(nn.Module):
-    """A bottleneck of four convolutions at most."""
-
-    def __init__(self, block: Bottleneck) -> None:
-        super().__init__()
-        self.conv1, self.conv2, self.conv3 = map(fold_norm, (block.conv1, block.conv2, block.conv3))
-        self.shortcut = None if block.shortcut is None else fold_norm(block.shortcut)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map float [1, C, H, W] to the block's channels and size."""
-        y = self.conv3(F.relu(self.conv2(F.relu(self.conv1(x)))))
-        return F.relu(y + (x if self.shortcut is None else self.shortcut(x)))
-
-
-class FrozenStem(nn.Module):
-    """Three convolutions and a max pooling."""
-
-    def __init__(self, stem: Stem) -> None:
-        super().__init__()
-        self.conv1, self.conv2, self.conv3 = map(fold_norm, (stem.conv1, stem.conv2, stem.conv3))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Map float [1, 3, H, W] to a quarter of the size."""
-        x = F.relu(self.conv3(F.relu(self.conv2(F.relu(self.conv1(image))))))
-        return F.max_pool2d(x, 3, stride=2, padding=1)
+def fold_norms(module: _Module) -> _Module:
+    """Return a copy of a module in which a convolution with its norm is one convolution."""
+    folded = copy.deepcopy(module)
+    for name, child in module.named_children():
+        if isinstance(child, NormConv):
+            setattr(folded, name, fold_norm(child))
+    return folded
 
 
 class FrozenBackbone(nn.Module):
@@ -62,7 +46,7 @@ class FrozenBackbone(nn.Module):
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
-        self.stem = FrozenStem(backbone.stem)
+        self.stem = fold_norms(backbone.stem)
         stages = (cast(nn.Sequential, backbone.get_submodule(f"res{n}")) for n in range(2, 6))
         self.stages = nn.ModuleList(FrozenStage(stage) for stage in stages)
 
@@ -81,7 +65,7 @@ class FrozenStage(nn.Module):
 
     def __init__(self, stage: nn.Sequential) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*(FrozenBottleneck(cast(Bottleneck, block)) for block in stage))
+        self.blocks = nn.Sequential(*map(fold_norms, stage))
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the blocks on float [1, C, H, W]."""
