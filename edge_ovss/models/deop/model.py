@@ -26,6 +26,7 @@ from edge_ovss.models.deop.clip_tower import (
 from edge_ovss.models.deop.masks import MaskPredictor, PixelDecoder
 from edge_ovss.models.deop.positions import sine_positions
 from edge_ovss.models.deop.prompts import ClipAdapter
+from edge_ovss.models.padding import pad_to_multiple
 from edge_ovss.models.spec import Clip, ModelSpec, WeightsOrigin
 from edge_ovss.models.text import encode_vocabulary
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
@@ -146,8 +147,7 @@ class Deop(nn.Module):
                 the right and the bottom to multiples of 32, as published.
             embeddings: The text embeddings, or their array as a tensor [T, 1, D].
         """
-        multiple = self.spec.picture.multiple
-        image = F.pad(image, (0, -image.shape[-1] % multiple, 0, -image.shape[-2] % multiple))
+        image = pad_to_multiple(image, multiple=self.spec.picture.multiple)
         mask_logits = self.masks(image)
         patches, height, width = self.patches(image, mask_logits)
         queries = self.embed_queries(mask_logits, patches, height, width)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edge_ovss.models.padding import pad_to_multiple
 from edge_ovss.models.san.classifier import OpenVocabularyClassifier
-from edge_ovss.models.san.resizing import pad_to_multiple, shrink
+from edge_ovss.models.san.resizing import shrink
 from edge_ovss.models.san.side_adapter import SideAdapter
 from edge_ovss.models.san.towers import ClipRecognitionHead, ClipVisualExtractor
 from edge_ovss.models.spec import Clip, ModelSpec, WeightsOrigin

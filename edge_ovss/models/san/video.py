@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edge_ovss._optional import require
+from edge_ovss.models.padding import pad_to_multiple
 from edge_ovss.models.san.model import San, pool_bias
-from edge_ovss.models.san.resizing import pad_to_multiple, shrink
+from edge_ovss.models.san.resizing import shrink
 from edge_ovss.vocabulary import TextEmbeddings
 
 Cluster = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
