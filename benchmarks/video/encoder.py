@@ -29,7 +29,8 @@ from edge_ovss.export.loading import load_for_export
 from edge_ovss.export.options import ExportOptions
 from edge_ovss.metrics.confusion import count_confusion
 from edge_ovss.metrics.video.tracking import mean_iou
-from edge_ovss.models.sed.model import Sed, as_tensor
+from edge_ovss.models.sed.model import Sed
+from edge_ovss.models.text import as_tensor
 from edge_ovss.motion.dis import open_flow
 from edge_ovss.parity.torch_reference import TorchReference
 

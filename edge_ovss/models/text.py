@@ -104,6 +104,13 @@ def _average_synonyms(features: Tensor, counts: Sequence[int]) -> Tensor:
     return torch.stack([F.normalize(group.mean(0), dim=-1) for group in groups])
 
 
+def as_tensor(embeddings: TextEmbeddings | Tensor, *, like: Tensor) -> Tensor:
+    """Return the embeddings as a tensor on the device and of the type of `like`."""
+    if isinstance(embeddings, TextEmbeddings):
+        embeddings = torch.from_numpy(embeddings.array)
+    return embeddings.to(device=like.device, dtype=like.dtype)
+
+
 @torch.inference_mode()
 def encode_prompts(
     clip: Clip, prompts: Sequence[str], *, progress: CountProgress | None = None

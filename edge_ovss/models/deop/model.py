@@ -28,7 +28,7 @@ from edge_ovss.models.deop.positions import sine_positions
 from edge_ovss.models.deop.prompts import ClipAdapter
 from edge_ovss.models.padding import pad_to_multiple
 from edge_ovss.models.spec import Clip, ModelSpec, WeightsOrigin
-from edge_ovss.models.text import encode_vocabulary
+from edge_ovss.models.text import as_tensor, encode_vocabulary
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 # Cosines become logits by this factor; the checkpoint's temperature is not read.
@@ -156,12 +156,8 @@ class Deop(nn.Module):
 
     def class_embeddings(self, embeddings: TextEmbeddings | Tensor) -> Tensor:
         """Unit vectors of the classes, "no class" last: float [T + 1, D]."""
-        if isinstance(embeddings, TextEmbeddings):
-            embeddings = torch.from_numpy(embeddings.array)
-        like = self.clip_adapter.non_object_embedding
-        return self.clip_adapter.class_embeddings(
-            embeddings.to(device=like.device, dtype=like.dtype)
-        )
+        adapter = self.clip_adapter
+        return adapter.class_embeddings(as_tensor(embeddings, like=adapter.non_object_embedding))
 
     def forward(
         self,

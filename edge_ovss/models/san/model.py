@@ -19,7 +19,7 @@ from edge_ovss.models.san.resizing import shrink
 from edge_ovss.models.san.side_adapter import SideAdapter
 from edge_ovss.models.san.towers import ClipRecognitionHead, ClipVisualExtractor
 from edge_ovss.models.spec import Clip, ModelSpec, WeightsOrigin
-from edge_ovss.models.text import encode_vocabulary
+from edge_ovss.models.text import as_tensor, encode_vocabulary
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 
@@ -96,10 +96,8 @@ class San(nn.Module):
         Args:
             embeddings: The text embeddings, or their array as a tensor [T, P, D].
         """
-        if isinstance(embeddings, TextEmbeddings):
-            embeddings = torch.from_numpy(embeddings.array)
-        like = self.ov_classifier.bg_embed
-        result: Tensor = self.ov_classifier(embeddings.to(device=like.device, dtype=like.dtype))
+        text = self.ov_classifier
+        result: Tensor = text(as_tensor(embeddings, like=text.bg_embed))
         return result
 
     def maps(self, image: Tensor, embeddings: TextEmbeddings | Tensor) -> SanMaps:

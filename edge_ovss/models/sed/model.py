@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from edge_ovss.models.sed.decoder import GradualFusionDecoder
 from edge_ovss.models.spec import Clip, ModelSpec, WeightsOrigin
-from edge_ovss.models.text import encode_vocabulary
+from edge_ovss.models.text import as_tensor, encode_vocabulary
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 
@@ -135,13 +135,6 @@ class Sed(nn.Module):
         b = image.shape[0]
         zero, one, two = (_per_picture(a, b) for a in auxiliary)
         return SedMaps(_per_picture(decoder.head(x), b), (zero, one, two))
-
-
-def as_tensor(embeddings: TextEmbeddings | Tensor, *, like: Tensor) -> Tensor:
-    """Return the embeddings as a tensor on the device and of the type of `like`."""
-    if isinstance(embeddings, TextEmbeddings):
-        embeddings = torch.from_numpy(embeddings.array)
-    return embeddings.to(device=like.device, dtype=like.dtype)
 
 
 def _per_picture(maps: Tensor, pictures: int) -> Tensor:
