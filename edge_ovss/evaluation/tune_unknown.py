@@ -22,7 +22,7 @@ from edge_ovss.frames.images import picture_hash
 from edge_ovss.metrics.confusion import IGNORED, require_size
 from edge_ovss.metrics.reported import TUNED
 from edge_ovss.metrics.risk_coverage import step_of, thresholds
-from edge_ovss.metrics.tuning import TUNERS, LabelCounts, cross_validate
+from edge_ovss.metrics.tuning import TUNERS, LabelCounts, cross_validate, sum_counts
 from edge_ovss.runtime.segmenter import Segmenter, target_of
 
 FOLDS = 5
@@ -216,9 +216,7 @@ def _choose(
     folds: Sequence[LabelCounts], figure: str, names: Sequence[str], info: UnknownInfo
 ) -> tuple[dict[str, Choice], float]:
     """Return both kinds of thresholds, and the figure without any in percent."""
-    whole = folds[0]
-    for fold in folds[1:]:
-        whole = whole + fold
+    whole = sum_counts(folds)
     _require_pixels(whole)
     values = thresholds(info.range)
     choices = {}

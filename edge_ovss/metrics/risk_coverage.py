@@ -42,6 +42,12 @@ def count_steps(right: NDArray[np.bool_], steps: NDArray[np.int64]) -> Tally:
     return np.bincount(pairs, minlength=2 * (STEPS + 1)).reshape(2, STEPS + 1)
 
 
+def from_above(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many there are at each step and above, [..., STEPS + 1]."""
+    summed: NDArray[np.int64] = np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
+    return summed
+
+
 def pack_tally(tally: Tally) -> list[list[int]]:
     """Return the steps that occur as [step, wrong, right], for JSON."""
     steps = np.flatnonzero(tally.sum(0))
@@ -79,7 +85,7 @@ class RiskCoverage:
     @classmethod
     def of(cls, tally: Tally) -> RiskCoverage:
         """Return the curve of pixels that `count_steps` counted, of which there are some."""
-        wrong, both = _from_above(tally[0]), _from_above(tally.sum(0))
+        wrong, both = from_above(tally[0]), from_above(tally.sum(0))
         coverage = both / both[0]
         risk = np.divide(wrong, both, out=np.full(both.shape, np.nan), where=both > 0)
         return cls(coverage, risk, _area(coverage, risk))
@@ -92,12 +98,6 @@ class RiskCoverage:
         places = np.searchsorted(points[:, 0], np.linspace(0, 1, _POINTS))
         chosen = points[np.unique(np.minimum(places, len(points) - 1))]
         return {"aurc": 100 * self.area, "points": np.round(100 * chosen, 4).tolist()}
-
-
-def _from_above(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many there are at each step and above."""
-    summed: NDArray[np.int64] = np.cumsum(counts[::-1])[::-1]
-    return summed
 
 
 def _area(coverage: NDArray[np.float64], risk: NDArray[np.float64]) -> float:

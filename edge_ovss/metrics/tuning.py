@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.metrics.risk_coverage import STEPS
+from edge_ovss.metrics.risk_coverage import STEPS, from_above
 
 Counts = NDArray[np.int64]
 
@@ -64,7 +64,7 @@ class LabelCounts:
         Args:
             steps: int64 [K] or [K, N], the step of each word's threshold, for N choices of them.
         """
-        counts = _from_above(self.labels)
+        counts = from_above(self.labels)
         above = np.take_along_axis(
             counts, steps.reshape(1, len(steps), -1).repeat(len(counts), 0), axis=2
         )
@@ -128,7 +128,7 @@ def tune_each(counts: LabelCounts, figure: str) -> Counts:
     A word that no pixel is labeled with keeps the one for all.
     """
     steps = tune_one(counts, figure)
-    above = _from_above(counts.labels)
+    above = from_above(counts.labels)
     for _ in range(_SWEEPS):
         before = steps.copy()
         for word in np.flatnonzero(above[:, :, 0].sum(0)).tolist():
@@ -170,7 +170,7 @@ def cross_validate(folds: Sequence[LabelCounts], how: str, figure: str) -> float
     held: Outcome | None = None
     for number, fold in enumerate(folds):
         others = [each for place, each in enumerate(folds) if place != number]
-        found = fold.outcome(TUNERS[how](_sum(others), figure))
+        found = fold.outcome(TUNERS[how](sum_counts(others), figure))
         held = found if held is None else held + found
     if held is None:
         message = "No folds"
@@ -178,14 +178,9 @@ def cross_validate(folds: Sequence[LabelCounts], how: str, figure: str) -> float
     return float(held.figure(figure)[0])
 
 
-def _sum(folds: Sequence[LabelCounts]) -> LabelCounts:
+def sum_counts(folds: Sequence[LabelCounts]) -> LabelCounts:
+    """Return the counts of all groups of images together, of which there is at least one."""
     total = folds[0]
     for fold in folds[1:]:
         total = total + fold
     return total
-
-
-def _from_above(counts: Counts) -> Counts:
-    """Return how many there are at each step and above, over the last axis."""
-    summed: Counts = np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
-    return summed
