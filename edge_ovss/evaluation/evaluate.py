@@ -173,13 +173,7 @@ def evaluate(
     """
     options = options or EvaluationOptions()
     require_preprocessing(segmenter, options.preprocessing)
-    alignment = align(
-        dataset,
-        segmenter.bundle.vocabulary,
-        allow_missing=options.allow_missing,
-        missing_unknown=options.missing_unknown,
-        says_unknown=segmenter.unknown is not None and not segmenter.unknown.is_off,
-    )
+    alignment = aligned(segmenter, dataset, options)
     folder = make_folder(Path(out))
     journal = Journal(
         folder / JOURNAL_FILE,
@@ -204,6 +198,22 @@ def evaluate(
     )
     write_evaluation(folder, evaluation, evaluation.to_json())
     return evaluation
+
+
+def aligned(segmenter: Segmenter, dataset: Dataset, options: EvaluationOptions) -> Alignment:
+    """Match the categories of a data set with what a segmenter says, which may be "unknown".
+
+    Raises:
+        UsageError: Pixels cannot be ignored and be "unknown" both.
+        InputError: Categories are not in the vocabulary.
+    """
+    return align(
+        dataset,
+        segmenter.bundle.vocabulary,
+        allow_missing=options.allow_missing,
+        missing_unknown=options.missing_unknown,
+        says_unknown=segmenter.unknown is not None and not segmenter.unknown.is_off,
+    )
 
 
 def _known(journal: Journal, dataset: Dataset) -> dict[str, JournalEntry]:

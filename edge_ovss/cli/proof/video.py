@@ -16,8 +16,9 @@ from edge_ovss.cli.shared.stream_options import (
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.errors import UsageError
 from edge_ovss.evaluation.evaluate import EvaluationOptions
-from edge_ovss.evaluation.video.evaluate import VideoEvaluation, evaluate_video
+from edge_ovss.evaluation.video.evaluate import evaluate_video
 from edge_ovss.evaluation.video.options import VideoOptions
+from edge_ovss.evaluation.video.result import VideoEvaluation
 from edge_ovss.motion.dis import DEFAULT_FLOW
 from edge_ovss.runtime.segmenter import Segmenter
 

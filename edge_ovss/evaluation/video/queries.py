@@ -11,31 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss._files import make_folder
 from edge_ovss._optional import require
 from edge_ovss._progress import Progress
 from edge_ovss.bundle.contract import labels_dtype
 from edge_ovss.datasets.alignment import align
-from edge_ovss.datasets.clips import Clip, clips_of
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.errors import UsageError
-from edge_ovss.evaluation.evaluate import (
-    EvaluationOptions,
-    facts_of,
-    score_entries,
-    write_evaluation,
-)
-from edge_ovss.evaluation.one_image import pixels_by_number
+from edge_ovss.evaluation.evaluate import EvaluationOptions
 from edge_ovss.evaluation.preprocessing import resize_published
-from edge_ovss.evaluation.resume_log import JournalEntry
-from edge_ovss.evaluation.video.evaluate import VideoEvaluation, video_facts
+from edge_ovss.evaluation.video.comparison import Comparison, Cost
 from edge_ovss.evaluation.video.moments import Shot, shots_of
 from edge_ovss.evaluation.video.options import VideoOptions
-from edge_ovss.evaluation.video.strip import STRIP_FILE, Strip
-from edge_ovss.evaluation.video.track import Track, TruthTrack
-from edge_ovss.metrics.confusion import count_confusion
-from edge_ovss.metrics.reported import VSPW
-from edge_ovss.metrics.video.blocks import block_change
+from edge_ovss.evaluation.video.result import VideoEvaluation
 from edge_ovss.parity.torch_reference import load_torch
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.runtime.stream.stabilizer import Step
@@ -133,56 +120,19 @@ def evaluate_queries(
         missing_unknown=options.missing_unknown,
     )
     network = ClipNetwork(segmenter, checkpoint, segmenter.threads)
-    published, classes = options.protocol == VSPW, alignment.classes
-    before, after, truth = Track(classes, published), Track(classes, published), TruthTrack(classes)
-    strip, entries, steps = Strip(segmenter.palette), [], []
-    clips = clips_of(dataset)
-
-    def one(clip: Clip) -> None:
-        shots = list(shots_of(clip, dataset, alignment))
-        start = time.perf_counter()
-        whole = network.by_clip([shot.frame for shot in shots])
-        each_ms = 1e3 * (time.perf_counter() - start) / len(shots)
-        before.begin()
-        after.begin()
-        for shot, found in zip(shots, whole, strict=True):
-            alone = network.by_image(shot.frame)
-            raw, shown = alignment.map_prediction(alone), alignment.map_prediction(found)
-            moment = shot.moment
-            before.add(moment, raw, count_confusion(moment.truth, raw, classes=classes))
-            matrix = count_confusion(moment.truth, shown, classes=classes)
-            after.add(moment, shown, matrix)
-            truth.add(moment)
-            strip.add(shot.frame, alone, found)
-            steps.append(Step(found[:0], True, False, 0.0, 0.0))
-            entries.append(_entry(shot, matrix, each_ms))
-
+    comparison = Comparison(segmenter, dataset, alignment, options)
+    clips = comparison.clips
     for clip in progress(clips, "video") if progress else clips:
-        one(clip)
-    evaluation = score_entries(tuple(entries), dataset, options, alignment)
-    facts = facts_of(segmenter, dataset, options, alignment) | {"backend": "torch"}
-    result = VideoEvaluation(
-        evaluation=replace(evaluation, facts=facts),
-        options=VideoOptions(whole_clip=True),
-        before=before.result(),
-        after=after.result(),
-        truth_tc=truth.tc,
-        change=block_change(before.confusions, after.confusions, protocol=options.protocol),
-        steps=tuple(steps),
-        facts=video_facts(dataset, clips, before, alignment, options),
-    )
-    folder = make_folder(Path(out))
-    write_evaluation(folder, result.evaluation, result.to_json())
-    strip.write(folder / STRIP_FILE)
-    return result
+        _add_clip(comparison, network, list(shots_of(clip, dataset, alignment)))
+    return comparison.finish(out, VideoOptions(whole_clip=True), backend="torch")
 
 
-def _entry(shot: Shot, matrix: NDArray[np.int64], each_ms: float) -> JournalEntry:
-    return JournalEntry(
-        name=shot.sample.name,
-        confusion=matrix,
-        timings_ms={"infer": each_ms, "stream": 0.0, "total": each_ms},
-        counts=(0, 0, 0),
-        overflow=False,
-        numbers=pixels_by_number(shot.moment.raw),
-    )
+def _add_clip(comparison: Comparison, network: ClipNetwork, shots: Sequence[Shot]) -> None:
+    start = time.perf_counter()
+    whole = network.by_clip([shot.frame for shot in shots])
+    each_ms = 1e3 * (time.perf_counter() - start) / len(shots)
+    comparison.begin()
+    for shot, labels in zip(shots, whole, strict=True):
+        step = Step(labels, key=True, cut=False, held=0.0, age_ms=0.0)
+        cost = Cost({"infer": each_ms, "stream": 0.0, "total": each_ms})
+        comparison.add(shot, network.by_image(shot.frame), step, cost)

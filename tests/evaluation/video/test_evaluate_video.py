@@ -14,8 +14,9 @@ from edge_ovss.cli import main
 from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import InputError, UsageError
 from edge_ovss.evaluation.preprocessing import Prediction, predict
-from edge_ovss.evaluation.video.evaluate import VideoEvaluation, evaluate_video
+from edge_ovss.evaluation.video.evaluate import evaluate_video
 from edge_ovss.evaluation.video.options import VideoOptions
+from edge_ovss.evaluation.video.result import VideoEvaluation
 from edge_ovss.metrics.reported import EVALUATION, VIDEO
 from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.synthetic import STREET_CLASSES

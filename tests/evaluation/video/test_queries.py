@@ -13,8 +13,8 @@ import edge_ovss.evaluation.video.queries as module
 from edge_ovss.cli import main
 from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import UsageError
-from edge_ovss.evaluation.video.evaluate import VideoEvaluation
 from edge_ovss.evaluation.video.queries import evaluate_queries
+from edge_ovss.evaluation.video.result import VideoEvaluation
 from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.synthetic import STREET_CLASSES
 from edge_ovss.vocabulary import Vocabulary
