@@ -75,9 +75,10 @@ class Comparison:
         self.alignment, self._options = alignment, options
         self.clips = clips_of(dataset)
         published = options.protocol == VSPW
-        self._before = Track(alignment.classes, published)
-        self._after = Track(alignment.classes, published)
-        self._truth = TruthTrack(alignment.classes)
+        categories = len(alignment.names)
+        self._before = Track(categories, published)
+        self._after = Track(categories, published)
+        self._truth = TruthTrack(categories)
         self._strip = Strip(segmenter.palette)
         self._entries: list[JournalEntry] = []
         self._steps: list[Step] = []
@@ -149,7 +150,9 @@ class Comparison:
             before=self._before.result(),
             after=self._after.result(),
             truth_tc=self._truth.tc,
-            change=block_change(before, after, protocol=options.protocol),
+            change=block_change(
+                before, after, protocol=options.protocol, classes=len(alignment.names)
+            ),
             steps=tuple(self._steps),
             facts=self._facts(),
             warning=warning,

@@ -74,7 +74,7 @@ class Track:
     """Collects the scores of one way to answer.
 
     Attributes:
-        classes: Number of categories with "unknown", if a pixel may be.
+        classes: K, the number of categories; a label of K is "unknown".
         published: Whether VC is counted as VSPW's script does.
         confusions: Confusion matrices by video and frame.
     """

@@ -13,6 +13,7 @@ import edge_ovss.evaluation.video.evaluate as module
 from edge_ovss.cli import main
 from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import InputError, UsageError
+from edge_ovss.evaluation.evaluate import EvaluationOptions
 from edge_ovss.evaluation.preprocessing import Prediction, predict
 from edge_ovss.evaluation.video.evaluate import evaluate_video
 from edge_ovss.evaluation.video.options import VideoOptions
@@ -117,6 +118,38 @@ def test_what_is_written_holds_both_ways_and_a_strip(bundle: Bundle, tmp_path: P
     assert strip.shape == (3 * 180, 5 * 240, 3)
 
 
+def test_unknown_is_no_category_of_videos_either(
+    make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {s.frame().tobytes(): n for n, s in enumerate(open_dataset(STREET).samples)}
+    truths = [s.raw_labels() for s in open_dataset(STREET).samples]
+    hides = False
+
+    def predict_the_truth(segmenter: Segmenter, frame: Frame, **options: str) -> Prediction:
+        number = known[frame.tobytes()]
+        labels = truths[number].copy()
+        if hides and number % 3 == 1:
+            labels[:8] = 255
+        return replace(predict(segmenter, frame, **options), labels=labels)
+
+    monkeypatch.setattr(module, "predict", predict_the_truth)
+    path = make_bundle(outputs=16, unknown=[0.5])
+    bundle = replace(Bundle.open(path), vocabulary=Vocabulary.from_names(STREET_CLASSES))
+    whole = score(bundle, tmp_path / "whole")
+    hides = True
+    options, video = EvaluationOptions("d2-0.6+mmseg"), VideoOptions(keyframe=2, flow="none")
+    with Segmenter.open(bundle, threads=1) as segmenter:
+        data = open_dataset(STREET)
+        found = evaluate_video(segmenter, data, tmp_path / "hidden", options, video)
+    assert found.evaluation.unknown is not None
+    document = json.loads((tmp_path / "hidden/eval.json").read_text())
+    assert document["video"]["miou_change"]["points"] == pytest.approx(
+        document["scores"]["miou"] - document["video"]["scores_frame_by_frame"]["miou"]
+    )
+    # The rows that are hidden now and then are far from all of their category.
+    assert found.before.flashes == whole.before.flashes
+
+
 def test_videos_of_a_data_set_do_not_run_into_each_other(bundle: Bundle, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for video in ("a", "b"):
@@ -185,8 +218,6 @@ def test_impossible_options_are_refused(options: dict[str, object], words: str) 
 def test_the_published_protocol_needs_more_than_sixteen_frames(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    from edge_ovss.evaluation.evaluate import EvaluationOptions
-
     data = open_dataset(STREET)
     with Segmenter.open(bundle, threads=1) as segmenter:
         long = evaluate_video(segmenter, data, tmp_path, EvaluationOptions(protocol="vspw"))

@@ -31,6 +31,13 @@ def test_the_change_itself_does_not_depend_on_blocks() -> None:
     assert found.points == pytest.approx(miou_change(before, after).points)
 
 
+def test_unknown_is_in_no_mean() -> None:
+    before, after = matrices(0, 20), matrices(1, 20)
+    found = block_change([before], [after], classes=2)
+    assert found.points == pytest.approx(miou_change(before, after, classes=2).points)
+    assert found.points != pytest.approx(miou_change(before, after).points)
+
+
 def test_no_frames_are_refused() -> None:
     with pytest.raises(InputError):
         block_change([], [])
