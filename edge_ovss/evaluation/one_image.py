@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,17 +48,8 @@ def measure(
         overflow=result.overflow,
         sha256=sha256,
         numbers=pixels_by_number(raw),
-        tally=_tally(segmenter, frame, found, truth, alignment, preprocessing),
+        tally=_tally(segmenter, frame, found, truth, alignment),
     )
-
-
-def labels_without_unknown(
-    segmenter: Segmenter, frame: NDArray[np.uint8], found: Prediction, preprocessing: str
-) -> NDArray[Any]:
-    """Return the labels of a frame if no threshold hides one; a second run, where one may."""
-    if segmenter.unknown is None or segmenter.unknown.is_off:
-        return found.labels
-    return predict(segmenter, frame, preprocessing=preprocessing, unknown=OFF).labels
 
 
 def _tally(
@@ -69,15 +58,15 @@ def _tally(
     found: Prediction,
     truth: NDArray[np.int32],
     alignment: Alignment,
-    preprocessing: str,
 ) -> Tally | None:
     """Count wrong and right pixels by the measure; None if there is none or nothing is unknown."""
     info = segmenter.unknown
     if not alignment.unknown or info is None or found.measure is None:
         return None
-    labels = labels_without_unknown(segmenter, frame, found, preprocessing)
+    # What a threshold hides, a graph does not say: a second run does.
+    plain = segmenter.segment(frame, unknown=OFF).labels if found.plain is None else found.plain
     counted = truth != IGNORED
-    right = alignment.map_prediction(labels)[counted] == truth[counted]
+    right = alignment.map_prediction(plain)[counted] == truth[counted]
     return count_steps(right, step_of(found.measure[counted], info.range))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
-from edge_ovss.bundle.contract import UNKNOWN
+from edge_ovss.bundle.decisive import with_unknown
 from edge_ovss.bundle.unknown import OFF
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.result import Result
@@ -60,11 +60,13 @@ class Prediction:
         labels: [H, W], with "unknown" where the thresholds say so.
         measure: float32 [H, W], what thresholds are compared with; None if the bundle does not
             output it.
+        plain: [H, W], the labels without thresholds; None where only another run tells them.
     """
 
     result: Result
     labels: NDArray[Any]
     measure: NDArray[np.float32] | None
+    plain: NDArray[Any] | None
 
 
 def predict(
@@ -84,17 +86,19 @@ def predict(
     """
     if preprocessing == "fast":
         result = segmenter.segment(frame, unknown=unknown)
-        return Prediction(result, result.labels, result.confidence)
+        is_plain = unknown == OFF or segmenter.unknown is None or segmenter.unknown.is_off
+        plain = result.labels if is_plain else None
+        return Prediction(result, result.labels, result.confidence, plain)
     result = segmenter.segment(resize_published(frame), unknown=unknown)
     if result.scores is None:
         require_preprocessing(segmenter, preprocessing)
     scores = np.asarray(result.scores, np.float32)
     best, highest = upsample_best(scores, height=frame.shape[0], width=frame.shape[1])
-    labels = np.asarray(segmenter.bundle.vocabulary.output_map, np.uint16)[best]
+    words = np.asarray(segmenter.bundle.vocabulary.output_map, np.uint16)[best]
+    labels: NDArray[Any] = words
     if segmenter.unknown is not None and unknown != OFF:
-        limits = segmenter.unknown.of(len(segmenter.names))
-        labels = np.where(highest < limits[labels], UNKNOWN["uint16"], labels).astype(np.uint16)
-    return Prediction(result, labels, highest)
+        labels = with_unknown(words, highest, segmenter.unknown.of(len(segmenter.names)))
+    return Prediction(result, labels, highest, words)
 
 
 def upsample_best(

@@ -23,7 +23,7 @@ from edge_ovss.evaluation.preprocessing import predict
 from edge_ovss.evaluation.tune_unknown import tune_unknown
 from edge_ovss.frames.images import picture_hash, read_picture
 from edge_ovss.metrics.confusion import IGNORED
-from edge_ovss.runtime import Segmenter
+from edge_ovss.runtime import Result, Segmenter
 from edge_ovss.vocabulary import Vocabulary
 
 cv2 = pytest.importorskip("cv2")
@@ -113,6 +113,28 @@ def test_the_curve_is_that_of_labels_without_thresholds(
     assert without.numbers()["unknown_recall"] == 0
 
 
+@pytest.mark.parametrize(("preprocessing", "runs"), [("fast", 6), ("published", 3)])
+def test_labels_without_thresholds_take_a_second_run_only_in_the_graph(
+    make_bundle: MakeBundle,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    preprocessing: str,
+    runs: int,
+) -> None:
+    whole = make_bundle("whole.ovss", outputs=4, extras=["confidence", "scores"], unknown=[0.2])
+    calls = []
+    segment = Segmenter.segment
+
+    def counted(self: Segmenter, frame: NDArray[np.uint8], **options: Any) -> Result:  # noqa: ANN401
+        calls.append(options)
+        return segment(self, frame, **options)
+
+    monkeypatch.setattr(Segmenter, "segment", counted)
+    assert score(whole, data, tmp_path / "out", preprocessing=preprocessing).curve is not None
+    assert len(calls) == runs
+
+
 def test_without_the_confidence_there_is_no_curve(
     make_bundle: MakeBundle, data: Path, tmp_path: Path
 ) -> None:
@@ -164,6 +186,8 @@ def test_the_published_preprocessing_compares_upsampled_scores() -> None:
     assert found.labels.tolist() == [[0, 0, 65535, 65535, 1, 1, 1, 1]]
     assert found.measure is not None
     assert found.measure[0, 0] == pytest.approx(0.1)
+    assert found.plain is not None
+    assert found.plain.tolist() == [[0, 0, 1, 1, 1, 1, 1, 1]]
     without = predict(segmenter, frame, preprocessing="published", unknown="off")
     assert without.labels.tolist() == [[0, 0, 1, 1, 1, 1, 1, 1]]
 
