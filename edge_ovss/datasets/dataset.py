@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,15 @@ class Sample:
         return cls(
             name, lambda: read_picture(picture), lambda: read_label_file(labels), picture, labels
         )
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Put the name in front of the message of an InputError that is raised in the block."""
+        try:
+            yield
+        except InputError as err:
+            message = f"Sample '{self.name}': {err.message}"
+            raise type(err)(message, hint=err.hint) from err
 
     def sha256(self) -> str:
         """Return a hash of the image and the labels: of their files, or of the drawn arrays.

@@ -9,7 +9,6 @@ from edge_ovss.bundle.unknown import OFF
 from edge_ovss.datasets.alignment import Alignment
 from edge_ovss.datasets.dataset import Dataset, Sample
 from edge_ovss.datasets.label_files import RawLabels
-from edge_ovss.errors import InputError
 from edge_ovss.evaluation.preprocessing import Prediction, predict
 from edge_ovss.evaluation.resume_log import JournalEntry
 from edge_ovss.metrics.confusion import IGNORED, count_confusion
@@ -29,16 +28,13 @@ def measure(
     Raises:
         InputError: The sample is unusable; the message has its name.
     """
-    try:
+    with sample.named():
         # Hash first: if the file changes meanwhile, its entry will not match and is not reused.
         sha256, frame, raw = sample.sha256(), sample.frame(), sample.raw_labels()
         truth = alignment.map_truth(dataset.rule.read(raw))
         found = predict(segmenter, frame, preprocessing=preprocessing)
         predicted = alignment.map_prediction(found.labels)
         matrix = count_confusion(truth, predicted, classes=alignment.classes)
-    except InputError as err:
-        message = f"Sample '{sample.name}': {err.message}"
-        raise type(err)(message, hint=err.hint) from err
     result = found.result
     return JournalEntry(
         name=sample.name,

@@ -194,14 +194,11 @@ def _count_one(
     alignment: Alignment,
     info: UnknownInfo,
 ) -> LabelCounts:
-    try:
+    with sample.named():
         frame, raw = sample.frame(), sample.raw_labels()
         truth = alignment.map_truth(dataset.rule.read(raw))
         found = predict(segmenter, frame, unknown=OFF)
         require_size(truth, found.labels)
-    except InputError as err:
-        message = f"Sample '{sample.name}': {err.message}"
-        raise type(err)(message, hint=err.hint) from err
     counted = truth != IGNORED
     measure: Any = found.measure
     return LabelCounts.of(

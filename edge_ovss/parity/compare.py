@@ -16,7 +16,7 @@ from edge_ovss.bundle.reference import rule_for
 from edge_ovss.bundle.tolerances import tolerance_for
 from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.dataset import Dataset, Sample
-from edge_ovss.errors import InputError, ParityError
+from edge_ovss.errors import ParityError
 from edge_ovss.metrics.confusion import count_confusion
 from edge_ovss.metrics.label_comparison import compare_by_scores
 from edge_ovss.metrics.reported import DEFAULT_PROTOCOL
@@ -96,11 +96,8 @@ def _truth(
 ) -> NDArray[np.int32] | None:
     if alignment is None:
         return None
-    try:
+    with sample.named():
         return alignment.map_truth(dataset.rule.read(sample.raw_labels()))
-    except InputError as err:
-        message = f"Sample '{sample.name}': {err.message}"
-        raise type(err)(message, hint=err.hint) from err
 
 
 def _compare(

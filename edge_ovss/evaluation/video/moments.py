@@ -48,12 +48,9 @@ def shots_of(clip: Clip, dataset: Dataset, alignment: Alignment) -> Iterator[Sho
     flow = None if clip.samples[0].motion else open_flow(MEASURING_FLOW)
     before, fps = None, dataset.fps or 1.0
     for number, sample in enumerate(clip.samples):
-        try:
+        with sample.named():
             frame, raw = sample.frame(), sample.raw_labels()
             truth = alignment.map_truth(dataset.rule.read(raw))
-        except InputError as err:
-            message = f"Sample '{sample.name}': {err.message}"
-            raise type(err)(message, hint=err.hint) from err
         if before is not None and before.shape != truth.shape:
             raise _sizes_differ(clip, sample)
         exact = sample.motion() if sample.motion else None
