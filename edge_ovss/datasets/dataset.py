@@ -209,8 +209,11 @@ class Dataset:
             message = f"--limit is {limit}; expected at least 1."
             raise InputError(message)
         if self.fps is not None:
+            from edge_ovss.datasets.clips import clips_of  # which imports this module
+
+            ordered = [sample for clip in clips_of(self) for sample in clip.samples]
             subset = f"first {limit} of {len(self.samples)}"
-            return replace(self, samples=self.samples[:limit], subset=subset)
+            return replace(self, samples=tuple(ordered[:limit]), subset=subset)
         chosen = sorted(random.Random(seed).sample(range(len(self.samples)), limit))
         return replace(
             self,

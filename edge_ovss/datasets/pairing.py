@@ -131,18 +131,15 @@ def _outside(name: str, inside: str) -> str:
     if not inside:
         return name
     folder, _, file = name.rpartition("/")
-    above = folder.rpartition("/")[0] if "/" in folder else ""
+    above = folder.rpartition("/")[0]
     return f"{above}/{file}" if above else file
 
 
 def _listed_videos(path: Path, labels: Mapping[str, Path]) -> set[str]:
     """Return the folders in a list file; each must have a label map."""
-    found = {line.text.strip() for line in read_text_list(path, blank_lines=True)}
+    found = set(_names_in(path))
     missing = sorted(found - {name.rpartition("/")[0] for name in labels})
-    if missing:
-        some = ", ".join(missing[:_SHOWN])
-        message = f"{len(missing)} videos in '{path}' have no label map: {some}."
-        raise InputError(message, hint="Complete the folder of labels.")
+    _refuse_missing(missing, path, "videos")
     return found
 
 
@@ -203,15 +200,23 @@ def _notes(index: _Index, folder: str, *, own: bool) -> Iterator[str]:
 
 def _listed(path: Path, labels: Mapping[str, Path]) -> list[str]:
     """Return the names in a list file; each must have a label map."""
-    lines = read_text_list(path, blank_lines=True)
-    names = [unicodedata.normalize("NFC", line.text.strip()) for line in lines]
+    names = _names_in(path)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         message = f"{len(twice)} names in '{path}' are repeated: {', '.join(twice[:_SHOWN])}."
         raise InputError(message, hint="Remove the repetitions; every image counts once.")
-    missing = [name for name in names if name not in labels]
+    _refuse_missing([name for name in names if name not in labels], path, "names")
+    return names
+
+
+def _names_in(path: Path) -> list[str]:
+    """Return the lines of a list file, in composed form as the names of files."""
+    lines = read_text_list(path, blank_lines=True)
+    return [unicodedata.normalize("NFC", line.text.strip()) for line in lines]
+
+
+def _refuse_missing(missing: Sequence[str], path: Path, what: str) -> None:
     if missing:
         some = ", ".join(missing[:_SHOWN])
-        message = f"{len(missing)} names in '{path}' have no label map: {some}."
+        message = f"{len(missing)} {what} in '{path}' have no label map: {some}."
         raise InputError(message, hint="Complete the folder of labels.")
-    return names

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +83,20 @@ def test_a_part_of_a_video_is_its_beginning() -> None:
     data = open_dataset("synthetic://street?frames=9&size=16x16").take(4, seed=3)
     assert [sample.name[-1] for sample in data.samples] == ["0", "1", "2", "3"]
     assert data.subset == "first 4 of 9"
+
+
+def test_the_beginning_of_a_video_is_that_of_its_numbers(tmp_path: Path) -> None:
+    for number in (1, 2, 10, 9):
+        write(tmp_path / f"images/f{number}.jpg")
+        write(tmp_path / f"labels/f{number}.png")
+    data = replace(open_dataset(str(tmp_path), layout="folder"), fps=5.0).take(3)
+    assert [sample.name for sample in data.samples] == ["f1", "f2", "f9"]
+
+
+def test_a_listed_video_may_be_written_in_decomposed_letters(tmp_path: Path) -> None:
+    composed = "caf\u00e9"
+    write_vspw(tmp_path, (composed,))
+    (tmp_path / "val.txt").write_text("cafe\u0301\n", encoding="utf-8")
+    assert [clip.name for clip in clips_of(open_dataset(str(tmp_path), layout="vspw"))] == [
+        composed
+    ]
