@@ -131,6 +131,9 @@ def _match(
     classes = dataset.classes
     same = in_other_words(vocabulary, dataset.vocabulary)
     if classes is None or classes == vocabulary.outputs or same:
+        if unknown and vocabulary.background is not None:
+            own = range(len(vocabulary.outputs))
+            return _with_unknown(vocabulary, vocabulary.outputs, own)
         return Alignment(vocabulary.outputs)
     if dataset.fold_from is not None and len(vocabulary.outputs) > len(classes):
         return _fold(classes, vocabulary, dataset.fold_from)

@@ -235,6 +235,19 @@ def test_voc_with_a_background_counts_unknown_as_that() -> None:
     assert found.map_prediction(np.array([[3, 20, 255]], np.uint8)).tolist() == [[3, 20, 20]]
 
 
+@pytest.mark.parametrize("classes", [None, ("road", "car", "background")])
+def test_the_background_is_unknown_where_the_data_have_the_same_outputs(
+    classes: tuple[str, ...] | None,
+) -> None:
+    vocabulary = Vocabulary.load("road, car", background="sky, tree")
+    dataset = Dataset("mini", (), LabelRule(3), classes)
+    found = align(dataset, vocabulary, missing_unknown=True)
+    assert found.unnamed == ("background",)
+    assert found.map_truth(np.array([[0, 1, 2]], np.int32)).tolist() == [[0, 1, 3]]
+    labels = np.array([[0, 1, 2, 255]], np.uint8)
+    assert found.map_prediction(labels).tolist() == [[0, 1, 3, 3]]
+
+
 def test_wide_labels_have_their_own_unknown() -> None:
     words = Vocabulary.from_names([f"w{i}" for i in range(300)])
     dataset = Dataset("mini", (), LabelRule(300), words.outputs)
