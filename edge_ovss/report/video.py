@@ -19,6 +19,7 @@ _COLUMNS = {
     "flashes": "flashes per 100 frames",
 }
 _LOSS = 0.5
+"""Points of IoU that a category must lose to be named."""
 
 
 def video_part(data: ReportData) -> str:

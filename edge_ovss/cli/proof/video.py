@@ -20,10 +20,8 @@ from edge_ovss.evaluation.video.evaluate import evaluate_video
 from edge_ovss.evaluation.video.options import VideoOptions
 from edge_ovss.evaluation.video.result import VideoEvaluation
 from edge_ovss.motion.dis import DEFAULT_FLOW
+from edge_ovss.report.video import losses
 from edge_ovss.runtime.segmenter import Segmenter
-
-_LOSS = 0.5
-"""Points of IoU that a category must lose to be named."""
 
 
 def video_options(args: argparse.Namespace, dataset: Dataset) -> VideoOptions | None:
@@ -132,20 +130,7 @@ def _notes(found: VideoEvaluation, said: Mapping[str, Any]) -> list[str]:
         f"  without net   p50 {latency['stream']['p50']:.1f} ms, "
         f"p99 {latency['stream']['p99']:.1f} ms",
     ]
-    return [*lines, *_losses(said, found.evaluation.to_json()["scores"])]
-
-
-def _losses(said: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return a line on the categories that lose, the most first."""
-    pairs = zip(said["scores_frame_by_frame"]["by_category"], after["by_category"], strict=True)
-    changes = [
-        (two["iou"] - one["iou"], str(one["name"]).strip())
-        for one, two in pairs
-        if one["iou"] is not None and two["iou"] is not None
-    ]
-    lost = sorted(change for change in changes if change[0] <= -_LOSS)
-    shown = ", ".join(f"{name} {points:+.1f}" for points, name in lost) or "none by 0.5 or more"
-    return [f"  IoU lost      {shown}"]
+    return [*lines, f"  IoU lost      {losses(found.to_json())}"]
 
 
 def warn_of_images(found: VideoEvaluation, console: Console) -> None:
