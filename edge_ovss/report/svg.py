@@ -9,12 +9,13 @@ from html import escape
 import numpy as np
 
 Point = tuple[float, float]
-Ends = tuple[float, float]
 
 _WIDTH = 720
 _NAME = 170
 _VALUE = 96
 _MOST_ROWS = 60
+# The ends of the axes of a plot of lines.
+_HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 260, 56, _WIDTH - 16, 12, 222
 
 
 @dataclass(frozen=True)
@@ -93,17 +94,11 @@ class Series:
 
 def percentile_plot(series: Sequence[Series], *, title: str) -> str:
     """Return a plot of time by percentile, one line per series; flat means steady latency."""
-    height, left, right, top, bottom = 260, 56, _WIDTH - 16, 12, 222
     highest = max(float(np.max(one.times)) for one in series) * 1.05
-    parts = [_open(height, title)]
-    parts += _grid(highest, (left, right), (top, bottom))
-    for share in (0, 25, 50, 75, 90, 100):
-        x = left + (right - left) * share / 100
-        parts.append(f'<text class="dim" x="{x:.1f}" y="{bottom + 18}" {_MIDDLE}>{share}</text>')
-    where = f'x="{(left + right) / 2}" y="{height - 4}"'
-    parts.append(f'<text class="dim" {where} {_MIDDLE}>percentile of frames</text>')
+    shares = (0, 25, 50, 75, 90, 100)
+    parts = [*_axes(highest, title=title, across="percentile of frames", shares=shares)]
     for number, one in enumerate(series):
-        points = _points(one.times, highest, (left, right), (top, bottom))
+        points = _polyline(_percentiles(one.times), highest)
         parts.append(f'<polyline class="line {_CLASSES[number % 2]}" points="{points}"/>')
     return "".join([*parts, "</svg>"])
 
@@ -119,50 +114,53 @@ def curve_plot(
         across: What the axis across shows.
         mark: A point to mark with a dot.
     """
-    height, across_ends, down_ends = 260, (56, _WIDTH - 16), (12, 222)
     highest = max(*(up for _, up in points), mark[1] if mark else 0, 1e-3) * 1.05
-    parts = [_open(height, title), *_grid(highest, across_ends, down_ends)]
-    for share in range(0, 101, 25):
-        x, y = _place((share, 0), highest, across_ends, down_ends)
-        parts.append(f'<text class="dim" x="{x:.1f}" y="{y + 18:.1f}" {_MIDDLE}>{share}</text>')
-    where = f'x="{sum(across_ends) / 2}" y="{height - 4}"'
-    parts.append(f'<text class="dim" {where} {_MIDDLE}>{escape(across)}</text>')
-    placed = [_place(point, highest, across_ends, down_ends) for point in points]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
-    parts.append(f'<polyline class="line one" points="{line}"/>')
+    parts = [*_axes(highest, title=title, across=across, shares=range(0, 101, 25))]
+    parts.append(f'<polyline class="line one" points="{_polyline(points, highest)}"/>')
     if mark is not None:
-        x, y = _place(mark, highest, across_ends, down_ends)
+        x, y = _place(mark, highest)
         parts.append(f'<circle class="two" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
     return "".join([*parts, "</svg>"])
 
 
-def _place(point: Point, highest: float, across: Ends, down: Ends) -> Point:
-    """Return where a point in percent is in the image."""
-    x = across[0] + (across[1] - across[0]) * point[0] / 100
-    return x, down[1] - (down[1] - down[0]) * point[1] / highest
+def _axes(highest: float, *, title: str, across: str, shares: Sequence[int]) -> Iterator[str]:
+    """Yield the beginning of a plot of points in percent across, up to a highest one."""
+    yield _open(_HEIGHT, title)
+    yield from _grid(highest)
+    for share in shares:
+        x, y = _place((share, 0), highest)
+        yield f'<text class="dim" x="{x:.1f}" y="{y + 18:.1f}" {_MIDDLE}>{share}</text>'
+    where = f'x="{(_LEFT + _RIGHT) / 2}" y="{_HEIGHT - 4}"'
+    yield f'<text class="dim" {where} {_MIDDLE}>{escape(across)}</text>'
 
 
-def _grid(highest: float, across: Ends, down: Ends) -> Iterator[str]:
-    left, right = across
+def _place(point: Point, highest: float) -> Point:
+    """Return where a point, across in percent and up, is in the image."""
+    x = _LEFT + (_RIGHT - _LEFT) * point[0] / 100
+    return x, _BOTTOM - (_BOTTOM - _TOP) * point[1] / highest
+
+
+def _grid(highest: float) -> Iterator[str]:
     for step in range(5):
-        y = down[1] - (down[1] - down[0]) * step / 4
         value = highest * step / 4
+        _, y = _place((0, value), highest)
         label = f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # never with an exponent
-        yield f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text class="dim" x="{left - 6}" y="{y + 4:.1f}" {_END}>{label}</text>'
+        yield f'<line class="grid" x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text class="dim" x="{_LEFT - 6}" y="{y + 4:.1f}" {_END}>{label}</text>'
 
 
 _END = 'text-anchor="end"'
 _CLASSES = ("one", "two")
 
 
-def _points(
-    times: Sequence[float], highest: float, across: tuple[float, float], down: tuple[float, float]
-) -> str:
+def _polyline(points: Sequence[Point], highest: float) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in (_place(point, highest) for point in points))
+
+
+def _percentiles(times: Sequence[float]) -> list[Point]:
+    """Return times as points, across their percentile; a single one is a flat line."""
     ordered = np.sort(np.asarray(times, np.float64))
     if ordered.size == 1:
         ordered = np.repeat(ordered, 2)
-    shares = np.linspace(0, 1, ordered.size)
-    xs = across[0] + (across[1] - across[0]) * shares
-    ys = down[1] - (down[1] - down[0]) * ordered / highest
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
+    shares = np.linspace(0, 100, ordered.size)
+    return list(zip(shares.tolist(), ordered.tolist(), strict=True))
