@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from edge_ovss.errors import UsageError
+from edge_ovss.frames.street_options import STILLS, read_size, read_whole, wrong
 from edge_ovss.synthetic.moving import Drive, MovingStreet
 
 OPTIONS = {"frames": "60", "fps": "15", "speed": "8"}
 """What only a moving street has, with the values that are taken where it is not given."""
-SIZE = "360x480"
 _SPEED = re.compile(r"[0-9]{1,3}(\.[0-9]{1,2})?")
 _LARGEST = 1_000_000
 
@@ -26,8 +26,7 @@ def street_at(address: str) -> MovingStreet | None:
     options = dict(parse_qsl(urlsplit(address).query, keep_blank_values=True))
     if not is_moving(options):
         return None
-    height, width = (int(side) for side in options.get("size", SIZE).split("x"))
-    return moving_street(options, size=(height, width))
+    return moving_street(options, size=read_size(options.get("size", STILLS["size"])))
 
 
 def moving_street(options: Mapping[str, str], *, size: tuple[int, int]) -> MovingStreet:
@@ -46,9 +45,9 @@ def moving_street(options: Mapping[str, str], *, size: tuple[int, int]) -> Movin
         raise UsageError(message, hint="Omit one of the two.")
     given = {**OPTIONS, **options}
     drive = Drive(
-        seed=_whole("seed", given.get("seed", "0"), 0),
-        frames=_whole("frames", given["frames"], 1),
-        fps=_whole("fps", given["fps"], 1),
+        seed=read_whole("seed", given.get("seed", STILLS["seed"]), minimum=0),
+        frames=read_whole("frames", given["frames"], minimum=1, most=_LARGEST),
+        fps=read_whole("fps", given["fps"], minimum=1, most=_LARGEST),
         speed=_centimetres(given["speed"]),
         height=size[0],
         width=size[1],
@@ -70,22 +69,8 @@ def address_of(drive: Drive) -> str:
     return f"synthetic://street?{urlencode(options)}"
 
 
-def _whole(key: str, text: str, minimum: int) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text[:20]) < minimum:
-        raise _wrong(key, text, f"a whole number of at least {minimum}")
-    if key != "seed" and int(text[:20]) > _LARGEST:
-        raise _wrong(key, text, f"at most {_LARGEST}")
-    return int(text)
-
-
-def _wrong(key: str, text: str, expected: str) -> UsageError:
-    message = f"Option '{key}' of synthetic://street is '{text}'; expected {expected}."
-    return UsageError(message)
-
-
 def _centimetres(text: str) -> int:
     if not _SPEED.fullmatch(text):
-        expected = "metres per second, such as 8 or 2.5"
-        raise _wrong(text=text, expected=expected, key="speed")
+        raise wrong(text, key="speed", expected="metres per second, such as 8 or 2.5")
     metres, _, rest = text.partition(".")
     return int(metres) * 100 + int(rest.ljust(2, "0") if rest else 0)

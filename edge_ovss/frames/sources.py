@@ -32,6 +32,7 @@ from edge_ovss.frames.source_kinds import (
     source_kind,
 )
 from edge_ovss.frames.source_notes import note
+from edge_ovss.frames.street_options import STILLS, read_size, read_whole
 from edge_ovss.frames.video.reader import Clock, VideoReader
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ _SKIPPED = {
     SourceKind.UNREAD: "images of this kind are not read",
     SourceKind.VIDEO: "videos must be given one by one",
 }
-_STREET = {"count": "1", "seed": "0", "size": "360x480"}
 # How long a camera may take where nobody waits for it in a live loop.
 _PATIENCE_S = 30.0
 
@@ -285,20 +285,21 @@ def _street(spec: str) -> Iterator[Frame]:
         message = f"There is no synthetic source '{parts.netloc}{parts.path}'."
         raise UsageError(message, hint="Expected synthetic://street.")
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    known = [*_STREET, *moving_streets.OPTIONS]
+    known = [*STILLS, *moving_streets.OPTIONS]
     for key in given:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"Did you mean '{close[0]}'?" if close else f"Options: {', '.join(known)}."
             message = f"synthetic://street has no option '{key}'."
             raise UsageError(message, hint=hint)
-    options = {**_STREET, **given}
+    options = {**STILLS, **given}
+    size = read_size(options["size"])
     if moving_streets.is_moving(given):
-        street = moving_streets.moving_street(given, size=_size(options["size"]))
+        street = moving_streets.moving_street(given, size=size)
         return _drive(street, moving_streets.address_of(street.drive))
-    count = _whole("count", options["count"], minimum=1)
-    seed = _whole("seed", options["seed"], minimum=0)
-    return _scenes(count, seed, _size(options["size"]))
+    count = read_whole("count", options["count"], minimum=1)
+    seed = read_whole("seed", options["seed"], minimum=0)
+    return _scenes(count, seed, size)
 
 
 def _drive(street: MovingStreet, address: str) -> Iterator[Frame]:
@@ -309,23 +310,6 @@ def _drive(street: MovingStreet, address: str) -> Iterator[Frame]:
             lambda number=number: street.scene(number).image,  # type: ignore[misc]
             number / street.drive.fps,
         )
-
-
-def _whole(key: str, text: str, *, minimum: int) -> int:
-    if not text.isdecimal() or int(text) < minimum:
-        message = f"Option '{key}' of synthetic://street is '{text}'"
-        message = f"{message}; expected a whole number of at least {minimum}."
-        raise UsageError(message)
-    return int(text)
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    if not height.isdecimal() or not width.isdecimal() or not int(height) or not int(width):
-        message = f"Option 'size' of synthetic://street is '{text}'"
-        message = f"{message}; expected height x width, such as 360x480."
-        raise UsageError(message)
-    return int(height), int(width)
 
 
 def _scenes(count: int, seed: int, size: tuple[int, int]) -> Iterator[Frame]:

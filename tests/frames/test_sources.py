@@ -114,6 +114,10 @@ def test_sources_that_are_not_there_say_so(tmp_path: Path) -> None:
         ("synthetic://street?seed=-1", "at least 0"),
         ("synthetic://street?size=360", "height x width"),
         ("synthetic://street?size=0x480", "height x width"),
+        ("synthetic://street?size=\u0663x\u0663", "height x width"),
+        (f"synthetic://street?size={'1' * 5000}x480", "height x width"),
+        (f"synthetic://street?count={'1' * 5000}", "at least 1"),
+        (f"synthetic://street?frames=2&seed={'1' * 5000}", "at least 0"),
     ],
 )
 def test_wrong_addresses_are_wrong_use(spec: str, words: str) -> None:
