@@ -105,7 +105,8 @@ class Track:
         self.confusions[-1].append(confusion)
         self._flashes[-1].add(labels)
         self._consistency.add(moment.truth, labels)
-        self._vspw.add(moment.raw, labels)
+        if self.published:
+            self._vspw.add(moment.raw, labels)
         if self._last is not None and moment.sources is not None and moment.before is not None:
             truths = Truths(moment.before, moment.truth)
             self._tracking.add(self._last, labels, moment.sources, truths)
