@@ -142,8 +142,8 @@ def with_background(vocabulary: Vocabulary, words: Sequence[str]) -> Vocabulary:
     categories = (*vocabulary.categories, *added)
     repeated = first_repetition([each.synonyms for each in categories])
     if repeated:
+        here = repeated[0]
         first, second = (categories[index] for index in repeated)
-        here = next(i for i, each in enumerate(categories) if each is first)
         refuse_repetition(first.place or f"category {here}", _capital(second.place), second.text)
     outputs = (*vocabulary.outputs, BACKGROUND)
     return Vocabulary(vocabulary.name, categories, outputs, background=len(outputs) - 1)
