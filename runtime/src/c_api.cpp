@@ -23,6 +23,14 @@ namespace {
 
 using namespace edge_ovss::internal;
 
+using Sessions = HandleTable<edge_ovss_session, Session>;
+
+Sessions& sessions() {
+    static Sessions* const table = new Sessions(
+        "session", "Use the handle that edge_ovss_open gave, before edge_ovss_close.");
+    return *table;
+}
+
 Settings settings_of(const edge_ovss_options& options) {
     const std::int32_t numbers[] = {options.threads, options.device, options.frame_height,
                                     options.frame_width};
@@ -81,14 +89,14 @@ edge_ovss_status edge_ovss_open(const char* path, const edge_ovss_options* optio
                                             : take(options, "options", sizeof(edge_ovss_options));
         const Settings settings = settings_of(given);
         resolve_backend(settings.backend);  // before the bundle is hashed
-        *session = add_session(std::make_shared<Session>(path, settings, given.skip_hashes == 0));
+        *session = sessions().add(std::make_shared<Session>(path, settings, given.skip_hashes == 0));
     });
 }
 
 edge_ovss_status edge_ovss_close(edge_ovss_session* session) {
     return fence([&] {
         if (session != nullptr) {
-            remove_session(session);
+            sessions().remove(session);
         }
     });
 }
@@ -107,14 +115,14 @@ const char* edge_ovss_backend_name(int32_t index) {
 edge_ovss_status edge_ovss_describe(edge_ovss_session* session, edge_ovss_info* info) {
     return fence([&] {
         take(info, "info", offsetof(edge_ovss_info, takes_thresholds));
-        give(find_session(session)->info(), info);
+        give(sessions().find(session)->info(), info);
     });
 }
 
 const char* edge_ovss_name(edge_ovss_session* session, int32_t index) {
     const char* name = nullptr;
     fence([&] {
-        const auto held = find_session(session);
+        const auto held = sessions().find(session);
         const auto& names = held->bundle().vocabulary.names;
         const Manifest& manifest = held->bundle().manifest;
         if (manifest.takes_thresholds && index >= 0 &&
@@ -134,7 +142,7 @@ const char* edge_ovss_name(edge_ovss_session* session, int32_t index) {
 edge_ovss_status edge_ovss_palette(edge_ovss_session* session, uint8_t* rgb, size_t size) {
     return fence([&] {
         require(rgb, "rgb");
-        const auto held = find_session(session);
+        const auto held = sessions().find(session);
         const auto& palette = held->bundle().vocabulary.palette;
         if (size < 3 * palette.size()) {
             throw capacity_error(
@@ -174,7 +182,7 @@ edge_ovss_status edge_ovss_segment(edge_ovss_session* session, const edge_ovss_f
         const edge_ovss_frame frame_in = take(frame, "frame", sizeof(edge_ovss_frame));
         edge_ovss_result filled = take(result, "result", sizeof(edge_ovss_result));
         try {
-            find_session(session)->segment(frame_in, filled);
+            sessions().find(session)->segment(frame_in, filled);
         } catch (...) {
             give(filled, result);  // scores_shape says how much room is needed
             throw;
@@ -186,7 +194,7 @@ edge_ovss_status edge_ovss_segment(edge_ovss_session* session, const edge_ovss_f
 edge_ovss_status edge_ovss_set_unknown(edge_ovss_session* session, const float* thresholds,
                                        size_t count) {
     return fence([&] {
-        const auto held = find_session(session);
+        const auto held = sessions().find(session);
         const Bundle& bundle = held->bundle();
         if (count == 0) {
             held->use_thresholds(bundle.manifest.thresholds);
@@ -205,7 +213,7 @@ edge_ovss_status edge_ovss_set_unknown(edge_ovss_session* session, const float* 
 edge_ovss_status edge_ovss_choose_unknown(edge_ovss_session* session, const char* words) {
     return fence([&] {
         require(words, "words");
-        const auto held = find_session(session);
+        const auto held = sessions().find(session);
         held->use_thresholds(thresholds_of(held->bundle(), words));
     });
 }
@@ -214,7 +222,7 @@ edge_ovss_status edge_ovss_get_unknown(edge_ovss_session* session, float* thresh
                                        size_t capacity) {
     return fence([&] {
         require(thresholds, "thresholds");
-        const auto now = find_session(session)->thresholds();
+        const auto now = sessions().find(session)->thresholds();
         if (now.empty()) {
             throw usage_error("The bundle was exported before labels could be unknown.",
                               "Export it again.");
@@ -232,7 +240,7 @@ edge_ovss_status edge_ovss_selftest(edge_ovss_session* session, edge_ovss_selfte
         if (report != nullptr) {
             take(report, "selftest_report", offsetof(edge_ovss_selftest_report, undecided));
         }
-        const auto found = find_session(session);
+        const auto found = sessions().find(session);
         const edge_ovss_selftest_report filled = run_selftest(*found);
         if (report != nullptr) {
             give(filled, report);

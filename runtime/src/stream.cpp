@@ -41,6 +41,27 @@ edge_ovss_stream_options checked(const edge_ovss_stream_options& options) {
     return options;
 }
 
+// The caller's labels, whose rows are `stride` bytes apart, as one plane.
+template <class Label>
+std::vector<Label> without_gaps(const std::uint8_t* labels, const Size& frame, std::size_t stride) {
+    std::vector<Label> plane(frame.pixels());
+    for (std::size_t y = 0; y < frame.height; ++y) {
+        std::memcpy(plane.data() + y * frame.width, labels + y * stride,
+                    frame.width * sizeof(Label));
+    }
+    return plane;
+}
+
+// The way back.
+template <class Label>
+void write_rows(const std::vector<Label>& plane, const Size& frame, std::uint8_t* labels,
+                std::size_t stride) {
+    for (std::size_t y = 0; y < frame.height; ++y) {
+        std::memcpy(labels + y * stride, plane.data() + y * frame.width,
+                    frame.width * sizeof(Label));
+    }
+}
+
 }  // namespace
 
 void StreamClock::check(double time_s) const {
@@ -210,7 +231,7 @@ std::size_t Stream::checked_stride(const Size& frame, std::size_t size, std::siz
 }
 
 void Stream::answer(void* labels, std::size_t size, std::size_t stride, std::int32_t label_bytes,
-                    edge_ovss_step* step) {
+                    edge_ovss_step& step) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!waits_) {
         throw usage_error("There is no frame to answer.", "Call edge_ovss_stream_advance first.");
@@ -232,22 +253,16 @@ void Stream::answer(void* labels, std::size_t size, std::size_t stride, std::int
     asked_is_newest_ = false;
     size_ = next_;
     waits_ = false;
-    if (step != nullptr) {
-        *step = step_;
-    }
+    step = step_;
 }
 
 template <class Label>
 void Stream::answer_in(LabelCounter<Label>& counter, std::uint8_t* labels, std::size_t stride) {
-    const std::size_t row = next_.width * sizeof(Label);
     if (!fresh_) {
         counter.follow(sources_);
     }
     if (step_.key != 0) {
-        std::vector<Label> given(next_.pixels());
-        for (std::size_t y = 0; y < next_.height; ++y) {
-            std::memcpy(given.data() + y * next_.width, labels + y * stride, row);
-        }
+        std::vector<Label> given = without_gaps<Label>(labels, next_, stride);
         clock_.saw(time_s_);
         since_ = 0;
         if (fresh_) {
@@ -256,9 +271,7 @@ void Stream::answer_in(LabelCounter<Label>& counter, std::uint8_t* labels, std::
             step_.held = counter.count(given, clock_.cap());
         }
     }
-    for (std::size_t y = 0; y < next_.height; ++y) {
-        std::memcpy(labels + y * stride, counter.labels().data() + y * next_.width, row);
-    }
+    write_rows(counter.labels(), next_, labels, stride);
 }
 
 void Stream::ask() {
@@ -277,7 +290,7 @@ void Stream::ask() {
 }
 
 void Stream::late_answer(void* labels, std::size_t size, std::size_t stride,
-                         std::int32_t label_bytes, edge_ovss_step* step) {
+                         std::int32_t label_bytes, edge_ovss_step& step) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (waits_ || size_.pixels() == 0) {
         throw usage_error("A frame still waits for its answer.",
@@ -294,20 +307,14 @@ void Stream::late_answer(void* labels, std::size_t size, std::size_t stride,
     }
     step_.age_ms = clock_.age_ms();
     asked_ = false;
-    if (step != nullptr) {
-        *step = step_;
-    }
+    step = step_;
 }
 
 template <class Label>
 void Stream::late_answer_in(LabelCounter<Label>& counter, LabelCounter<Label>& asked,
                             std::uint8_t* labels, std::size_t stride) {
-    const std::size_t row = size_.width * sizeof(Label);
     if (asked_) {
-        std::vector<Label> given(size_.pixels());
-        for (std::size_t y = 0; y < size_.height; ++y) {
-            std::memcpy(given.data() + y * size_.width, labels + y * stride, row);
-        }
+        const std::vector<Label> given = without_gaps<Label>(labels, size_, stride);
         clock_.saw(asked_s_);
         step_.held = asked.count(given, clock_.cap());
         if (!asked_is_newest_) {
@@ -315,9 +322,7 @@ void Stream::late_answer_in(LabelCounter<Label>& counter, LabelCounter<Label>& a
         }
         std::swap(counter, asked);
     }
-    for (std::size_t y = 0; y < size_.height; ++y) {
-        std::memcpy(labels + y * stride, counter.labels().data() + y * size_.width, row);
-    }
+    write_rows(counter.labels(), size_, labels, stride);
 }
 
 void Stream::forget() {

@@ -72,10 +72,10 @@ public:
     void advance(const edge_ovss_frame& frame, const Motion* motion, double time_s,
                  edge_ovss_step& step);
     void answer(void* labels, std::size_t size, std::size_t stride, std::int32_t label_bytes,
-                edge_ovss_step* step);
+                edge_ovss_step& step);
     void ask();
     void late_answer(void* labels, std::size_t size, std::size_t stride, std::int32_t label_bytes,
-                     edge_ovss_step* step);
+                     edge_ovss_step& step);
     void forget();
 
 private:

@@ -2,45 +2,25 @@
 // The C interface of streams.
 #include <edge_ovss/edge_ovss_stream.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <mutex>
 
 #include "error.h"
 #include "fence.h"
+#include "handles.h"
 #include "stream.h"
 
 namespace {
 
 using namespace edge_ovss::internal;
 
-// As for sessions: a handle is a number that is never used twice, and never followed as a pointer.
-struct Table {
-    std::mutex mutex;
-    std::map<std::uintptr_t, std::shared_ptr<Stream>> streams;
-    std::uintptr_t next = 1;
-};
+using Streams = HandleTable<edge_ovss_stream, Stream>;
 
-Table& table() {
-    static Table* const instance = new Table;
-    return *instance;
-}
-
-std::shared_ptr<Stream> find(edge_ovss_stream* handle, bool remove = false) {
-    Table& all = table();
-    const std::lock_guard<std::mutex> lock(all.mutex);
-    const auto at = all.streams.find(reinterpret_cast<std::uintptr_t>(handle));
-    if (at == all.streams.end()) {
-        throw usage_error(handle == nullptr ? "The stream is a null pointer."
-                                            : "The stream is closed, or was never opened.",
-                          "Use the handle that edge_ovss_stream_open gave.");
-    }
-    std::shared_ptr<Stream> found = at->second;
-    if (remove) {
-        all.streams.erase(at);
-    }
-    return found;
+Streams& streams() {
+    static Streams* const table =
+        new Streams("stream", "Use the handle that edge_ovss_stream_open gave.");
+    return *table;
 }
 
 void check_size(const edge_ovss_frame& frame) {
@@ -62,6 +42,21 @@ Motion motion_of(const edge_ovss_motion& given) {
             {static_cast<std::size_t>(given.height), static_cast<std::size_t>(given.width)}};
 }
 
+// `answer` or `late_answer`; `step` may be null.
+void answer_by(decltype(&Stream::answer) answer, edge_ovss_stream* stream, void* labels,
+               std::size_t size, std::size_t stride, std::int32_t label_bytes,
+               edge_ovss_step* step) {
+    require(labels, "labels");
+    edge_ovss_step filled = edge_ovss_step_default();
+    if (step != nullptr) {
+        filled = take(step, "step", sizeof(edge_ovss_step));
+    }
+    (*streams().find(stream).*answer)(labels, size, stride, label_bytes, filled);
+    if (step != nullptr) {
+        give(filled, step);
+    }
+}
+
 }  // namespace
 
 edge_ovss_status edge_ovss_stream_open(const edge_ovss_stream_options* options,
@@ -74,19 +69,14 @@ edge_ovss_status edge_ovss_stream_open(const edge_ovss_stream_options* options,
         const edge_ovss_stream_options given =
             options == nullptr ? edge_ovss_stream_options_default()
                                : take(options, "stream_options", sizeof(edge_ovss_stream_options));
-        auto made = std::make_shared<Stream>(given);
-        Table& all = table();
-        const std::lock_guard<std::mutex> lock(all.mutex);
-        const std::uintptr_t number = all.next++;
-        all.streams.emplace(number, std::move(made));
-        *stream = reinterpret_cast<edge_ovss_stream*>(number);
+        *stream = streams().add(std::make_shared<Stream>(given));
     });
 }
 
 edge_ovss_status edge_ovss_stream_close(edge_ovss_stream* stream) {
     return fence([&] {
         if (stream != nullptr) {
-            find(stream, true);
+            streams().remove(stream);
         }
     });
 }
@@ -102,7 +92,8 @@ edge_ovss_status edge_ovss_stream_advance(edge_ovss_stream* stream, const edge_o
         if (motion != nullptr) {
             given = motion_of(take(motion, "motion", sizeof(edge_ovss_motion)));
         }
-        find(stream)->advance(frame_in, motion == nullptr ? nullptr : &given, time_s, filled);
+        streams().find(stream)->advance(frame_in, motion == nullptr ? nullptr : &given, time_s,
+                                        filled);
         give(filled, step);
     });
 }
@@ -111,38 +102,22 @@ edge_ovss_status edge_ovss_stream_answer(edge_ovss_stream* stream, void* labels,
                                          size_t stride, int32_t label_bytes,
                                          edge_ovss_step* step) {
     return fence([&] {
-        require(labels, "labels");
-        edge_ovss_step filled = edge_ovss_step_default();
-        if (step != nullptr) {
-            filled = take(step, "step", sizeof(edge_ovss_step));
-        }
-        find(stream)->answer(labels, size, stride, label_bytes, &filled);
-        if (step != nullptr) {
-            give(filled, step);
-        }
+        answer_by(&Stream::answer, stream, labels, size, stride, label_bytes, step);
     });
 }
 
 edge_ovss_status edge_ovss_stream_ask(edge_ovss_stream* stream) {
-    return fence([&] { find(stream)->ask(); });
+    return fence([&] { streams().find(stream)->ask(); });
 }
 
 edge_ovss_status edge_ovss_stream_late_answer(edge_ovss_stream* stream, void* labels, size_t size,
                                               size_t stride, int32_t label_bytes,
                                               edge_ovss_step* step) {
     return fence([&] {
-        require(labels, "labels");
-        edge_ovss_step filled = edge_ovss_step_default();
-        if (step != nullptr) {
-            filled = take(step, "step", sizeof(edge_ovss_step));
-        }
-        find(stream)->late_answer(labels, size, stride, label_bytes, &filled);
-        if (step != nullptr) {
-            give(filled, step);
-        }
+        answer_by(&Stream::late_answer, stream, labels, size, stride, label_bytes, step);
     });
 }
 
 edge_ovss_status edge_ovss_stream_forget(edge_ovss_stream* stream) {
-    return fence([&] { find(stream)->forget(); });
+    return fence([&] { streams().find(stream)->forget(); });
 }
