@@ -85,6 +85,13 @@ int parse_number(const std::string& words, const std::string& what, int least, i
     return static_cast<int>(given);
 }
 
+FrameSize parse_size(const std::string& words, const std::string& option) {
+    const auto cross = std::min(words.find('x'), words.size());
+    return {parse_number(words.substr(0, cross), "The height in " + option, 1, EDGE_OVSS_MAX_SIDE),
+            parse_number(words.substr(std::min(cross + 1, words.size())), "The width in " + option,
+                         1, EDGE_OVSS_MAX_SIDE)};
+}
+
 edge_ovss_options session_options(const Arguments& arguments) {
     // Kept for the life of the program: the options point into it.
     static std::string backend;

@@ -37,6 +37,14 @@ private:
 // An integer of digits alone. `what` names it in the message.
 int parse_number(const std::string& words, const std::string& what, int least, int most);
 
+struct FrameSize {
+    int height;
+    int width;
+};
+
+// "480x640", height first. `option` names it in the message.
+FrameSize parse_size(const std::string& words, const std::string& option);
+
 // --backend and --threads.
 edge_ovss_options session_options(const Arguments& arguments);
 

@@ -62,11 +62,7 @@ struct Input {
 };
 
 Input pattern(const apps::Arguments& arguments) {
-    const std::string size = arguments.value("--size", "480x640");
-    const auto cross = std::min(size.find('x'), size.size());
-    const int height = apps::parse_number(size.substr(0, cross), "The height in --size", 1, 32768);
-    const int width = apps::parse_number(size.substr(std::min(cross + 1, size.size())),
-                                         "The width in --size", 1, 32768);
+    const auto [height, width] = apps::parse_size(arguments.value("--size", "480x640"), "--size");
     const int format = apps::parse_format(arguments.value("--format", "RGB8"));
     Input input;
     input.bytes.resize(edge_ovss_frame_bytes(format, height, width));

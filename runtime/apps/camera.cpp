@@ -266,11 +266,7 @@ int run(int argc, char** argv) {
     if (words.size() != 2) {
         throw apps::usage("Expected BUNDLE and SOURCE.");
     }
-    const std::string size = arguments.value("--size", "480x640");
-    const auto cross = std::min(size.find('x'), size.size());
-    const int height = apps::parse_number(size.substr(0, cross), "The height in --size", 1, 32768);
-    const int width = apps::parse_number(size.substr(std::min(cross + 1, size.size())),
-                                         "The width in --size", 1, 32768);
+    const auto [height, width] = apps::parse_size(arguments.value("--size", "480x640"), "--size");
     const int limit = arguments.number("--limit", 0, 1, 1000000000);
 
     edge_ovss::Segmenter segmenter(words[0], apps::session_options(arguments));

@@ -22,7 +22,6 @@ const char* const kGrammar =
 
 namespace {
 
-constexpr int kLargestSide = 32768;
 constexpr double kFastest = 1000.0;
 
 using Setter = std::function<void(Address&, const std::string&)>;
@@ -35,10 +34,9 @@ bool is_number(const std::string& words) {
 }
 
 void set_size(Address& address, const std::string& value) {
-    const auto cross = std::min(value.find('x'), value.size());
-    address.height = parse_number(value.substr(0, cross), "The height in size", 1, kLargestSide);
-    address.width = parse_number(value.substr(std::min(cross + 1, value.size())),
-                                 "The width in size", 1, kLargestSide);
+    const FrameSize size = parse_size(value, "size");
+    address.height = size.height;
+    address.width = size.width;
 }
 
 void set_fps(Address& address, const std::string& value) {
