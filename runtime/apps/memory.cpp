@@ -145,7 +145,8 @@ bool Memory::segment(const Captured& captured, edge_ovss::Result& result) {
 bool Memory::answer_late(const Captured& captured, edge_ovss::Result& result) {
     const bool there = background_->ready();
     if (there) {
-        result.labels = background_->labels();
+        result.labels = background_->answer().labels;
+        result.c = background_->answer().c;
         background_->taken();
         edge_ovss::check(edge_ovss_stream_late_answer(stream_, result.labels.data(),
                                                       result.labels.size(), 0, result.label_bytes,

@@ -32,7 +32,7 @@ public:
     bool ready();
     // Wait until nothing is under way; an answer that comes is dropped.
     void drop();
-    const std::vector<std::uint8_t>& labels() const { return result_.labels; }
+    const edge_ovss::Result& answer() const { return result_; }
     bool busy() const { return busy_; }
     // The last answer is taken.
     void taken() { busy_ = false; }
@@ -61,7 +61,8 @@ public:
     Memory(const Memory&) = delete;
     Memory& operator=(const Memory&) = delete;
 
-    // Labels of the next frame into `result`; returns whether an answer of the network came in.
+    // Labels of the next frame into `result`; returns whether an answer of the network came in. If
+    // so, `result.c` is that of the answer, which may be to an earlier frame.
     bool segment(const Captured& captured, edge_ovss::Result& result);
 
 private:
