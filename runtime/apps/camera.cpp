@@ -246,10 +246,10 @@ struct Totals {
 void print(const Totals& totals, long dropped, bool to_stderr) {
     const double frames = totals.frames > 0 ? static_cast<double>(totals.frames) : 1.0;
     std::fprintf(to_stderr ? stderr : stdout,
-                 "{\"frames\": %ld, \"dropped\": %ld, \"overflows\": %ld, \"key_frames\": %ld, "
-                 "\"mean_infer_ms\": %.3f, \"mean_latency_ms\": %.3f}\n",
-                 totals.frames, dropped, totals.overflows, totals.key_frames,
-                 totals.infer_ms / frames, totals.latency_ms / frames);
+                 "{\"frames\": %ld, \"dropped\": %ld, \"overflows\": %ld, "
+                 "\"mean_infer_ms\": %.3f, \"mean_latency_ms\": %.3f, \"key_frames\": %ld}\n",
+                 totals.frames, dropped, totals.overflows, totals.infer_ms / frames,
+                 totals.latency_ms / frames, totals.key_frames);
 }
 
 int run(int argc, char** argv) {
