@@ -71,6 +71,15 @@ run_tests() {
     (cd "$folder" && ctest --output-on-failure --no-tests=error "$@")
 }
 
+# add_on NAME TESTS OPTIONS...: a release build with something more, and the tests that see it.
+add_on() {
+    name=$1 tests=$2
+    shift 2
+    configure "$build/$name" -DCMAKE_BUILD_TYPE=Release -DEDGE_OVSS_INSTALL=OFF "$@"
+    make_all "$build/$name"
+    run_tests "$build/$name" -R "^($tests)\$"
+}
+
 install_packages
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
@@ -99,10 +108,7 @@ run_tests "$build/tsan" -R '^threads_test$'
 
 if pkg-config --exists opencv4; then
     say "ovss-camera with OpenCV"
-    configure "$build/opencv" -DCMAKE_BUILD_TYPE=Release -DEDGE_OVSS_WITH_OPENCV=ON \
-        -DEDGE_OVSS_INSTALL=OFF
-    make_all "$build/opencv"
-    run_tests "$build/opencv" -R '^(programs|camera|opencv_ends)$'
+    add_on opencv 'programs|camera|opencv_ends' -DEDGE_OVSS_WITH_OPENCV=ON
 else
     say "LEFT OUT: ovss-camera with OpenCV (Debian's libopencv-dev is not installed)"
 fi
@@ -110,10 +116,7 @@ fi
 if pkg-config --exists gstreamer-app-1.0 gstreamer-video-1.0 &&
     gst-inspect-1.0 --exists videotestsrc 2>/dev/null; then
     say "ovss-camera with GStreamer"
-    configure "$build/gstreamer" -DCMAKE_BUILD_TYPE=Release -DEDGE_OVSS_WITH_GSTREAMER=ON \
-        -DEDGE_OVSS_INSTALL=OFF
-    make_all "$build/gstreamer"
-    run_tests "$build/gstreamer" -R '^(programs|camera|gstreamer_source)$'
+    add_on gstreamer 'programs|camera|gstreamer_source' -DEDGE_OVSS_WITH_GSTREAMER=ON
 else
     say "LEFT OUT: ovss-camera with GStreamer (Debian's libgstreamer-plugins-base1.0-dev," \
         "gstreamer1.0-plugins-base and gstreamer1.0-tools are not installed)"

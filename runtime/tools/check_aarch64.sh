@@ -21,7 +21,7 @@ python=${PYTHON:-python3}
 native=$root/../build/runtime
 packages="libc6 libc6-dev linux-libc-dev libcrypt1 libcrypt-dev libgcc-s1 libstdc++6 libssl3
     libssl-dev libpng16-16 libpng-dev libjpeg62-turbo libjpeg62-turbo-dev libjpeg-dev zlib1g
-    zlib1g-dev nlohmann-json3-dev"
+    zlib1g-dev nlohmann-json3-dev libstb-dev"
 
 say() { printf '%s\n' "check_aarch64: $*" >&2; }
 
@@ -93,9 +93,11 @@ cmake --build "$folder/build" -j"$(nproc)"
 
 data=$root/tests/data
 # memory_test is left out: what it would measure is the emulator.
-for each in c_abi wrapper_test bundle_test engine_cache_test threads_test pixels_test; do
+for each in c_abi wrapper_test bundle_test engine_cache_test threads_test pixels_test \
+    late_answer_test; do
     emulated "$folder/build/tests/$each" "$data"
 done
+emulated "$folder/build/tests/stream_test" "$root/../tests/data/streams.bin"
 emulated "$folder/build/tests/allocations_test" "$data" "$folder/onnxruntime/lib/libonnxruntime.so"
 if [ -n "$bundle" ]; then
     emulated "$folder/build/apps/ovss-segment" "$bundle" --selftest
