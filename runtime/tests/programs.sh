@@ -60,6 +60,7 @@ expect 0 '"frames": 5, "dropped": 0' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?f
 expect 0 '"frames": 2, "dropped": 0' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?format=NV12&size=4x6&fps=1' --all --limit 2
 expect 0 'C444' head -n 1 v.y4m
 expect 0 '"frames": 1, ' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?format=NV12&size=4x6' --limit 1
+expect 0 ', "key_frames": 1}' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?format=NV12&size=4x6' --limit 1
 # A legend: where there is room for names, the upper left of a frame of one gray has more than gray.
 head -c $((240 * 320)) /dev/zero | tr '\000' '\144' >gray.raw
 for option in --no-legend --all; do
