@@ -33,7 +33,7 @@ def test_a_machine_with_room_builds_everything(tmp_path: Path) -> None:
 
 def test_swap_counts_as_room(tmp_path: Path) -> None:
     facts = survey_memory(machine(tmp_path, LARGEST - 100, 100))
-    assert facts.swap_free_mib == 100
+    assert (facts.swap_total_mib, facts.swap_free_mib) == (200, 100)
     assert facts.fits("350 MB")
 
 
@@ -42,6 +42,7 @@ def test_a_small_board_is_told_what_to_do(tmp_path: Path) -> None:
     assert facts.fits("10 MB")
     assert not facts.fits("350 MB")
     assert "a bundle of 350 MB does not fit" in facts.advice()
+    assert f"about {LARGEST} MiB" in facts.advice()
     assert "add swap" in facts.advice()
 
 

@@ -200,6 +200,8 @@ def test_the_core_judges_what_it_did(make_bundle: MakeBundle) -> None:
         assert (core.threshold, core.status(17.0).level) == (0.0, OK)
         core.set_unknown("")
         assert core.threshold == 1.0
+        core.set_unknown(False)  # a bare `off` in YAML
+        assert core.threshold == 0.0
 
 
 def test_too_few_slots_are_a_warning(make_bundle: MakeBundle) -> None:

@@ -199,6 +199,12 @@ def test_what_is_there_is_not_replaced_unless_emit_wrote_it(
     assert emit(bundle, out, "--overwrite") == 4
     assert "was not written by edge-ovss emit triton" in capsys.readouterr().err
     assert tree(out) == {"mine.txt": b"x"}
+    ros2 = tmp_path / "ros2"
+    assert main(["emit", "ros2", str(bundle), "--out", str(ros2), "--quiet"]) == 0
+    before = tree(ros2)
+    assert emit(bundle, ros2, "--overwrite") == 4
+    assert "was not written by edge-ovss emit triton" in capsys.readouterr().err
+    assert tree(ros2) == before
 
 
 @pytest.mark.parametrize("place", ["tiny.ovss", "tiny.ovss/served", "."])

@@ -61,11 +61,13 @@ class Capture:
 
     opened: list[object]
     ways: list[Any]
+    newest: Capture
 
     def __init__(self, place: object, *way: Any) -> None:  # noqa: ANN401 (as OpenCV takes them)
         Capture.opened.append(place)
         Capture.ways.append(way)
         self.asked: dict[int, float] = {}
+        Capture.newest = self
 
     def isOpened(self) -> bool:
         return True
@@ -134,6 +136,17 @@ def test_frames_are_rgb_and_a_device_tells_no_time(devices: list[object]) -> Non
     assert found is not None
     assert found[0].tolist() == [[[3, 2, 1]]]
     assert found[1] is None
+
+
+def test_a_device_is_asked_for_its_format_before_its_size(devices: list[object]) -> None:
+    open_camera(parse_camera("v4l2://0?size=480x640&fps=25&format=MJPG"), 1.0)
+    assert list(Capture.newest.asked.items()) == [
+        (cv2.CAP_PROP_BUFFERSIZE, 1),
+        (cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*"MJPG")),
+        (cv2.CAP_PROP_FRAME_WIDTH, 640),
+        (cv2.CAP_PROP_FRAME_HEIGHT, 480),
+        (cv2.CAP_PROP_FPS, 25.0),
+    ]
 
 
 def test_another_size_than_asked_for_is_said(devices: list[object]) -> None:

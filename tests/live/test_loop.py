@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from edge_ovss.live.clock import Clock
 from edge_ovss.live.grabber import LiveSource
 from edge_ovss.live.loop import LiveOptions, LiveRun
 from edge_ovss.live.sinks import LiveFrame, Settings, Sink
-from edge_ovss.runtime.result import Result
+from edge_ovss.runtime.result import Result, StreamFacts
 
 Segment = Callable[[NDArray[np.uint8]], Result]
 
@@ -324,3 +325,13 @@ def test_the_facts_of_a_frame_are_those_of_jsonl() -> None:
     assert facts["index"] == 2
     assert facts["dropped"] == kept.last.dropped
     assert facts["age_ms"] == pytest.approx(1000 * kept.last.age_s, abs=0.001)
+
+
+def test_the_age_of_a_frame_counts_that_of_its_labels() -> None:
+    def segment(frame: NDArray[np.uint8]) -> Result:
+        return replace(result_of(frame), stream=StreamFacts(False, 70.0, 0.0, False))
+
+    kept = Kept()
+    Run([source(PretendedCamera(Clock(), fps=300))], [kept], segment, limit=3).run(nothing)
+    assert kept.last is not None
+    assert kept.last.facts["age_ms"] == pytest.approx(1000 * kept.last.age_s + 70, abs=0.001)

@@ -178,6 +178,16 @@ def test_what_is_found_is_the_best(figure: str) -> None:
     assert found == pytest.approx(best_each, abs=0.002)
 
 
+@pytest.mark.parametrize(("figure", "step"), [("pixel_accuracy", 0), ("miou", 101)])
+@pytest.mark.parametrize("how", list(TUNERS))
+def test_the_figure_that_is_asked_for_decides(how: str, figure: str, step: int) -> None:
+    # Below step 101 there are 3 pixels of no word and 5 of the word, which has 50 more above: to
+    # hide them costs 2 right pixels, and makes "unknown" 3 right of 8.
+    truth, labels = np.array([1] * 3 + [0] * 55), np.zeros(58, np.int64)
+    counts = LabelCounts.of(truth, labels, np.array([100] * 8 + [500] * 50), words=1)
+    assert TUNERS[how](counts, figure).tolist() == [step]
+
+
 def test_a_word_that_is_never_given_keeps_the_threshold_for_all() -> None:
     truth, labels, values = pixels(2)
     labels = np.where(labels == 1, 0, labels)

@@ -168,6 +168,12 @@ def test_weights_of_an_idle_query_are_numbers(level: float) -> None:
     assert torch.equal(weights, torch.ones(1, 2, 6))
 
 
+def test_weights_look_only_at_the_places_that_a_resize_reads() -> None:
+    masks = torch.full((1, 2, 8, 12), EMPTY)
+    masks[:, :, ::4], masks[:, :, :, 3::4] = 50.0, 50.0  # rims of the 4x4 of each patch
+    assert torch.equal(weigh_patches(masks), torch.ones(1, 2, 6))
+
+
 def test_empty_masks_everywhere_make_no_nan(embeddings: TextEmbeddings) -> None:
     model = load_model("deop-tiny", weights="random")
     head = model.sem_seg_head["predictor"].mask_embed.layers[2]

@@ -221,6 +221,7 @@ class _Server(BaseHTTPRequestHandler):
 
     content = b""
     most = 0
+    astray = 0
     etag = '"one"'
     ranges: ClassVar[list[str | None]] = []
 
@@ -228,11 +229,15 @@ class _Server(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         self.ranges.append(wanted)
         start = 0
-        if wanted and self.headers.get("If-Range") == self.etag:
+        if self.headers.get("If-None-Match") == self.etag:
+            self.send_response(304)
+            self.end_headers()
+            return
+        if wanted and self.headers.get("If-Range") in (None, self.etag):
             start = int(wanted.removeprefix("bytes=").rstrip("-"))
             self.send_response(206)
-            end = len(self.content)
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{end}")
+            end, said = len(self.content), start + self.astray
+            self.send_header("Content-Range", f"bytes {said}-{end - 1}/{end}")
         else:
             self.send_response(200)
         self.send_header("ETag", self.etag)
@@ -290,7 +295,41 @@ def test_a_file_that_changed_meanwhile_is_fetched_anew(
     server.most = 100
     _refused(ADDRESS)
     server.etag, server.most = '"two"', 1 << 20
+    server.content = _checkpoint().replace(b"weight", b"height")
+    assert fetch_checkpoint(ADDRESS).read_bytes() == server.content
+
+
+def test_what_a_weak_mark_is_all_that_is_known_of_is_fetched_anew(
+    server: type[_Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_TRIES", 1)
+    server.etag, server.most = 'W/"one"', 100
+    _refused(ADDRESS)
+    server.most = 1 << 20
     assert fetch_checkpoint(ADDRESS).read_bytes() == _checkpoint()
+    assert server.ranges == [None, None]
+
+
+def test_a_server_that_continues_elsewhere_is_not_believed(
+    tmp_path: Path, server: type[_Server]
+) -> None:
+    server.most, server.astray = 100, -1
+    assert "at another byte than asked" in _refused(ADDRESS)
+    assert "sed.pth" not in _files(tmp_path)
+
+
+def test_a_copy_that_the_server_still_has_is_used_without_a_word(
+    server: type[_Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    server.most = 1 << 20
+    path = fetch_checkpoint(ADDRESS)
+    server.content = b"not sent"
+    assert fetch_checkpoint(ADDRESS) == path
+    assert path.read_bytes() == _checkpoint()
+    assert caplog.text == ""
+    server.etag = '"two"'  # it has another file now, which is no checkpoint
+    assert fetch_checkpoint(ADDRESS) == path
+    assert "The copy from before is used" in caplog.text
 
 
 def test_the_hash_in_a_name_is_checked(serve: Callable[..., list[int]]) -> None:

@@ -36,6 +36,7 @@ ODD = (
     "'ſ x'ſ",
     "東京 🚦traffic  light\n\t x",
     "&amp;amp; &lt;b&gt;",
+    "a < b &amp;amp; c",
     "’quoted’ “x” â€œmojibakeâ€",
     "a_b-c/d; e|f",
     "<end_of_text> hi",

@@ -63,6 +63,13 @@ def test_other_hosts_are_refused(page: Page, host: str) -> None:
     assert "edge-ovss live" not in answer.text
 
 
+@pytest.mark.parametrize("hosts", [(HOST, "evil.example"), (HOST, HOST)])
+def test_a_request_with_two_hosts_is_refused(page: Page, hosts: tuple[str, str]) -> None:
+    answer = client(page).get("/", headers=[("host", host) for host in hosts])
+    assert answer.status_code == 400
+    assert "exactly one Host" in answer.text
+
+
 def test_a_name_to_listen_on_is_a_name_of_the_page() -> None:
     named = Page(page_info(), PageAddress("Robot.lab", 80), None)
     assert client(named, "robot.lab").get("/").status_code == 200
@@ -129,9 +136,11 @@ def test_methods_bodies_and_addresses_have_limits(page: Page) -> None:
     assert user.get("/?" + "a" * 300).status_code == 414
 
     def parts() -> Iterator[bytes]:
-        yield from [b'{"unknown": 0.5, "x": "' + b"a" * 3000] * 3
+        yield from [b'{"unknown": 0.5', b" " * 3000, b" " * 3000, b"}"]
 
     assert user.put("/api/settings", content=parts(), headers=PUT).status_code == 400
+    assert page.dials.settings().unknown is None
+    assert user.get("/", headers={"x-many": "a" * 17000}).status_code == 431
     assert (
         user.put("/api/settings", content=b"{", headers={"content-length": "-1"}).status_code == 413
     )

@@ -134,6 +134,7 @@ def test_a_cut_waits_for_the_network_and_drops_its_older_answer() -> None:
     assert step.key
     assert step.age_ms == 0.0
     assert (step.labels == columns(picture(3))).all()
+    assert not stream.step(picture(4), time_s=0.4).key  # the answer to frame 2 is gone
 
 
 def test_a_new_size_waits_for_the_network_too() -> None:

@@ -120,11 +120,11 @@ def test_more_than_half_of_the_pixels_lost_is_a_cut(share: float, cut: bool) -> 
 
 
 def test_a_cut_between_key_frames_asks_the_network_at_once() -> None:
-    flow = Told([None, lost(0.9), lost(0), lost(0), lost(0)])
+    flow = Told([None, lost(0), lost(0.9), lost(0), lost(0), lost(0)])
     network = Network(4, 7, 8)
-    steps = run(Stabilizer(keyframe=3, flow=flow), network, 5)
-    assert [step.key for step in steps] == [True, True, False, False, True]
-    assert shown(steps) == [4, 7, 7, 7, 8]
+    steps = run(Stabilizer(keyframe=3, flow=flow), network, 6)
+    assert [step.key for step in steps] == [True, False, True, False, False, True]
+    assert shown(steps) == [4, 4, 7, 7, 7, 8]
 
 
 def test_another_size_starts_anew_with_labels_of_that_size() -> None:
@@ -176,8 +176,9 @@ def test_a_video_with_some_cuts_is_still_a_video() -> None:
 
 
 def test_time_that_goes_back_is_refused_until_a_new_stream_begins() -> None:
-    stabilizer, network = Stabilizer(flow="none"), Network(1, 2, 3)
-    stabilizer.step(frame(), network, time_s=2.0)
+    stabilizer, network = Stabilizer(flow="none"), Network(1, 1, 2)
+    stabilizer.step(frame(), network, time_s=1.9)
+    stabilizer.step(frame(), network, time_s=2.0)  # sure by now
     with pytest.raises(InputError, match=r"back, from 2\.000 s to 1\.500 s"):
         stabilizer.step(frame(), network, time_s=1.5)
     stabilizer.forget()
@@ -197,6 +198,20 @@ def test_frames_without_times_are_taken_as_fifteen_per_second() -> None:
     steps = [stabilizer.step(frame(), network) for _ in range(6)]
     assert shown(steps) == [4, 4, 4, 4, 4, 7]
     assert {step.age_ms for step in steps} == {None}
+
+
+def test_key_frames_without_times_are_as_many_fewer_inferences() -> None:
+    # Every second of fifteen frames: the cap is 2, so that one contradiction is held.
+    stabilizer, network = Stabilizer(keyframe=2, flow="none"), Network(4, 4, 4, 7, 7)
+    steps = [stabilizer.step(frame(), network) for _ in range(9)]
+    assert shown(steps)[::2] == [4, 4, 4, 4, 7]
+
+
+def test_frames_of_the_same_time_say_nothing_of_the_rate() -> None:
+    stabilizer, network = Stabilizer(flow="none"), Network(4, 4, 4, 7, 7, 7)
+    steps = [stabilizer.step(frame(), network, time_s=3.0) for _ in range(6)]
+    assert shown(steps) == [4, 4, 4, 4, 4, 7]
+    assert {step.age_ms for step in steps} == {0.0}
 
 
 @pytest.mark.parametrize("every", [0, -1])
