@@ -62,7 +62,7 @@ def _measure(bundle: Bundle, data: str, layout: str, every: int) -> None:
     mean, std = (torch.tensor(v)[:, None, None] for v in (picture.mean, picture.std))
     dataset = open_dataset(data, layout=layout)
     alignment = align(dataset, bundle.vocabulary)
-    ways = {"every frame": Track(alignment.classes), "key frames": Track(alignment.classes)}
+    ways = {way: Track(len(alignment.names)) for way in ("every frame", "key frames")}
     spent = {"encoder": 0.0, "decoder": 0.0, "frames": 0.0}
     for clip in clips_of(dataset):
         for track in ways.values():

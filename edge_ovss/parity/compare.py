@@ -116,8 +116,7 @@ def _compare(
         scores = compare_tensors(result.scores, answer.scores, floor=SCORE_FLOOR)
     precision = rule_for(segmenter.bundle.manifest, segmenter.precision).precision
     words = segmenter.bundle.vocabulary
-    chosen = segmenter.unknown
-    thresholds = None if chosen is None else chosen.of(len(segmenter.names))
+    thresholds = segmenter.thresholds()
     compared, ranking = compare_by_scores(
         result.labels,
         answer.labels,
