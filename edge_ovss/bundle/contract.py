@@ -29,6 +29,12 @@ UNKNOWN = {"uint8": 255, "uint16": 65535}
 THRESHOLDS = "thresholds"
 """The input by which a graph knows when a label is unknown (`bundle.unknown`)."""
 
+TEXT, PLACES = "text", "places"
+"""The inputs by which an open graph knows its words (`bundle.words`)."""
+
+WORDS = "n"
+"""Name of the side whose size is the number of rows that an open graph is given."""
+
 Arrays = Mapping[str, NDArray[Any]]
 Shape = tuple[int | str, ...]
 
@@ -75,6 +81,23 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class OpenSizes:
+    """Sizes of the inputs with the words.
+
+    Attributes:
+        places: N, the most rows.
+        rows: N where no other number is taken; else `WORDS`.
+        prompts: P.
+        width: D.
+    """
+
+    places: int
+    rows: int | str
+    prompts: int
+    width: int
+
+
+@dataclass(frozen=True)
 class GraphContract:
     """Names, types and shapes of the inputs and outputs of one graph.
 
@@ -97,6 +120,7 @@ class GraphContract:
         places: int | str,
         scores_size: tuple[int, int] | None,
         thresholds: NDArray[np.float32] | None = None,
+        words: OpenSizes | None = None,
     ) -> GraphContract:
         """Return the contract of a graph.
 
@@ -109,19 +133,25 @@ class GraphContract:
             scores_size: (height, width) of the scores; (0, 0) is the frame's.
             thresholds: Below which a label is unknown, float32 [K]; None where the graph has no
                 such input, and so no such label.
+            words: Sizes of the inputs with the words; None where they are frozen.
         """
         height, width = scores_size or (0, 0)
+        most = categories if words is None else words.rows
         reserved = None if thresholds is None else UNKNOWN[labels]
         known = {
             "labels": Tensor("labels", labels, (1, "H", "W"), names, reserved=reserved),
             "alive": Tensor("alive", "int32", (places,), categories),
             "counts": Tensor("counts", "int32", (STAGES,)),
             "confidence": Tensor("confidence", "float32", (1, "H", "W")),
-            "scores": Tensor("scores", "float32", (1, categories, height or "H", width or "W")),
+            "scores": Tensor("scores", "float32", (1, most, height or "H", width or "W")),
         }
         inputs = [Tensor("frame", "uint8", (1, "H", "W", 3))]
         if thresholds is not None:
-            inputs.append(Tensor(THRESHOLDS, "float32", (names,), default=thresholds))
+            limits = thresholds if words is None else pad_thresholds(thresholds, words.places)
+            inputs.append(Tensor(THRESHOLDS, "float32", limits.shape, default=limits))
+        if words is not None:
+            inputs.append(Tensor(TEXT, "float32", (words.rows, words.prompts, words.width)))
+            inputs.append(Tensor(PLACES, "float32", (words.rows,)))
         return cls(tuple(inputs), tuple(known[name] for name in outputs))
 
     @property
@@ -130,18 +160,22 @@ class GraphContract:
         return tuple(each.name for each in self.outputs)
 
     def feed(
-        self, frame: NDArray[np.uint8], thresholds: NDArray[np.float32] | None = None
+        self,
+        frame: NDArray[np.uint8],
+        thresholds: NDArray[np.float32] | None = None,
+        words: Arrays | None = None,
     ) -> dict[str, NDArray[Any]]:
         """Return all inputs by name; those that are not given have their defaults.
 
         Args:
             frame: uint8 [1, H, W, 3].
             thresholds: float32 [K], for a graph that takes them.
+            words: `text` and `places`, for an open graph.
         """
         others = {each.name: each.default for each in self.inputs[1:] if each.default is not None}
         if thresholds is not None and THRESHOLDS in others:
-            others[THRESHOLDS] = thresholds
-        return {self.inputs[0].name: frame, **others}
+            others[THRESHOLDS] = pad_thresholds(thresholds, len(others[THRESHOLDS]))
+        return {self.inputs[0].name: frame, **others, **(words or {})}
 
     def frame_size(self, inputs: Arrays) -> tuple[int, int]:
         """Return (H, W) of the frame among the inputs."""
@@ -191,6 +225,13 @@ class GraphContract:
             if expected.name not in answer:
                 _refuse(expected.name, "missing", "an array")
             _check_array(expected, answer[expected.name], size)
+
+
+def pad_thresholds(thresholds: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    """Return thresholds of `length` outputs; nothing is below those that are added."""
+    found: NDArray[np.float32] = np.zeros(length, np.float32)
+    found[: len(thresholds)] = thresholds
+    return found
 
 
 def _same_size(given: int | str, expected: int | str) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 
 from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.words.inputs import words_bytes
 
 
 def graph_hash(bundle: Bundle | Manifest) -> str:
@@ -14,13 +15,28 @@ def graph_hash(bundle: Bundle | Manifest) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def answer_hash(bundle: Bundle) -> str:
+    """Return one sha256 over everything that decides what a bundle answers.
+
+    That is the graph, and of an open bundle its words as well: what was measured with other words
+    says nothing of it. Engines do not depend on words.
+    """
+    info, graph = bundle.manifest.open, graph_hash(bundle)
+    if info is None or bundle.text is None:
+        return graph
+    words = hashlib.sha256(words_bytes(bundle.text)).hexdigest()
+    return hashlib.sha256(f"{graph}:{bundle.vocabulary.sha256}:{words}".encode()).hexdigest()
+
+
 def is_of_graph(bundle: Bundle, given: object) -> bool:
-    """Whether a measurement with this graph hash is of this bundle's graph.
+    """Whether a measurement with this hash is of what this bundle answers.
 
     Reports that were written before engines and reports had the same hash are recognized too.
     """
+    if bundle.manifest.open is not None:
+        return given == answer_hash(bundle)
     former = "\n".join(digest for _, digest in _digests(bundle))
-    return given in (graph_hash(bundle), hashlib.sha256(former.encode()).hexdigest())
+    return given in (answer_hash(bundle), hashlib.sha256(former.encode()).hexdigest())
 
 
 def _digests(bundle: Bundle | Manifest) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from edge_ovss.bundle.contract import GraphContract, labels_dtype
+from edge_ovss.bundle.contract import WORDS, GraphContract, OpenSizes, labels_dtype
 from edge_ovss.bundle.json_fields import HIDDEN, Fields, as_json
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.bundle.sections import (
@@ -35,6 +35,7 @@ from edge_ovss.bundle.sections import (
     read_vocabulary,
 )
 from edge_ovss.bundle.unknown import Thresholds, UnknownInfo, read_unknown
+from edge_ovss.bundle.words.section import OpenInfo, read_open
 from edge_ovss.errors import BundleError
 
 SCHEMA = 1
@@ -59,6 +60,7 @@ class Manifest:
         output: What the graph gives.
         rejection: How categories are dropped on the way.
         unknown: When a label is "unknown"; None where the graph has no thresholds.
+        open: Room for words that are inputs of the graph; None where they are frozen into it.
         precision_facts: Precision and what it costs.
         graph: ONNX files.
         created: When, in ISO 8601.
@@ -81,6 +83,7 @@ class Manifest:
     output: OutputSpec
     rejection: Rejection
     unknown: UnknownInfo | None = None
+    open: OpenInfo | None = None
     precision_facts: Precision = field(metadata={"key": "precision"})
     graph: GraphInfo
     created: str
@@ -106,6 +109,12 @@ class Manifest:
         """Inputs and outputs of the graph."""
         rejection, categories = self.rejection, self.vocabulary.categories
         places: int | str = categories if rejection.mode == "none" else "n"
+        words = None
+        if self.open is not None:
+            fixed = self.open.least == self.open.places
+            rows: int | str = self.open.places if fixed else WORDS
+            words = OpenSizes(self.open.places, rows, self.open.prompts, self.open.width)
+            places = rows
         return GraphContract.of(
             self.output.outputs,
             labels=self.output.labels_dtype,
@@ -114,6 +123,7 @@ class Manifest:
             places=rejection.limit[-1] if rejection.limit else places,
             scores_size=self.output.scores_size,
             thresholds=self.thresholds,
+            words=words,
         )
 
     @classmethod
@@ -144,6 +154,7 @@ class Manifest:
             unknown=read_unknown(
                 fields.optional_section("unknown"), fields.section("vocabulary").integer("outputs")
             ),
+            open=read_open(fields.optional_section("open")),
             precision_facts=Precision.from_json(fields.section("precision")),
             graph=read_graph(fields.section("graph")),
             reference=read_reference(fields.section("reference")),
@@ -153,6 +164,7 @@ class Manifest:
             document=document,
         )
         _check_labels(manifest, fields)
+        _check_room(manifest, fields)
         return replace(manifest, others=_others(document, as_json(manifest)))
 
     def to_json(self) -> dict[str, object]:
@@ -203,3 +215,16 @@ def _check_labels(manifest: Manifest, fields: Fields) -> None:
     if dtype == "uint8" != labels_dtype(outputs):
         output = fields.section("output")
         output.refuse("labels_dtype", f"'uint16' for the {outputs} outputs of the vocabulary")
+
+
+def _check_room(manifest: Manifest, fields: Fields) -> None:
+    """There are places for all words, and labels can name as many outputs as there are places."""
+    if manifest.open is None:
+        return
+    places, words = manifest.open.places, manifest.vocabulary
+    if max(words.categories, words.outputs) > places:
+        section = fields.section("vocabulary")
+        section.refuse("categories", f"at most {places}, as 'open.places' says")
+    if manifest.output.labels_dtype != labels_dtype(places):
+        output = fields.section("output")
+        output.refuse("labels_dtype", f"'{labels_dtype(places)}' for {places} places")

@@ -8,18 +8,22 @@ manifest, vocabulary, graph and reference answer must fit together.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from edge_ovss._files import sha256_of_file
 from edge_ovss._strict_parsing import DocumentError, read_json
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.graph_check import check_graph
-from edge_ovss.bundle.manifest import Manifest
+from edge_ovss.bundle.manifest import Manifest, now
 from edge_ovss.bundle.npy import MOST_BYTES as REFERENCE_LIMIT
 from edge_ovss.bundle.onnx_reader.file import GraphFile, read_graph_file
 from edge_ovss.bundle.onnx_reader.metadata import check_metadata
 from edge_ovss.bundle.reference import Reference, check_reference, load_reference
 from edge_ovss.bundle.replacement import moved_aside
+from edge_ovss.bundle.unknown import Target, for_other_words
+from edge_ovss.bundle.words.inputs import Floats, check_text, read_words, word_inputs
+from edge_ovss.bundle.words.section import MADE_HERE, check_room, require_open
 from edge_ovss.errors import BundleError, VocabularyError
 from edge_ovss.vocabulary import Vocabulary
 
@@ -47,12 +51,14 @@ class Bundle:
         manifest: What the bundle says about itself.
         vocabulary: Its words; `outputs` are the K names that labels index.
         graph: What the ONNX file says about itself.
+        text: Embeddings of the words, float32 [T, P, D]; None where they are frozen.
     """
 
     path: Path
     manifest: Manifest
     vocabulary: Vocabulary
     graph: GraphFile
+    text: Floats | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
@@ -73,7 +79,8 @@ class Bundle:
         _check_limits(manifest)
         _check_files(folder, manifest, verify=verify)
         vocabulary = _read_vocabulary(folder, manifest)
-        bundle = cls(folder, manifest, vocabulary, _read_graph(folder, manifest))
+        text = _read_text(folder, manifest)
+        bundle = cls(folder, manifest, vocabulary, _read_graph(folder, manifest), text)
         check_reference(manifest, folder)
         for each in (bundle, bundle.spare()):
             if each is not None:
@@ -93,6 +100,52 @@ class Bundle:
     def graph_path(self) -> Path:
         """Where the ONNX file is."""
         return self.file(self.manifest.graph.file)
+
+    def word_inputs(self, *, rows: int | None = None) -> Arrays | None:
+        """Return `text` and `places` for the graph; None where the words are frozen.
+
+        Args:
+            rows: As many as the graph shall see; None for as few as it takes.
+        """
+        info = self.manifest.open
+        if info is None or self.text is None:
+            return None
+        count = info.rows(len(self.text)) if rows is None else rows
+        return word_inputs(info, self.text, self.vocabulary.output_map, rows=count)
+
+    def with_words(self, vocabulary: Vocabulary, text: Floats) -> Bundle:
+        """Return an open bundle with other words; what is on the disk stays as it is.
+
+        Thresholds go with the names of the outputs (`bundle.unknown.for_other_words`).
+
+        Args:
+            vocabulary: T words, as many as there are places or fewer.
+            text: Their embeddings as the graph takes them (`words.inputs.graph_text`), float32
+                [T, P, D].
+
+        Raises:
+            UsageError: The words are frozen into the graph, or there are too many.
+            VocabularyError: The embeddings do not fit.
+        """
+        info = require_open(self.path.name, self.manifest.open)
+        check_room(info, vocabulary)
+        check_text(info, text, len(vocabulary))
+        manifest = self.manifest
+        words = replace(
+            manifest.vocabulary,
+            name=vocabulary.name,
+            sha256=vocabulary.sha256,
+            categories=len(vocabulary),
+            outputs=len(vocabulary.outputs),
+        )
+        unknown = manifest.unknown
+        if unknown is not None:
+            old = Target(unknown, self.vocabulary.outputs, "", "", self.vocabulary.background)
+            new = Target(unknown, vocabulary.outputs, "", "", vocabulary.background)
+            unknown = for_other_words(old, new)
+        changed = replace(info, made_by=MADE_HERE, changed=now())
+        manifest = replace(manifest, vocabulary=words, unknown=unknown, open=changed)
+        return replace(self, manifest=manifest, vocabulary=vocabulary, text=text)
 
     def reference(self) -> Reference:
         """Read the reference frame and answer.
@@ -120,6 +173,9 @@ class Bundle:
         graph = replace(self.manifest.graph, file=info.file, spare=None)
         rejection = replace(self.manifest.rejection, slots=info.slots)
         manifest = replace(self.manifest, graph=graph, rejection=rejection)
+        if manifest.open is not None:  # it cannot choose more than there are
+            least = max(manifest.open.least, min(manifest.open.places, info.slots[0]))
+            manifest = replace(manifest, open=replace(manifest.open, least=least))
         return replace(self, manifest=manifest, graph=_read_graph(self.path, manifest))
 
 
@@ -206,6 +262,7 @@ def _check_names(manifest: Manifest) -> None:
     graph = manifest.graph
     used = [graph.file, *graph.external_data, manifest.vocabulary.file, *manifest.reference.files]
     used += [] if graph.spare is None else [graph.spare.file]
+    used += [] if manifest.open is None else [manifest.open.file]
     for name in used:
         if name not in manifest.files:
             message = f"'{name}' is used by {MANIFEST} but is not in its 'files'."
@@ -277,6 +334,13 @@ def _read_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
     _check_count("output names", len(vocabulary.outputs), info.outputs)
     _check_count("categories", len(vocabulary.prompts), info.categories)
     return vocabulary
+
+
+def _read_text(folder: Path, manifest: Manifest) -> Floats | None:
+    info = manifest.open
+    if info is None:
+        return None
+    return read_words(resolve_inside(folder, info.file), info, manifest.vocabulary.categories)
 
 
 def _check_count(what: str, given: int, expected: int) -> None:

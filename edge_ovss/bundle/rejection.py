@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge_ovss.bundle.contract import MOST_OUTPUTS, STAGES
 from edge_ovss.bundle.json_fields import NULL, Fields
@@ -85,6 +85,11 @@ class Rejection:
             return Rejection("dynamic", topk=topk)
         slots = self.slots or tuple(max(slot, topk) for slot in default_slots)
         return Rejection("slots", topk=topk, slots=tuple(min(s, categories) for s in slots))
+
+    def cut(self, categories: int) -> Rejection:
+        """Return this rejection with as many slots and as large a k as T categories can use."""
+        slots = None if self.slots is None else tuple(min(s, categories) for s in self.slots)
+        return replace(self, topk=min(self.k, categories), slots=slots)
 
     def _check_sizes(self, slots: tuple[int, ...]) -> None:
         text = ",".join(str(s) for s in slots)

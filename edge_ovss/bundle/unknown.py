@@ -258,6 +258,39 @@ class Target:
             _refuse(path, err.message.rstrip("."))
 
 
+def for_other_words(old: Target, new: Target) -> UnknownInfo:
+    """Return the thresholds of a bundle whose words change.
+
+    One threshold for all stays, and so does "off". Of thresholds by output, those of names that
+    stay are kept; all others take the default, the model's measured one or the lowest.
+
+    Args:
+        old: What the thresholds were for.
+        new: What they are for now; with the same section.
+    """
+    info, source = old.info, old.info.source
+    if source == OFF:
+        return new.choose(OFF)
+    if source == BACKGROUND:
+        return new.hide_background() if new.background is not None else new.choose(OFF)
+    limits = info.of(len(old.names)).tolist()
+    if source in (AUTO, NUMBER):
+        own = [limit for place, limit in enumerate(limits) if place != old.background]
+        number = own[0] if own else limits[0]
+        return replace(new.choose(number), source=source)
+    tuned = dict(zip(old.names, limits, strict=True))
+    default = info.range[0] if info.auto is None else info.auto
+    kept = {name: tuned[name] for name in new.names if name in tuned}
+    return replace(new.choose({**kept, ALL_OTHERS: default}), source=source, tuned=info.tuned)
+
+
+def untuned(old: Target, new: Target) -> tuple[str, ...]:
+    """Return the outputs whose thresholds were never tuned, where others were."""
+    if old.info.source not in (FILE, EACH):
+        return ()
+    return tuple(name for name in new.names if name not in old.names)
+
+
 def file_document(
     target: Target, thresholds: Mapping[str, float], tuned: Facts
 ) -> dict[str, object]:

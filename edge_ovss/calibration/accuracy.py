@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.decisive import (
     is_decided,
     is_decided_with_unknown,
@@ -123,6 +124,7 @@ class Baseline:
         expected: The graph's labels, [H, W] each.
         decided: bool [H, W] each, where the graph's scores decide; None where it has none.
         thresholds: Of "unknown", float32 [K], with which both graphs run; None for none.
+        words: `text` and `places` of open graphs, with which both run; None where they are frozen.
     """
 
     frames: Sequence[NDArray[np.uint8]]
@@ -131,6 +133,7 @@ class Baseline:
     expected: Sequence[NDArray[Any]]
     decided: Sequence[NDArray[np.bool_] | None]
     thresholds: NDArray[np.float32] | None = None
+    words: Arrays | None = None
 
     @classmethod
     def measure(
@@ -142,6 +145,7 @@ class Baseline:
         *,
         output_map: Sequence[int] | None = None,
         thresholds: NDArray[np.float32] | None = None,
+        words: Arrays | None = None,
     ) -> Baseline:
         """Run the float32 graph on every image.
 
@@ -153,6 +157,7 @@ class Baseline:
             output_map: Output of every category. With it and with scores among the outputs of
                 the graph, it is known which labels are decided.
             thresholds: Of "unknown", float32 [K]; None for none.
+            words: `text` and `places` of an open graph.
 
         Raises:
             ArtifactError: The graph fails, or its float outputs are not finite.
@@ -160,10 +165,10 @@ class Baseline:
         session = open_session(path)
         expected, decided = [], []
         for frame in frames:
-            outputs = _run(session, frame, thresholds)
+            outputs = _run(session, frame, thresholds, words)
             expected.append(outputs["labels"][0])
             decided.append(_decided(outputs, output_map, thresholds))
-        return cls(frames, truths, alignment, expected, decided, thresholds)
+        return cls(frames, truths, alignment, expected, decided, thresholds, words)
 
     @classmethod
     def measure_labeled(
@@ -173,6 +178,7 @@ class Baseline:
         *,
         output_map: Sequence[int] | None = None,
         thresholds: NDArray[np.float32] | None = None,
+        words: Arrays | None = None,
     ) -> Baseline:
         """Run the float32 graph on a labeled data set; see `measure`."""
         return cls.measure(
@@ -182,6 +188,7 @@ class Baseline:
             labeled.alignment,
             output_map=output_map,
             thresholds=thresholds,
+            words=words,
         )
 
     def first(self, count: int) -> Baseline:
@@ -208,7 +215,7 @@ class Baseline:
             ArtifactError: It fails, or its float outputs are not finite.
         """
         session = open_session(path)
-        answers = (_run(session, frame, self.thresholds) for frame in self.frames)
+        answers = (_run(session, frame, self.thresholds, self.words) for frame in self.frames)
         return self._accuracy([answer["labels"][0] for answer in answers])
 
     def _accuracy(self, labels: Sequence[NDArray[Any]]) -> Accuracy:
@@ -248,7 +255,7 @@ def _decided(
     if output_map is None or "scores" not in outputs:
         return None
     labels = outputs["labels"][0]
-    scores = outputs["scores"].reshape(-1, *outputs["scores"].shape[-2:])
+    scores = outputs["scores"].reshape(-1, *outputs["scores"].shape[-2:])[: len(output_map)]
     ranking = rank_outputs(scores, output_map, (labels.shape[0], labels.shape[1]), labels)
     decided = is_decided(ranking.lead, "fp32")
     if thresholds is None:
@@ -262,10 +269,11 @@ def _run(
     session: Any,  # noqa: ANN401 (a class of onnxruntime)
     frame: NDArray[np.uint8],
     thresholds: NDArray[np.float32] | None = None,
+    words: Arrays | None = None,
 ) -> dict[str, NDArray[Any]]:
     names = [output.name for output in session.get_outputs()]
     try:
-        found = session.run(names, feed(session, frame, thresholds))
+        found = session.run(names, feed(session, frame, thresholds, words))
     except Exception as err:
         message = f"The graph fails on an image: {first_line(err)}"
         raise ArtifactError(message, hint="Try FP32, or another --base.") from err

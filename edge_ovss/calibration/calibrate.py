@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from edge_ovss._leftovers import scratch_folder
 from edge_ovss._progress import Note, Progress, silent
-from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.contract import Arrays
+from edge_ovss.bundle.identity import answer_hash
 from edge_ovss.bundle.manifest import DATA_FILE, GRAPH_FILE
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.reference import Reference, write_reference
@@ -102,7 +103,7 @@ class _Work:
 
 def ranges_key(source: Bundle, pictures: CalibrationPictures) -> str:
     """Hash a graph with its weights and the images: the key of the cache of ranges."""
-    return hashlib.sha256(f"{graph_hash(source)}{pictures.sha256}".encode()).hexdigest()
+    return hashlib.sha256(f"{answer_hash(source)}{pictures.sha256}".encode()).hexdigest()
 
 
 def calibrate_bundle(
@@ -180,7 +181,11 @@ def _prepare(
         frames = [frame.read() for frame in pictures.frames[:_MEASURED]]
         output_map = source.vocabulary.output_map
         baseline = Baseline.measure(
-            source.graph_path, frames, output_map=output_map, thresholds=source.manifest.thresholds
+            source.graph_path,
+            frames,
+            output_map=output_map,
+            thresholds=source.manifest.thresholds,
+            words=source.word_inputs(),
         )
         return _Work(source, options, pictures, None, baseline, note)
     allow_missing = options.validation.allow_missing
@@ -189,7 +194,11 @@ def _prepare(
     note(f"measuring float32 on {len(labeled.names)} images of {dataset.title}")
     output_map = source.vocabulary.output_map
     baseline = Baseline.measure_labeled(
-        source.graph_path, labeled, output_map=output_map, thresholds=source.manifest.thresholds
+        source.graph_path,
+        labeled,
+        output_map=output_map,
+        thresholds=source.manifest.thresholds,
+        words=source.word_inputs(),
     )
     scope = labeled.alignment.scope
     if scope:
@@ -217,7 +226,7 @@ def _open_validation(validation: Validation, *, seed: int) -> Dataset:
 
 def _make_half(work: _Work, model: ir.Model) -> Made:
     work.note(f"looking for large values on {len(work.pictures)} images")
-    largest = measure_largest(model, work.pictures, key=work.key)
+    largest = measure_largest(model, work.pictures, key=work.key, words=work.baseline.words)
     half, report = _halve(work, model, largest)
     return Made(half, report, None, largest, _measure_rounding(work, model, report))
 
@@ -246,12 +255,20 @@ def _measure_rounding(work: _Work, model: ir.Model, report: HalfReport) -> Accur
         save_graph(model, path, data=DATA_FILE)
         rounded = load_graph(path)
         frames = (frame.read() for frame in work.pictures.frames[:_PROBED])
-        find_edges(TensorProbe(rounded, float_tensors(rounded)), frames)
+        probe = TensorProbe(rounded, float_tensors(rounded), words=work.baseline.words)
+        find_edges(probe, frames)
         return work.baseline.compare(path)
 
 
 def _make_int8(work: _Work, model: ir.Model) -> Made:
-    quantizer = Quantizer.measure(model, work.options, work.pictures, key=work.key, note=work.note)
+    quantizer = Quantizer.measure(
+        model,
+        work.options,
+        work.pictures,
+        key=work.key,
+        note=work.note,
+        words=work.baseline.words,
+    )
     quantized = quantizer.choose(work.baseline)
     emulated = None
     if quantized.half is not None:
@@ -284,7 +301,8 @@ def _race(work: _Work, graph: Path) -> Race | None:
     if work.options.target != "cpu":
         return None
     work.note("comparing the speed with float32 on this CPU")
-    result = race(work.source.graph_path, graph, work.baseline.frames[:_RACED])
+    frames, words = work.baseline.frames[:_RACED], work.baseline.words
+    result = race(work.source.graph_path, graph, frames, words=words)
     if work.options.require_faster and result.factor <= 1:
         message = (
             f"INT8 takes {result.after_ms:.1f} ms here and FP32 {result.before_ms:.1f} ms "
@@ -313,29 +331,32 @@ def _warnings(work: _Work, raced: Race | None) -> tuple[str, ...]:
 
 
 def _write_rest(writer: BundleWriter, work: _Work, graph: Path) -> None:
-    """Copy the vocabulary, and write the outputs of the new graph for the old reference frame."""
+    """Copy the words, and write the outputs of the new graph for the old reference frame."""
     info = work.source.manifest
-    words = writer.path(info.vocabulary.file)
-    shutil.copyfile(work.source.file(info.vocabulary.file), words)
+    for name in (info.vocabulary.file, *(() if info.open is None else (info.open.file,))):
+        shutil.copyfile(work.source.file(name), writer.path(name))
+    given = work.baseline.words
     old = work.source.reference()
     session = open_session(graph)
     names = ("labels", "alive", "counts")
-    labels, alive, counts = session.run(list(names), feed(session, old.frame))
+    labels, alive, counts = session.run(list(names), feed(session, old.frame, words=given))
     lead = None
     if old.lead is not None:
         lead = _lead_below_float32(old.lead, labels[0] == old.labels)
-    measure = _measured(graph, old.frame)
+    measure = _measured(graph, old.frame, given)
     answer = Reference(old.frame, labels[0], alive, counts, lead, measure)
     write_reference(writer.path, info.reference, answer)
 
 
-def _measured(path: Path, frame: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+def _measured(
+    path: Path, frame: NDArray[np.uint8], words: Arrays | None
+) -> NDArray[np.float32] | None:
     """Return what the graph compares with its thresholds, float32 [H, W]; None without any."""
     model = load_graph(path)
     value = measured_value(model)
     if value is None:
         return None
-    ((_, measure),) = TensorProbe(model, [str(value.name)], look=None).run(frame)
+    ((_, measure),) = TensorProbe(model, [str(value.name)], look=None, words=words).run(frame)
     return np.ascontiguousarray(measure).reshape(frame.shape[:2])
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ovss._leftovers import scratch_folder
 from edge_ovss._progress import Note, silent
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.calibration.accuracy import Accuracy, Baseline
 from edge_ovss.calibration.blocks import Candidates, find_candidates
 from edge_ovss.calibration.budget import BlockCost, BudgetStep, keep_within, measure_blocks
@@ -89,6 +90,7 @@ class Quantizer:
         *,
         key: str,
         note: Note = silent,
+        words: Arrays | None = None,
     ) -> Quantizer:
         """Measure the ranges that quantizing a graph needs.
 
@@ -98,6 +100,7 @@ class Quantizer:
             pictures: Calibration images, to be iterated several times.
             key: Hash of graph and images, for the cache of ranges.
             note: Called with one line at every step.
+            words: `text` and `places` of an open graph.
 
         Raises:
             ArtifactError: No product of the graph can be quantized.
@@ -108,11 +111,11 @@ class Quantizer:
             message = "The graph has no product that may be quantized."
             raise ArtifactError(message, hint="Use --precision fp16.")
         note(f"measuring the ranges of {len(found.nodes)} products on {len(pictures)} images")
-        ranges = measure_ranges(
-            model, pictures, range_tensors(model, found), options.method, key=key
-        )
-        is_half = options.float_base == "fp16"
-        largest = measure_largest(model, pictures, key=key) if is_half else None
+        tensors = range_tensors(model, found)
+        ranges = measure_ranges(model, pictures, tensors, options.method, key=key, words=words)
+        largest = None
+        if options.float_base == "fp16":
+            largest = measure_largest(model, pictures, key=key, words=words)
         zeros = zero_range_nodes(model, found, ranges)
         if zeros:
             note(f"{len(zeros)} products read nothing but zeros and stay in float")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
+from edge_ovss.bundle.contract import Arrays
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,12 @@ class Race:
 
 
 def race(
-    before: Path, after: Path, frames: Sequence[NDArray[np.uint8]], *, rounds: int = 5
+    before: Path,
+    after: Path,
+    frames: Sequence[NDArray[np.uint8]],
+    *,
+    rounds: int = 5,
+    words: Arrays | None = None,
 ) -> Race:
     """Run two graphs in turns on the same frames, after one run each to warm up.
 
@@ -67,7 +73,7 @@ def race(
         for frame in frames:
             for session, taken in zip(sessions, times, strict=True):
                 start = time.perf_counter()
-                session.run(None, feed(session, frame))
+                session.run(None, feed(session, frame, words=words))
                 if number:
                     taken.append(1e3 * (time.perf_counter() - start))
     return Race(median(times[0]), median(times[1]), len(times[0]), available_cores())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge_ovss._files import cache_folder, make_folder, write_json
 from edge_ovss._strict_parsing import read_json
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.calibration.histograms import (
     METHODS,
     Histogram,
@@ -83,6 +84,7 @@ def measure_ranges(
     method: RangeMethod | None = None,
     *,
     key: str | None = None,
+    words: Arrays | None = None,
 ) -> dict[str, Range]:
     """Measure ranges, or read them from the cache.
 
@@ -93,6 +95,7 @@ def measure_ranges(
         method: How ranges are chosen; by default from the lowest to the highest value.
         key: Hash of graph and images; None goes without the cache. A cache that cannot be
             written is warned about.
+        words: `text` and `places` of an open graph.
 
     Returns:
         (lowest, highest) by tensor, with 0 between them.
@@ -104,12 +107,12 @@ def measure_ranges(
     stored = _cache_file(key, tensors, method)
     if stored is not None and (found := _read_cache(stored, tensors)) is not None:
         return found
-    edges = find_edges(TensorProbe(model, tensors), pictures)
+    edges = find_edges(TensorProbe(model, tensors, words=words), pictures)
     if method.name == "minmax":
         ranges = {name: include_zero(*edge) for name, edge in edges.items()}
     else:
         histograms = {name: Histogram(*edge) for name, edge in edges.items()}
-        probe = TensorProbe(model, tensors, look=samples)
+        probe = TensorProbe(model, tensors, look=samples, words=words)
         for image in pictures:
             for name, values in probe.run(image):
                 histograms[name].add(values)
@@ -119,9 +122,11 @@ def measure_ranges(
     return ranges
 
 
-def measure_largest(model: ir.Model, pictures: Pictures, *, key: str | None) -> dict[str, float]:
+def measure_largest(
+    model: ir.Model, pictures: Pictures, *, key: str | None, words: Arrays | None = None
+) -> dict[str, float]:
     """Return the largest magnitude of every float tensor; see `measure_ranges`."""
-    ranges = measure_ranges(model, pictures, float_tensors(model), key=key)
+    ranges = measure_ranges(model, pictures, float_tensors(model), key=key, words=words)
     return {name: max(-low, high) for name, (low, high) in ranges.items()}
 
 

@@ -79,6 +79,7 @@ def _options(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Ex
         template_rank=parse_rank(args.template_rank),
         pictures=args.calibration,
         unknown=args.unknown,
+        open_places=args.open_places,
     )
 
 

@@ -12,6 +12,7 @@ from edge_ovss._files import make_folder, output_error, sha256_of_file
 from edge_ovss._free_memory import available_bytes
 from edge_ovss._leftovers import RANDOM, entries, new_folder, remove_abandoned
 from edge_ovss._progress import Note, silent
+from edge_ovss.bundle.contract import PLACES, TEXT
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.manifest import now
 from edge_ovss.bundle.reader import Bundle
@@ -171,6 +172,7 @@ def make_request(
         plan=str(folder / PLAN),
         input=bundle.manifest.picture.input,
         frames=(key.frames.smallest, key.frames.best, key.frames.largest),
+        fixed=_shapes_of_words(bundle),
         capabilities=() if local_only else key.surroundings.capabilities,
         widen_labels=bundle.manifest.output.labels_dtype == "uint16",
         optimization_level=key.flags.optimization_level,
@@ -178,6 +180,14 @@ def make_request(
         tf32=key.flags.tf32,
         timing_cache=str(timings) if options.timing_cache else None,
     )
+
+
+def _shapes_of_words(bundle: Bundle) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of an open graph's words: an engine takes all places, used or empty."""
+    info = bundle.manifest.open
+    if info is None or info.least == info.places:
+        return {}
+    return {TEXT: (info.places, info.prompts, info.width), PLACES: (info.places,)}
 
 
 def _workspace(flags: Flags, gpu: Gpu | None, note: Note) -> int | None:

@@ -22,6 +22,7 @@ class BuildRequest:
         plan: Path of the file to write.
         input: Name of the graph's input, uint8 [1, H, W, 3].
         frames: Smallest, best and largest (height, width).
+        fixed: Shapes of the other inputs with a free side, by name: the words of an open graph.
         capabilities: Compute capabilities such as "8.6"; empty for the local GPU.
         widen_labels: Whether to convert uint16 labels to int32.
         optimization_level: Optimization level; None for the builder's default.
@@ -35,6 +36,7 @@ class BuildRequest:
     plan: str
     input: str
     frames: tuple[tuple[int, int], ...]
+    fixed: Mapping[str, tuple[int, ...]]
     capabilities: tuple[str, ...]
     widen_labels: bool
     optimization_level: int | None
@@ -51,8 +53,9 @@ class BuildRequest:
         """Read what `to_json` wrote."""
         values = parse_json(text)
         frames = tuple((int(height), int(width)) for height, width in values.pop("frames"))
+        fixed = {name: tuple(map(int, shape)) for name, shape in values.pop("fixed").items()}
         capabilities = tuple(values.pop("capabilities"))
-        return cls(frames=frames, capabilities=capabilities, **values)
+        return cls(frames=frames, fixed=fixed, capabilities=capabilities, **values)
 
 
 @dataclass(frozen=True)

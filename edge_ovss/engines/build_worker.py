@@ -159,6 +159,8 @@ def configure(
         config.progress_monitor = monitor
     profile = builder.create_optimization_profile()
     profile.set_shape(request.input, *((1, *size, 3) for size in request.frames))
+    for name, shape in request.fixed.items():
+        profile.set_shape(name, shape, shape, shape)
     if config.add_optimization_profile(profile) < 0:
         message = f"the frame sizes {request.frames} are refused"
         raise BuildFailed(BUILDING, [message, *reporter.errors])

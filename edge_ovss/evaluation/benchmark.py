@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge_ovss._addresses import shown_address
 from edge_ovss._machine import machine_facts, package_versions
-from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.identity import answer_hash
 from edge_ovss.bundle.unknown import Given
 from edge_ovss.errors import UsageError
 from edge_ovss.evaluation.cold_start import ColdStart, measure_cold_start, peak_memory_mib
@@ -205,7 +205,7 @@ def _describe(
     return {
         "kind": "bench",
         "bundle": segmenter.bundle.path.name,
-        "graph_sha256": graph_hash(segmenter.bundle),
+        "graph_sha256": answer_hash(segmenter.bundle),
         "precision": segmenter.bundle.manifest.precision,
         "backend": segmenter.backend,
         "threads": options.threads,

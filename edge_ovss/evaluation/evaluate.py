@@ -15,7 +15,7 @@ from edge_ovss._files import make_folder, write_bytes, write_json
 from edge_ovss._machine import machine_facts, package_versions
 from edge_ovss._progress import Progress
 from edge_ovss._version import VERSION
-from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.identity import answer_hash
 from edge_ovss.datasets.alignment import Alignment, align
 from edge_ovss.datasets.coverage import Coverage, number_hints, shift_hint, some
 from edge_ovss.datasets.dataset import Dataset
@@ -311,7 +311,7 @@ def _key(
     return {
         "format": _FORMAT,
         "version": VERSION,
-        "graph": graph_hash(segmenter.bundle),
+        "graph": answer_hash(segmenter.bundle),
         "backend": segmenter.backend,
         "engines": engine_hashes(segmenter.bundle, segmenter.backend),
         "threads": segmenter.threads,
@@ -334,7 +334,7 @@ def facts_of(
     manifest = segmenter.bundle.manifest
     return {
         "bundle": segmenter.bundle.path.name,
-        "graph_sha256": graph_hash(segmenter.bundle),
+        "graph_sha256": answer_hash(segmenter.bundle),
         "model": manifest.model.name,
         "precision": manifest.precision,
         "rejection_mode": manifest.rejection.mode,

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from edge_ovss._files import write_json
+from edge_ovss._files import write_bytes, write_json
 from edge_ovss._optional import require
 from edge_ovss._progress import Note
 from edge_ovss.bundle.manifest import GRAPH_FILE, VOCABULARY_FILE, Manifest
@@ -17,6 +17,7 @@ from edge_ovss.bundle.reference import reference_info, write_reference
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.bundle.sections import SpareInfo
 from edge_ovss.bundle.unknown import UnknownInfo
+from edge_ovss.bundle.words.inputs import words_bytes
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.export.family import FrozenGraph
 from edge_ovss.export.frozen_model import FrozenModel
@@ -75,7 +76,7 @@ class BundleDraft:
             parity, answers = parity + more, answers + others
         self._parity = [replace(parity[0], traced=True), *parity[1:]]
         chosen = choose_reference(answers).reference
-        compare_unknown(pair, chosen, outputs=self._outputs)
+        compare_unknown(pair, chosen, outputs=self.frozen.loaded.outputs)
         pair.forget()
         write_reference(self.writer.path, reference_info("fp32"), chosen)
 
@@ -91,21 +92,17 @@ class BundleDraft:
         first = self.writer.path(GRAPH_FILE)
         pair = self._write(SPARE_FILE, graph, lambda model, path: save_sharing(model, path, first))
         _, answers = compare_graph(pair, replace(self.frozen, graph=graph), first_frames())
-        compare_unknown(pair, answers[0].reference, outputs=self._outputs)
+        compare_unknown(pair, answers[0].reference, outputs=self.frozen.loaded.outputs)
         pair.forget()
         self._spare = SpareInfo(SPARE_FILE, slots)
 
     def _write(self, name: str, graph: FrozenGraph, save: Save) -> GraphPair:
         metadata = graph_metadata(self._describe(graph.rejection), self.frozen.loaded.vocabulary)
         frame = torch.from_numpy(first_frames()[0])[None]
-        thresholds = torch.zeros(self._outputs)
-        module = cast(nn.Module, graph)
-        model = trace(module, frame, thresholds, outputs=graph.outputs, metadata=metadata)
-        return GraphPair(self.writer, model, name, outputs=self.outputs, save=save)
-
-    @property
-    def _outputs(self) -> int:
-        return len(self.frozen.loaded.vocabulary.outputs)
+        thresholds = torch.zeros(self.frozen.loaded.outputs)
+        module, words = cast(nn.Module, graph), self.frozen.loaded.open_text(graph.rejection)
+        model = trace(module, frame, thresholds, words, outputs=graph.outputs, metadata=metadata)
+        return GraphPair(self.writer, model, name, outputs=self.outputs, save=save, words=words)
 
     def _describe(self, rejection: Rejection) -> Manifest:
         return describe(
@@ -119,6 +116,9 @@ class BundleDraft:
             ParityError: The bundle fails its own selftest.
         """
         write_json(self.writer.path(VOCABULARY_FILE), self.frozen.loaded.vocabulary.to_json())
+        words = self.frozen.loaded.open_text(self.frozen.graph.rejection)
+        if words is not None:
+            write_bytes(self.writer.path(words.info.file), words_bytes(words.text))
         self.note("running the selftest of the new bundle")
         return self.writer.finish(self._manifest().to_json(), check=require_selftest)
 
@@ -138,7 +138,7 @@ class BundleDraft:
         """Return the memory that one pixel of a frame takes, with the outputs that are kept."""
         loaded = self.frozen.loaded
         at_frame = loaded.family.scores_at_frame and "scores" in self.outputs
-        return self.frozen.graph.frame_bytes + (2 * 4 * len(loaded.vocabulary) if at_frame else 0)
+        return self.frozen.graph.frame_bytes + (2 * 4 * loaded.room if at_frame else 0)
 
 
 def _save_with_data(model: Any, path: Path) -> None:  # noqa: ANN401

@@ -28,7 +28,7 @@ def export_bundle(
     note: Note | None = None,
     progress: CountProgress | None = None,
 ) -> Bundle:
-    """Export a model with a frozen vocabulary, compare it with torch, and write a bundle.
+    """Export a model with a vocabulary, compare it with torch, and write a bundle.
 
     Args:
         vocabulary: A vocabulary, or what `Vocabulary.load` takes.
@@ -53,10 +53,11 @@ def export_bundle(
     if not isinstance(vocabulary, Vocabulary):
         vocabulary = Vocabulary.load(vocabulary)
     options.check()
-    rejection = options.fit_rejection(len(vocabulary))
-    check_spare(options, rejection, categories=len(vocabulary))
+    room = options.room(len(vocabulary))
+    rejection = options.fit_rejection(room)
+    check_spare(options, rejection, categories=room)
     unknown = fit_unknown(vocabulary, options, note)
-    if options.guesses_slots(len(vocabulary)):
+    if options.guesses_slots(room):
         slots = ",".join(map(str, rejection.slots or ()))
         note(f"slots {slots} are not measured for this model; {_MEASURE}")
     with BundleWriter(out, overwrite=overwrite) as writer:
@@ -66,9 +67,7 @@ def export_bundle(
         draft = BundleDraft(writer, frozen, outputs=options.all_outputs, unknown=unknown, note=note)
         draft.write_graph()
         if options.spare_slots is not None:
-            roomy = fit_spare(
-                options.spare_slots, frozen.graph.rejection, categories=len(vocabulary)
-            )
+            roomy = fit_spare(options.spare_slots, frozen.graph.rejection, categories=room)
             draft.write_spare(roomy)
         finished = draft.finish()
     return Bundle.open(finished, verify=False)  # every hash was compared just now

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.rejection import Rejection
+from edge_ovss.bundle.words.inputs import graph_text, word_inputs
+from edge_ovss.bundle.words.section import WORDS_FILE, OpenInfo
 from edge_ovss.models.catalogue import PUBLISHED
 from edge_ovss.models.spec import Model, ModelSpec
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
@@ -32,8 +35,17 @@ class FrozenGraph(Protocol):
     size: tuple[int, int]
     frame_bytes: int
 
-    def __call__(self, frame: Tensor, thresholds: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Segment uint8 [1, H, W, 3]; below thresholds, float32 [K], a label is unknown."""
+    def __call__(
+        self,
+        frame: Tensor,
+        thresholds: Tensor | None = None,
+        text: Tensor | None = None,
+        places: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Segment uint8 [1, H, W, 3]; below thresholds, float32 [K], a label is unknown.
+
+        With `text` and `places` it is the open graph (`bundle.words`).
+        """
         ...
 
 
@@ -48,6 +60,7 @@ class LoadedModel:
         embeddings: Their text embeddings.
         size: (height, width) inside the network.
         answer: One of the family's ways to make labels.
+        places: N, room for words in an open graph; None where the words are frozen.
     """
 
     family: FamilyExport
@@ -56,10 +69,51 @@ class LoadedModel:
     embeddings: TextEmbeddings
     size: tuple[int, int]
     answer: str = PUBLISHED
+    places: int | None = None
+
+    @property
+    def room(self) -> int:
+        """How many classes the graph has room for: T, or N."""
+        return self.places or len(self.vocabulary)
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the graph knows: K, or as many as it has places."""
+        return self.places or len(self.vocabulary.outputs)
+
+    def open_text(self, rejection: Rejection) -> OpenText | None:
+        """Return the words as an open graph with this rejection takes them; None if frozen."""
+        if self.places is None:
+            return None
+        array = self.embeddings.array
+        prompts = 1 if self.family.averages_templates else array.shape[1]
+        least = self.family.fewest_places(rejection, self.places)
+        info = OpenInfo(self.places, least, prompts, array.shape[2], WORDS_FILE)
+        return OpenText(info, graph_text(array, prompts), self.vocabulary.output_map)
 
     def freeze(self, rejection: Rejection, outputs: tuple[str, ...]) -> Any:  # noqa: ANN401
         """Return the graph (a `FrozenGraph`) with a rejection that is already fitted to T."""
         return self.family.freeze(self, rejection, outputs).eval()
+
+
+@dataclass(frozen=True)
+class OpenText:
+    """The words of an open graph.
+
+    Attributes:
+        info: Sizes.
+        text: float32 [T, P, D].
+        output_map: Output of each.
+    """
+
+    info: OpenInfo
+    text: NDArray[np.float32]
+    output_map: tuple[int, ...]
+
+    def inputs(self, *, full: bool = False) -> Arrays:
+        """Return the inputs of the graph, with as few rows as it takes or with all N."""
+        rows = self.info.places if full else self.info.rows(len(self.text))
+        return word_inputs(self.info, self.text, self.output_map, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -126,6 +180,9 @@ class FamilyExport:
         check_rank: Refuses a template rank before a model is loaded; None if templates cannot be
             compressed.
         compress: Compresses the templates; None as above.
+        averages_templates: Whether an open graph takes one vector for a word, the mean over the
+            templates, and not one for each.
+        fewest_places: From a rejection and N to the fewest rows that an open graph takes.
     """
 
     name: str
@@ -136,3 +193,5 @@ class FamilyExport:
     picture: Callable[[ModelSpec], dict[str, Any]] = lambda _: {}
     check_rank: Callable[[int | str], None] | None = None
     compress: Compress | None = None
+    averages_templates: bool = False
+    fewest_places: Callable[[Rejection, int], int] = lambda _, places: places

@@ -52,7 +52,7 @@ def freeze_model(
     """
     choice = _measure_slots(loaded, options.slots_from, rejection, note)
     if choice is not None:
-        rejection = replace(rejection, slots=choice.slots).fit(len(loaded.vocabulary))
+        rejection = replace(rejection, slots=choice.slots).fit(loaded.room)
     graph = loaded.freeze(rejection, with_scores(options.all_outputs))
     return FrozenModel(loaded, graph, choice, _compress(loaded, graph, options, note))
 
@@ -65,7 +65,7 @@ def _measure_slots(
     note(f"choosing slots from {shown_address(source)}")
     probe = loaded.freeze(Rejection("dynamic", topk=rejection.k), ALWAYS)
     counts = measure_counts(probe, source)
-    choice = choose_slots(counts, topk=rejection.k, categories=len(loaded.vocabulary))
+    choice = choose_slots(counts, topk=rejection.k, categories=loaded.room)
     slots = ",".join(map(str, choice.slots))
     note(
         f"slots {slots} chosen from {len(counts)} images; "

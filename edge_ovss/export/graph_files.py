@@ -21,10 +21,12 @@ from torch import Tensor, nn
 
 from edge_ovss._optional import require
 from edge_ovss._version import VERSION
-from edge_ovss.bundle.contract import THRESHOLDS
+from edge_ovss.bundle.contract import PLACES, TEXT, THRESHOLDS, WORDS
+from edge_ovss.bundle.words.section import OpenInfo
 from edge_ovss.bundle.writer import BundleWriter
+from edge_ovss.export.family import OpenText
 from edge_ovss.graph.export_passes import apply_export_passes
-from edge_ovss.graph.model import feed
+from edge_ovss.graph.model import drop_unread_weights, feed
 from edge_ovss.graph.tensor_probe import open_session
 
 # The newest opset that TensorRT 10.3 parses; it has Gelu as one operator.
@@ -47,16 +49,18 @@ def trace(
     graph: nn.Module,
     frame: Tensor,
     thresholds: Tensor | None = None,
+    words: OpenText | None = None,
     *,
     outputs: tuple[str, ...],
     metadata: dict[str, str],
 ) -> Any:  # noqa: ANN401
-    """Trace a frozen graph.
+    """Trace a graph.
 
     Args:
-        graph: Module from both inputs to the outputs, in eval mode.
+        graph: Module from all inputs to the outputs, in eval mode.
         frame: uint8 [1, H, W, 3], an example; H and W become dynamic.
         thresholds: float32 [K], an example; None for a graph without them.
+        words: Words of an open graph, an example; None where they are frozen.
         outputs: Names of what the module returns, in order.
         metadata: Key-value pairs for the model's metadata.
 
@@ -68,10 +72,24 @@ def trace(
     """
     sides = {1: torch.export.Dim("H", min=1), 2: torch.export.Dim("W", min=1)}
     inputs = {"frame": frame} | ({} if thresholds is None else {THRESHOLDS: thresholds})
-    model = trace_module(graph, inputs, outputs=outputs, free={"frame": sides})
+    free: dict[str, Mapping[int, Any]] = {"frame": sides}
+    if words is not None:
+        inputs |= {name: torch.from_numpy(a) for name, a in words.inputs(full=True).items()}
+        free |= _free_rows(words.info)
+    model = trace_module(graph, inputs, outputs=outputs, free=free)
+    if words is not None:
+        drop_unread_weights(model)  # the words of the vocabulary, which are an input now
     model.graph.name = "edge_ovss"
     model.metadata_props.update(metadata)
     return model
+
+
+def _free_rows(info: OpenInfo) -> dict[str, Mapping[int, Any]]:
+    """Return the free side of the words, if an open graph has one."""
+    if info.least == info.places:
+        return {}
+    rows = {0: torch.export.Dim(WORDS, min=info.least, max=info.places)}
+    return {TEXT: rows, PLACES: rows}
 
 
 def trace_module(
@@ -143,6 +161,7 @@ class GraphPair:
         name: ONNX file to keep.
         outputs: The outputs to keep.
         save: Writes a model to a path, with its large tensors where they belong.
+        words: Words of an open graph, with which it runs; None where they are frozen.
     """
 
     def __init__(
@@ -153,8 +172,10 @@ class GraphPair:
         *,
         outputs: tuple[str, ...],
         save: Save,
+        words: OpenText | None = None,
     ) -> None:
         self.path = writer.path(name)
+        self._words = words
         self._copy: Path | None = None
         if SCORES not in outputs:
             self._copy = writer.path(_COPY)
@@ -164,9 +185,9 @@ class GraphPair:
 
     def run(self, frames: Sequence[NDArray[np.uint8]]) -> Answers:
         """Run the graph, and its copy for the scores; outputs by name for every frame."""
-        found = run_graph(self.path, frames)
+        found = run_graph(self.path, frames, words=self._words)
         if self._copy is not None:
-            scored = run_graph(self._copy, frames)
+            scored = run_graph(self._copy, frames, words=self._words)
             found = [{**a, SCORES: b[SCORES]} for a, b in zip(found, scored, strict=True)]
         return found
 
@@ -174,7 +195,7 @@ class GraphPair:
         self, frame: NDArray[np.uint8], thresholds: NDArray[np.float32]
     ) -> dict[str, NDArray[Any]]:
         """Run the graph alone on a frame, with thresholds; outputs by name."""
-        return run_graph(self.path, [frame], thresholds)[0]
+        return run_graph(self.path, [frame], thresholds, self._words)[0]
 
     def forget(self) -> None:
         """Remove the copy."""
@@ -188,12 +209,26 @@ def run_graph(
     path: Path,
     frames: Sequence[NDArray[np.uint8]],
     thresholds: NDArray[np.float32] | None = None,
+    words: OpenText | None = None,
 ) -> Answers:
-    """Run an ONNX file on frames with ONNX Runtime on the CPU; outputs by name."""
+    """Run an ONNX file on frames with ONNX Runtime on the CPU.
+
+    Returns:
+        Outputs by name; of an open graph's scores those of the words.
+    """
     session = open_session(path)
     names = [output.name for output in session.get_outputs()]
-    answers = [session.run(names, feed(session, frame, thresholds)) for frame in frames]
-    return [dict(zip(names, answer, strict=True)) for answer in answers]
+    given = None if words is None else words.inputs()
+    answers = [session.run(names, feed(session, frame, thresholds, given)) for frame in frames]
+    found = [dict(zip(names, answer, strict=True)) for answer in answers]
+    return found if words is None else [cut_scores(each, len(words.text)) for each in found]
+
+
+def cut_scores(answer: dict[str, NDArray[Any]], words: int) -> dict[str, NDArray[Any]]:
+    """Return outputs by name with the scores of the first words only: [1, T, h, w]."""
+    if SCORES not in answer:
+        return answer
+    return {**answer, SCORES: answer[SCORES][:, :words]}
 
 
 def data_file(path: Path) -> Path:

@@ -51,7 +51,9 @@ def load_for_export(
     else:
         note(f"encoding {len(vocabulary)} classes x {len(model.spec.templates)} templates")
         embeddings = model.encode_text(vocabulary, progress=progress)
-    return LoadedModel(family, model, vocabulary, embeddings, size, options.answer)
+    return LoadedModel(
+        family, model, vocabulary, embeddings, size, options.answer, options.open_places
+    )
 
 
 def _read_pack(

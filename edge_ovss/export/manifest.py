@@ -12,6 +12,7 @@ from edge_ovss._version import VERSION
 from edge_ovss.bundle.contract import labels_dtype
 from edge_ovss.bundle.json_fields import as_json
 from edge_ovss.bundle.manifest import DATA_FILE, GRAPH_FILE, VOCABULARY_FILE, Manifest, now
+from edge_ovss.bundle.onnx_reader.metadata import sizes_of
 from edge_ovss.bundle.reference import reference_info
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.bundle.sections import (
@@ -60,6 +61,7 @@ def describe(
     """Return the manifest of a new float32 bundle, without files and without measurements."""
     spec, vocabulary, embeddings = loaded.model.spec, loaded.vocabulary, loaded.embeddings
     height, width = loaded.size
+    words = loaded.open_text(rejection)
     return Manifest(
         model=ModelInfo(spec.family, spec.name, loaded.model.origin),
         licenses=spec.licenses,
@@ -76,13 +78,14 @@ def describe(
         text_tower=TextTowerInfo(embeddings.text_tower, embeddings.text_tower_sha256),
         picture=replace(spec.picture, height=height, width=width, **loaded.family.picture(spec)),
         output=OutputSpec(
-            labels_dtype=labels_dtype(len(vocabulary.outputs)),
+            labels_dtype=labels_dtype(loaded.outputs),
             outputs=outputs,
             scores=_scores_size(loaded) if "scores" in outputs else None,
             stated_answer=loaded.answer,
         ),
         rejection=rejection,
         unknown=unknown or UnknownInfo(),
+        open=None if words is None else words.info,
         precision_facts=Precision("fp32"),
         graph=GraphInfo(GRAPH_FILE, (DATA_FILE,), OPSET),
         created=now(),
@@ -128,13 +131,23 @@ def graph_metadata(manifest: Manifest, vocabulary: Vocabulary) -> dict[str, str]
     if manifest.unknown is not None:
         section = as_json(manifest.unknown)
         document["unknown"] = {key: section[key] for key in _OF_THE_MEASURE}
-    facts = {f"edge_ovss.{key}": json.dumps(document[key]) for key in _IN_THE_GRAPH}
+    if manifest.open is not None:  # its words are no part of the graph
+        document["open"] = sizes_of(manifest.open)
+        del document["vocabulary"]
+    keys = (key for key in (*_IN_THE_GRAPH, "open") if key in document)
+    facts = {f"edge_ovss.{key}": json.dumps(document[key]) for key in keys}
     return {
         "edge_ovss.version": VERSION,
         **facts,
+        **({} if manifest.open is not None else _names(vocabulary)),
+        "imgsz": json.dumps([manifest.picture.height, manifest.picture.width]),
+        "task": "segment",
+    }
+
+
+def _names(vocabulary: Vocabulary) -> dict[str, str]:
+    return {
         "edge_ovss.names": json.dumps(list(vocabulary.outputs)),
         "edge_ovss.output_map": json.dumps(list(vocabulary.output_map)),
         "names": json.dumps(dict(enumerate(vocabulary.outputs))),
-        "imgsz": json.dumps([manifest.picture.height, manifest.picture.width]),
-        "task": "segment",
     }

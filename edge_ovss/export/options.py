@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edge_ovss.bundle.rejection import DEFAULT_SLOTS, Rejection
 from edge_ovss.bundle.unknown import Given
+from edge_ovss.bundle.words.section import MOST_PLACES
 from edge_ovss.errors import UsageError
 from edge_ovss.export.families import family_export
 from edge_ovss.models.catalogue import DEFAULT_MODEL, PUBLISHED, entry_of
@@ -35,6 +36,7 @@ class ExportOptions:
         spare_slots: Slots of a second graph that `rerun` uses when the first overflows: three
             numbers, "all", or None for no second graph.
         answer: How labels are made from masks; one of the family's `answers` in the catalogue.
+        open_places: N, room for words that are inputs of the graph; None freezes the words.
         unknown: When a label is "unknown": "off", "auto", a threshold for all outputs, one for
             each by name or in order, or a file; None for the default (`export.unknown`).
     """
@@ -53,6 +55,7 @@ class ExportOptions:
     template_rank: int | str | None = None
     pictures: str | None = None
     unknown: Given | None = None
+    open_places: int | None = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.outputs if name not in (*ALWAYS, *OPTIONAL)]
@@ -83,6 +86,31 @@ class ExportOptions:
             message = f"--template-rank is given, but '{self.model}' cannot compress its templates."
             raise UsageError(message, hint="Drop --template-rank.")
         check_rank(self.template_rank)
+
+    def room(self, categories: int) -> int:
+        """Return how many classes the graph has room for: T, or N of an open graph.
+
+        Raises:
+            UsageError: The words do not fit, or an option does not go with an open graph.
+        """
+        places = self.open_places
+        if places is None:
+            return categories
+        if not categories <= places <= MOST_PLACES:
+            message = (
+                f"--open is {places}; expected {categories}, the number of classes, to "
+                f"{MOST_PLACES}."
+            )
+            raise UsageError(message, hint="Give more places, or fewer words.")
+        if self.template_rank is not None:
+            message = "--template-rank is given with --open."
+            raise UsageError(
+                message, hint="Templates are compressed for the words that they were chosen for."
+            )
+        if self.rejection is not None and self.rejection.mode == "dynamic":
+            message = "--reject is 'dynamic', which needs more words than --topk; --open has none."
+            raise UsageError(message, hint="Use --reject slots, or none.")
+        return places
 
     def fit_rejection(self, categories: int) -> Rejection:
         """Return the rejection to export with, fitted to T categories.

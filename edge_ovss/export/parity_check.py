@@ -14,9 +14,9 @@ from edge_ovss.bundle.decisive import SCORE_FLOOR, Ranking
 from edge_ovss.bundle.reference import Reference, Rule, judge
 from edge_ovss.bundle.tolerances import EXACT, LIMITS
 from edge_ovss.errors import ParityError
-from edge_ovss.export.family import FrozenGraph
+from edge_ovss.export.family import FrozenGraph, OpenText
 from edge_ovss.export.frozen_model import FrozenModel
-from edge_ovss.export.graph_files import GraphPair
+from edge_ovss.export.graph_files import GraphPair, cut_scores
 from edge_ovss.export.reference import Answered
 from edge_ovss.metrics.label_comparison import LabelComparison, Pair, compare_by_scores
 from edge_ovss.metrics.tensors import compare_tensors
@@ -109,7 +109,7 @@ def compare_graph(
     parities: list[FrameCheck] = []
     answers: list[Answered] = []
     for frame, answer in zip(frames, pair.run(frames), strict=True):
-        expected = run_torch(frozen.graph, frame)
+        expected = run_torch(frozen.graph, frame, frozen.loaded.open_text(frozen.graph.rejection))
         parity, ranking = compare_frame(
             answer,
             expected,
@@ -150,11 +150,19 @@ def compare_unknown(pair: GraphPair, expected: Reference, *, outputs: int) -> No
         raise ParityError(message, hint="Please report this with the model and the vocabulary.")
 
 
-def run_torch(graph: FrozenGraph, frame: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """Run a frozen graph in torch on a frame, uint8 [H, W, 3] RGB; outputs by name."""
+def run_torch(
+    graph: FrozenGraph, frame: NDArray[np.uint8], words: OpenText | None = None
+) -> dict[str, NDArray[Any]]:
+    """Run a graph in torch on a frame, uint8 [H, W, 3] RGB; outputs by name.
+
+    An open graph needs its words, and only their scores are returned.
+    """
+    given = {} if words is None else words.inputs()
+    tensors = {name: torch.from_numpy(array) for name, array in given.items()}
     with torch.inference_mode():
-        outputs = graph(torch.from_numpy(frame)[None])
-    return {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
+        outputs = graph(torch.from_numpy(frame)[None], **tensors)
+    found = {name: value.numpy() for name, value in zip(graph.outputs, outputs, strict=True)}
+    return found if words is None else cut_scores(found, len(words.text))
 
 
 def _published(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
+from edge_ovss.bundle.contract import Arrays, pad_thresholds
 from edge_ovss.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -23,19 +24,24 @@ def feed(
     session: Any,  # noqa: ANN401 (a class of onnxruntime)
     frame: NDArray[np.uint8],
     thresholds: NDArray[np.float32] | None = None,
+    words: Arrays | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Return the inputs of a session by name.
 
     Args:
-        session: Of a graph that takes a frame and perhaps, after it, thresholds.
+        session: Of a graph that takes a frame and perhaps, after it, thresholds and words.
         frame: uint8 [H, W, 3].
         thresholds: float32 [K]; None for zeros, which make no label unknown.
+        words: `text` and `places` of an open graph.
     """
     first, *others = session.get_inputs()
     inputs: dict[str, NDArray[Any]] = {first.name: np.ascontiguousarray(frame)[None]}
+    if words is not None:
+        inputs |= words
     for each in others:
-        zeros = np.zeros(each.shape, np.float32)
-        inputs[each.name] = zeros if thresholds is None else thresholds
+        if each.name not in inputs:
+            given = np.zeros(0, np.float32) if thresholds is None else thresholds
+            inputs[each.name] = pad_thresholds(given, int(each.shape[0]))
     return inputs
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import require
+from edge_ovss.bundle.contract import Arrays
 from edge_ovss.errors import ArtifactError
 from edge_ovss.graph.model import add_constant, feed, first_line, make_node
 from edge_ovss.graph.walk import FLOAT, sides, values_by_name
@@ -106,6 +107,7 @@ class TensorProbe:
         tensors: Names of float tensors.
         look: `extremes`, `samples` or, for the tensors themselves, None. The graph then computes
             nothing else.
+        words: `text` and `places` of an open graph; None where words are frozen.
 
     Attributes:
         tensors: As given.
@@ -113,10 +115,16 @@ class TensorProbe:
     """
 
     def __init__(
-        self, model: ir.Model, tensors: Sequence[str], *, look: Look | None = extremes
+        self,
+        model: ir.Model,
+        tensors: Sequence[str],
+        *,
+        look: Look | None = extremes,
+        words: Arrays | None = None,
     ) -> None:
         import onnx_ir as ir
 
+        self._words = words
         self.tensors = tuple(tensors)
         self.model = model = model.clone()
         known = values_by_name(model)
@@ -136,7 +144,7 @@ class TensorProbe:
             ArtifactError: The graph fails.
         """
         try:
-            values = self._session.run(self._names, feed(self._session, image))
+            values = self._session.run(self._names, feed(self._session, image, words=self._words))
         except Exception as err:
             message = f"The graph fails on an image: {first_line(err)}"
             raise ArtifactError(message, hint="Run edge-ovss selftest on the bundle.") from err

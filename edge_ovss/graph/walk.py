@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.contract import THRESHOLDS
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
@@ -113,7 +115,7 @@ def stems(model: ir.Model) -> list[ir.Node]:
 
 def measured_value(model: ir.Model) -> ir.Value | None:
     """Return the tensor that is compared with the thresholds; None for a graph without any."""
-    heads = list(model.graph.inputs[1:])
+    heads = [each for each in model.graph.inputs if each.name == THRESHOLDS]
     while heads:
         head = heads.pop()
         for node in readers(head):

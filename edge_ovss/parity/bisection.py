@@ -106,7 +106,7 @@ def bisect(
         ArtifactError: No node of the graph is named after a module.
         MissingDependencyError: onnx, onnxruntime or torch is not installed.
     """
-    model = load_graph(bundle.graph_path)
+    model, words = load_graph(bundle.graph_path), bundle.word_inputs()
     ends = _ends(model, reference.block_paths())
     if not any(path != PREPARE for path in ends):
         message = "No node of the graph is named after a torch module; nothing can be compared."
@@ -115,7 +115,8 @@ def bisect(
     left = list(ends)
     while left:
         paths, left = left[:_AT_A_TIME], left[_AT_A_TIME:]
-        given = dict(TensorProbe(model, [ends[path] for path in paths], look=None).run(frame))
+        probe = TensorProbe(model, [ends[path] for path in paths], look=None, words=words)
+        given = dict(probe.run(frame))
         found = {path: given[ends[path]] for path in paths}
         seen += _compare(paths, found, _expected(reference, frame, paths))
         first = _first_departure(seen, limit)

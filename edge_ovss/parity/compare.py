@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_ovss._progress import Progress
 from edge_ovss.bundle.decisive import SCORE_FLOOR, with_unknown
-from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.identity import answer_hash
 from edge_ovss.bundle.reference import rule_for
 from edge_ovss.bundle.tolerances import tolerance_for
 from edge_ovss.datasets.alignment import Alignment, align
@@ -75,7 +75,7 @@ def compare_backends(
     return tuple(
         BackendParity(
             bundle=segmenter.bundle.path.name,
-            graph_sha256=graph_hash(segmenter.bundle),
+            graph_sha256=answer_hash(segmenter.bundle),
             precision=segmenter.bundle.manifest.precision,
             backend=segmenter.backend,
             names=tuple(names),

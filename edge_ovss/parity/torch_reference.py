@@ -84,6 +84,8 @@ class TorchReference:
         rejection = bundle.manifest.rejection
         if rejection.mode != "slots":
             rejection = rejection.fit(len(bundle.vocabulary))
+        elif bundle.manifest.open is not None:  # it has more places than words, torch has not
+            rejection = rejection.cut(len(bundle.vocabulary))
         return cls(loaded.freeze(rejection, _OUTPUTS))
 
     def segment(self, frame: NDArray[np.uint8]) -> TorchAnswer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.identity import answer_hash
 from edge_ovss.report.data import ReportData, other_answer
 from edge_ovss.report.scope import remarks_of, scope_of, title_of
 from edge_ovss.report.unknown import thresholds_of
@@ -47,7 +47,7 @@ def _about(data: ReportData) -> str:
         f"{picture.height} x {picture.width} inside the network, {weights.source} weights"
         f"{other_answer(manifest)}.",
         "",
-        f"Graph sha256 `{graph_hash(data.bundle)}`; measured {data.created}.",
+        f"Graph sha256 `{answer_hash(data.bundle)}`; measured {data.created}.",
         "",
         *(f"- license of {part}: {text}" for part, text in manifest.licenses.items()),
     ]

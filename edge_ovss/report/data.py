@@ -9,7 +9,7 @@ from typing import Any
 
 from edge_ovss._strict_parsing import DocumentError, read_json
 from edge_ovss._version import VERSION
-from edge_ovss.bundle.identity import graph_hash, is_of_graph
+from edge_ovss.bundle.identity import answer_hash, is_of_graph
 from edge_ovss.bundle.manifest import Manifest, now
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.sections import PUBLISHED_ANSWER
@@ -72,7 +72,7 @@ class ReportData:
             "tool": f"edge-ovss {VERSION}",
             "created": self.created,
             "bundle": self.bundle.path.name,
-            "graph_sha256": graph_hash(self.bundle),
+            "graph_sha256": answer_hash(self.bundle),
             "manifest": dict(self.bundle.manifest.document),
             "evaluations": list(self.evaluations),
             "comparisons": list(self.comparisons),

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from edge_ovss._version import VERSION
-from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.identity import answer_hash
 from edge_ovss.graph.reasons import kept_in_float
 from edge_ovss.report.data import Document, ReportData, other_answer
 from edge_ovss.report.gallery import gallery
@@ -103,7 +103,7 @@ def _what(data: ReportData) -> str:
         ("precision", manifest.precision),
         ("outputs", ", ".join(manifest.output.outputs)),
         ("answer", manifest.output.answer),
-        ("graph sha256", graph_hash(data.bundle)),
+        ("graph sha256", answer_hash(data.bundle)),
         ("written by", f"{manifest.tool}, {manifest.created}"),
     ]
     pairs += [(f"license of {part}", text) for part, text in manifest.licenses.items()]

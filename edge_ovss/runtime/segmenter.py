@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,14 @@ from numpy.typing import NDArray
 
 from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.bundle.unknown import OFF, Given, Target, Thresholds, UnknownInfo
+from edge_ovss.bundle.unknown import (
+    OFF,
+    Given,
+    Target,
+    Thresholds,
+    UnknownInfo,
+    for_other_words,
+)
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.backends import compute_precision, create_backend
 from edge_ovss.runtime.backends.base import Backend
@@ -23,8 +31,8 @@ from edge_ovss.runtime.result import Result, check_frame
 class Segmenter:
     """Segments frames with a bundle; use it as a context manager or call `close`.
 
-    It is not thread-safe: use one per thread. `unknown` says with which thresholds it segments;
-    None where the graph takes none.
+    Use one per thread; but words may be changed from another thread, between two frames.
+    `unknown` says with which thresholds it segments; None where the graph takes none.
 
         with Segmenter.open("city.ovss") as segmenter:
             result = segmenter.segment(frame)
@@ -43,6 +51,7 @@ class Segmenter:
         self.unknown = unknown or bundle.manifest.unknown
         self._backend = backend
         self._spare = spare
+        self._turn = threading.Lock()
 
     @classmethod
     def open(
@@ -135,6 +144,29 @@ class Segmenter:
         """
         start = time.perf_counter()
         batch = check_frame(frame)[np.newaxis]
+        with self._turn:
+            return self._segment(batch, unknown, start)
+
+    def use_words(self, bundle: Bundle) -> None:
+        """Go on with the words of `bundle`, from the next frame on.
+
+        Args:
+            bundle: The same bundle with other words (`Bundle.with_words`).
+        """
+        with self._turn:
+            if self.unknown == self.bundle.manifest.unknown or self.unknown is None:
+                self.unknown = bundle.manifest.unknown
+            else:
+                old, new = target_of(self.bundle, self.unknown), target_of(bundle, self.unknown)
+                self.unknown = for_other_words(old, new)
+            self.bundle = bundle
+            self._backend.use_words(bundle)
+            spare = bundle.spare() if self._spare is not None else None
+            if self._spare is not None and spare is not None:
+                self._spare.use_words(spare)
+
+    def _segment(self, batch: NDArray[np.uint8], unknown: Given | None, start: float) -> Result:
+        """Segment uint8 [1, H, W, 3]; `start` is when the call began."""
         limits = self.thresholds(unknown)
         ready = time.perf_counter()
         result = self._run(self._backend, batch, limits)
@@ -151,7 +183,7 @@ class Segmenter:
         ready = time.perf_counter()
         answer = backend.infer(batch, limits)
         done = time.perf_counter()
-        arrays = _unpack(answer)
+        arrays = _unpack(answer, len(self.bundle.vocabulary))
         timings = {"infer": 1e3 * (done - ready), "post": 1e3 * (time.perf_counter() - done)}
         if backend.device_ms is not None:
             timings["device"] = backend.device_ms
@@ -219,8 +251,8 @@ def _spare(bundle: Bundle, backend: str, threads: int | None) -> Backend | None:
     return found
 
 
-def _unpack(answer: Arrays) -> dict[str, Any]:
-    """Remove the batch axis and the empty slots."""
+def _unpack(answer: Arrays, words: int) -> dict[str, Any]:
+    """Remove the batch axis, the empty slots, and the scores of empty places."""
     alive = answer["alive"]
     arrays: dict[str, Any] = {
         "labels": answer["labels"][0],
@@ -231,5 +263,5 @@ def _unpack(answer: Arrays) -> dict[str, Any]:
         arrays["confidence"] = answer["confidence"][0]
     if "scores" in answer:
         scores = answer["scores"]
-        arrays["scores"] = scores[0] if scores.ndim == 4 else scores
+        arrays["scores"] = (scores[0] if scores.ndim == 4 else scores)[:words]
     return arrays

@@ -39,7 +39,7 @@ PICTURE: dict[str, set[str]] = {
     "frames": {"synthetic"},
     "demo": {"bundle"},
     "metrics": {"bundle", "motion", "vocabulary"},
-    "graph": set(),
+    "graph": {"bundle"},
     "runtime.cuda": set(),
     "runtime.backends": {"bundle"},
     "runtime.trt": {"bundle", "runtime.backends", "runtime.cuda"},

@@ -41,6 +41,9 @@ edge_ovss.bundle.replacement
 edge_ovss.bundle.sections
 edge_ovss.bundle.tolerances
 edge_ovss.bundle.unknown
+edge_ovss.bundle.words
+edge_ovss.bundle.words.inputs
+edge_ovss.bundle.words.section
 edge_ovss.errors
 edge_ovss.runtime
 edge_ovss.runtime.backends

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from edge_ovss._strict_parsing import DocumentError, parse_json
 from edge_ovss.bundle.manifest import Manifest
+from edge_ovss.bundle.words.section import OpenInfo
 from edge_ovss.errors import BundleError
 from edge_ovss.vocabulary import Vocabulary
 
@@ -49,12 +50,19 @@ def check_metadata(metadata: Mapping[str, str], manifest: Manifest, vocabulary: 
 
 def _facts(manifest: Manifest, vocabulary: Vocabulary) -> dict[str, object]:
     facts = dict(manifest.document)
+    if manifest.open is not None:
+        facts["open"] = sizes_of(manifest.open)
     facts["names"] = list(vocabulary.outputs)
     facts["output_map"] = list(vocabulary.output_map)
     rejection = manifest.rejection
     slots = None if rejection.slots is None else list(rejection.slots)
     facts["rejection"] = {"mode": rejection.mode, "topk": rejection.topk, "slots": slots}
     return facts
+
+
+def sizes_of(info: OpenInfo) -> dict[str, object]:
+    """Return what a graph itself says of its room for words."""
+    return {key: getattr(info, key) for key in ("places", "least", "prompts", "width")}
 
 
 def _decode(key: str, text: str) -> object:

@@ -19,6 +19,7 @@ from edge_ovss.models.catalogue import (
 
 EXAMPLES = (
     "edge-ovss export --vocab ade150",
+    'edge-ovss export --open 64 --vocab "road, car, person" --out open.ovss',
     f'edge-ovss export --vocab "road, car, person" --model {EXAMPLE_MODEL} --checkpoint model.pth',
     f"edge-ovss export --config export/configs/{DEFAULT_MODEL}-cpu.toml --out tiny.ovss",
 )
@@ -79,6 +80,14 @@ def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
         "--size",
         metavar="HxW",
         help="image size inside the network, height x width, multiples of 32",
+    )
+    group.add_argument(
+        "--open",
+        dest="open_places",
+        type=int,
+        metavar="N",
+        help="keep the words out of the graph: they are changed on the device later, up to N of "
+        "them (edge-ovss words)",
     )
     group.add_argument(
         "--reject",

@@ -26,7 +26,7 @@ from edge_ovss.emit.triton.served import (
     served_engine,
     served_graph,
 )
-from edge_ovss.errors import UsageError
+from edge_ovss.errors import ArtifactError, UsageError
 
 REPOSITORY = "models"
 CLIENT = "client.py"
@@ -77,12 +77,13 @@ def emit_triton(bundle: Bundle, out: str | os.PathLike[str], options: TritonOpti
 
     Raises:
         UsageError: The options do not fit each other, or there are several engines.
-        ArtifactError: The bundle has no engine that was asked for.
+        ArtifactError: The bundle has no engine that was asked for, or its words are inputs.
         OutputError: `out` cannot be written, or something is there.
     """
     if options.engine is not None and options.backend != TENSORRT:
         message = f"--engine is for --backend tensorrt; the backend is '{options.backend}'."
         raise UsageError(message, hint="Leave out --engine, or give --backend tensorrt.")
+    _refuse_open(bundle)
     name = model_name(bundle, options.name)
     folder = EmittedFolder(out, bundle, "triton", overwrite=options.overwrite)
     if options.backend == TENSORRT:
@@ -96,6 +97,17 @@ def emit_triton(bundle: Bundle, out: str | os.PathLike[str], options: TritonOpti
         folder.write("README.md", page_text(served, folder.origin))
         record = folder.finish()
     return Emitted(folder.out, served, record, proved)
+
+
+def _refuse_open(bundle: Bundle) -> None:
+    """Refuse a bundle whose words are inputs: every request would have to carry them.
+
+    Raises:
+        ArtifactError: It is one.
+    """
+    if bundle.manifest.open is not None:
+        message = f"The words of '{bundle.path.name}' are inputs of its graph; a server takes none."
+        raise ArtifactError(message, hint="Export the words without --open, and emit that bundle.")
 
 
 def _write_model(folder: EmittedFolder, bundle: Bundle, served: Served) -> None:

@@ -32,4 +32,6 @@ EXPORT = FamilyExport(
     embedding_size=lambda model: int(model.clip_adapter.non_object_embedding.shape[1]),
     scores_at_frame=True,
     picture=fitted_picture,
+    averages_templates=True,
+    fewest_places=lambda _, places: 1,
 )

@@ -37,8 +37,6 @@ _CLIP_STEP = 16
 class FrozenDeop(MaskGraph):
     """The graph that is exported. The loaded model is not changed."""
 
-    class_weights: Tensor
-
     def __init__(self, loaded: LoadedModel, rejection: Rejection, outputs: tuple[str, ...]) -> None:
         super().__init__(loaded, rejection, outputs)
         model: Deop = loaded.model
@@ -60,16 +58,14 @@ class FrozenDeop(MaskGraph):
         self.frame_bytes = self.answer.frame_bytes
         with torch.no_grad():
             classes = TEMPERATURE * model.class_embeddings(loaded.embeddings)
-        self.register_buffer("class_weights", classes.t().contiguous())
+        self.hold_classes(classes, scale=TEMPERATURE)
 
     def propose(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Run both networks (see `MaskGraph.propose`)."""
         features = self.backbone(image)
         masks = self.mask_decoder(features[-1], self.pixel_decoder(features))
         patches = self.clip(image, cover_patches(masks[None]))
-        queries = self.anchors(patches, weigh_patches(masks[None]))
-        classes = (queries @ self.class_weights).softmax(-1)
-        return masks, classes[:, :-1].t()
+        return masks, self.anchors(patches, weigh_patches(masks[None]))
 
 
 def _grid(size: tuple[int, int], step: int) -> dict[str, int]:

@@ -33,4 +33,6 @@ EXPORT = FamilyExport(
     embedding_size=lambda model: int(model.ov_classifier.text_projection.shape[1]),
     scores_at_frame=True,
     picture=fitted_picture,
+    averages_templates=True,
+    fewest_places=lambda _, places: 1,
 )

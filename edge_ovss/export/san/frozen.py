@@ -36,7 +36,6 @@ FAST = "fast"
 class FrozenSan(MaskGraph):
     """The graph that is exported. The loaded model is not changed."""
 
-    class_weights: Tensor
     clip_grid_positions: Tensor
     side_grid_positions: Tensor
 
@@ -54,7 +53,7 @@ class FrozenSan(MaskGraph):
         self.frame_bytes = self.answer.pixel_bytes(planes=queries, categories=self.categories)
         with torch.no_grad():
             classifier = model.classifier(loaded.embeddings)
-            self.register_buffer("class_weights", classifier.t().contiguous())
+            self.hold_classes(classifier, scale=float(model.ov_classifier.logit_scale.exp()))
             self._fold_positions(model)
 
     def _fold_positions(self, model: San) -> None:
@@ -76,8 +75,7 @@ class FrozenSan(MaskGraph):
         queries, maps = self.side.run_blocks(patches, self.side_grid_positions, features)
         masks, bias = self.decoder(queries, maps, features)
         recognized = self.head(features.tokens[-1], bias)
-        classes = (recognized @ self.class_weights).softmax(-1)
-        return masks, classes[:, :-1].t()
+        return masks, recognized
 
 
 class SanAnswer(AnswerBands):

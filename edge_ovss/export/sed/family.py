@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.export.family import FamilyExport, LoadedModel
 from edge_ovss.export.sed.frozen import FrozenSed
 from edge_ovss.export.sed.template_rank import apply_rank, check_rank
@@ -28,6 +29,11 @@ def _published_scores(loaded: LoadedModel, frame: Tensor, topk: int | None) -> T
     return resized[0]
 
 
+def _fewest_places(rejection: Rejection, places: int) -> int:
+    """Return as many as the first rejection has slots: it cannot choose more than there are."""
+    return places if rejection.slots is None else min(places, rejection.slots[0])
+
+
 EXPORT = FamilyExport(
     name="sed",
     freeze=FrozenSed,
@@ -35,4 +41,5 @@ EXPORT = FamilyExport(
     embedding_size=lambda model: int(model.clip_model.text_projection.shape[1]),
     check_rank=check_rank,
     compress=apply_rank,
+    fewest_places=_fewest_places,
 )

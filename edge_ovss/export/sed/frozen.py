@@ -13,6 +13,10 @@ Rewritten from the published order of operations, without changing the outputs:
 * what widens a tensor works on pieces that fit in a processor's cache.
 
 All but the folding can be left out (`Rewrites`), to measure or to test them.
+
+In an open graph the embeddings are an input, and places may be empty. Only the class attention and
+the rejections let categories see each other, so that an empty place is neutral if it gets no vote,
+its key is 0, and its scores are 0. Until the first rejection the number of places is free.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ from edge_ovss.export.parts.selection import (
 )
 from edge_ovss.export.parts.unknown import mark_unknown
 from edge_ovss.export.parts.upsample_argmax import PIXEL_BYTES, best_label, best_label_of_any
+from edge_ovss.export.parts.words import Words, count_present, mark_empty
 from edge_ovss.export.sed.decoder_layer import FrozenLayer, fold_layer_scale
 from edge_ovss.export.sed.first_score import FirstScore
 from edge_ovss.export.sed.rewrites import (
@@ -96,7 +101,7 @@ class FrozenSed(nn.Module):
         self.size = size
         self.outputs = outputs
         self.frame_bytes = PIXEL_BYTES
-        labels = labels_dtype(len(loaded.vocabulary.outputs))
+        labels = labels_dtype(loaded.places or len(loaded.vocabulary.outputs))
         self.labels_dtype, self.unknown = getattr(torch, labels), UNKNOWN[labels]
         text = F.normalize(torch.from_numpy(loaded.embeddings.array), dim=-1)
         self.categories, self.templates, _ = text.shape
@@ -121,34 +126,49 @@ class FrozenSed(nn.Module):
         self.register_buffer("stem_weight", weight.float())
         self.register_buffer("stem_bias", (stem[0].bias.detach().double() - shift).float())
 
-    def forward(self, frame: Tensor, thresholds: Tensor | None = None) -> tuple[Tensor, ...]:
+    def forward(
+        self,
+        frame: Tensor,
+        thresholds: Tensor | None = None,
+        text: Tensor | None = None,
+        places: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
         """Segment one frame.
 
         Args:
             frame: uint8 [1, H, W, 3] RGB.
             thresholds: float32 [K], of the best score; labels below are unknown. None for none.
+            text: Unit embeddings of other words, float32 [n, P, D]; None for the vocabulary.
+            places: Output of each, float32 [n], −1 where a place is empty.
 
         Returns:
             The outputs by name, in the order of `outputs`: labels uint8 or uint16 [1, H, W];
             alive int32 [slots], −1 for an empty slot; counts int32 [3]; scores float32
             [1, T, h, w], sigmoid, 0 where rejected; confidence float32 [1, H, W].
         """
+        words = self.words(text, places)
         guidance, dense = self.encode(self.prepare(frame))
-        scores, ids, valid, counts = self.decode(guidance, dense)
+        scores, ids, valid, counts = self.decode(guidance, dense, words)
         height, width = frame.shape[1], frame.shape[2]
-        table = self.output_map.index_select(0, ids)
+        table = words.table.index_select(0, ids)
         find = best_label_of_any if self.rejection.mode == "dynamic" else best_label
         best, confidence = find(scores, table, height=height, width=width)
         labels = mark_unknown(best, confidence, thresholds, self.unknown)
         answers = {
             # TensorRT takes uint8 as an output only where the cast is the very last operation.
             "labels": lambda: labels.unsqueeze(0).to(self.labels_dtype),
-            "alive": lambda: self.report_alive(ids, valid),
+            "alive": lambda: mark_empty(ids, valid),
             "counts": lambda: counts,
-            "scores": lambda: self.spread(scores, ids, valid).unsqueeze(0),
+            "scores": lambda: self.spread(scores, ids, valid, words.table.shape[0]).unsqueeze(0),
             "confidence": lambda: confidence.unsqueeze(0),
         }
         return tuple(answers[name]() for name in self.outputs)
+
+    def words(self, text: Tensor | None, places: Tensor | None) -> Words:
+        """Return the words that are given, or those of the vocabulary; their text [n·P, D]."""
+        if text is None or places is None:
+            return Words(self.text, self.output_map, None)
+        return Words.given(text.flatten(0, 1), places)
 
     def prepare(self, frame: Tensor) -> Tensor:
         """uint8 [1, H, W, 3] → float32 [1, 3, height, width], in 0…255."""
@@ -174,7 +194,7 @@ class FrozenSed(nn.Module):
         return guidance, F.normalize(self.visual.head(rows), dim=-1)
 
     def decode(
-        self, guidance: list[Tensor], dense: Tensor
+        self, guidance: list[Tensor], dense: Tensor, words: Words
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Run the decoder with rejection.
 
@@ -182,11 +202,11 @@ class FrozenSed(nn.Module):
             Scores float [S, h, w] with 0 in empty slots, category ids int64 [S], valid float [S]
             or None, counts int32 [3].
         """
-        costs = self.cost_guidance_before(self.cost_map(dense))
-        ids = torch.arange(self.categories, device=dense.device)
-        valid: Tensor | None = None
+        costs = self.cost_guidance_before(self.cost_map(dense, words))
+        ids = torch.arange(words.table.shape[0], device=dense.device)
+        valid = words.present
         counts: list[Tensor] = []
-        x, chosen = self.first_stage(costs[0])
+        x, chosen = self.first_stage(costs[0], valid)
         for stage in range(STAGES):
             if stage > 0:
                 layer: Any = self.layers[stage]
@@ -197,12 +217,12 @@ class FrozenSed(nn.Module):
                 ids, valid = _select(ids, chosen), chosen.valid
                 counts.append(chosen.wanted)
             x, costs = self.decode_layer(stage, x, guidance[stage], costs, valid)
-        return self.mask(x, valid), ids, valid, self.report_counts(counts)
+        return self.mask(x, valid), ids, valid, self.report_counts(counts, words)
 
-    def cost_map(self, dense: Tensor) -> Tensor:
+    def cost_map(self, dense: Tensor, words: Words) -> Tensor:
         """Unit dense features [positions, D] → similarities [T, P, h, w]."""
         # Text comes first: the result then has the memory layout that the convolutions read.
-        return (self.text @ dense.t()).view(self.categories, self.templates, *self.coarse)
+        return (words.text @ dense.t()).view(words.table.shape[0], self.templates, *self.coarse)
 
     def cost_guidance_before(self, level: Tensor) -> list[Tensor]:
         """The cost map, and behind it what is computed for all categories before any rejection."""
@@ -213,13 +233,13 @@ class FrozenSed(nn.Module):
             levels.append(projection(levels[-1]))
         return levels
 
-    def first_stage(self, level: Tensor) -> tuple[Tensor, Selection | None]:
+    def first_stage(self, level: Tensor, present: Tensor | None) -> tuple[Tensor, Selection | None]:
         """`conv1` and the first rejection: features of those that stay [S, C, h, w]."""
         if self.rejection.mode != "none" and self.rewrites.late_cost:
-            chosen = self.reject(0, self.first_score(level), None)
+            chosen = self.reject(0, self.first_score(level), present)
             return self.conv1(_select(level, chosen)), chosen
         x = self.conv1(level)
-        chosen = self.reject(0, self.decoder.head0(x), None)
+        chosen = self.reject(0, self.decoder.head0(x), present)
         return _select(x, chosen), chosen
 
     def reject(self, stage: int, scores: Tensor, valid: Tensor | None) -> Selection | None:
@@ -264,28 +284,20 @@ class FrozenSed(nn.Module):
         """Scores with 0 in empty slots."""
         return scores if valid is None else scores * valid.view(-1, 1, 1)
 
-    def report_counts(self, counts: list[Tensor]) -> Tensor:
+    def report_counts(self, counts: list[Tensor], words: Words) -> Tensor:
         """int32 [3]; without rejection everybody wants to stay."""
-        if not counts:
-            return torch.full((STAGES,), self.categories, dtype=torch.int32)
-        return torch.stack(counts)
+        return torch.stack(counts) if counts else count_present(words, self.categories, STAGES)
 
-    def report_alive(self, ids: Tensor, valid: Tensor | None) -> Tensor:
-        """int32 [S], −1 for an empty slot."""
-        if valid is None:
-            return ids.to(torch.int32)
-        return (ids.to(valid.dtype) * valid - (1 - valid)).to(torch.int32)
-
-    def spread(self, scores: Tensor, ids: Tensor, valid: Tensor | None) -> Tensor:
-        """Scores of the slots float [S, h, w] → of all categories float [T, h, w]."""
+    def spread(self, scores: Tensor, ids: Tensor, valid: Tensor | None, count: int) -> Tensor:
+        """Scores of the slots float [S, h, w] → of all categories float [count, h, w]."""
         if self.rejection.mode == "none":
             return scores
-        wanted = torch.arange(self.categories, device=ids.device).unsqueeze(1)
+        wanted = torch.arange(count, device=ids.device).unsqueeze(1)
         here = (ids.unsqueeze(0) == wanted).to(scores.dtype)
         if valid is not None:
             here = here * valid
         # A product with zeros and ones copies exactly; TensorRT-friendly, unlike a scatter.
-        return (here @ scores.flatten(1)).view(self.categories, *scores.shape[1:])
+        return (here @ scores.flatten(1)).view(count, *scores.shape[1:])
 
 
 def _select(x: Tensor, chosen: Selection | None) -> Tensor:

@@ -43,6 +43,7 @@ class Backend(ABC):
 
     Attributes:
         contract: Inputs and outputs of the graph.
+        words: The inputs `text` and `places` of an open graph; None where words are frozen.
         any_graph: Whether it runs the graph that `bundle` names, or finds one in the folder itself.
         device_ms: How long the accelerator worked on the last frame, by its own clock; None where
             the backend has no such clock.
@@ -56,7 +57,18 @@ class Backend(ABC):
         self.threads = threads
         self.device_ms: float | None = None
         self.contract = bundle.manifest.contract
+        self.words = self._words(bundle)
         self._is_open = False
+
+    def use_words(self, bundle: Bundle) -> None:
+        """Go on with the words of a bundle that has the same graph, from the next frame on."""
+        self.bundle = bundle
+        self.contract = bundle.manifest.contract
+        self.words = self._words(bundle)
+
+    def _words(self, bundle: Bundle) -> Arrays | None:
+        """Return the inputs with the words; None where they are frozen."""
+        return bundle.word_inputs()
 
     def open(self) -> Backend:
         """Load the graph.
@@ -90,7 +102,7 @@ class Backend(ABC):
         if not self._is_open:
             message = f"Backend '{self.name}' is used before open() or after close()"
             raise RuntimeError(message)
-        answer = self._infer_impl(self.contract.feed(frame, thresholds))
+        answer = self._infer_impl(self.contract.feed(frame, thresholds, self.words))
         self.contract.check_answer(answer, (frame.shape[1], frame.shape[2]))
         return answer
 

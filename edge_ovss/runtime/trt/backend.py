@@ -55,6 +55,11 @@ class TensorRtBackend(Backend):
         del install
         return machine.engines[cls.name]
 
+    def _words(self, bundle: Bundle) -> Arrays | None:
+        """Return the words for all places: an engine takes no other number of them."""
+        info = bundle.manifest.open
+        return None if info is None else bundle.word_inputs(rows=info.places)
+
     def _open_impl(self) -> None:
         flavor = FLAVORS[self.name]
         self._library = load_library(flavor)

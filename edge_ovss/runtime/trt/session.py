@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import env_flag
+from edge_ovss.bundle.contract import PLACES, TEXT
 from edge_ovss.errors import ArtifactError, EdgeOvssError
 from edge_ovss.runtime.cuda.memory import Bytes, DeviceMemory
 from edge_ovss.runtime.trt.loading import LoadedEngine
@@ -29,20 +30,24 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class EngineTensor:
-    """An input or output: its device buffer, and the pinned host buffer that mirrors it."""
+    """An input or output: its device buffer, and the pinned host buffer that mirrors it.
+
+    An input that is `kept` is copied when it changes, and not with every frame.
+    """
 
     name: str
     is_input: bool
     pointer: int
     host: Bytes
     array: NDArray[Any]
+    kept: bool = False
 
 
 class TrtSession:
     """Runs one engine in one thread.
 
     Buffers are kept between frames and reallocated when the frame size changes. The sequence copy,
-    run, copy is captured in a CUDA graph if possible.
+    run, copy is captured in a CUDA graph if possible. Words stay on the device until they change.
 
     Args:
         engine: The engine to run.
@@ -64,6 +69,7 @@ class TrtSession:
         self._tensors: dict[str, EngineTensor] = {}
         self._shapes: dict[str, tuple[int, ...]] | None = None
         self._graph: int | None = None
+        self._held: dict[str, NDArray[Any]] = {}
 
     @property
     def captured(self) -> bool:
@@ -117,8 +123,18 @@ class TrtSession:
         self._context = None
 
     def _fill(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Copy the inputs to where the run reads them; those that are kept only if they changed."""
+        changed = []
         for name, array in inputs.items():
-            np.copyto(self._tensors[name].array, array)
+            tensor = self._tensors[name]
+            if tensor.kept and self._held.get(name) is array:
+                continue
+            np.copyto(tensor.array, array)
+            if tensor.kept:
+                changed.append(tensor)
+                self._held[name] = array
+        for tensor in changed:
+            self.memory.upload(tensor.pointer, tensor.host, self._stream)
 
     def _prepare(self, inputs: Mapping[str, NDArray[Any]]) -> None:
         """Set the inputs' shapes, allocate, run once, and try to capture."""
@@ -155,7 +171,8 @@ class TrtSession:
             self.memory.free_pinned(host)
             raise
         array = host[: int(np.prod(shape)) * dtype.itemsize].view(dtype).reshape(shape)
-        self._tensors[name] = EngineTensor(name, is_input, pointer, host, array)
+        kept = is_input and name in (TEXT, PLACES)
+        self._tensors[name] = EngineTensor(name, is_input, pointer, host, array, kept)
         if not self._context.set_tensor_address(name, pointer):
             message = f"The engine refuses the buffer of '{name}'."
             raise ArtifactError(message, hint="Build the engine again.")
@@ -163,7 +180,7 @@ class TrtSession:
     def _enqueue(self) -> None:
         tensors = self._tensors.values()
         for tensor in tensors:
-            if tensor.is_input:
+            if tensor.is_input and not tensor.kept:
                 self.memory.upload(tensor.pointer, tensor.host, self._stream)
         if not self._context.execute_async_v3(self._stream):
             message = "The engine failed on a frame."
@@ -201,7 +218,7 @@ class TrtSession:
         for tensor in self._tensors.values():
             self.memory.free(tensor.pointer)
             self.memory.free_pinned(tensor.host)
-        self._tensors, self._shapes = {}, None
+        self._tensors, self._shapes, self._held = {}, None, {}
 
     def _free_graph(self) -> None:
         if self._graph is not None:

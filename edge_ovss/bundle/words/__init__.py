@@ -1,0 +1,1 @@
+"""Words that are inputs of a graph, and not frozen into it."""
