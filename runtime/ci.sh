@@ -7,13 +7,15 @@
 # As root it installs the Debian packages that are missing; else it names them and stops.
 # PYTHON is a Python with the package onnxruntime, whose library is used (default: the one of a
 # virtual environment that is active or in .venv, then python3). --slow fuzzes for 60 s each.
-# Where Debian's libopencv-dev or GStreamer's packages are installed, ovss-camera is built and tested
-# with them too.
+# As root it installs GStreamer too, with which ovss-camera and the element edgeovss are built and
+# tested; else they are left out where it is missing. Where Debian's libopencv-dev is installed,
+# ovss-camera is built and tested with it as well.
 # TensorRT_ROOT is a TensorRT to build against; without it that backend is left out, and it says so.
 set -eu
 
 packages="g++ make cmake pkg-config valgrind nlohmann-json3-dev libssl-dev libpng-dev libjpeg-dev
     libstb-dev"
+gstreamer="libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base gstreamer1.0-tools"
 root=$(cd "$(dirname "$0")" && pwd)
 seconds=3
 if [ "${1:-}" = --slow ]; then
@@ -35,17 +37,25 @@ find_python() {
     command -v python3
 }
 
-install_packages() {
-    missing=
-    for package in $packages; do
+# missing_of PACKAGE...: those that are not installed, each after a space.
+missing_of() {
+    for package in "$@"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok' ||
-            missing="$missing $package"
+            printf ' %s' "$package"
     done
-    [ -n "$missing" ] || return 0
-    if [ "$(id -u)" != 0 ]; then
+}
+
+install_packages() {
+    # shellcheck disable=SC2086 (several packages)
+    missing=$(missing_of $packages)
+    if [ "$(id -u)" = 0 ]; then
+        # shellcheck disable=SC2086
+        missing="$missing$(missing_of $gstreamer)"
+    elif [ -n "$missing" ]; then
         say "these packages are missing: sudo apt-get install$missing"
         exit 3
     fi
+    [ -n "$missing" ] || return 0
     say "installing$missing"
     apt-get -qq update
     # shellcheck disable=SC2086 (several packages)
@@ -87,8 +97,18 @@ PYTHON=$(find_python)
 export PYTHON
 "$root/tools/fetch_onnxruntime.sh" "$build/onnxruntime"
 
+camera= element=
+if pkg-config --exists 'gstreamer-1.0 >= 1.20' gstreamer-app-1.0 gstreamer-video-1.0 \
+    gstreamer-check-1.0 && gst-inspect-1.0 --exists videotestsrc 2>/dev/null; then
+    say "GStreamer $(pkg-config --modversion gstreamer-1.0): ovss-camera and the element with it"
+    camera=-DEDGE_OVSS_WITH_GSTREAMER=ON element=-DEDGE_OVSS_GSTREAMER_ELEMENT=ON
+else
+    say "LEFT OUT: the element edgeovss, ovss-camera with GStreamer (install $gstreamer)"
+fi
+
 say "release: library, programs, tests, installed package, valgrind"
-configure "$build/release" -DCMAKE_BUILD_TYPE=Release
+# shellcheck disable=SC2086 (no option, where it is empty)
+configure "$build/release" -DCMAKE_BUILD_TYPE=Release $camera $element
 make_all "$build/release"
 run_tests "$build/release"
 
@@ -96,7 +116,7 @@ say "AddressSanitizer and UndefinedBehaviorSanitizer, and fuzzing for $seconds s
 light="-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DEDGE_OVSS_INSTALL=OFF"
 # shellcheck disable=SC2086 (several options)
 configure "$build/asan" $light -DEDGE_OVSS_BUILD_APPS=ON -DEDGE_OVSS_SANITIZE=address,undefined \
-    -DEDGE_OVSS_FUZZ=ON -DEDGE_OVSS_FUZZ_SECONDS="$seconds"
+    -DEDGE_OVSS_FUZZ=ON -DEDGE_OVSS_FUZZ_SECONDS="$seconds" $element
 make_all "$build/asan"
 run_tests "$build/asan" -j"$jobs"
 
@@ -111,15 +131,6 @@ if pkg-config --exists opencv4; then
     add_on opencv 'programs|camera|opencv_ends' -DEDGE_OVSS_WITH_OPENCV=ON
 else
     say "LEFT OUT: ovss-camera with OpenCV (Debian's libopencv-dev is not installed)"
-fi
-
-if pkg-config --exists gstreamer-app-1.0 gstreamer-video-1.0 &&
-    gst-inspect-1.0 --exists videotestsrc 2>/dev/null; then
-    say "ovss-camera with GStreamer"
-    add_on gstreamer 'programs|camera|gstreamer_source' -DEDGE_OVSS_WITH_GSTREAMER=ON
-else
-    say "LEFT OUT: ovss-camera with GStreamer (Debian's libgstreamer-plugins-base1.0-dev," \
-        "gstreamer1.0-plugins-base and gstreamer1.0-tools are not installed)"
 fi
 
 if [ -n "${TensorRT_ROOT:-}" ]; then

@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "element.h"
+
+#include <gst/video/gstvideometa.h>
+#include <gst/video/gstvideopool.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "formats.h"
+#include "labeler.h"
+#include "latency.h"
+#include "messages.h"
+#include "properties.h"
+
+GST_DEBUG_CATEGORY_STATIC(edge_ovss_debug);
+#define GST_CAT_DEFAULT edge_ovss_debug
+
+namespace {
+
+using ovss::Labeler;
+using ovss::MappedFrame;
+using ovss::Mode;
+using ovss::Settings;
+
+struct State {
+    // Of any thread, under the object's lock.
+    Settings wanted;
+    bool is_changed = true;
+    Mode mode = Mode::kOverlay;  // that caps are negotiated for
+    int label_bytes = 0;         // of the open bundle; 0: none is open
+    ovss::LatencyEstimate latency;
+
+    // Of the streaming thread.
+    Settings current;
+    std::unique_ptr<Labeler> labeler;
+    GstVideoInfo in;
+    GstVideoInfo out;
+    guint64 frames = 0;
+    GstClockTime last_message = GST_CLOCK_TIME_NONE;
+    std::vector<std::uint8_t> rgb;
+};
+
+}  // namespace
+
+struct _EdgeOvss {
+    GstBaseTransform parent;
+    State* state;
+};
+
+G_DEFINE_TYPE(EdgeOvss, edge_ovss, GST_TYPE_BASE_TRANSFORM)
+
+namespace {
+
+GstBaseTransformClass* parent_class() {
+    return GST_BASE_TRANSFORM_CLASS(edge_ovss_parent_class);
+}
+
+State& state_of(gpointer element) {
+    return *EDGE_OVSS_ELEMENT(element)->state;
+}
+
+class Lock {
+public:
+    explicit Lock(gpointer element) : element_(element) { GST_OBJECT_LOCK(element_); }
+    ~Lock() { GST_OBJECT_UNLOCK(element_); }
+    Lock(const Lock&) = delete;
+    Lock& operator=(const Lock&) = delete;
+
+private:
+    gpointer element_;
+};
+
+// ---- Errors ----------------------------------------------------------------------------------
+
+struct Code {
+    GQuark domain;
+    int code;
+};
+
+Code code_of(edge_ovss_status status) {
+    switch (status) {
+        case EDGE_OVSS_ERROR_USAGE:
+            return {GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS};
+        case EDGE_OVSS_ERROR_MISSING:
+            return {GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_INIT};
+        case EDGE_OVSS_ERROR_ARTIFACT:
+            return {GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ};
+        case EDGE_OVSS_ERROR_INPUT:
+            return {GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT};
+        default:
+            return {GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_FAILED};
+    }
+}
+
+void post(gpointer element, GstMessageType type, Code code, const std::string& message,
+          const std::string& hint) {
+    const std::string words = hint.empty() ? message : message + " " + hint;
+    gst_element_message_full(GST_ELEMENT(element), type, code.domain, code.code,
+                             g_strdup(words.c_str()), nullptr, __FILE__, GST_FUNCTION, __LINE__);
+}
+
+// Run `body`; whatever it throws becomes an error message of the element.
+template <typename Body>
+bool guarded(gpointer element, const Body& body) {
+    try {
+        body();
+        return true;
+    } catch (const edge_ovss::Error& err) {
+        post(element, GST_MESSAGE_ERROR, code_of(err.status()), err.what(), err.hint());
+    } catch (const std::exception& err) {
+        post(element, GST_MESSAGE_ERROR, code_of(EDGE_OVSS_ERROR_INTERNAL), err.what(), "");
+    }
+    return false;
+}
+
+// ---- Settings --------------------------------------------------------------------------------
+
+void tell_bundle(gpointer element, const State& state) {
+    if (state.current.message) {
+        GstStructure* structure = ovss::bundle_structure(*state.labeler);
+        gst_element_post_message(GST_ELEMENT(element),
+                                 gst_message_new_element(GST_OBJECT(element), structure));
+    }
+}
+
+void tell_of_standing_still(gpointer element, const State& state, bool before) {
+    if (state.labeler->stands_still() && !before) {
+        post(element, GST_MESSAGE_WARNING, code_of(EDGE_OVSS_ERROR_MISSING),
+             "Labels are held where they are and do not move with the image: this build of the "
+             "library has no optical flow.",
+             "Build it with EDGE_OVSS_WITH_OPENCV, or use stabilize and keyframe where the camera "
+             "stands still.");
+    }
+}
+
+void take_settings(gpointer element, State& state, const Settings& next) {
+    const bool is_open = state.labeler != nullptr && next.opens_as(state.current);
+    const bool stood_still = is_open && state.labeler->stands_still();
+    if (is_open) {
+        state.labeler->change(next);
+    } else {
+        state.labeler.reset();  // first, as there may not be enough memory for two
+        state.labeler = std::make_unique<Labeler>(next);
+    }
+    state.current = next;
+    if (!is_open) {
+        tell_bundle(element, state);
+    }
+    tell_of_standing_still(element, state, stood_still);
+}
+
+// Before a frame: what was set since the last one. False after an error message.
+bool apply_settings(gpointer element) {
+    State& state = state_of(element);
+    Settings next;
+    {
+        const Lock lock(element);
+        if (!state.is_changed) {
+            return true;
+        }
+        next = state.wanted;
+        state.is_changed = false;
+    }
+    bool renegotiates = false;
+    const bool done = guarded(element, [&] {
+        take_settings(element, state, next);
+        const int label_bytes = state.labeler->info().label_bytes;
+        const Lock lock(element);
+        renegotiates = state.mode != next.mode || state.label_bytes != label_bytes;
+        state.mode = next.mode;
+        state.label_bytes = label_bytes;
+    });
+    if (!done) {
+        const Lock lock(element);
+        state.is_changed = true;  // try again, should more frames come
+    } else if (renegotiates) {
+        gst_base_transform_reconfigure_src(GST_BASE_TRANSFORM(element));
+    }
+    return done;
+}
+
+void set_property(GObject* object, guint number, const GValue* value, GParamSpec* spec) {
+    State& state = state_of(object);
+    const Lock lock(object);
+    if (!ovss::set_property(state.wanted, number, value)) {
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, number, spec);
+    }
+    state.is_changed = true;
+    if (state.label_bytes == 0) {
+        state.mode = state.wanted.mode;  // nothing is negotiated yet
+    }
+}
+
+void get_property(GObject* object, guint number, GValue* value, GParamSpec* spec) {
+    const Lock lock(object);
+    if (!ovss::get_property(state_of(object).wanted, number, value)) {
+        G_OBJECT_WARN_INVALID_PROPERTY_ID(object, number, spec);
+    }
+}
+
+// ---- States ----------------------------------------------------------------------------------
+
+gboolean start(GstBaseTransform* transform) {
+    {
+        const Lock lock(transform);
+        state_of(transform).is_changed = true;
+    }
+    return apply_settings(transform) ? TRUE : FALSE;
+}
+
+gboolean stop(GstBaseTransform* transform) {
+    State& state = state_of(transform);
+    state.labeler.reset();
+    state.rgb = {};
+    state.frames = 0;
+    state.last_message = GST_CLOCK_TIME_NONE;
+    const Lock lock(transform);
+    state.label_bytes = 0;
+    state.mode = state.wanted.mode;
+    state.latency = {};
+    return TRUE;
+}
+
+gboolean sink_event(GstBaseTransform* transform, GstEvent* event) {
+    const GstEventType type = GST_EVENT_TYPE(event);
+    State& state = state_of(transform);
+    if (state.labeler != nullptr && (type == GST_EVENT_FLUSH_STOP || type == GST_EVENT_SEGMENT ||
+                                     type == GST_EVENT_STREAM_START)) {
+        guarded(transform, [&] { state.labeler->forget(); });
+    }
+    return parent_class()->sink_event(transform, event);
+}
+
+gboolean answer_latency(GstBaseTransform* transform, GstQuery* query) {
+    if (gst_pad_peer_query(transform->sinkpad, query) == FALSE) {
+        return FALSE;
+    }
+    gboolean is_live = FALSE;
+    GstClockTime least = 0;
+    GstClockTime most = GST_CLOCK_TIME_NONE;
+    gst_query_parse_latency(query, &is_live, &least, &most);
+    GstClockTime own = 0;
+    {
+        const Lock lock(transform);
+        own = state_of(transform).latency.told();
+    }
+    gst_query_set_latency(query, is_live, least + own,
+                          GST_CLOCK_TIME_IS_VALID(most) ? most + own : most);
+    return TRUE;
+}
+
+gboolean query(GstBaseTransform* transform, GstPadDirection direction, GstQuery* asked) {
+    if (direction == GST_PAD_SRC && GST_QUERY_TYPE(asked) == GST_QUERY_LATENCY) {
+        return answer_latency(transform, asked);
+    }
+    return parent_class()->query(transform, direction, asked);
+}
+
+// ---- Caps and memory -------------------------------------------------------------------------
+
+GstCaps* transform_caps(GstBaseTransform* transform, GstPadDirection direction, GstCaps* caps,
+                        GstCaps* filter) {
+    Mode mode = Mode::kOverlay;
+    int label_bytes = 0;
+    {
+        const Lock lock(transform);
+        mode = state_of(transform).mode;
+        label_bytes = state_of(transform).label_bytes;
+    }
+    GstCaps* other = ovss::other_caps(direction, caps, mode, label_bytes);
+    if (filter != nullptr) {
+        GstCaps* both = gst_caps_intersect_full(filter, other, GST_CAPS_INTERSECT_FIRST);
+        gst_caps_unref(other);
+        other = both;
+    }
+    return other;
+}
+
+gboolean set_caps(GstBaseTransform* transform, GstCaps* in, GstCaps* out) {
+    State& state = state_of(transform);
+    if (gst_video_info_from_caps(&state.in, in) == FALSE ||
+        gst_video_info_from_caps(&state.out, out) == FALSE) {
+        return FALSE;
+    }
+    gst_base_transform_set_in_place(transform, state.current.mode == Mode::kMeta ? TRUE : FALSE);
+    if (!ovss::has_our_colors(state.in)) {
+        gchar* given = gst_video_colorimetry_to_string(&state.in.colorimetry);
+        post(transform, GST_MESSAGE_WARNING, code_of(EDGE_OVSS_ERROR_INPUT),
+             std::string("The frames have the colors of ") + (given != nullptr ? given : "?") +
+                 "; the library reads YUV as BT.601 of limited range.",
+             "For exact colors put videoconvert in front, and RGB between the two.");
+        g_free(given);
+    }
+    return guarded(transform, [&] { state.labeler->forget(); }) ? TRUE : FALSE;
+}
+
+gboolean get_unit_size(GstBaseTransform*, GstCaps* caps, gsize* size) {
+    GstVideoInfo info;
+    if (gst_video_info_from_caps(&info, caps) == FALSE) {
+        return FALSE;
+    }
+    *size = info.size;
+    return TRUE;
+}
+
+// A buffer may be longer than its caps say, where its rows have gaps.
+gboolean transform_size(GstBaseTransform* transform, GstPadDirection, GstCaps*, gsize,
+                        GstCaps* other, gsize* size) {
+    return get_unit_size(transform, other, size);
+}
+
+gboolean propose_allocation(GstBaseTransform* transform, GstQuery* decided, GstQuery* asked) {
+    if (state_of(transform).current.mode == Mode::kMeta) {
+        // Frames pass through: who comes after must be able to take what comes.
+        return gst_pad_peer_query(transform->srcpad, asked);
+    }
+    if (parent_class()->propose_allocation(transform, decided, asked) == FALSE) {
+        return FALSE;
+    }
+    gst_query_add_allocation_meta(asked, GST_VIDEO_META_API_TYPE, nullptr);
+    return TRUE;
+}
+
+gboolean decide_allocation(GstBaseTransform* transform, GstQuery* asked) {
+    if (state_of(transform).current.mode == Mode::kMeta) {
+        return parent_class()->decide_allocation(transform, asked);
+    }
+    GstCaps* caps = nullptr;
+    gst_query_parse_allocation(asked, &caps, nullptr);
+    GstVideoInfo info;
+    if (caps == nullptr || gst_video_info_from_caps(&info, caps) == FALSE) {
+        return FALSE;
+    }
+    GstBufferPool* pool = nullptr;
+    guint size = 0;
+    guint least = 0;
+    guint most = 0;
+    const bool is_given = gst_query_get_n_allocation_pools(asked) > 0;
+    if (is_given) {
+        gst_query_parse_nth_allocation_pool(asked, 0, &pool, &size, &least, &most);
+    }
+    if (pool == nullptr) {
+        pool = gst_video_buffer_pool_new();
+    }
+    size = std::max(size, static_cast<guint>(info.size));
+    GstStructure* config = gst_buffer_pool_get_config(pool);
+    gst_buffer_pool_config_set_params(config, caps, size, least, most);
+    if (gst_query_find_allocation_meta(asked, GST_VIDEO_META_API_TYPE, nullptr) != FALSE) {
+        gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+    }
+    gst_buffer_pool_set_config(pool, config);
+    if (is_given) {
+        gst_query_set_nth_allocation_pool(asked, 0, pool, size, least, most);
+    } else {
+        gst_query_add_allocation_pool(asked, pool, size, least, most);
+    }
+    gst_object_unref(pool);
+    return parent_class()->decide_allocation(transform, asked);
+}
+
+// With metadata a buffer goes on itself; where others hold it, one that shares its memory does.
+GstFlowReturn prepare_output_buffer(GstBaseTransform* transform, GstBuffer* in, GstBuffer** out) {
+    if (gst_base_transform_is_in_place(transform) == FALSE) {
+        return parent_class()->prepare_output_buffer(transform, in, out);
+    }
+    if (gst_buffer_is_writable(in) != FALSE) {
+        *out = in;
+        return GST_FLOW_OK;
+    }
+    *out = gst_buffer_copy(in);
+    gst_buffer_add_parent_buffer_meta(*out, in);  // its pool gets it back after this one
+    return GST_FLOW_OK;
+}
+
+// ---- Frames ----------------------------------------------------------------------------------
+
+double seconds_of(GstClockTime time) {
+    return GST_CLOCK_TIME_IS_VALID(time) ? static_cast<double>(time) / 1e9 : -1.0;
+}
+
+void write_labels(const edge_ovss::Result& result, const MappedFrame& to) {
+    const auto row =
+        static_cast<std::size_t>(result.width) * static_cast<std::size_t>(result.label_bytes);
+    for (int y = 0; y < result.height; ++y) {
+        std::memcpy(to.row(y), result.labels.data() + static_cast<std::size_t>(y) * row, row);
+    }
+}
+
+void write_overlay(State& state, const edge_ovss::Frame& frame, const MappedFrame& to) {
+    const edge_ovss::Result& result = state.labeler->result();
+    state.rgb.resize(3 * static_cast<std::size_t>(result.height) *
+                     static_cast<std::size_t>(result.width));
+    edge_ovss::check(edge_ovss_to_rgb(&frame.c, state.rgb.data(), 0, state.rgb.size()));
+    apps::blend(state.rgb.data(), result, state.labeler->palette(), state.current.alpha);
+    ovss::write_rgb(state.rgb, to);
+}
+
+// Segment `in`, and write what the mode wants into `out` (nullptr: it goes on as it is).
+bool segment(State& state, GstBuffer* in, GstBuffer* out) {
+    const MappedFrame mapped(state.in, in, GST_MAP_READ);
+    const edge_ovss::Frame frame = mapped.view();
+    const bool is_key = state.labeler->segment(frame, seconds_of(GST_BUFFER_PTS(in)));
+    if (out != nullptr) {
+        const MappedFrame to(state.out, out, GST_MAP_WRITE);
+        if (state.current.mode == Mode::kLabels) {
+            write_labels(state.labeler->result(), to);
+        } else {
+            write_overlay(state, frame, to);
+        }
+    }
+    return is_key;
+}
+
+bool wants_message(const State& state, GstClockTime now) {
+    return state.current.message && (!GST_CLOCK_TIME_IS_VALID(state.last_message) ||
+                                     now - state.last_message >= state.current.message_interval_ns);
+}
+
+void tell_frame(GstBaseTransform* transform, State& state, const ovss::Facts& facts,
+                GstClockTime now) {
+    if (!wants_message(state, now)) {
+        return;
+    }
+    state.last_message = now;
+    GstStructure* structure = ovss::frame_structure(*state.labeler, facts);
+    gst_element_post_message(GST_ELEMENT(transform),
+                             gst_message_new_element(GST_OBJECT(transform), structure));
+}
+
+void tell_latency(GstBaseTransform* transform, GstClockTime took) {
+    bool moved = false;
+    {
+        const Lock lock(transform);
+        moved = state_of(transform).latency.add(took);
+    }
+    if (moved) {
+        gst_element_post_message(GST_ELEMENT(transform),
+                                 gst_message_new_latency(GST_OBJECT(transform)));
+    }
+}
+
+GstFlowReturn run(GstBaseTransform* transform, GstBuffer* in, GstBuffer* out) {
+    State& state = state_of(transform);
+    const bool done = guarded(transform, [&] {
+        const GstClockTime start = gst_util_get_timestamp();
+        const bool is_key = segment(state, in, out);
+        const GstClockTime end = gst_util_get_timestamp();
+        const GstClockTime running =
+            gst_segment_to_running_time(&transform->segment, GST_FORMAT_TIME, GST_BUFFER_PTS(in));
+        const ovss::Facts facts{state.frames++, GST_BUFFER_PTS(in), running,
+                                static_cast<double>(end - start) / 1e6, is_key};
+        if (out == nullptr) {
+            ovss::attach_labels(in, *state.labeler, facts);
+        }
+        tell_frame(transform, state, facts, end);
+        tell_latency(transform, gst_util_get_timestamp() - start);
+    });
+    return done ? GST_FLOW_OK : GST_FLOW_ERROR;
+}
+
+GstFlowReturn transform_ip(GstBaseTransform* transform, GstBuffer* buffer) {
+    return run(transform, buffer, nullptr);
+}
+
+GstFlowReturn submit_input_buffer(GstBaseTransform* transform, gboolean is_discont,
+                                  GstBuffer* buffer) {
+    if (!apply_settings(transform)) {
+        gst_buffer_unref(buffer);
+        return GST_FLOW_ERROR;
+    }
+    return parent_class()->submit_input_buffer(transform, is_discont, buffer);
+}
+
+void finalize(GObject* object) {
+    delete EDGE_OVSS_ELEMENT(object)->state;
+    G_OBJECT_CLASS(edge_ovss_parent_class)->finalize(object);
+}
+
+void add_pads(GstElementClass* klass) {
+    struct {
+        const char* name;
+        GstPadDirection direction;
+        const char* formats;
+    } const pads[] = {{"sink", GST_PAD_SINK, ovss::kTaken}, {"src", GST_PAD_SRC, ovss::kGiven}};
+    for (const auto& pad : pads) {
+        const std::string words = std::string("video/x-raw, format = (string) ") + pad.formats +
+                                  ", width = (int) [ 1, 32768 ], height = (int) [ 1, 32768 ], "
+                                  "framerate = (fraction) [ 0, max ]";
+        GstCaps* caps = gst_caps_from_string(words.c_str());
+        gst_element_class_add_pad_template(
+            klass, gst_pad_template_new(pad.name, pad.direction, GST_PAD_ALWAYS, caps));
+        gst_caps_unref(caps);
+    }
+}
+
+}  // namespace
+
+static void edge_ovss_class_init(EdgeOvssClass* klass) {
+    auto* object = G_OBJECT_CLASS(klass);
+    auto* base = GST_BASE_TRANSFORM_CLASS(klass);
+    GST_DEBUG_CATEGORY_INIT(edge_ovss_debug, "edgeovss", 0, "edge-ovss");
+    object->set_property = set_property;
+    object->get_property = get_property;
+    object->finalize = finalize;
+    ovss::install_properties(object);
+    ovss::register_meta();
+    gst_element_class_set_static_metadata(
+        GST_ELEMENT_CLASS(klass), "Open-vocabulary segmentation", "Filter/Analyzer/Video",
+        "Segments frames with the frozen vocabulary of a bundle: overlays, label maps or metadata",
+        "edge-ovss");
+    add_pads(GST_ELEMENT_CLASS(klass));
+    base->start = start;
+    base->stop = stop;
+    base->sink_event = sink_event;
+    base->query = query;
+    base->transform_caps = transform_caps;
+    base->set_caps = set_caps;
+    base->get_unit_size = get_unit_size;
+    base->transform_size = transform_size;
+    base->propose_allocation = propose_allocation;
+    base->decide_allocation = decide_allocation;
+    base->prepare_output_buffer = prepare_output_buffer;
+    base->submit_input_buffer = submit_input_buffer;
+    base->transform = run;
+    base->transform_ip = transform_ip;
+}
+
+static void edge_ovss_init(EdgeOvss* self) {
+    self->state = new State;
+    gst_base_transform_set_qos_enabled(GST_BASE_TRANSFORM(self), TRUE);
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "formats.h"
+
+#include <array>
+#include <cstring>
+#include <string>
+
+namespace ovss {
+
+namespace {
+
+// What an overlay is drawn in.
+constexpr std::array<const char*, 6> kDrawn{"RGB", "BGR", "RGBx", "BGRx", "RGBA", "BGRA"};
+
+std::int32_t format_of(GstVideoFormat format) {
+    switch (format) {
+        case GST_VIDEO_FORMAT_RGB:
+            return EDGE_OVSS_FORMAT_RGB8;
+        case GST_VIDEO_FORMAT_BGR:
+            return EDGE_OVSS_FORMAT_BGR8;
+        case GST_VIDEO_FORMAT_RGBA:
+        case GST_VIDEO_FORMAT_RGBx:
+            return EDGE_OVSS_FORMAT_RGBA8;
+        case GST_VIDEO_FORMAT_BGRA:
+        case GST_VIDEO_FORMAT_BGRx:
+            return EDGE_OVSS_FORMAT_BGRA8;
+        case GST_VIDEO_FORMAT_NV12:
+            return EDGE_OVSS_FORMAT_NV12;
+        case GST_VIDEO_FORMAT_YUY2:
+            return EDGE_OVSS_FORMAT_YUYV;
+        default:
+            return EDGE_OVSS_FORMAT_GRAY8;
+    }
+}
+
+void append(GValue* list, const char* format) {
+    GValue value = G_VALUE_INIT;
+    g_value_init(&value, G_TYPE_STRING);
+    g_value_set_string(&value, format);
+    gst_value_list_append_and_take_value(list, &value);
+}
+
+// The formats that are drawn in, that of the input first where it is one of them.
+void set_drawn(GstStructure* structure) {
+    const char* own = gst_structure_get_string(structure, "format");
+    const std::string first = own != nullptr ? own : "";
+    GValue list = G_VALUE_INIT;
+    g_value_init(&list, GST_TYPE_LIST);
+    for (const char* each : kDrawn) {
+        if (first == each) {
+            append(&list, each);
+        }
+    }
+    for (const char* each : kDrawn) {
+        if (first != each) {
+            append(&list, each);
+        }
+    }
+    gst_structure_take_value(structure, "format", &list);
+}
+
+void set_labels(GstStructure* structure, int label_bytes) {
+    if (label_bytes != 0) {
+        gst_structure_set(structure, "format", G_TYPE_STRING,
+                          label_bytes == 1 ? "GRAY8" : "GRAY16_LE", nullptr);
+        return;
+    }
+    GValue list = G_VALUE_INIT;
+    g_value_init(&list, GST_TYPE_LIST);
+    append(&list, "GRAY8");
+    append(&list, "GRAY16_LE");
+    gst_structure_take_value(structure, "format", &list);
+}
+
+void set_taken(GstStructure* structure) {
+    GValue list = G_VALUE_INIT;
+    g_value_init(&list, GST_TYPE_LIST);
+    if (gst_value_deserialize(&list, kTaken) != FALSE) {
+        gst_structure_set_value(structure, "format", &list);
+    }
+    g_value_unset(&list);
+}
+
+}  // namespace
+
+GstCaps* other_caps(GstPadDirection direction, GstCaps* caps, Mode mode, int label_bytes) {
+    GstCaps* other = gst_caps_copy(caps);
+    if (mode == Mode::kMeta) {
+        return other;
+    }
+    for (guint i = 0; i < gst_caps_get_size(other); ++i) {
+        GstStructure* structure = gst_caps_get_structure(other, i);
+        if (direction == GST_PAD_SRC) {
+            set_taken(structure);
+        } else if (mode == Mode::kLabels) {
+            set_labels(structure, label_bytes);
+        } else {
+            set_drawn(structure);
+        }
+        // Of the other pad's format, and nothing that carries over.
+        gst_structure_remove_fields(structure, "colorimetry", "chroma-site", nullptr);
+    }
+    return other;
+}
+
+MappedFrame::MappedFrame(const GstVideoInfo& info, GstBuffer* buffer, GstMapFlags flags) {
+    // The reference that a map may take would keep an output buffer from being writable.
+    const auto all = static_cast<GstMapFlags>(flags | GST_VIDEO_FRAME_MAP_FLAG_NO_REF);
+    if (gst_video_frame_map(&frame_, &info, buffer, all) == FALSE) {
+        throw edge_ovss::Error(EDGE_OVSS_ERROR_INPUT,
+                               "A buffer is no frame in memory, or is shorter than its caps say.",
+                               "Put nvvidconv (Jetson) or videoconvert in front.");
+    }
+}
+
+MappedFrame::~MappedFrame() {
+    gst_video_frame_unmap(&frame_);
+}
+
+// Bytes from the start of a plane to the end of what is mapped there.
+std::size_t MappedFrame::readable(unsigned plane) const {
+    // With GstVideoMeta every plane has a map of its own, without it they share the first.
+    for (const GstMapInfo& map : frame_.map) {
+        const auto* start = static_cast<const std::uint8_t*>(frame_.data[plane]);
+        if (map.data != nullptr && start >= map.data && start <= map.data + map.size) {
+            return static_cast<std::size_t>(map.data + map.size - start);
+        }
+        if (frame_.meta == nullptr) {
+            break;
+        }
+    }
+    return 0;
+}
+
+edge_ovss::Frame MappedFrame::view() const {
+    const int stride = frame_.info.stride[0];
+    const bool has_chroma = format() == GST_VIDEO_FORMAT_NV12;
+    const std::size_t room = readable(0);
+    const std::size_t chroma_room = has_chroma ? readable(1) : 0;
+    if (stride <= 0 || room == 0 || (has_chroma && chroma_room == 0)) {
+        throw edge_ovss::Error(EDGE_OVSS_ERROR_INPUT,
+                               "The planes of a buffer do not lie in it, or its rows go upwards.",
+                               "Put videoconvert or videoflip in front.");
+    }
+    edge_ovss::Frame frame(format_of(format()), frame_.data[0], height(), width(),
+                           static_cast<std::size_t>(stride), room);
+    if (has_chroma) {
+        frame.c.chroma = frame_.data[1];
+        frame.c.chroma_size = chroma_room;
+        frame.c.chroma_stride = static_cast<std::size_t>(frame_.info.stride[1]);
+    }
+    return frame;
+}
+
+void write_rgb(const std::vector<std::uint8_t>& rgb, const MappedFrame& to) {
+    const auto row = 3 * static_cast<std::size_t>(to.width());
+    const bool is_swapped = to.format() == GST_VIDEO_FORMAT_BGR ||
+                            to.format() == GST_VIDEO_FORMAT_BGRx ||
+                            to.format() == GST_VIDEO_FORMAT_BGRA;
+    const std::size_t red = is_swapped ? 2 : 0;
+    const bool is_wide = to.format() != GST_VIDEO_FORMAT_RGB && to.format() != GST_VIDEO_FORMAT_BGR;
+    const std::uint8_t* from = rgb.data();
+    for (int y = 0; y < to.height(); ++y) {
+        std::uint8_t* out = to.row(y);
+        if (to.format() == GST_VIDEO_FORMAT_RGB) {
+            std::memcpy(out, from, row);
+            from += row;
+            continue;
+        }
+        for (int x = 0; x < to.width(); ++x, from += 3) {
+            out[red] = from[0];
+            out[1] = from[1];
+            out[2 - red] = from[2];
+            if (is_wide) {
+                out[3] = 255;
+            }
+            out += is_wide ? 4 : 3;
+        }
+    }
+}
+
+bool has_our_colors(const GstVideoInfo& info) {
+    if (!GST_VIDEO_INFO_IS_YUV(&info)) {
+        return true;
+    }
+    return info.colorimetry.matrix == GST_VIDEO_COLOR_MATRIX_BT601 &&
+           info.colorimetry.range == GST_VIDEO_COLOR_RANGE_16_235;
+}
+
+}  // namespace ovss

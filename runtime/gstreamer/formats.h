@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Video formats: what the element takes and gives, and frames of GStreamer as the library sees
+// them.
+#pragma once
+
+#include <gst/video/video.h>
+
+#include <edge_ovss/edge_ovss.hpp>
+
+#include "settings.h"
+
+namespace ovss {
+
+inline constexpr const char* kTaken = "{ RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8, NV12, YUY2 }";
+// What the modes give, together: "meta" gives what it takes.
+inline constexpr const char* kGiven =
+    "{ RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8, NV12, YUY2, GRAY16_LE }";
+
+// Caps of the other pad; `label_bytes` is 0 while no bundle is open. The caller owns them.
+GstCaps* other_caps(GstPadDirection direction, GstCaps* caps, Mode mode, int label_bytes);
+
+// A GstVideoFrame that is unmapped at the end. Throws edge_ovss::Error.
+class MappedFrame {
+public:
+    MappedFrame(const GstVideoInfo& info, GstBuffer* buffer, GstMapFlags flags);
+    ~MappedFrame();
+    MappedFrame(const MappedFrame&) = delete;
+    MappedFrame& operator=(const MappedFrame&) = delete;
+
+    // In place, with strides and planes as they are; for formats of kTaken.
+    edge_ovss::Frame view() const;
+
+    std::uint8_t* row(int y) const {
+        return static_cast<std::uint8_t*>(frame_.data[0]) +
+               static_cast<std::ptrdiff_t>(y) * frame_.info.stride[0];
+    }
+    int height() const { return GST_VIDEO_FRAME_HEIGHT(&frame_); }
+    int width() const { return GST_VIDEO_FRAME_WIDTH(&frame_); }
+    GstVideoFormat format() const { return GST_VIDEO_FRAME_FORMAT(&frame_); }
+
+private:
+    std::size_t readable(unsigned plane) const;
+
+    GstVideoFrame frame_;
+};
+
+// Write RGB pixels without gaps as RGB, BGR, RGBx, BGRx, RGBA or BGRA (opaque).
+void write_rgb(const std::vector<std::uint8_t>& rgb, const MappedFrame& to);
+
+// Whether the library's formula (BT.601, limited range) is that of these caps; it is for RGB.
+bool has_our_colors(const GstVideoInfo& info);
+
+}  // namespace ovss
