@@ -58,6 +58,7 @@ def test_the_wheel_holds_every_module_and_the_data(wheel: Path) -> None:
     assert "edge_ovss/py.typed" in names
     assert "edge_ovss/models/weights/sed_tiny.safetensors" in names
     assert "edge_ovss/emit/ros2/package/node.py.in" in names
+    assert "edge_ovss/emit/deepstream/parser/parser.cpp.in" in names
     ready = package / "demo" / "street.ovss"
     for name in ("manifest.json", "model.onnx", "model.onnx.data", "reference/labels.npy"):
         assert str((ready / name).relative_to(package.parent)) in names

@@ -9,6 +9,7 @@ from edge_ovss.cli.shared.parser import Parser, add_console_arguments
 EXAMPLES = (
     "edge-ovss emit triton city.ovss --out triton",
     "edge-ovss emit triton city.ovss --out triton --backend tensorrt",
+    "edge-ovss emit deepstream city.ovss --out deepstream --size 720x1280",
     "edge-ovss emit ros2 city.ovss --out ~/ws/src/city_segmenter",
 )
 # Those of `emit.triton.served`, which needs numpy; a test compares them.
@@ -20,6 +21,7 @@ def add_arguments(parser: Parser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_triton(actions)
     _add_ros2(actions)
+    _add_deepstream(actions)
 
 
 def _add_triton(actions: argparse._SubParsersAction[Parser]) -> None:
@@ -41,14 +43,23 @@ def _add_ros2(actions: argparse._SubParsersAction[Parser]) -> None:
     _action(actions, "ros2", summary, "of the package")
 
 
+def _add_deepstream(actions: argparse._SubParsersAction[Parser]) -> None:
+    summary = "a configuration of DeepStream's nvinfer, with graph and parser"
+    deepstream = _action(actions, "deepstream", summary, None)
+    deepstream.add_argument(
+        "--size", metavar="HxW", help="of the frames (default that of the network's own image)"
+    )
+
+
 def _action(
-    actions: argparse._SubParsersAction[Parser], action: str, summary: str, named: str
+    actions: argparse._SubParsersAction[Parser], action: str, summary: str, named: str | None
 ) -> Parser:
     parser = actions.add_parser(action, help=summary, description=f"Write {summary}.")
     add_console_arguments(parser, again=True)
     parser.add_argument("bundle", metavar="BUNDLE", help="folder that edge-ovss export wrote")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write; a new one")
-    parser.add_argument("--name", metavar="NAME", help=f"{named} (default from the bundle's)")
+    if named is not None:
+        parser.add_argument("--name", metavar="NAME", help=f"{named} (default from the bundle's)")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace what emit wrote there before"
     )

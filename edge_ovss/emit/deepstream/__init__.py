@@ -1,0 +1,1 @@
+"""Files with which DeepStream's nvinfer runs a bundle."""
