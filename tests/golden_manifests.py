@@ -1,9 +1,10 @@
 """The manifests in tests/data/manifests: what the writers of bundles write, without what varies.
 
 They were made by commit 90d9c62, before `Manifest` was written typed, and have gained
-`graph.frame_bytes`, `unknown` and `reference.measure` since. Left out is what differs from one
-machine or version of torch to the next: dates, versions, hashes, sizes, measured numbers and names
-of nodes. Keys and their order stay, and so does every other value.
+`graph.frame_bytes`, `unknown` and `reference.measure` since; their licenses are those of random
+numbers. Left out is what differs from one machine or version of torch to the next: dates, versions,
+hashes, sizes, measured numbers and names of nodes. Keys and their order stay, and so does every
+other value.
 """
 
 from __future__ import annotations

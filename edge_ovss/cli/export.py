@@ -14,7 +14,12 @@ from edge_ovss.calibration.images import refuse_live
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.precision import export_with_precision, read_options
 from edge_ovss.cli.shared.precision_options import ALL, refuse_unread
-from edge_ovss.cli.shared.vocabulary import checked_vocabulary, file_part, warn_of_ties
+from edge_ovss.cli.shared.vocabulary import (
+    checked_vocabulary,
+    file_part,
+    warn_of_ties,
+    warn_of_use,
+)
 from edge_ovss.errors import UsageError
 from edge_ovss.models.catalogue import DEFAULT_MODEL
 
@@ -84,7 +89,7 @@ def _options(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Ex
 
 
 def _print(bundle: Bundle, out: Path, console: Console) -> None:
-    warnings = warn_of_ties(bundle.manifest, console)
+    warnings = warn_of_ties(bundle.manifest, console) + warn_of_use(bundle.manifest, console)
     text = f"{out}: {_summary(bundle.manifest.document)}\n{next_step('run', out, 'IMAGE')}"
     document = {"bundle": str(out), "manifest": bundle.manifest.document, "warnings": warnings}
     console.result(text, document)

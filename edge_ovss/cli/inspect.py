@@ -13,8 +13,16 @@ from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.onnx_reader.file import GraphFile, TensorInfo, read_graph_file
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.errors import InputError
+from edge_ovss.errors import InputError, UsageError
+from edge_ovss.evaluation.gates import (
+    check_gates,
+    license_value,
+    parse_gates,
+    require_known,
+    require_passed,
+)
 from edge_ovss.graph.reasons import kept_in_float
+from edge_ovss.metrics.license_terms import use_of
 
 _PREFIX = "edge_ovss."
 _MOST_OPERATORS = 12
@@ -23,6 +31,11 @@ _MOST_OPERATORS = 12
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the facts."""
     path = Path(args.path)
+    gates = parse_gates(args.gate)
+    require_known(gates, ())
+    if path.is_file() and gates:
+        message = f"--gate is given for '{path}', which is not a bundle."
+        raise UsageError(message, hint="The licenses are in a bundle's manifest.")
     if path.is_file() and path.suffix.lower() != ".onnx":
         message = f"'{path}' is neither a bundle (a folder) nor an .onnx file."
         raise InputError(message, hint="Give the folder that edge-ovss export wrote.")
@@ -35,9 +48,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "path": str(bundle.path),
         "verified": not args.no_verify,
         "manifest": bundle.manifest.document,
+        "licenses": use_of(bundle.manifest.licenses).to_json(),
         "graph": _graph_document(bundle.graph, bundle.graph_path),
     }
-    console.result(_lines(_bundle_rows(bundle, verified=not args.no_verify)), document)
+    verdicts = check_gates(gates, license_value(bundle))
+    if verdicts:
+        document["gates"] = [verdict.to_json() for verdict in verdicts]
+    lines = [_lines(_bundle_rows(bundle, verified=not args.no_verify))]
+    console.result("\n".join([*lines, *(verdict.text for verdict in verdicts)]), document)
+    require_passed(verdicts)
     console.note(next_step("selftest", args.path))
     return 0
 
@@ -72,6 +91,7 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
     ]
     rows += kept_in_float(manifest.document.get("precision"))
     rows += [(f"license {part}", str(name)) for part, name in manifest.licenses.items()]
+    rows.append(("licenses allow", f"{use_of(manifest.licenses)}"))
     rows += [
         (f"parity {name}", _short(json.dumps(value))) for name, value in manifest.parity.items()
     ]

@@ -42,7 +42,7 @@ def load_for_export(
         note=note,
     )
     if options.checkpoint is not None:
-        note(f"license of the weights: {model.spec.licenses['weights']}")
+        note(f"license of the weights: {model.licenses['weights']}")
     family = family_export(model.spec.family)
     size = options.size_for(model.spec.picture)
     if options.embeddings is not None:

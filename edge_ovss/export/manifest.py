@@ -64,7 +64,7 @@ def describe(
     words = loaded.open_text(rejection)
     return Manifest(
         model=ModelInfo(spec.family, spec.name, loaded.model.origin),
-        licenses=spec.licenses,
+        licenses=loaded.model.licenses,
         vocabulary=VocabularyInfo(
             file=VOCABULARY_FILE,
             name=vocabulary.name,

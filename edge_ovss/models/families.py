@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from edge_ovss.models.deop import build as deop
+from edge_ovss.models.licenses import FamilyTerms
 from edge_ovss.models.san import build as san
 from edge_ovss.models.san.text_tower import add_text_tower
 from edge_ovss.models.sed import build as sed
@@ -31,6 +32,7 @@ class Family:
         tempered: Factors for random weights, by parameter name or pattern (`fill_randomly`).
         complete: Adds what a checkpoint may lack; called with a model's name and the checkpoint's
             tensors, returns all tensors.
+        terms: Licenses that hold for all weights of the family.
         fetch_clip: Downloads published CLIP weights into a model; called with its name and the
             model, returns where they came from. None if the family has no such weights.
     """
@@ -45,6 +47,7 @@ class Family:
     tempered: Mapping[str, float] = field(default_factory=dict)
     complete: Callable[[str, Mapping[str, Tensor]], dict[str, Tensor]] | None = None
     fetch_clip: Callable[[str, Model], str] | None = None
+    terms: FamilyTerms = field(default_factory=FamilyTerms)
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -71,5 +74,12 @@ FAMILIES: tuple[Family, ...] = (
         relatives={"MaskFormer": deop.MASKFORMER_MARKS},
         ignored=deop.IGNORED,
         tempered=deop.TEMPERED,
+        terms=FamilyTerms(
+            code="Apache-2.0 (written from a description; the published code has no license file)",
+            parts={
+                "mask_proposals": "CC-BY-NC-4.0 (derived from MaskFormer, as are the masks that "
+                "DeOP's published code trains)"
+            },
+        ),
     ),
 )

@@ -17,6 +17,7 @@ from edge_ovss.models.checkpoints.loading import (
 from edge_ovss.models.checkpoints.shards import sole_shard
 from edge_ovss.models.checkpoints.state_dict import without_wrapping
 from edge_ovss.models.families import FAMILIES, Family
+from edge_ovss.models.licenses import checkpoint_terms, clip_terms, random_terms
 from edge_ovss.models.random_weights import fill_randomly
 from edge_ovss.models.spec import Model, WeightsOrigin
 
@@ -55,7 +56,8 @@ def load_model(
             Python warning is issued.
 
     Returns:
-        A `torch.nn.Module` in eval mode with `spec`, `origin`, `encode_text` and `forward`.
+        A `torch.nn.Module` in eval mode with `spec`, `origin`, `licenses`, `encode_text` and
+        `forward`.
 
     Raises:
         UsageError: Unknown model, contradicting options, or no weights at all.
@@ -82,6 +84,7 @@ def _random(family: Family, name: str, seed: int) -> Model:
     model = family.build(name)
     fill_randomly(model, seed=seed, tempered=family.tempered)
     model.origin = WeightsOrigin("random", seed=seed)
+    model.licenses = random_terms(family.terms)
     return model
 
 
@@ -92,6 +95,7 @@ def _clip(family: Family, name: str, seed: int) -> Model:
     model = _random(family, name, seed)
     source = family.fetch_clip(name, model)
     model.origin = WeightsOrigin("clip", file=source, seed=seed)
+    model.licenses = clip_terms(family.terms, source)
     return model
 
 
@@ -111,6 +115,7 @@ def _filled(family: Family, name: str, path: Path, *, source: str, note: Note) -
     model = family.build(name)
     tensors = read_checkpoint(path, note=note)
     tensors = without_wrapping(tensors, model.state_dict(), family.prefix, note)
+    own = len(tensors)
     if family.complete is not None:
         tensors = family.complete(name, tensors)
     try:
@@ -125,4 +130,7 @@ def _filled(family: Family, name: str, path: Path, *, source: str, note: Note) -
     except CheckpointError as err:
         raise (sole_shard(path) or err) from err
     model.origin = WeightsOrigin(source, file=path.name, sha256=checkpoint_digest(path))
+    model.licenses = checkpoint_terms(
+        family.terms, model.origin, path, added_tower=len(tensors) > own
+    )
     return model

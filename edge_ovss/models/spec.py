@@ -12,7 +12,8 @@ Clip: TypeAlias = Any
 
 Synonyms: TypeAlias = Literal["average", "first", "whole"]
 
-# A torch.nn.Module with `spec`, `origin`, `encode_text` and `forward`; one class for each family.
+# A torch.nn.Module with `spec`, `origin`, `licenses`, `encode_text` and `forward`; one class for
+# each family.
 Model: TypeAlias = Any
 
 
@@ -31,7 +32,6 @@ class ModelSpec:
         picture: How an image becomes its input.
         templates: Prompt templates with "{}" where the class name goes, in order.
         templates_name: Name of this list of templates.
-        licenses: License of code, weights, text encoder and training data, in words.
         synonyms: What is encoded of a class: the "average" of all its synonyms, only the "first",
             or its text as it was written, commas included ("whole").
     """
@@ -41,5 +41,4 @@ class ModelSpec:
     picture: ImageSpec
     templates: tuple[str, ...]
     templates_name: str
-    licenses: dict[str, str]
     synonyms: Synonyms = "average"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Iterator, Mapping
 
 from edge_ovss.bundle.identity import answer_hash
-from edge_ovss.report.data import ReportData, other_answer
+from edge_ovss.metrics.license_terms import COMMERCIAL, FREE, NON_COMMERCIAL, UNKNOWN, use_of
+from edge_ovss.report.data import Document, ReportData, other_answer
 from edge_ovss.report.scope import remarks_of, scope_of, title_of
 from edge_ovss.report.unknown import thresholds_of
 from edge_ovss.report.video import video_table
 
+# What model hubs know by another name, or not at all.
+_NOT_ON_HUBS = re.compile("0bsd|l?gpl.*|odc-by.*|pddl.*")
 _BARS = str.maketrans({"|": "\\|", "\n": " "})
 
 
@@ -21,19 +26,52 @@ def render_card(data: ReportData) -> str:
 
 
 def _front_matter(data: ReportData) -> str:
-    manifest = data.bundle.manifest
     # Strings of a bundle may hold anything; JSON is valid YAML, and escaped.
+    results = [result for one in data.evaluations for result in _results(one)]
+    name = data.bundle.path.name
+    measured = [{"name": name, "results": results}]
     lines = [
         "---",
         "library_name: edge-ovss",
         "pipeline_tag: image-segmentation",
-        f"license: {json.dumps(str(manifest.licenses.get('weights', 'unknown')))}",
-        f"base_model: {json.dumps(manifest.model.name)}",
-        f"datasets: {json.dumps(sorted({str(one['dataset']) for one in data.evaluations}))}",
+        *_license(data.bundle.manifest.licenses),
+        f"tags: {json.dumps(['open-vocabulary', 'semantic-segmentation', 'onnx'])}",
         "metrics: [mean_iou]",
+        *([f"model-index: {json.dumps(measured)}"] if results else []),
         "---",
     ]
     return "\n".join(lines)
+
+
+def _license(licenses: Mapping[str, object]) -> list[str]:
+    """Return the license as hubs take it: one of their names, or "other" with a name of ours."""
+    use = use_of(licenses)
+    word = str(licenses.get("weights", UNKNOWN)).partition(" ")[0].lower().rstrip(":,;")
+    if use.status == COMMERCIAL and word in FREE and not _NOT_ON_HUBS.match(word):
+        return [f"license: {word}"]
+    if use.status == UNKNOWN:
+        return ["license: unknown"]
+    names = {COMMERCIAL: "see-the-list-below", NON_COMMERCIAL: "not-for-commercial-use"}
+    return ["license: other", f"license_name: {names[use.status]}"]
+
+
+def _results(evaluation: Document) -> Iterator[Document]:
+    """Yield an evaluation as a result of a `model-index`, if it has a number."""
+    scores = evaluation["scores"]
+    protocols = {"d2-main": "miou_d2_main", "d2-0.6+mmseg": "miou_d2_06_mmseg"}
+    metrics = [
+        {"type": "mean_iou", "name": f"mIoU ({protocol}), %", "value": round(scores[key], 4)}
+        for protocol, key in protocols.items()
+        if isinstance(scores.get(key), int | float) and math.isfinite(scores[key])
+    ]
+    title = " ".join(filter(None, (title_of(evaluation), scope_of(evaluation))))
+    kind = re.sub(r"[^\w.-]+", "-", str(evaluation["dataset"])).strip("-") or "unknown"
+    if metrics:
+        yield {
+            "task": {"type": "image-segmentation"},
+            "dataset": {"type": kind, "name": title},
+            "metrics": metrics,
+        }
 
 
 def _about(data: ReportData) -> str:
@@ -50,6 +88,8 @@ def _about(data: ReportData) -> str:
         f"Graph sha256 `{answer_hash(data.bundle)}`; measured {data.created}.",
         "",
         *(f"- license of {part}: {text}" for part, text in manifest.licenses.items()),
+        "",
+        f"What the licenses allow: {_line(str(use_of(manifest.licenses)))}",
     ]
     return "\n".join(lines)
 

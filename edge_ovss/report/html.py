@@ -9,6 +9,7 @@ from typing import Any
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.identity import answer_hash
 from edge_ovss.graph.reasons import kept_in_float
+from edge_ovss.metrics.license_terms import use_of
 from edge_ovss.report.data import Document, ReportData, other_answer
 from edge_ovss.report.gallery import gallery
 from edge_ovss.report.markup import STYLE, facts_of, flatten, legend, missing, section, table_of
@@ -107,6 +108,7 @@ def _what(data: ReportData) -> str:
         ("written by", f"{manifest.tool}, {manifest.created}"),
     ]
     pairs += [(f"license of {part}", text) for part, text in manifest.licenses.items()]
+    pairs.append(("licenses allow", str(use_of(manifest.licenses))))
     left = ""
     if data.foreign:
         names = escape(", ".join(data.foreign))

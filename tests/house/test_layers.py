@@ -85,7 +85,7 @@ PICTURE: dict[str, set[str]] = {
         "runtime.stream",
         "runtime.trt",
     },
-    "report": {"bundle", "graph"},
+    "report": {"bundle", "graph", "metrics"},
     "calibration": {
         "bundle",
         "datasets",

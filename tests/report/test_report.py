@@ -101,9 +101,51 @@ def test_json_and_card_hold_the_same_numbers(measured: Path) -> None:
     miou = document["evaluations"][0]["scores"]["miou"]
     card = (measured / "reports" / "report.md").read_text()
     assert card.startswith("---\nlibrary_name: edge-ovss\n")
+    assert "What the licenses allow: unknown" in card
     assert f"| {miou:.2f} |" in card
     assert document["manifest"]["model"]["name"] == "sed-tiny"
     assert main(["report", str(measured)]) == 0  # its own files are no measurements
+
+
+def test_the_front_matter_of_a_card_is_valid_on_a_hub(measured: Path) -> None:
+    """Read by the hub's own client, which refuses a model-index that lacks anything."""
+    hub = pytest.importorskip("huggingface_hub")
+    assert main(["report", str(measured)]) == 0
+    card = hub.ModelCard.load(measured / "reports" / "report.md")
+    document = json.loads((measured / "reports" / "report.json").read_text())
+    scores = document["evaluations"][0]["scores"]
+    found = {result.metric_name: result for result in card.data.eval_results}
+    result = found["mIoU (d2-main), %"]
+    assert result.metric_value == pytest.approx(scores["miou_d2_main"], abs=1e-3)
+    assert (result.metric_type, result.task_type) == ("mean_iou", "image-segmentation")
+    assert re.fullmatch(r"[\w.-]+", result.dataset_type)
+    assert card.data.model_name == measured.name
+    assert card.data.license == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("weights", "data", "license_id", "name"),
+    [
+        ("Apache-2.0 (ours)", "none", "apache-2.0", None),
+        ("Apache-2.0", "CC-BY-NC-4.0", "other", "not-for-commercial-use"),
+        ("GPL-3.0-only", "none", "other", "see-the-list-below"),
+        ("MIT", "unknown: 'x'", "unknown", None),
+    ],
+)
+def test_the_license_of_a_card_is_that_of_the_whole(
+    measured: Path, weights: str, data: str, license_id: str, name: str | None
+) -> None:
+    yaml = pytest.importorskip("yaml")
+    path = measured / "manifest.json"
+    manifest = json.loads(path.read_text())
+    kinds = {"code": "MIT", "weights": weights, "text_encoder": "none", "training_data": data}
+    path.write_text(json.dumps(manifest | {"licenses": kinds}))
+    assert main(["report", str(measured)]) == 0
+    card = (measured / "reports" / "report.md").read_text()
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert (front["license"], front.get("license_name")) == (license_id, name)
+    page = (measured / "reports" / "report.html").read_text(encoding="utf-8")
+    assert "licenses allow" in page
 
 
 def test_a_report_shows_pictures_of_a_comparison(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ EXAMPLES = ("edge-ovss inspect city.ovss", "edge-ovss inspect city.ovss/model.on
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     parser.add_argument("path", metavar="PATH", help="a bundle or an .onnx file")
+    parser.add_argument("--gate", metavar="LIST", help="licence=commercial")
     parser.add_argument(
         "--no-verify", action="store_true", help="do not compare the sha256 of files"
     )

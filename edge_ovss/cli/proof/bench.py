@@ -6,10 +6,17 @@ import argparse
 from pathlib import Path
 
 from edge_ovss._files import make_folder, write_json
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.runtime_options import check_threads
 from edge_ovss.evaluation.benchmark import Benchmark, BenchmarkOptions, benchmark
-from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
+from edge_ovss.evaluation.gates import (
+    check_gates,
+    license_value,
+    parse_gates,
+    require_known,
+    require_passed,
+)
 from edge_ovss.evaluation.latency import BenchOptions
 from edge_ovss.metrics.reported import BENCHMARK
 
@@ -22,7 +29,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     found = benchmark(
         args.bundle, _options(args), repeat=lambda times: console.progress(times, "cold start")
     )
-    verdicts = check_gates(gates, found.numbers)
+    bundle = Bundle.open(args.bundle, verify=False)
+    verdicts = check_gates(gates, {**found.numbers, **license_value(bundle)})
     document = {**found.document, "gates": [verdict.to_json() for verdict in verdicts]}
     path = _write(args, found.backend, document)
     text = [_text(found), *(verdict.text for verdict in verdicts), f"file  {path}"]

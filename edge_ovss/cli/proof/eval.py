@@ -19,7 +19,13 @@ from edge_ovss.cli.shared.runtime_options import open_segmenter
 from edge_ovss.datasets.coverage import Coverage, some
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
-from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
+from edge_ovss.evaluation.gates import (
+    check_gates,
+    license_value,
+    parse_gates,
+    require_known,
+    require_passed,
+)
 from edge_ovss.metrics.reported import EVALUATION, VIDEO
 from edge_ovss.runtime.segmenter import Segmenter
 
@@ -56,7 +62,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for warning in evaluation.warnings[len(dataset.remarks) :]:
         console.warn(warning)
     found = stream or evaluation
-    verdicts = check_gates(gates, found.numbers())
+    verdicts = check_gates(gates, {**found.numbers(), **license_value(segmenter.bundle)})
     document = found.to_json() | {
         "out": str(out),
         "gates": [verdict.to_json() for verdict in verdicts],

@@ -18,7 +18,13 @@ from edge_ovss.datasets.alignment import align
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.datasets.opening import open_pictures
 from edge_ovss.errors import InputError, ParityError, UsageError
-from edge_ovss.evaluation.gates import check_gates, parse_gates, require_known, require_passed
+from edge_ovss.evaluation.gates import (
+    check_gates,
+    license_value,
+    parse_gates,
+    require_known,
+    require_passed,
+)
 from edge_ovss.metrics.miou import require_protocol
 from edge_ovss.metrics.reported import PARITY
 from edge_ovss.parity.bisection import bisect
@@ -40,7 +46,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.warn(remark)
     with ExitStack() as stack:
         parities = _compare_all(args, console, dataset, stack)
-    verdicts = check_gates(gates, numbers_of_all(parities))
+    bundles = [Bundle.open(path, verify=False) for path in args.bundles]
+    verdicts = check_gates(gates, {**numbers_of_all(parities), **license_value(*bundles)})
     document = _document(args, dataset, parities) | {"gates": [v.to_json() for v in verdicts]}
     out = _write(args, parities, document)
     lines = [_text(parity) for parity in parities] + [verdict.text for verdict in verdicts]

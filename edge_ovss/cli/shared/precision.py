@@ -23,7 +23,7 @@ from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.data_options import read_ignore
 from edge_ovss.cli.shared.precision_options import INT8, VALIDATION, refuse_unread
 from edge_ovss.cli.shared.shown_warnings import shown_cautions
-from edge_ovss.cli.shared.vocabulary import warn_of_ties
+from edge_ovss.cli.shared.vocabulary import warn_of_ties, warn_of_use
 from edge_ovss.errors import UsageError
 
 
@@ -113,7 +113,8 @@ def calibrate_and_print(
         )
     for warning in done.warnings:
         console.warn(warning)
-    ties = warn_of_ties(done.bundle.manifest, console)
+    manifest = done.bundle.manifest
+    ties = warn_of_ties(manifest, console) + warn_of_use(manifest, console)
     document = {
         "bundle": str(out),
         "precision": done.bundle.manifest.document["precision"],

@@ -8,6 +8,7 @@ from typing import Any
 from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.cli.shared.console import Console
 from edge_ovss.metrics.label_comparison import ties_text
+from edge_ovss.metrics.license_terms import use_of
 from edge_ovss.vocabulary import Vocabulary, lint
 from edge_ovss.vocabulary.alikes import refuse_alikes
 from edge_ovss.vocabulary.words import short
@@ -36,6 +37,19 @@ def checked_vocabulary(spec: str, console: Console, *, background: str | None = 
 def file_part(name: str) -> str:
     """Return the part of a vocabulary's name that may stand in a file name."""
     return _UNSAFE.sub("_", name)[:64]
+
+
+def warn_of_use(manifest: Manifest, console: Console) -> list[str]:
+    """Warn of licenses of a bundle that forbid commercial use; return the warnings."""
+    use = use_of(manifest.licenses)
+    if not use.barred:
+        if use.unknown:
+            console.note(f"license unknown of {', '.join(use.unknown)}; see edge-ovss inspect")
+        return []
+    said = "; ".join(f"{part}: {text}" for part, text in use.barred.items())
+    text = f"the bundle is not for commercial use ({said})"
+    console.warn(text)
+    return [text]
 
 
 def warn_of_ties(manifest: Manifest, console: Console) -> list[str]:

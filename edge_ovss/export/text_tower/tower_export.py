@@ -56,7 +56,7 @@ def export_text_tower(
         save_graph(_trace(clip), writer.path(GRAPH), data=WEIGHTS)
         write_tokenizer(writer.path(TOKENIZER))
         note("comparing it with torch")
-        return writer.finish(_manifest(clip, model.spec), check=lambda at: compare(clip, at, model))
+        return writer.finish(_manifest(clip, model), check=lambda at: compare(clip, at, model))
 
 
 def compare(clip: Clip, folder: Path, model: Model) -> float:
@@ -89,7 +89,8 @@ def _trace(clip: Clip) -> Any:  # noqa: ANN401 (onnx_ir is optional)
     )
 
 
-def _manifest(clip: Clip, spec: ModelSpec) -> dict[str, object]:
+def _manifest(clip: Clip, model: Model) -> dict[str, object]:
+    spec: ModelSpec = model.spec
     projection: Tensor = clip.text_projection
     return {
         "schema": SCHEMA,
@@ -103,5 +104,5 @@ def _manifest(clip: Clip, spec: ModelSpec) -> dict[str, object]:
         "templates": list(spec.templates),
         "templates_name": spec.templates_name,
         "precision": "fp32",
-        "licenses": dict(spec.licenses),
+        "licenses": dict(model.licenses),
     }

@@ -48,14 +48,6 @@ TEMPERED = {
 _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
 
-_PUBLISHED_LICENSES = {
-    "code": "Apache-2.0 (written from a description; the published code has no license file)",
-    "weights": "unknown: the published weights state no terms; they were trained with code that "
-    "contains MaskFormer, which is CC BY-NC 4.0",
-    "text_encoder": "MIT (OpenAI CLIP; see its model card)",
-    "training_data": "COCO-Stuff and OpenAI's image-text pairs; see their terms",
-}
-
 
 @dataclass(frozen=True)
 class DeopNumbers:
@@ -74,7 +66,6 @@ class DeopNumbers:
         vision: What differs from the configuration's image tower.
         text: What differs from the configuration's text tower.
         embed_dim: D, where it differs from the configuration.
-        licenses: Licenses, in words.
     """
 
     clip: str = "ViT-B-16"
@@ -89,7 +80,6 @@ class DeopNumbers:
     vision: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
     embed_dim: int | None = None
-    licenses: dict[str, str] = field(default_factory=lambda: dict(_PUBLISHED_LICENSES))
 
 
 VARIANTS: dict[str, DeopNumbers] = {
@@ -108,12 +98,6 @@ VARIANTS: dict[str, DeopNumbers] = {
         vision={"image_size": 96, "width": 64, "layers": 4, "head_width": 16},
         text={"width": 64, "heads": 4, "layers": 2},
         embed_dim=64,
-        licenses={
-            "code": "Apache-2.0",
-            "weights": "none: there are no trained weights for deop-tiny",
-            "text_encoder": "none",
-            "training_data": "none",
-        },
     ),
 }
 
@@ -137,7 +121,6 @@ def assemble(name: str, numbers: DeopNumbers) -> Deop:
         ),
         templates=("{}",),
         templates_name="learned",
-        licenses=dict(numbers.licenses),
         synonyms="whole",
     )
     channels = numbers.backbone.channels

@@ -62,6 +62,7 @@ class Deop(nn.Module):
     """
 
     origin: WeightsOrigin
+    licenses: dict[str, str]
 
     def __init__(
         self,

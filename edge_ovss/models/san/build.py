@@ -51,13 +51,6 @@ _SIDE = SideNumbers(
     fusion={0: 0, 1: 3, 2: 6, 3: 9},
 )
 
-_PUBLISHED_LICENSES = {
-    "code": "Apache-2.0",
-    "weights": "MIT (SAN's published checkpoints, as their repository states)",
-    "text_encoder": "MIT (OpenAI CLIP; see its model card)",
-    "training_data": "COCO-Stuff 171 and OpenAI's picture-text pairs; see their terms",
-}
-
 
 @dataclass(frozen=True)
 class SanNumbers:
@@ -74,7 +67,6 @@ class SanNumbers:
         vision: Differences from the image tower of the configuration.
         text: Differences from the text tower of the configuration.
         embed_dim: D, where it differs from the configuration.
-        licenses: Licenses, in words.
     """
 
     clip: str
@@ -87,7 +79,6 @@ class SanNumbers:
     vision: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
     embed_dim: int | None = None
-    licenses: dict[str, str] = field(default_factory=lambda: dict(_PUBLISHED_LICENSES))
 
 
 VARIANTS: dict[str, SanNumbers] = {
@@ -118,12 +109,6 @@ VARIANTS: dict[str, SanNumbers] = {
         vision={"image_size": 64, "width": 64, "layers": 5, "head_width": 16},
         text={"width": 64, "heads": 4, "layers": 2},
         embed_dim=64,
-        licenses={
-            "code": "Apache-2.0",
-            "weights": "none: there are no trained weights for san-tiny",
-            "text_encoder": "none",
-            "training_data": "none",
-        },
     ),
 }
 
@@ -147,7 +132,6 @@ def assemble(name: str, numbers: SanNumbers) -> San:
         ),
         templates=VILD_TEMPLATES,
         templates_name="vild14",
-        licenses=dict(numbers.licenses),
         synonyms="first",
     )
     clip = build_clip(numbers)

@@ -51,6 +51,7 @@ class San(nn.Module):
     """
 
     origin: WeightsOrigin
+    licenses: dict[str, str]
 
     def __init__(
         self,

@@ -38,7 +38,6 @@ class SedNumbers:
         timm: timm's name of the trunk (sed-tiny: any small one, it is replaced).
         embed_dim: D, where it differs from the configuration; then the image tower is ours.
         text: Differences from the text tower of the configuration.
-        licenses: Licenses, in words.
     """
 
     clip: str
@@ -53,15 +52,7 @@ class SedNumbers:
     timm: str = "convnext_base"
     embed_dim: int | None = None
     text: dict[str, int] = field(default_factory=dict)
-    licenses: dict[str, str] = field(default_factory=dict)
 
-
-_PUBLISHED_LICENSES = {
-    "code": "Apache-2.0",
-    "weights": "Apache-2.0 (SED's published checkpoints, as their repository states)",
-    "text_encoder": "MIT (open_clip weights trained on LAION; see their model card)",
-    "training_data": "COCO-Stuff 171 and LAION; see their terms",
-}
 
 VARIANTS: dict[str, SedNumbers] = {
     "sed-base": SedNumbers(
@@ -69,7 +60,6 @@ VARIANTS: dict[str, SedNumbers] = {
         clip_pretrained="laion_aesthetic_s13b_b82k",
         trunk=(128, 256, 512, 1024),
         depths=(3, 3, 27, 3),
-        licenses=_PUBLISHED_LICENSES,
     ),
     "sed-large": SedNumbers(
         clip="convnext_large_d_320",
@@ -77,7 +67,6 @@ VARIANTS: dict[str, SedNumbers] = {
         clip_pretrained="laion2b_s29b_b131k_ft_soup",
         trunk=(192, 384, 768, 1536),
         depths=(3, 3, 27, 3),
-        licenses=_PUBLISHED_LICENSES,
     ),
     "sed-tiny": SedNumbers(
         clip="convnext_base_w_320",
@@ -92,12 +81,6 @@ VARIANTS: dict[str, SedNumbers] = {
         timm="convnext_atto",
         embed_dim=128,
         text={"width": 96, "heads": 4, "layers": 3},
-        licenses={
-            "code": "Apache-2.0",
-            "weights": "Apache-2.0 (trained by this project)",
-            "text_encoder": "Apache-2.0 (trained by this project)",
-            "training_data": "CamVid (research use) and procedural scenes",
-        },
     ),
 }
 
@@ -116,7 +99,6 @@ def build_sed(name: str) -> Sed:
         picture=PictureSpec(height=numbers.height, width=numbers.width, mean=_MEAN, std=_STD),
         templates=templates,
         templates_name="imagenet80",
-        licenses=dict(numbers.licenses),
     )
     decoder = GradualFusionDecoder(
         templates=len(templates),

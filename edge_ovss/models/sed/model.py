@@ -45,6 +45,7 @@ class Sed(nn.Module):
     clip_model: Clip
     transformer: GradualFusionDecoder
     origin: WeightsOrigin
+    licenses: dict[str, str]
 
     def __init__(self, *, clip: Clip, decoder: GradualFusionDecoder, spec: ModelSpec) -> None:
         super().__init__()

@@ -46,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--checkpoint", metavar="FILE", help="checkpoint for --against torch")
     parser.add_argument("--embeddings", metavar="FILE", help="embedding pack for --against torch")
-    parser.add_argument("--gate", metavar="LIST", help=f"conditions on {', '.join(BENCHMARK)}")
+    parser.add_argument(
+        "--gate",
+        metavar="LIST",
+        help=f"conditions on {', '.join(BENCHMARK)}; licence=commercial",
+    )
     parser.add_argument(
         "--out", metavar="FILE", help="results (default BUNDLE/reports/bench-BACKEND.json)"
     )

@@ -38,7 +38,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--gate",
         metavar="LIST",
-        help=f"conditions on {', '.join(EVALUATION)}; of videos also {', '.join(VIDEO)}",
+        help=f"conditions on {', '.join(EVALUATION)}; of videos also {', '.join(VIDEO)}; "
+        "licence=commercial",
     )
     parser.add_argument(
         "--out",

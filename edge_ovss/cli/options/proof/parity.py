@@ -34,7 +34,11 @@ def add_arguments(parser: Parser) -> None:
         "--embeddings", metavar="FILE", help="embedding pack the bundle was made from"
     )
     add_protocol_argument(parser)
-    parser.add_argument("--gate", metavar="LIST", help=f"conditions on {', '.join(PARITY)}")
+    parser.add_argument(
+        "--gate",
+        metavar="LIST",
+        help=f"conditions on {', '.join(PARITY)}; licence=commercial",
+    )
     parser.add_argument(
         "--no-bisect", action="store_true", help="do not search for the first differing layer"
     )

@@ -1,0 +1,94 @@
+"""What licenses allow, and the gate that refuses what is not for commercial use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge_ovss.cli import main
+from edge_ovss.errors import UsageError
+from edge_ovss.evaluation.gates import check_gates, parse_gates
+from edge_ovss.metrics.license_terms import judge, use_of
+
+MakeBundle = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
+FREE = {"code": "Apache-2.0", "weights": "MIT", "text_encoder": "none", "training_data": "CC0-1.0"}
+
+
+@pytest.mark.parametrize(
+    ("text", "allows"),
+    [
+        ("Apache-2.0 (trained by this project)", "commercial"),
+        ("mit", "commercial"),
+        ("MIT AND CC-BY-4.0", "commercial"),
+        ("none: random numbers", "commercial"),
+        ("CC-BY-NC-4.0", "non-commercial"),
+        ("CC BY-NC-SA 4.0", "non-commercial"),
+        ("Apache-2.0 AND CC-BY-NC-4.0", "non-commercial"),
+        ("MIT OR CC-BY-NC-4.0", "commercial"),
+        ("CamVid (research use) and procedural scenes", "non-commercial"),
+        ("for non-commercial use", "non-commercial"),
+        ("COCO-Stuff 171; see their terms", "unknown"),
+        ("MITx", "unknown"),
+        ("Apache-2.0 AND Foo", "unknown"),
+        ("unknown: nothing is stated", "unknown"),
+        ("", "unknown"),
+        (None, "unknown"),
+        ({"spdx": "MIT"}, "unknown"),
+    ],
+)
+def test_a_license_is_judged_by_its_text(text: object, allows: str) -> None:
+    assert judge(text) == allows
+
+
+def test_a_part_that_is_not_listed_is_unknown() -> None:
+    assert use_of(FREE).status == "commercial"
+    assert list(use_of({**FREE, "masks": "CC-BY-NC-4.0"}).barred) == ["masks"]
+    lacking = {part: text for part, text in FREE.items() if part != "training_data"}
+    assert str(use_of(lacking)) == "unknown of training_data"
+
+
+@pytest.mark.parametrize("text", ["licence=commercial", "license == commercial"])
+def test_the_gate_takes_only_what_is_known(text: str) -> None:
+    gates = parse_gates(f"miou>=30, {text}")
+    numbers = {"miou": 40.0}
+    assert all(check_gates(gates, {**numbers, "licence": "commercial"}))
+    (_, failed) = check_gates(gates, {**numbers, "licence": "unknown of weights"})
+    assert not failed.passed
+    assert failed.text == "licence=commercial: FAILED, unknown of weights"
+    assert failed.to_json()["value"] == "unknown of weights"
+
+
+@pytest.mark.parametrize("text", ["license=a", "license>1", "license>=1", "license==1", "license"])
+def test_another_condition_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"malformed|unknown number"):
+        check_gates(parse_gates(text), {})
+
+
+@pytest.mark.parametrize(("terms", "status"), [("CC0-1.0", 0), ("CC-BY-NC-4.0", 6), ("?", 6)])
+def test_inspect_refuses_a_bundle(
+    make_bundle: MakeBundle, capsys: Capture, terms: str, status: int
+) -> None:
+    bundle = make_bundle()
+    path = bundle / "manifest.json"
+    document = json.loads(path.read_text())
+    document["licenses"] = {**FREE, "training_data": terms}
+    path.write_text(json.dumps(document))
+    arguments = ["inspect", str(bundle), "--gate", "licence=commercial"]
+    assert main([*arguments, "--json"]) == status
+    document = json.loads(capsys.readouterr().out)
+    assert document["gates"][0]["passed"] is (status == 0)
+    assert main(arguments) == status
+    shown = capsys.readouterr()
+    assert "licenses allow" in shown.out
+    assert ("1 of 1 gates failed: licence=commercial" in shown.err) is (status == 6)
+
+
+def test_a_gate_of_numbers_is_not_for_inspect(make_bundle: MakeBundle, capsys: Capture) -> None:
+    bundle = make_bundle()
+    assert main(["inspect", str(bundle), "--gate", "miou>=3"]) == 2
+    assert main(["inspect", str(bundle / "model.onnx"), "--gate", "licence=commercial"]) == 2
+    assert "not a bundle" in capsys.readouterr().err
