@@ -48,8 +48,14 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write `data` to a temporary sibling of `path`, then rename it into place.
+
+    Args:
+        path: The file.
+        data: Its content.
+        durable: Whether it must be on the disk when this returns, and never in part, even if the
+            power is cut.
 
     Raises:
         OutputError: It cannot be written; `path` is then unchanged.
@@ -60,7 +66,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise output_error(path, err) from err
     try:
         part.path.write_bytes(data)
+        if durable:
+            _sync(part.path)
         part.path.replace(path)
+        if durable and os.name != "nt":  # a folder cannot be opened there
+            _sync(path.parent)
     except OSError as err:
         raise output_error(path, err) from err
     finally:
@@ -68,8 +78,17 @@ def write_bytes(path: Path, data: bytes) -> None:
         part.release()
 
 
-def write_json(path: Path, document: object) -> None:
-    """Write `document` as indented JSON in UTF-8, whole or not at all.
+def _sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, document: object, *, durable: bool = False) -> None:
+    """Write `document` as indented JSON in UTF-8, whole or not at all (see `write_bytes`).
 
     Bytes in names that are not UTF-8 are written as escapes.
 
@@ -77,7 +96,7 @@ def write_json(path: Path, document: object) -> None:
         OutputError: It cannot be written; `path` is then unchanged.
     """
     text = json.dumps(json_ready(document), indent=2, ensure_ascii=False) + "\n"
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8"), durable=durable)
 
 
 def discard(path: Path) -> None:

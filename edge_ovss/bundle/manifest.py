@@ -225,6 +225,8 @@ def _check_room(manifest: Manifest, fields: Fields) -> None:
     if max(words.categories, words.outputs) > places:
         section = fields.section("vocabulary")
         section.refuse("categories", f"at most {places}, as 'open.places' says")
+    if manifest.unknown is not None and "confidence" not in manifest.output.outputs:
+        fields.section("output").refuse("outputs", "'confidence' too, for an open graph")
     if manifest.output.labels_dtype != labels_dtype(places):
         output = fields.section("output")
         output.refuse("labels_dtype", f"'{labels_dtype(places)}' for {places} places")

@@ -11,12 +11,16 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_ovss._files import sha256_of_file
 from edge_ovss._strict_parsing import DocumentError, read_json
 from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.graph_check import check_graph
 from edge_ovss.bundle.manifest import Manifest, now
 from edge_ovss.bundle.npy import MOST_BYTES as REFERENCE_LIMIT
+from edge_ovss.bundle.npy import read_array
 from edge_ovss.bundle.onnx_reader.file import GraphFile, read_graph_file
 from edge_ovss.bundle.onnx_reader.metadata import check_metadata
 from edge_ovss.bundle.reference import Reference, check_reference, load_reference
@@ -36,7 +40,7 @@ GRAPH_LIMIT = 16 << 20
 BUNDLE_LIMIT = 6 << 30
 _LONGEST_NAME = 255  # bytes, of a file or folder: what common file systems hold
 _LONGEST_PATH = 1024
-UNLISTED_FOLDERS = ("engines", "reports")
+UNLISTED_FOLDERS = ("engines", "reports", "text_tower")
 
 _COPY_AGAIN = "Copy or export the bundle again."
 _NOT_TRUSTED = "Do not use this bundle unless you know who wrote it; export it again."
@@ -154,6 +158,15 @@ class Bundle:
             BundleError: A file is no array of the right form.
         """
         return load_reference(self.manifest, self.path)
+
+    def reference_frame(self) -> NDArray[np.uint8]:
+        """Read the frame of the reference answer, uint8 [H, W, 3].
+
+        Raises:
+            BundleError: It is no array of the right form.
+        """
+        name = self.manifest.reference.frame
+        return read_array(self.file(name), name, "uint8", rank=3)
 
     def spare(self) -> Bundle | None:
         """Return the same bundle with its spare graph, which has more slots, as its graph.

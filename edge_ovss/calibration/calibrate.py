@@ -51,6 +51,7 @@ from edge_ovss.graph.model import feed, load_graph, save_graph
 from edge_ovss.graph.tensor_probe import TensorProbe, open_session
 from edge_ovss.graph.walk import measured_value
 from edge_ovss.runtime.selftest import require_selftest
+from edge_ovss.words.encoding import TOWER_FOLDER
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -335,6 +336,9 @@ def _write_rest(writer: BundleWriter, work: _Work, graph: Path) -> None:
     info = work.source.manifest
     for name in (info.vocabulary.file, *(() if info.open is None else (info.open.file,))):
         shutil.copyfile(work.source.file(name), writer.path(name))
+    tower = work.source.path / TOWER_FOLDER
+    if tower.is_dir():
+        shutil.copytree(tower, writer.folder / TOWER_FOLDER)
     given = work.baseline.words
     old = work.source.reference()
     session = open_session(graph)

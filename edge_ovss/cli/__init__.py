@@ -39,6 +39,7 @@ VERBS = {
     "run": "segment images, videos or a camera with a bundle",
     "demo": "run a small ready bundle: no export, no torch, no download",
     "selftest": "check that a bundle reproduces its reference output here",
+    "words": "list, add, remove or replace the words of an open bundle",
     "set": "change the thresholds of a bundle below which a label is unknown",
     "inspect": "show what is in a bundle or an ONNX file",
     "emit": "write files with which Triton or ROS 2 runs a bundle",

@@ -12,9 +12,11 @@ from edge_ovss.export.frozen_model import freeze_model
 from edge_ovss.export.loading import load_for_export
 from edge_ovss.export.options import ExportOptions
 from edge_ovss.export.overflow_graph import check_spare, fit_spare
+from edge_ovss.export.text_tower.tower_export import export_text_tower, require_text_clip
 from edge_ovss.export.unknown import fit_unknown
 from edge_ovss.models.equal_tokens import refuse_equal_tokens
 from edge_ovss.vocabulary import Vocabulary
+from edge_ovss.words.encoding import TOWER_FOLDER
 
 _MEASURE = "add --slots auto --calibration DIR to measure them on your images"
 
@@ -62,6 +64,8 @@ def export_bundle(
         note(f"slots {slots} are not measured for this model; {_MEASURE}")
     with BundleWriter(out, overwrite=overwrite) as writer:
         loaded = load_for_export(vocabulary, options, note=note, progress=progress)
+        if options.with_text_tower:
+            require_text_clip(loaded.model)
         refuse_equal_tokens(vocabulary, loaded.model.spec, note)
         frozen = freeze_model(loaded, options, rejection, note)
         draft = BundleDraft(writer, frozen, outputs=options.all_outputs, unknown=unknown, note=note)
@@ -69,5 +73,7 @@ def export_bundle(
         if options.spare_slots is not None:
             roomy = fit_spare(options.spare_slots, frozen.graph.rejection, categories=room)
             draft.write_spare(roomy)
+        if options.with_text_tower:
+            export_text_tower(loaded.model, writer.folder / TOWER_FOLDER, note=note)
         finished = draft.finish()
     return Bundle.open(finished, verify=False)  # every hash was compared just now

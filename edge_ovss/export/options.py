@@ -36,6 +36,7 @@ class ExportOptions:
         spare_slots: Slots of a second graph that `rerun` uses when the first overflows: three
             numbers, "all", or None for no second graph.
         answer: How labels are made from masks; one of the family's `answers` in the catalogue.
+        with_text_tower: Put the text tower into an open bundle, so that it encodes new words.
         open_places: N, room for words that are inputs of the graph; None freezes the words.
         unknown: When a label is "unknown": "off", "auto", a threshold for all outputs, one for
             each by name or in order, or a file; None for the default (`export.unknown`).
@@ -56,6 +57,7 @@ class ExportOptions:
     pictures: str | None = None
     unknown: Given | None = None
     open_places: int | None = None
+    with_text_tower: bool = False
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.outputs if name not in (*ALWAYS, *OPTIONAL)]
@@ -68,8 +70,12 @@ class ExportOptions:
 
     @property
     def all_outputs(self) -> tuple[str, ...]:
-        """Outputs of the graph, in order."""
-        return (*ALWAYS, *(name for name in OPTIONAL if name in self.outputs))
+        """Outputs of the graph, in order.
+
+        An open graph always gives the confidence: with it a reference answer is made again.
+        """
+        wanted = (*self.outputs, *(() if self.open_places is None else ("confidence",)))
+        return (*ALWAYS, *(name for name in OPTIONAL if name in wanted))
 
     def check(self) -> None:
         """Refuse options that the model's family does not have, before a model is loaded.
@@ -95,6 +101,11 @@ class ExportOptions:
         """
         places = self.open_places
         if places is None:
+            if self.with_text_tower:
+                message = "--with-text-tower is given without --open."
+                raise UsageError(
+                    message, hint="Frozen words are never encoded again; add --open N."
+                )
             return categories
         if not categories <= places <= MOST_PLACES:
             message = (

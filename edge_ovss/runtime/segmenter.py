@@ -21,11 +21,13 @@ from edge_ovss.bundle.unknown import (
     UnknownInfo,
     for_other_words,
 )
+from edge_ovss.bundle.words.section import check_room, require_open
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.backends import compute_precision, create_backend
 from edge_ovss.runtime.backends.base import Backend
 from edge_ovss.runtime.overflow import KEEP, RERUN, WARN
 from edge_ovss.runtime.result import Result, check_frame
+from edge_ovss.vocabulary import Vocabulary
 
 
 class Segmenter:
@@ -146,6 +148,37 @@ class Segmenter:
         batch = check_frame(frame)[np.newaxis]
         with self._turn:
             return self._segment(batch, unknown, start)
+
+    def set_words(
+        self,
+        words: Vocabulary | str | os.PathLike[str],
+        *,
+        embeddings: str | os.PathLike[str] | None = None,
+        tower: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Segment with other words, from the next frame on; the bundle on the disk stays.
+
+        It may be called from another thread. New words are encoded before, while frames go on.
+
+        Args:
+            words: A vocabulary, or what `Vocabulary.load` takes, or a single word.
+            embeddings: An embedding pack of these words, instead of a text tower.
+            tower: Folder of the text tower; None looks in the bundle, beside it and in the cache.
+
+        Raises:
+            UsageError: The bundle is not open, there are too many words, or no text tower.
+            VocabularyError: The words, or the pack, cannot be used.
+            ArtifactError: The text tower is damaged.
+            MissingDependencyError: `tokenizers` is not installed, and words must be encoded.
+        """
+        # The text tower's packages are needed by those alone who change words.
+        from edge_ovss.words.editing import read_words
+        from edge_ovss.words.encoding import WordSource, encode_words
+
+        chosen = words if isinstance(words, Vocabulary) else read_words(words)
+        bundle, source = self.bundle, WordSource(embeddings, tower, self.threads)
+        check_room(require_open(bundle.path.name, bundle.manifest.open), chosen)
+        self.use_words(bundle.with_words(chosen, encode_words(bundle, chosen, source)))
 
     def use_words(self, bundle: Bundle) -> None:
         """Go on with the words of `bundle`, from the next frame on.

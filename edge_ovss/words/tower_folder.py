@@ -87,6 +87,18 @@ def read_tower(folder: Path) -> TowerInfo:
         ArtifactError: There is none, or a file is missing, damaged or too large.
         BundleError: A field of the manifest is not what is expected.
     """
+    info, fields = _read_manifest(folder)
+    for name, limit in _LIMITS.items():
+        _verify(folder, name, fields.section("files").section(name), limit)
+    return info
+
+
+def read_facts(folder: Path) -> TowerInfo:
+    """Read the manifest of a text tower, and nothing else of it; raises as `read_tower`."""
+    return _read_manifest(folder)[0]
+
+
+def _read_manifest(folder: Path) -> tuple[TowerInfo, Fields]:
     path = folder / MANIFEST
     try:
         fields = Fields(read_json(path, limit=_MANIFEST_LIMIT), MANIFEST)
@@ -96,10 +108,7 @@ def read_tower(folder: Path) -> TowerInfo:
     except DocumentError as err:
         message = f"'{path}' is not the manifest of a text tower: {err}."
         raise ArtifactError(message, hint=_COPY_AGAIN) from err
-    info = TowerInfo.from_json(fields)
-    for name, limit in _LIMITS.items():
-        _verify(folder, name, fields.section("files").section(name), limit)
-    return info
+    return TowerInfo.from_json(fields), fields
 
 
 def _verify(folder: Path, name: str, entry: Fields, limit: int) -> None:

@@ -45,6 +45,7 @@ PICTURE: dict[str, set[str]] = {
     "runtime.trt": {"bundle", "runtime.backends", "runtime.cuda"},
     "runtime.stream": {"motion"},
     "runtime.saving": {"vocabulary"},
+    "words": {"bundle", "runtime.backends", "vocabulary"},
     "runtime": {
         "bundle",
         "frames",
@@ -53,10 +54,11 @@ PICTURE: dict[str, set[str]] = {
         "runtime.saving",
         "runtime.stream",
         "synthetic",
+        "vocabulary",
+        "words",
     },
     "live": {"bundle", "frames", "runtime"},
     "datasets": {"frames", "metrics", "motion", "synthetic", "vocabulary"},
-    "words": {"bundle", "runtime.backends", "vocabulary"},
     "models": {"bundle", "vocabulary", "words"},
     "export": {
         "bundle",
@@ -95,6 +97,7 @@ PICTURE: dict[str, set[str]] = {
         "runtime",
         "runtime.backends",
         "vocabulary",
+        "words",
     },
     "cli": {
         "bundle",

@@ -90,6 +90,11 @@ def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
         "them (edge-ovss words)",
     )
     group.add_argument(
+        "--with-text-tower",
+        action="store_true",
+        help="put the text tower into the bundle of --open, so that the device encodes new words",
+    )
+    group.add_argument(
         "--reject",
         choices=("slots", "dynamic", "none"),
         help="how classes that are not in the image are dropped (default slots; only none for "

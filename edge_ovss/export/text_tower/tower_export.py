@@ -47,16 +47,26 @@ def export_text_tower(
         ParityError: The embeddings differ from torch's.
         OutputError: The folder cannot be written.
     """
-    clip = getattr(model, "text_clip", None)
-    if clip is None:
-        message = f"'{model.spec.name}' encodes text with a learned prompt, which is not exported."
-        raise UsageError(message, hint="Write its embeddings: edge-ovss vocab encode.")
+    clip = require_text_clip(model)
     with BundleWriter(out, overwrite=overwrite) as writer:
         note("tracing the text tower")
         save_graph(_trace(clip), writer.path(GRAPH), data=WEIGHTS)
         write_tokenizer(writer.path(TOKENIZER))
         note("comparing it with torch")
         return writer.finish(_manifest(clip, model), check=lambda at: compare(clip, at, model))
+
+
+def require_text_clip(model: Model) -> Clip:
+    """Return what encodes the text of a model.
+
+    Raises:
+        UsageError: The model's prompt is learned, so its text tower is not CLIP's alone.
+    """
+    clip: Clip | None = getattr(model, "text_clip", None)
+    if clip is None:
+        message = f"'{model.spec.name}' encodes text with a learned prompt, which is not exported."
+        raise UsageError(message, hint="Write its embeddings: edge-ovss vocab encode.")
+    return clip
 
 
 def compare(clip: Clip, folder: Path, model: Model) -> float:

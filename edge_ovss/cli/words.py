@@ -1,0 +1,160 @@
+"""Run `edge-ovss words`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.words.section import require_open
+from edge_ovss.calibration.images import refuse_live
+from edge_ovss.cli.shared.console import Console, next_step
+from edge_ovss.cli.shared.vocabulary import MOST_WARNINGS
+from edge_ovss.errors import UsageError
+from edge_ovss.frames.sources import open_source
+from edge_ovss.runtime.rewording import Reworded, change_words, undo_words
+from edge_ovss.runtime.segmenter import Segmenter
+from edge_ovss.vocabulary import Vocabulary, lint
+from edge_ovss.vocabulary.words import short
+from edge_ovss.words.editing import add_words, read_words, remove_words
+from edge_ovss.words.encoding import WordSource, words_of_pack
+
+_CHANGES = ("set_to", "add", "remove", "undo")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """List the words, or change them and say what that means for the rest of the bundle."""
+    changes = [name for name in _CHANGES if getattr(args, name) not in (None, False)]
+    if len(changes) > 1 or (changes and args.action):
+        message = "More than one of list, --set, --add, --remove and --undo is given."
+        raise UsageError(message, hint="Give one of them.")
+    if args.embeddings and changes in (["remove"], ["undo"]):
+        message = f"--embeddings is given with --{changes[0]}, which needs none."
+        raise UsageError(message, hint="Leave it out.")
+    if args.calibration:
+        refuse_live(args.calibration)
+        open_source(args.calibration)  # a mistake is said before anything changes
+    if not changes and args.embeddings is None:
+        return _list(args, console)
+    found = undo_words(args.bundle) if args.undo else _change(args, console)
+    _print(args, console, found)
+    return 0
+
+
+def _list(args: argparse.Namespace, console: Console) -> int:
+    bundle = Bundle.open(args.bundle)
+    info = require_open(bundle.path.name, bundle.manifest.open)
+    words = bundle.vocabulary
+    lines = [f"{len(words)} words of {info.places} places, '{words.name}'"]
+    rows = []
+    for index, each in enumerate(words.categories):
+        output = words.outputs[each.output]
+        rows.append({"text": each.text, "synonyms": list(each.synonyms), "output": output})
+        lines.append(f"{index:>5}  {each.text}" + ("" if output == each.text else f"  -> {output}"))
+    made = "the export" if info.is_export else f"a change of words, {info.changed}"
+    lines.append(f"the reference answer was made by {made}")
+    document = {"bundle": str(args.bundle), "places": info.places, "words": rows}
+    console.result("\n".join(lines), {**document, "made_by": info.made_by})
+    return 0
+
+
+def _change(args: argparse.Namespace, console: Console) -> Reworded:
+    source = WordSource(args.embeddings, args.tower, args.threads)
+
+    def change(old: Vocabulary) -> Vocabulary:
+        new = _wanted(args)(old)
+        _warn(old, new, console)
+        return new
+
+    return change_words(
+        args.bundle, change, source, note=console.note, progress=console.counter("prompts")
+    )
+
+
+def _wanted(args: argparse.Namespace) -> Callable[[Vocabulary], Vocabulary]:
+    """Return the change that was asked for."""
+    if args.set_to is not None:
+        words = read_words(args.set_to)
+        return lambda _: words
+    if args.add is not None:
+        added = read_words(args.add)
+        return lambda old: add_words(old, added)
+    if args.remove is not None:
+        names = [name.strip() for name in args.remove.split(",")]
+        return lambda old: remove_words(old, names)
+    bundle = Bundle.open(args.bundle, verify=False)
+    of_pack = words_of_pack(bundle, args.embeddings)
+    return lambda _: of_pack
+
+
+def _warn(old: Vocabulary, new: Vocabulary, console: Console) -> None:
+    """Print what lint finds in words that were not there before."""
+    known = set(old.prompts)
+    findings = [
+        each
+        for each in lint(new)
+        if each.level == "warning" and new.categories[each.index].text not in known
+    ]
+    for finding in findings[:MOST_WARNINGS]:
+        console.warn(f"word {finding.index} ({short(finding.text)}): {finding.message}")
+    if len(findings) > MOST_WARNINGS:
+        console.warn(f"{len(findings) - MOST_WARNINGS} more such warnings")
+
+
+def _print(args: argparse.Namespace, console: Console, found: Reworded) -> None:
+    bundle = found.bundle
+    words, info = bundle.vocabulary, require_open("", bundle.manifest.open)
+    overflow = _overflow(args, bundle)
+    meanings = _meanings(found, overflow)
+    for text in meanings:
+        console.note(text)
+    document: dict[str, Any] = {
+        "bundle": str(args.bundle),
+        "words": list(words.prompts),
+        "places": info.places,
+        "added": list(found.added),
+        "removed": list(found.removed),
+        "untuned": list(found.untuned),
+        "notes": meanings,
+    }
+    if overflow is not None:
+        document["overflow"] = {"frames": overflow[1], "overflowed": overflow[0]}
+    text = (
+        f"{args.bundle}: {len(words)} words of {info.places} places; {len(found.added)} added, "
+        f"{len(found.removed)} removed"
+    )
+    console.result(text, document)
+    console.note(next_step("run", args.bundle, "IMAGE"))
+
+
+def _overflow(args: argparse.Namespace, bundle: Bundle) -> tuple[int, int] | None:
+    """Return how many of the images given overflow the slots, and how many there are."""
+    if not args.calibration:
+        return None
+    with Segmenter.open(bundle, threads=args.threads) as segmenter:
+        found = [segmenter.segment(frame.image).overflow for frame in open_source(args.calibration)]
+    return sum(found), len(found)
+
+
+def _meanings(found: Reworded, overflow: tuple[int, int] | None) -> list[str]:
+    """Say what other words mean for what was chosen or measured for those before."""
+    manifest = found.bundle.manifest
+    texts = []
+    if not require_open("", manifest.open).is_export:
+        texts.append("the reference answer was made again by this runtime, not by torch")
+    slots = manifest.rejection.limit
+    if slots is not None and len(found.bundle.vocabulary) > min(slots):
+        said = "frames that need more are counted as overflow; --calibration SOURCE counts them now"
+        if overflow is not None:
+            said = f"{overflow[0]} of {overflow[1]} images overflow them with these words"
+        texts.append(f"the slots {','.join(map(str, slots))} were chosen at export: {said}")
+    if manifest.precision == "int8":
+        texts.append(
+            "the INT8 ranges were measured with the words of the calibration; calibrate a float32 "
+            "bundle with these words to compare"
+        )
+    if found.untuned:
+        names = ", ".join(short(name) for name in found.untuned[:5])
+        texts.append(f"the threshold of 'unknown' was never tuned for {names}: it has the default")
+    return texts

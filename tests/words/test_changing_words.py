@@ -1,0 +1,335 @@
+"""`edge-ovss words` and `Segmenter.set_words`: other words without torch, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("tokenizers")
+
+from edge_ovss.bundle.decisive import is_decided, rank_outputs
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.rejection import Rejection
+from edge_ovss.bundle.words import state
+from edge_ovss.cli import main
+from edge_ovss.errors import BundleError, OutputError, UsageError, VocabularyError
+from edge_ovss.export import ExportOptions, export_bundle
+from edge_ovss.runtime.rewording import change_words, undo_words
+from edge_ovss.runtime.segmenter import Segmenter
+from edge_ovss.runtime.selftest import run_selftest
+from edge_ovss.runtime.settings import set_unknown
+from edge_ovss.synthetic import render_street
+from edge_ovss.vocabulary import Vocabulary
+from edge_ovss.words.editing import add_words, read_words, remove_words
+
+FRAME = render_street(seed=3, height=120, width=160).image
+WORDS = "road, car, person"
+NO_TORCH = (
+    "import sys; sys.modules['torch'] = None; sys.modules['open_clip'] = None\n"
+    "sys.modules['onnx'] = None\n"
+    "from edge_ovss.cli import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    options = ExportOptions(
+        size=(96, 128),
+        rejection=Rejection("slots", slots=(10, 9, 8)),
+        open_places=16,
+        with_text_tower=True,
+        outputs=("labels", "scores"),
+    )
+    return export_bundle(WORDS, tmp_path_factory.mktemp("words") / "a.ovss", options).path
+
+
+@pytest.fixture
+def bundle(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EDGE_OVSS_CACHE", "")
+    return Path(shutil.copytree(original, tmp_path / "a.ovss"))
+
+
+def prompts(bundle: Path) -> tuple[str, ...]:
+    return Bundle.open(bundle).vocabulary.prompts
+
+
+def files(bundle: Path) -> dict[str, bytes]:
+    paths = (path for path in bundle.rglob("*") if path.is_file())
+    return {path.relative_to(bundle).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_a_word_is_added_without_torch(bundle: Path) -> None:
+    words = ["words", str(bundle), "--add", "forklift; lift truck", "--json", "--threads", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", NO_TORCH, *words], capture_output=True, text=True, check=True
+    )
+    document = json.loads(done.stdout)
+    assert document["added"] == ["forklift; lift truck"]
+    assert "by this runtime, not by torch" in done.stderr
+    found = Bundle.open(bundle)
+    assert found.vocabulary.prompts == ("road", "car", "person", "forklift; lift truck")
+    assert found.vocabulary.categories[-1].synonyms == ("forklift", "lift truck")
+    assert found.manifest.open is not None
+    assert not found.manifest.open.is_export
+    with Segmenter.open(found, threads=1) as segmenter:
+        assert run_selftest(segmenter)
+
+
+@pytest.mark.slow
+def test_words_without_torch_are_those_of_an_export(bundle: Path, tmp_path: Path) -> None:
+    given = "sky, building; house, forklift, car"
+    change_words(bundle, lambda _: read_words(given))
+    frozen = export_bundle(
+        given,
+        tmp_path / "frozen.ovss",
+        ExportOptions(
+            size=(96, 128),
+            rejection=Rejection("slots", slots=(10, 9, 8)),
+            outputs=("labels", "scores"),
+        ),
+    )
+    with (
+        Segmenter.open(bundle, threads=1, unknown="off") as ours,
+        Segmenter.open(frozen, threads=1, unknown="off") as theirs,
+    ):
+        mine, wanted = ours.segment(FRAME), theirs.segment(FRAME)
+    assert mine.names == wanted.names
+    assert mine.scores is not None
+    assert wanted.scores is not None
+    np.testing.assert_allclose(mine.scores, wanted.scores, atol=2e-6)
+    output_map = Bundle.open(bundle).vocabulary.output_map
+    ranking = rank_outputs(wanted.scores, output_map, mine.labels.shape, wanted.labels)
+    decided = is_decided(ranking.lead, "fp32")
+    assert decided.mean() > 0.8
+    assert (mine.labels == wanted.labels)[decided].mean() >= 0.9999
+    assert mine.counts.tolist() == wanted.counts.tolist()
+
+
+def test_undo_brings_everything_back_and_only_the_last_state_is_kept(bundle: Path) -> None:
+    before = (bundle / "manifest.json").read_bytes()
+    with pytest.raises(BundleError, match="nothing to undo"):
+        undo_words(bundle)
+    change_words(bundle, lambda _: read_words("sky"))
+    after = (bundle / "manifest.json").read_bytes()
+    undo_words(bundle)
+    assert (bundle / "manifest.json").read_bytes() == before
+    undo_words(bundle)
+    assert (bundle / "manifest.json").read_bytes() == after
+    change_words(bundle, lambda _: read_words("road, sky"))
+    change_words(bundle, lambda _: read_words("road, sky, tree"))
+    undo_words(bundle)
+    assert prompts(bundle) == ("road", "sky")
+    named = set(Bundle.open(bundle).manifest.files) | {"manifest.json", "words/previous.json"}
+    spare = {name for name in files(bundle) if not name.startswith("text_tower/")} - named
+    assert {name.split("/")[0] for name in spare} == {"words"}
+    assert len({name.split("/")[1] for name in spare}) == 1
+
+
+def test_a_change_that_fails_leaves_the_bundle(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files(bundle)
+
+    def full(*_: object, **__: object) -> None:
+        raise OutputError("the disk is full")  # noqa: EM101
+
+    monkeypatch.setattr(state, "write_bytes", full)
+    with pytest.raises(OutputError):
+        change_words(bundle, lambda old: add_words(old, read_words("sky")))
+    assert files(bundle) == before
+
+
+KILLED = """
+import os, signal, sys
+from edge_ovss.bundle.words import state
+from edge_ovss.runtime.rewording import change_words
+from edge_ovss.words.editing import read_words
+left, real = int(sys.argv[2]), state.write_bytes
+def counted(path, data, **facts):
+    global left
+    if left == 0:
+        path.with_name("." + path.name + ".torn").write_bytes(data[: len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    real(path, data, **facts)
+state.write_bytes = counted
+change_words(sys.argv[1], lambda _: read_words("sky, tree"))
+"""
+
+
+@pytest.mark.parametrize("writes", [0, 6, 7, 8, 9])
+def test_a_power_cut_leaves_the_old_bundle_or_the_new(bundle: Path, writes: int) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(bundle), str(writes)], check=False)
+    assert done.returncode in (0, -signal.SIGKILL)
+    found = Bundle.open(bundle)
+    assert found.vocabulary.prompts == (
+        ("sky", "tree") if done.returncode == 0 else ("road", "car", "person")
+    )
+    with Segmenter.open(found, threads=1) as segmenter:
+        assert run_selftest(segmenter)
+    change_words(bundle, lambda _: read_words("road, sky"))
+    assert prompts(bundle) == ("road", "sky")
+
+
+def test_two_processes_at_once_both_change_it(bundle: Path) -> None:
+    start = [sys.executable, "-m", "edge_ovss", "words", str(bundle), "--threads", "1", "--add"]
+    both = [
+        subprocess.Popen([*start, word], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for word in ("sky", "tree")
+    ]
+    assert [each.wait(timeout=120) for each in both] == [0, 0]
+    assert set(prompts(bundle)) == {"road", "car", "person", "sky", "tree"}
+
+
+def test_a_writer_that_does_not_end_is_waited_for_and_then_named(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "_WAIT_S", 0.1)
+    with state.only_writer(bundle):
+        for change in (
+            lambda: change_words(bundle, lambda _: read_words("sky")),
+            lambda: set_unknown(bundle, 0.5),
+        ):
+            with pytest.raises(OutputError, match="Another process is changing"):
+                change()
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "said"),
+    [
+        (["--add", "Road"], 4, "reads the same"),
+        (["--add", "road"], 4, "already"),
+        (["--set", ""], 4, "empty"),
+        (["--set", "ade150"], 2, "16 places"),
+        (["--remove", "bus"], 4, "no word 'bus'"),
+        (["--remove", "road, car, person"], 4, "No word would be left"),
+        (["--undo"], 5, "nothing to undo"),
+        (["--undo", "--add", "sky"], 2, "More than one"),
+        (["--add", "sky", "--tower", "nowhere"], 5, "no text tower"),
+        (["--add", "sky", "--calibration", "synthetic://street?x=1"], 2, "no option 'x'"),
+        (["--add", "sky", "--embeddings", "nowhere.npz"], 4, "no file"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_is_said_and_nothing_changes(
+    bundle: Path, given: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(bundle)
+    assert main(["words", str(bundle), *given]) == status
+    assert said in capsys.readouterr().err
+    assert files(bundle) == before
+
+
+def test_a_frozen_bundle_names_the_command_that_makes_an_open_one(
+    make_bundle: Any,  # noqa: ANN401
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["words", str(make_bundle()), "--add", "sky"]) == UsageError.status
+    assert "edge-ovss export --open" in capsys.readouterr().err
+
+
+def test_packs_are_taken_from_the_same_tower_only(bundle: Path, tmp_path: Path) -> None:
+    pack, other = tmp_path / "sky.npz", tmp_path / "other.npz"
+    tower = str(bundle / "text_tower")
+    assert main(["vocab", "encode", "sky, tree", "--tower", tower, "--out", str(pack)]) == 0
+    assert main(["words", str(bundle), "--embeddings", str(pack)]) == 0
+    assert prompts(bundle) == ("sky", "tree")
+    shutil.rmtree(bundle / "text_tower")
+    with pytest.raises(UsageError, match="no text tower"):
+        change_words(bundle, lambda old: add_words(old, read_words("car")))
+    content = dict(np.load(pack))
+    header = json.loads(content["header"].tobytes())
+    header["text_tower_sha256"] = "0" * 64
+    content["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(other, **content)
+    with Segmenter.open(bundle, threads=1) as segmenter:
+        with pytest.raises(VocabularyError, match="other text tower"):
+            segmenter.set_words("sky, tree, car", embeddings=other)
+        segmenter.set_words("tree, sky")  # it has both
+        assert segmenter.names == ("tree", "sky")
+
+
+def test_words_change_between_two_frames_while_a_camera_runs(bundle: Path) -> None:
+    with Segmenter.open(bundle, threads=1, unknown="off") as segmenter:
+        seen: list[tuple[tuple[str, ...], int]] = []
+        stop = threading.Event()
+
+        def frames() -> None:
+            while not stop.is_set():
+                found = segmenter.segment(FRAME)
+                seen.append((found.names, int(found.labels.max())))
+
+        thread = threading.Thread(target=frames)
+        thread.start()
+        for words in ("sky", "road, car, sky, tree", "person, road"):
+            segmenter.set_words(words)
+            time.sleep(0.1)
+        stop.set()
+        thread.join()
+        last = segmenter.segment(FRAME)
+        with Segmenter.open(bundle, threads=1, unknown="off") as other:
+            other.set_words("person, road")
+            # A word is not encoded in the same batch: the last digits of its numbers differ.
+            assert (last.labels == other.segment(FRAME).labels).mean() >= 0.99
+    assert all(highest < len(names) for names, highest in seen)
+    assert {names for names, _ in seen} >= {("sky",), ("person", "road")}
+    assert prompts(bundle) == ("road", "car", "person")  # the disk is as it was
+
+
+def test_outputs_and_background_survive_adding_and_removing() -> None:
+    vocabulary = Vocabulary.load("road, car", background="sky, tree")
+    more = add_words(vocabulary, read_words("forklift"))
+    assert more.outputs == ("road", "car", "background", "forklift")
+    assert more.background == 2
+    less = remove_words(more, ["Road"])
+    assert less.outputs == ("car", "background", "forklift")
+    assert less.background == 1
+    assert remove_words(more, ["background"]).background is None
+    assert len({tuple(color) for color in more.palette.tolist()}) == 4
+
+
+def test_thresholds_go_with_the_names_of_the_outputs(bundle: Path) -> None:
+    set_unknown(bundle, {"road": 0.3, "car": 0.4, "person": 0.5})
+    found = change_words(bundle, lambda _: read_words("car, sky"))
+    info = found.bundle.manifest.unknown
+    assert info is not None
+    assert info.auto is not None
+    assert info.thresholds == pytest.approx((0.4, info.auto))
+    assert found.untuned == ("sky",)
+
+
+def test_slots_are_measured_again_on_images(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = ", ".join(Vocabulary.load("ade150").prompts[60:75]).replace("; ", ", ").split(", ")
+    source = "synthetic://street?count=1&size=96x128"
+    words = ["words", str(bundle), "--set", ", ".join(dict.fromkeys(many[:14]))]
+    assert main([*words, "--calibration", source, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["overflow"]["frames"] == 1
+    assert any("slots 10,9,8" in note for note in document["notes"])
+
+
+def test_a_killed_pid_is_no_lock(bundle: Path) -> None:
+    code = "import sys, os, signal\nfrom pathlib import Path\n" + (
+        "from edge_ovss.bundle.words.state import only_writer\n"
+        "with only_writer(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(bundle)], check=False)
+    assert os.path.lexists(bundle)
+    change_words(bundle, lambda _: read_words("road, car"))
+    assert prompts(bundle) == ("road", "car")
