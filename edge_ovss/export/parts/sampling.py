@@ -8,6 +8,8 @@ Pixel centers are at half-integers everywhere.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -72,17 +74,17 @@ def spread_matrix(count: int, *, wanted: int, fitted: int, grid: int, padded: in
     """
     place = _places(count, wanted=wanted, fitted=fitted)
     pixel = torch.arange(padded, dtype=torch.float32).unsqueeze(0)
-    crop = (1 - (place - pixel).abs()).clamp(min=0)
-    return crop @ bilinear_matrix(padded, source=grid, step=grid / padded)
+    return hat_weights(place, pixel) @ bilinear_matrix(padded, source=grid, step=grid / padded)
 
 
-def window_matrices(
+def window_places(
     parts: int, length: int, *, wanted: int, fitted: int, padded: int
 ) -> tuple[Tensor, Tensor]:
     """From the fitted image to the frame in parts, each of which reads a window of fixed size.
 
     The frame is `parts` times `length` pixels, those behind `wanted` of no use. The resize is
-    bilinear without antialiasing, of the image cropped to `fitted` pixels.
+    bilinear without antialiasing, of the image cropped to `fitted` pixels; its weights are
+    `hat_weights` of what is returned.
 
     Args:
         parts: How many.
@@ -92,16 +94,40 @@ def window_matrices(
         padded: Pixels of the padded image.
 
     Returns:
-        int64 [parts, window], pixels of the padded image; float32 [parts, length, window].
+        Places of the frame's pixels on the image, float32 [parts, length]; the image's pixels in
+        every window, float32 [parts, window].
     """
     # A part spans at most `fitted / parts` pixels and touches one more at either end; another one
     # is for rounding.
     window = min(-(-padded // parts) + 3, padded)
-    place = _places(parts * length, wanted=wanted, fitted=fitted).view(parts, length, 1)
-    first = place[:, :1, 0].floor().clamp(max=padded - window)
-    pixel = first + torch.arange(window, dtype=torch.float32).unsqueeze(0)
-    weights = (1 - (place - pixel.unsqueeze(1)).abs()).clamp(min=0)
-    return pixel.to(torch.int64), weights
+    places = _places(parts * length, wanted=wanted, fitted=fitted).view(parts, length)
+    return places, _window(places, window, last=padded)
+
+
+def cell_window(places: Tensor, *, step: float, cells: int) -> Tensor:
+    """Cells of a grid that a bilinear resize reads for evenly spaced places on it.
+
+    Args:
+        places: float32 [parts, window], in every part `step` apart.
+        step: At most 1.
+        cells: How many the grid has.
+
+    Returns:
+        float32 [parts, n], as many for every part.
+    """
+    most = math.ceil((places.shape[1] - 1) * step) + 2
+    return _window(places, min(most, cells), last=cells)
+
+
+def _window(places: Tensor, count: int, *, last: int) -> Tensor:
+    """Whole numbers from below the first place of every part on, all less than `last`."""
+    first = places[:, :1].floor().clamp(max=last - count)
+    return first + torch.arange(count, dtype=torch.float32).unsqueeze(0)
+
+
+def hat_weights(places: Tensor, pixels: Tensor) -> Tensor:
+    """Weights of a bilinear resize: how much each place gets of each pixel; shapes broadcast."""
+    return (1 - (places - pixels).abs()).clamp(min=0)
 
 
 def _places(count: int, *, wanted: int, fitted: int) -> Tensor:
