@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge_ovss._optional import require
 from edge_ovss.errors import UsageError
+from edge_ovss.motion.stored import SUFFIX, StoredFlow, is_stored
 from edge_ovss.motion.vectors import STEPS, Motion
 
 Gray = NDArray[np.uint8]
@@ -86,19 +87,30 @@ def open_flow(name: str) -> FlowSource:
     """Return a source of motion.
 
     Args:
-        name: One of `PRESETS`, or "none": nothing moves.
+        name: One of `PRESETS`; "none": nothing moves; or a file, as `motion.stored` describes it.
 
     Raises:
         UsageError: There is no such flow.
+        InputError: The file cannot be used.
         MissingDependencyError: OpenCV is not installed.
     """
+    check_flow(name)
     if name == NO_FLOW:
         return Still()
-    if name not in PRESETS:
+    return StoredFlow(name) if is_stored(name) else DisFlow(PRESETS[name])
+
+
+def check_flow(name: str) -> str:
+    """Return the name of a flow, if it is one; files are not opened.
+
+    Raises:
+        UsageError: There is no such flow.
+    """
+    if name not in (*PRESETS, NO_FLOW) and not is_stored(name):
         known = ", ".join([*PRESETS, NO_FLOW])
-        message = f"Flow '{name}' is unknown; expected one of: {known}."
+        message = f"Flow '{name}' is unknown; expected one of: {known}, or FILE{SUFFIX}."
         raise UsageError(message)
-    return DisFlow(PRESETS[name])
+    return name
 
 
 class Still:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import is_installed
-from edge_ovss.motion.vectors import Labels, Motion, Sources
+from edge_ovss.motion.vectors import STEPS, Labels, Motion, Sources
 
 # Beyond this, column and vector together do not fit into 16 bits.
 _WIDEST = 31_000
@@ -33,6 +33,9 @@ class Following(Protocol):
 
     def counts(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return counts of the frame before where they are now."""
+
+    def is_far(self, at: NDArray[np.intp], pixels: int) -> NDArray[np.bool_]:
+        """Which of some pixels that can be trusted moved at least so far along an axis."""
 
     def then(self, later: Following) -> Following:
         """Return where the pixels of a later frame were, one frame farther back."""
@@ -73,8 +76,10 @@ class _Mapped:
         at += vectors >> 5
         at += _places(*self.size)
         self._at = at
-        inside = self._pull(np.ones(self.size, np.uint8))
-        self._trusted = inside & (motion.valid != 0)
+        height, width = self.size
+        inside = cv2.inRange(at, (0, 0), (width - 1, height - 1))
+        inside &= motion.valid != 0
+        self._trusted = inside
 
     @property
     def size(self) -> tuple[int, int]:
@@ -105,6 +110,13 @@ class _Mapped:
         moved = self._pull(plane)
         moved *= self._trusted
         return moved
+
+    def is_far(self, at: NDArray[np.intp], pixels: int) -> NDArray[np.bool_]:
+        """Which of some pixels that can be trusted moved at least so far along an axis."""
+        steps = self._motion.vectors.reshape(-1, 2)[at].astype(np.int32)
+        whole = (steps + STEPS // 2) // STEPS
+        far: NDArray[np.bool_] = np.abs(whole).max(1, initial=0) >= pixels
+        return far
 
     def then(self, later: Following) -> Following:
         """Return where the pixels of a later frame were, one frame farther back."""

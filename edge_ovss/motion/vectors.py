@@ -65,6 +65,20 @@ class Sources:
         """Return these."""
         return self
 
+    def is_far(self, at: NDArray[np.intp], pixels: int) -> NDArray[np.bool_]:
+        """Which of some pixels moved at least so far along an axis.
+
+        Args:
+            at: The pixels, row * W + column, [N].
+            pixels: Whole pixels.
+        """
+        width = self.size[1]
+        from_row, from_col = np.divmod(self.index.ravel()[at], width)
+        row, col = np.divmod(at, width)
+        far: NDArray[np.bool_] = np.abs(from_row - row) >= pixels
+        far |= np.abs(from_col - col) >= pixels
+        return far
+
     def then(self, later: Following) -> Sources:
         """Return where the pixels of a later frame were, one frame farther back.
 

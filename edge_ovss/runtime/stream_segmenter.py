@@ -11,7 +11,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.errors import InputError
 from edge_ovss.motion.dis import DEFAULT_FLOW
+from edge_ovss.motion.stored import is_stored
 from edge_ovss.runtime.result import Result, StreamFacts, check_frame
 from edge_ovss.runtime.stream.background import BackgroundStabilizer
 from edge_ovss.runtime.stream.stabilizer import Stabilizer, Step
@@ -52,6 +54,7 @@ class StreamSegmenter:
 
     Raises:
         UsageError: An option is out of range.
+        InputError: The file of the motion cannot be used.
     """
 
     def __init__(self, segment: Segment, options: StreamOptions | None = None) -> None:
@@ -75,7 +78,7 @@ class StreamSegmenter:
             source: Which stream it belongs to.
 
         Raises:
-            InputError: Time goes back.
+            InputError: Time goes back, or the file of the motion ends or is that of another video.
             PictureError: The frame has the wrong form.
             ArtifactError: The graph fails, or memory runs out.
         """
@@ -103,6 +106,12 @@ class StreamSegmenter:
 
     def _stream(self, source: str) -> _Stream:
         if source not in self._streams:
+            # The first stream has no name: it is there to refuse wrong options.
+            if is_stored(self._options.flow) and len(self._streams) > 1:
+                message = (
+                    f"Flow '{self._options.flow}' is that of one video; '{source}' is another."
+                )
+                raise InputError(message, hint="Run one video at a time with its own file.")
             self._streams[source] = _Stream(self._segment, self._options, self._thread)
         return self._streams[source]
 

@@ -100,6 +100,12 @@ void Sources::then(const Sources& later) {
     trusted.swap(both.trusted);
 }
 
+bool Sources::is_far(std::size_t at, std::size_t pixels, std::size_t width) const {
+    const auto away = [](std::size_t a, std::size_t b) { return a > b ? a - b : b - a; };
+    const std::size_t from = index[at];
+    return away(from / width, at / width) >= pixels || away(from % width, at % width) >= pixels;
+}
+
 double Sources::lost() const {
     const auto found = std::count(trusted.begin(), trusted.end(), std::uint8_t{1});
     return 1.0 - static_cast<double>(found) / static_cast<double>(trusted.size());

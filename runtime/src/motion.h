@@ -39,6 +39,8 @@ struct Sources {
     void then(const Sources& later);
     // The share of pixels that cannot be trusted, 0 to 1.
     double lost() const;
+    // Whether a pixel of a frame of `width` columns moved at least so far along an axis.
+    bool is_far(std::size_t at, std::size_t pixels, std::size_t width) const;
 
 private:
     void follow_grid(const Motion& motion, const Size& frame);

@@ -15,6 +15,13 @@ constexpr double kCut = 0.5;
 constexpr double kUsualFps = 15.0;
 constexpr double kLongestHoldMs = 10000.0;
 constexpr std::size_t kTimesKept = 10;
+constexpr std::size_t kColumns = 480;
+constexpr std::size_t kFast = 2;
+
+// How far an edge may be from its place, in pixels: one in kColumns columns, rounded.
+std::size_t reach_of(const Size& frame) {
+    return std::max<std::size_t>(1, (2 * frame.width + kColumns) / (2 * kColumns));
+}
 
 // As Python's statistics.median.
 double median_of(std::vector<double> values) {
@@ -130,20 +137,39 @@ void LabelCounter<Label>::follow(const Sources& sources) {
 }
 
 template <class Label>
-double LabelCounter<Label>::count(const std::vector<Label>& labels, std::uint8_t cap) {
+bool LabelCounter<Label>::is_edge(Label label, std::size_t at, const Size& size,
+                                  const Sources& sources) const {
+    const std::size_t reach = reach_of(size);
+    const std::size_t row = at / size.width;
+    const std::size_t col = at % size.width;
+    const std::size_t down = reach * size.width;
+    return sources.is_far(at, kFast * reach, size.width) &&
+           ((row >= reach && labels_[at - down] == label) ||
+            (row + reach < size.height && labels_[at + down] == label) ||
+            (col >= reach && labels_[at - reach] == label) ||
+            (col + reach < size.width && labels_[at + reach] == label));
+}
+
+template <class Label>
+double LabelCounter<Label>::count(const std::vector<Label>& labels, std::uint8_t cap,
+                                  const Size& size, const Sources* sources) {
     std::size_t held = 0;
+    // The new labels go into the other plane, since neighbors are looked at.
+    moved_.resize(labels_.size());
     for (std::size_t at = 0; at < labels_.size(); ++at) {
         const std::uint8_t known = counts_[at];
-        if (labels[at] == labels_[at]) {
+        const bool same = labels[at] == labels_[at];
+        const bool kept = !same && known > 1 &&
+                          !(sources != nullptr && is_edge(labels[at], at, size, *sources));
+        moved_[at] = kept ? labels_[at] : labels[at];
+        if (same) {
             counts_[at] = static_cast<std::uint8_t>(std::min<int>(known + 1, cap));
-        } else if (known > 1) {
-            counts_[at] = static_cast<std::uint8_t>(known - 1);
-            ++held;
         } else {
-            labels_[at] = labels[at];
-            counts_[at] = 1;
+            counts_[at] = static_cast<std::uint8_t>(kept ? known - 1 : 1);
         }
+        held += kept ? 1 : 0;
     }
+    labels_.swap(moved_);
     return static_cast<double>(held) / static_cast<double>(labels_.size());
 }
 
@@ -268,7 +294,7 @@ void Stream::answer_in(LabelCounter<Label>& counter, std::uint8_t* labels, std::
         if (fresh_) {
             counter.start(given);
         } else {
-            step_.held = counter.count(given, clock_.cap());
+            step_.held = counter.count(given, clock_.cap(), next_, &sources_);
         }
     }
     write_rows(counter.labels(), next_, labels, stride);
@@ -282,6 +308,10 @@ void Stream::ask() {
     }
     asked_ = asked_is_newest_ = true;
     asked_s_ = time_s_;
+    asked_moved_ = !fresh_;
+    if (asked_moved_) {
+        asked_sources_ = sources_;
+    }
     if (label_bytes_ == 1) {
         asked_bytes_ = bytes_;
     } else {
@@ -316,7 +346,8 @@ void Stream::late_answer_in(LabelCounter<Label>& counter, LabelCounter<Label>& a
     if (asked_) {
         const std::vector<Label> given = without_gaps<Label>(labels, size_, stride);
         clock_.saw(asked_s_);
-        step_.held = asked.count(given, clock_.cap());
+        step_.held = asked.count(given, clock_.cap(), size_,
+                                  asked_moved_ ? &asked_sources_ : nullptr);
         if (!asked_is_newest_) {
             asked.follow(since_asked_);
         }

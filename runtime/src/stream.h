@@ -43,10 +43,15 @@ public:
     void start(std::vector<Label>& labels);
     void follow(const Sources& sources);
     // Keeps the surer of what moved here and what the network says; returns the share held.
-    double count(const std::vector<Label>& labels, std::uint8_t cap);
+    // `sources` is the motion to this frame, or null.
+    double count(const std::vector<Label>& labels, std::uint8_t cap, const Size& size,
+                 const Sources* sources);
     const std::vector<Label>& labels() const { return labels_; }
 
 private:
+    // Whether a pixel moves fast, and has this label beside it.
+    bool is_edge(Label label, std::size_t at, const Size& size, const Sources& sources) const;
+
     std::vector<Label> labels_;
     std::vector<Label> moved_;
     std::vector<std::uint8_t> counts_;
@@ -110,6 +115,8 @@ private:
     bool asked_ = false;
     bool asked_is_newest_ = false;
     double asked_s_ = -1.0;
+    bool asked_moved_ = false;
+    Sources asked_sources_;  // of that frame, if it moved from one before
     Sources since_asked_;
     LabelCounter<std::uint8_t> asked_bytes_;
     LabelCounter<std::uint16_t> asked_words_;

@@ -193,6 +193,37 @@ void a_late_answer_is_moved_along_to_the_newest_frame() {
     edge_ovss_stream_close(stream);
 }
 
+// What the network says late of a row of 12 that moved two pixels to the right; returns what is shown.
+Bytes late_in_a_fast_row(edge_ovss_stream* stream, int number, Bytes labels, double& held) {
+    const edge_ovss_frame frame = frame_of(1, 12);
+    const std::vector<std::int16_t> right{-64, 0};
+    edge_ovss_motion motion = edge_ovss_motion_default();
+    motion.vectors = right.data();
+    motion.height = motion.width = 1;
+    edge_ovss_step step = edge_ovss_step_default();
+    Bytes shown = labels;
+    CHECK(edge_ovss_stream_advance(stream, &frame, number == 0 ? nullptr : &motion, 0.1 * number,
+                                   &step) == EDGE_OVSS_OK);
+    CHECK(edge_ovss_stream_answer(stream, shown.data(), 12, 0, 1, &step) == EDGE_OVSS_OK);
+    CHECK(edge_ovss_stream_ask(stream) == EDGE_OVSS_OK);
+    CHECK(edge_ovss_stream_late_answer(stream, labels.data(), 12, 0, 1, &step) == EDGE_OVSS_OK);
+    held = step.held;
+    return labels;
+}
+
+void a_late_answer_moves_edges_too() {
+    edge_ovss_stream* stream = open(300.0, EDGE_OVSS_NO_KEYFRAMES, EDGE_OVSS_FLOW_GIVEN);
+    double held = 0.0;
+    late_in_a_fast_row(stream, 0, {1, 1, 1, 1, 7, 7, 1, 1, 1, 1, 1, 1}, held);
+    late_in_a_fast_row(stream, 1, {1, 1, 1, 1, 1, 1, 7, 7, 1, 1, 1, 1}, held);
+    CHECK(held == 0.0);
+    // The 7s are one pixel beside where the motion puts them; the 9 is far from any.
+    const Bytes shown = late_in_a_fast_row(stream, 2, {1, 1, 1, 1, 1, 9, 1, 7, 7, 1, 1, 1}, held);
+    CHECK(shown == Bytes({1, 1, 1, 1, 1, 1, 1, 7, 7, 1, 1, 1}));
+    CHECK(held == 1.0 / 12);
+    edge_ovss_stream_close(stream);
+}
+
 void rows_may_have_gaps() {
     edge_ovss_stream* stream = open(150.0, 1, EDGE_OVSS_FLOW_NONE);
     const edge_ovss_frame frame = frame_of(2, 2);
@@ -305,6 +336,7 @@ int main(int argc, char** argv) {
     CHECK(argc == 2);
     stored_streams_are_followed_byte_for_byte(argv[1]);
     a_late_answer_is_moved_along_to_the_newest_frame();
+    a_late_answer_moves_edges_too();
     rows_may_have_gaps();
     without_flow_labels_stay();
     mistakes_are_told();

@@ -32,6 +32,11 @@ def test_opencv_gives_the_same_bytes_as_numpy(reach: int, labels: type, valid: t
     assert fast.labels(plane).dtype == labels
     assert np.array_equal(fast.counts(counts), plain.counts(counts))
     assert fast.lost == plain.lost
+    at = np.flatnonzero(plain.trusted)
+    for pixels in (1, 2, 8):
+        far = fast.is_far(at, pixels)
+        assert np.array_equal(far, plain.is_far(at, pixels))
+        assert far.any() == (32 * pixels <= reach + 16)
     assert fast.size == plain.size == SIZE
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge_ovss._files import make_folder
 from edge_ovss.cli.running.ending import finish
-from edge_ovss.cli.running.streams import FrameAnswers, stream_options
+from edge_ovss.cli.running.streams import FrameAnswers, refuse_stored_flow, stream_options
 from edge_ovss.cli.running.views import open_views
 from edge_ovss.cli.running.wishes import check_outputs, saved_kinds
 from edge_ovss.cli.shared.console import Console, say
@@ -36,6 +36,7 @@ def run_live(
 ) -> int:
     """Segment the newest frames until something ends the run; print the summary in any case."""
     options = stream_options(args)
+    refuse_stored_flow(options)
     saved = _saved_frames(args, segmenter)
     views = open_views(args, segmenter, live=True, labels=[source.label for source in sources])
     segmented = FrameAnswers(lambda image: segmenter.segment(image, unknown=views.unknown), options)

@@ -19,7 +19,8 @@ from edge_ovss.cli.shared.stream_options import (
 from edge_ovss.errors import UsageError
 from edge_ovss.frames.sources import Frame
 from edge_ovss.live.percentiles import Percentiles
-from edge_ovss.motion.dis import DEFAULT_FLOW
+from edge_ovss.motion.dis import DEFAULT_FLOW, check_flow
+from edge_ovss.motion.stored import is_stored
 from edge_ovss.runtime.result import Result
 from edge_ovss.runtime.saving import kinds
 from edge_ovss.runtime.stream.timing import USUAL_FPS, check_hold
@@ -38,11 +39,19 @@ def stream_options(args: argparse.Namespace) -> StreamOptions | None:
     if args.stabilize is not None:
         check_hold(args.stabilize)
     refuse_useless_flow(args)
-    return (
-        StreamOptions(args.stabilize, keyframe, args.flow or DEFAULT_FLOW)
-        if asks_for_stream(args)
-        else None
-    )
+    flow = check_flow(args.flow or DEFAULT_FLOW)
+    return StreamOptions(args.stabilize, keyframe, flow) if asks_for_stream(args) else None
+
+
+def refuse_stored_flow(options: StreamOptions | None) -> None:
+    """Check that the motion of a camera does not come from a file.
+
+    Raises:
+        UsageError: It does.
+    """
+    if options is not None and is_stored(options.flow):
+        message = f"--flow {options.flow} has the motion of a recording; this is live."
+        raise UsageError(message, hint="Omit --flow: the motion is then estimated.")
 
 
 def refuse_missing_outputs(options: StreamOptions | None, saved: tuple[str, ...]) -> None:

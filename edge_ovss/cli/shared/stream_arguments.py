@@ -39,7 +39,7 @@ def add_stream_arguments(
     )
     group.add_argument(
         "--flow",
-        choices=flows,
-        metavar="NAME",
-        help=f"how labels move: {', '.join(flows)} (labels stay where they are); default dis",
+        metavar="NAME|FILE",
+        help=f"how labels move: {', '.join(flows)} (labels stay where they are); or a .npy file "
+        "with the vectors of every frame; default dis",
     )

@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._progress import Progress
+from edge_ovss.datasets.clips import clips_of
 from edge_ovss.datasets.dataset import Dataset
-from edge_ovss.errors import UsageError
+from edge_ovss.errors import InputError, UsageError
 from edge_ovss.evaluation.evaluate import EvaluationOptions, aligned
 from edge_ovss.evaluation.preprocessing import predict, require_preprocessing
 from edge_ovss.evaluation.video.comparison import Comparison, Cost
 from edge_ovss.evaluation.video.moments import Shot, shots_of
 from edge_ovss.evaluation.video.options import EXACT_FLOW, VideoOptions
 from edge_ovss.evaluation.video.result import VideoEvaluation
+from edge_ovss.motion.stored import StoredFlow, is_stored
 from edge_ovss.motion.vectors import Motion
 from edge_ovss.runtime.result import Result
 from edge_ovss.runtime.segmenter import Segmenter
@@ -61,7 +63,7 @@ def evaluate_video(
         progress: Wraps the videos' frames, with a label, to show progress.
 
     Raises:
-        InputError: A frame or label map cannot be read or used, or categories do not match.
+        InputError: A frame, label map or flow cannot be read or used, or categories do not match.
         UsageError: The exact flow is asked for, and is not known.
         OutputError: A file cannot be written.
     """
@@ -70,10 +72,24 @@ def evaluate_video(
     if video.flow == EXACT_FLOW and any(sample.motion is None for sample in dataset.samples):
         message = "The exact flow is only known of synthetic://street?frames=..."
         raise UsageError(message, hint="Omit --flow exact.")
+    _check_stored(video, dataset)
     comparison = Comparison(segmenter, dataset, aligned(segmenter, dataset, options), options)
     run = _Run(segmenter, comparison, options, video)
     run.all_clips(dataset, progress)
     return comparison.finish(out, video, warning=run.warning)
+
+
+def _check_stored(video: VideoOptions, dataset: Dataset) -> None:
+    """Check that the file of the motion, if there is one, is that of this video."""
+    if not is_stored(video.flow):
+        return
+    clips, frames = len(clips_of(dataset)), len(dataset.samples)
+    if clips > 1:
+        message = f"Flow '{video.flow}' is that of one video; there are {clips}."
+        raise InputError(message, hint="Score one video at a time with its own file.")
+    if (known := len(StoredFlow(video.flow))) != frames:
+        message = f"Flow '{video.flow}' has motion for {known} frames; the video has {frames}."
+        raise InputError(message, hint="Give one array of vectors for each frame.")
 
 
 class _Run:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge_ovss.errors import UsageError
 from edge_ovss.motion.dis import DEFAULT_FLOW, NO_FLOW, PRESETS
+from edge_ovss.motion.stored import SUFFIX, is_stored
 from edge_ovss.runtime.stream.timing import check_hold, check_keyframe
 
 EXACT_FLOW = "exact"
@@ -20,7 +21,7 @@ class VideoOptions:
     Attributes:
         hold_ms: How long a label is held against the network; None: not at all.
         keyframe: The network sees every `keyframe`-th frame.
-        flow: How labels move, one of `FLOWS`.
+        flow: How labels move, one of `FLOWS`, or a file that `StoredFlow` takes.
         whole_clip: Instead, whether torch looks at all frames of a video at once.
     """
 
@@ -33,8 +34,9 @@ class VideoOptions:
         check_keyframe(self.keyframe)
         if self.hold_ms is not None:
             check_hold(self.hold_ms)
-        if self.flow not in FLOWS:
-            message = f"--flow is '{self.flow}'; expected one of: {', '.join(FLOWS)}."
+        if self.flow not in FLOWS and not is_stored(self.flow):
+            known = ", ".join(FLOWS)
+            message = f"--flow is '{self.flow}'; expected one of: {known}, or FILE{SUFFIX}."
             raise UsageError(message)
 
     @property

@@ -20,12 +20,14 @@ class _Pending:
     Attributes:
         answer: Its labels, when they are there.
         counter: What was known at that frame.
+        motion: Where its pixels were in the frame before it.
         time_s: When the frame was taken.
         sources: Where the pixels of the newest frame were in it; None while it is the newest.
     """
 
     answer: Future[Labels]
     counter: LabelCounter
+    motion: Following
     time_s: float | None
     sources: Following | None = None
 
@@ -75,7 +77,7 @@ class BackgroundStabilizer(StreamMemory):
         self._counter.follow(sources)
         key, held = self._take(sources)
         if self._pending is None:
-            self._ask(frame, time_s)
+            self._ask(frame, sources, time_s)
         return Step(self._counter.labels, key, False, held, self._clock.age_ms)
 
     def _start(self, frame: Frame, time_s: float | None, *, cut: bool) -> Step:
@@ -96,14 +98,14 @@ class BackgroundStabilizer(StreamMemory):
             return False, 0.0
         self._pending = None
         self._clock.saw(pending.time_s)
-        held = pending.counter.count(pending.answer.result(), self._clock.cap)
+        held = pending.counter.count(pending.answer.result(), self._clock.cap, pending.motion)
         pending.counter.follow(pending.sources)
         self._counter = pending.counter
         return True, held
 
-    def _ask(self, frame: Frame, time_s: float | None) -> None:
+    def _ask(self, frame: Frame, sources: Following, time_s: float | None) -> None:
         answer = self._executor.submit(self._segment, frame)
-        self._pending = _Pending(answer, self._counter.copied(), time_s)
+        self._pending = _Pending(answer, self._counter.copied(), sources, time_s)
 
     def close(self) -> None:
         """Wait for the network, and end its thread; calling it twice does no harm."""

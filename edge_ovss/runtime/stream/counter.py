@@ -2,6 +2,10 @@
 
 Two planes of the frame's size go along with the motion: the label L of every pixel, and the count
 c of how often it was confirmed. The C++ library computes the same, byte for byte.
+
+Motion is known to a pixel or so, and fast motion to less. So where a pixel moves fast, a label
+gives way at once if the one that the network says stands next to it: that is no flicker, but an
+edge that the motion put beside its place. On a narrow pole, every pixel is next to an edge.
 """
 
 from __future__ import annotations
@@ -15,6 +19,13 @@ from edge_ovss.motion.vectors import Labels
 
 LEAST_CAP = 2
 LARGEST_CAP = 255
+_COLUMNS = 480
+_FAST = 2
+
+
+def reach_of(width: int) -> int:
+    """Return how far an edge may be from its place, in pixels: one in 480 columns, rounded."""
+    return max(1, (2 * width + _COLUMNS) // (2 * _COLUMNS))
 
 
 def cap_of(hold_ms: float, rate_hz: float) -> int:
@@ -80,12 +91,13 @@ class LabelCounter:
         self._labels = sources.labels(self._labels)
         self._counts = sources.counts(self._counts)
 
-    def count(self, labels: Labels, cap: int) -> float:
+    def count(self, labels: Labels, cap: int, sources: Following | None = None) -> float:
         """Compare the network's labels with those that moved here, and keep the surer ones.
 
         Args:
             labels: What the network says now, [H, W].
             cap: The largest count, 1 to 255; with 1 the network is always right.
+            sources: The motion to this frame; None: nothing moved.
 
         Returns:
             The share of pixels that keep a label against the network, 0 to 1.
@@ -97,15 +109,38 @@ class LabelCounter:
         self._check(labels, cap)
         moved, counts = self._labels, self._counts
         differs = labels != moved
-        kept = differs & (counts > 1)
-        fewer = counts - kept
-        raised = np.minimum(counts, cap - 1)
-        raised += 1
-        np.copyto(raised, 1, where=differs)
-        np.copyto(raised, fewer, where=kept)
-        self._labels = np.where(kept, moved, labels)
-        self._counts = raised
-        return int(np.count_nonzero(kept)) / int(kept.size)
+        kept = np.flatnonzero(differs & (counts > 1))
+        if sources is not None:
+            kept = self._without_edges(kept, labels, sources)
+        self._counts = np.minimum(counts, cap - 1)
+        self._counts *= ~differs
+        self._counts += 1
+        self._labels = labels.copy()
+        self._counts.ravel()[kept] = counts.ravel()[kept] - 1
+        self._labels.ravel()[kept] = moved.ravel()[kept]
+        return len(kept) / labels.size
+
+    def _without_edges(
+        self, kept: NDArray[np.intp], labels: Labels, sources: Following
+    ) -> NDArray[np.intp]:
+        """Leave out pixels that move fast and have what the network says beside them."""
+        height, width = self.size
+        reach = reach_of(width)
+        fast = sources.is_far(kept, _FAST * reach)
+        at = kept[fast]
+        row, col = np.divmod(at, width)
+        beside = np.zeros(len(at), np.bool_)
+        for step, inside in (
+            (-reach * width, row >= reach),
+            (reach * width, row < height - reach),
+            (-reach, col >= reach),
+            (reach, col < width - reach),
+        ):
+            # What is outside counts as the pixel itself, whose label is another.
+            there = self._labels.ravel()[np.where(inside, at + step, at)]
+            beside |= there == labels.ravel()[at]
+        fast[fast] = beside
+        return kept[~fast]
 
     def _check(self, labels: Labels, cap: int) -> None:
         if labels.shape != self._labels.shape or labels.dtype != self._labels.dtype:

@@ -160,7 +160,7 @@ class Stabilizer(StreamMemory):
         self._counter.follow(sources)
         self._since += 1
         key = self._since >= self._every
-        held = self._answer(segment(frame), time_s) if key else 0.0
+        held = self._answer(segment(frame), sources, time_s) if key else 0.0
         return Step(self._counter.labels, key, False, held, self._clock.age_ms)
 
     def forget(self) -> None:
@@ -168,7 +168,7 @@ class Stabilizer(StreamMemory):
         self._flow.forget()
         self._clock = self._clock.restarted()
 
-    def _answer(self, labels: Labels, time_s: float | None) -> float:
+    def _answer(self, labels: Labels, sources: Following, time_s: float | None) -> float:
         self._clock.saw(time_s)
         self._since = 0
-        return self._counter.count(labels, self._clock.cap)
+        return self._counter.count(labels, self._clock.cap, sources)

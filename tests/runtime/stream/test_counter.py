@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_ovss.errors import InputError, UsageError
-from edge_ovss.motion.vectors import Labels, Motion
-from edge_ovss.runtime.stream.counter import LabelCounter, cap_of
+from edge_ovss.motion.following import Following
+from edge_ovss.motion.vectors import Labels, Motion, Sources
+from edge_ovss.runtime.stream.counter import LabelCounter, cap_of, reach_of
 
 Bytes = NDArray[np.uint8]
 
@@ -138,6 +139,87 @@ def test_planes_handed_out_belong_to_the_caller() -> None:
     assert counter.counts.tolist() == [[1, 1]]
 
 
+def beside(labels: Labels, y: int, x: int, label: int) -> bool:
+    height, width = labels.shape
+    near = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+    return any(labels[at] == label for at in near if 0 <= at[0] < height and 0 <= at[1] < width)
+
+
+@pytest.mark.parametrize(
+    ("width", "reach"), [(1, 1), (480, 1), (719, 1), (720, 2), (1920, 4), (3840, 8)]
+)
+def test_edges_may_be_a_pixel_from_their_place_in_480_columns(width: int, reach: int) -> None:
+    assert reach_of(width) == reach
+
+
+class Moved:
+    """Says of every pixel how far it moved."""
+
+    def __init__(self, height: int, width: int, pixels: int = 2) -> None:
+        self.size, self.pixels = (height, width), pixels
+        self.lost = 0.0
+
+    def is_far(self, at: NDArray[np.intp], pixels: int) -> NDArray[np.bool_]:
+        return np.full(len(at), self.pixels >= pixels)
+
+    def labels(self, plane: Labels) -> Labels:
+        return plane
+
+    def counts(self, plane: Bytes) -> Bytes:
+        return plane
+
+    def then(self, later: Following) -> Following:
+        return later
+
+    def plain(self) -> Sources:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(("pixels", "shown"), [(0, 1), (1, 1), (2, 7), (9, 7)])
+def test_where_it_moves_fast_a_label_gives_way_to_one_next_to_it(pixels: int, shown: int) -> None:
+    # A pole (7) whose edge the motion put one pixel beside its place, and a flash (9) far from one.
+    seen, now = row(1, 1, 7, 7, 1, 1, 1), row(1, 7, 7, 1, 1, 1, 9)
+    counter = started(*seen[0], confirmed=2)
+    held = counter.count(now, 3, Moved(1, 7, pixels))
+    assert counter.labels[0, [1, 6]].tolist() == [shown, 1]
+    assert held == (1 if shown == 7 else 3) / 7
+    assert counter.counts.tolist() == (
+        [[3, 1, 3, 1, 3, 3, 2]] if shown == 7 else [[3, 2, 3, 2, 3, 3, 2]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "shown"),
+    [(1, 2, 7), (3, 2, 7), (2, 1, 7), (2, 3, 7), (1, 1, 1), (0, 2, 1), (4, 2, 1), (2, 0, 1)],
+)
+def test_above_below_left_and_right_are_next_to_a_pixel(y: int, x: int, shown: int) -> None:
+    labels = np.ones((5, 5), np.uint8)
+    labels[y, x] = 7
+    counter = LabelCounter()
+    counter.start(labels)
+    counter.count(labels, 3)
+    now = labels.copy()
+    now[2, 2] = 7
+    counter.count(now, 3, Moved(5, 5))
+    assert counter.labels[2, 2] == shown
+
+
+def test_in_a_wide_frame_next_to_a_pixel_is_farther() -> None:
+    seen = np.ones((1, 1440), np.uint8)
+    seen[0, :4] = 7
+    counter = LabelCounter()
+    counter.start(seen)
+    counter.count(seen, 3)
+    now = seen.copy()
+    now[0, 4:9] = 7
+    copy = counter.copied()
+    counter.count(now, 3, Moved(1, 1440, 6))
+    # Three pixels are one of 480 columns; the two at the end have a 7 neither at 3 nor before.
+    assert counter.labels[0, 4:9].tolist() == [7, 7, 7, 1, 1]
+    copy.count(now, 3, Moved(1, 1440, 5))
+    assert copy.labels.tolist() == seen.tolist()
+
+
 def test_random_streams_follow_the_rule_pixel_by_pixel() -> None:
     random = np.random.default_rng(1)
     height, width = 5, 7
@@ -150,6 +232,8 @@ def test_random_streams_follow_the_rule_pixel_by_pixel() -> None:
         motion = Motion(vectors, random.integers(0, 2, (height, width)).astype(np.uint8))
         labels = random.integers(0, 3, (height, width)).astype(np.uint8)
         before, known, kept = expected.copy(), counts.copy(), 0
+        there = motion.sources(height, width).labels(before)
+        fast = np.abs((vectors.astype(int) + 16) >> 5).max(2) >= 2
         for y in range(height):
             for x in range(width):
                 sx, sy = (int(v + 16) >> 5 for v in vectors[y, x])
@@ -159,12 +243,13 @@ def test_random_streams_follow_the_rule_pixel_by_pixel() -> None:
                 count = int(known[sy, sx]) if inside and motion.valid[y, x] else 0
                 if labels[y, x] == moved:
                     expected[y, x], counts[y, x] = moved, min(count + 1, cap)
-                elif count > 1:
+                elif count > 1 and not (fast[y, x] and beside(there, y, x, labels[y, x])):
                     expected[y, x], counts[y, x], kept = moved, count - 1, kept + 1
                 else:
                     expected[y, x], counts[y, x] = labels[y, x], 1
         counter.follow(motion.sources(height, width))
-        assert counter.count(labels, cap) == kept / labels.size
+        sources = motion.sources(height, width)
+        assert counter.count(labels, cap, sources) == kept / labels.size
         assert (counter.labels == expected).all()
         assert (counter.counts == counts).all()
 

@@ -17,6 +17,7 @@ STORED = Path(__file__).parents[2] / "data" / "streams.bin"
 Sizes = list[tuple[tuple[int, int], tuple[int, int]]]
 SAME: Sizes = [((11, 13), (11, 13))] * 12
 COARSE: Sizes = [((12, 17), (3, 5))] * 10
+WIDE: Sizes = [((6, 730), (1, 61))] * 8
 CHANGING: Sizes = [*[((5, 8), (5, 8))] * 4, *[((6, 9), (2, 3))] * 4]
 STREAMS: tuple[tuple[float, int, int, Sizes], ...] = (
     (150.0, 1, 1, SAME),
@@ -25,6 +26,7 @@ STREAMS: tuple[tuple[float, int, int, Sizes], ...] = (
     (0.0, 3, 1, COARSE),
     (300.0, 2, 2, COARSE),
     (150.0, 2, 1, CHANGING),
+    (300.0, 1, 1, WIDE),
 )
 
 
@@ -69,6 +71,8 @@ def one_frame(
 ) -> list[bytes]:
     reach = (40, 200, 32767)[number % 3]
     vectors = random.integers(-reach - 1, reach + 1, (*grid, 2)).astype("<i2")
+    if grid[0] == 1:  # few rows, and all of them are seen
+        vectors[..., 1] //= 64
     # Now and then nearly everything is lost: a cut.
     valid = (random.random(grid) < (0.1 if number == 7 else 0.95)).astype(np.uint8)
     if reach > 1000:
