@@ -39,6 +39,20 @@ class BuilderFlag(enum.IntEnum):
     TF32 = 3
 
 
+class ProfilingVerbosity(enum.IntEnum):
+    LAYER_NAMES_ONLY = 0
+    DETAILED = 1
+
+
+class LayerInformationFormat(enum.IntEnum):
+    ONELINE = 0
+    JSON = 1
+
+
+class LayerType(enum.IntEnum):
+    IDENTITY = 0
+
+
 class MemoryPoolType(enum.IntEnum):
     WORKSPACE = 0
 
@@ -105,6 +119,7 @@ _NUMPY = {DataType.FLOAT: np.float32, DataType.INT32: np.int32, DataType.UINT8: 
 
 class _Layer:
     num_outputs = 1
+    type = LayerType.IDENTITY
 
     def __init__(self, tensor: _Tensor) -> None:
         self.tensor = tensor
@@ -188,6 +203,7 @@ class _Timings:
 
 class _Config:
     builder_optimization_level = 3
+    profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
     progress_monitor: Any = None
 
     def __init__(self) -> None:
@@ -264,6 +280,7 @@ class Builder:
             "tf32": BuilderFlag.TF32 in config.flags,
             "limits": config.limits,
             "torch": "torch" in sys.modules,
+            "verbosity": config.profiling_verbosity.name,
         }
         return json.dumps(plan).encode()
 
@@ -362,6 +379,20 @@ class ExecutionContext:
         return {name: array.astype(types[name]) for name, array in found.items()}
 
 
+class Inspector:
+    """Says what FAKE_TRT_LAYERS says; names only where the plan was not built for more."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.plan = plan
+
+    def get_engine_information(self, format: LayerInformationFormat) -> str:
+        assert format == LayerInformationFormat.JSON
+        layers = json.loads(os.environ.get("FAKE_TRT_LAYERS", "[]"))
+        if self.plan["verbosity"] != "DETAILED":
+            layers = [layer["Name"] for layer in layers]
+        return json.dumps({"Layers": layers, "Bindings": self.plan["outputs"]})
+
+
 class Engine:
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
@@ -381,6 +412,9 @@ class Engine:
     def get_tensor_dtype(self, name: str) -> DataType:
         kinds = {**dict.fromkeys(self.inputs, "FLOAT"), "frame": "UINT8", **self.plan["outputs"]}
         return DataType[kinds[name]]
+
+    def create_engine_inspector(self) -> Inspector:
+        return Inspector(self.plan)
 
     def create_runtime_config(self) -> RuntimeConfig:
         return RuntimeConfig()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.cli.inspect_engine import fusion_text
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.engines.build import BuildOptions, Built, build_engine
 from edge_ovss.errors import UsageError
@@ -59,6 +60,9 @@ def read_options(args: argparse.Namespace, bundle: Bundle) -> BuildOptions:
     if workspace is not None and workspace < 1:
         message = f"--workspace is {workspace}; expected at least 1 MiB."
         raise UsageError(message)
+    if not 0 <= args.allow_float <= 100:  # NaN is not
+        message = f"--allow-float is {args.allow_float:g}; expected a percentage of 0 to 100."
+        raise UsageError(message)
     height, width = bundle.reference().labels.shape
     frames = parse_range(
         size=args.size,
@@ -74,6 +78,7 @@ def read_options(args: argparse.Namespace, bundle: Bundle) -> BuildOptions:
         flags=Flags(level, workspace, args.tf32),
         timing_cache=args.timing_cache,
         overwrite=args.overwrite,
+        allow_float=args.allow_float,
     )
 
 
@@ -92,6 +97,7 @@ def report(args: argparse.Namespace, console: Console, bundle: Bundle, built: Bu
         "frames": f"{record.key.frames}{bundle_labels}",
         "plan": f"{record.size / 2**20:.1f} MiB, sha256 {record.sha256[:12]}…",
         "layers": layers,
+        "fused": fusion_text(record.inspection),
         "time": seconds,
         "answer": _proof_text(proof),
     }

@@ -12,6 +12,7 @@ from edge_ovss._strict_parsing import DocumentError, parse_json
 from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.onnx_reader.file import GraphFile, TensorInfo, read_graph_file
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.cli.inspect_engine import describe_plan, engine_documents, engine_rows
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import InputError, UsageError
 from edge_ovss.evaluation.gates import (
@@ -36,8 +37,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if path.is_file() and gates:
         message = f"--gate is given for '{path}', which is not a bundle."
         raise UsageError(message, hint="The licenses are in a bundle's manifest.")
+    if path.is_file() and path.suffix.lower() == ".plan":
+        console.result(*describe_plan(path))
+        return 0
     if path.is_file() and path.suffix.lower() != ".onnx":
-        message = f"'{path}' is neither a bundle (a folder) nor an .onnx file."
+        message = f"'{path}' is neither a bundle (a folder) nor an .onnx or .plan file."
         raise InputError(message, hint="Give the folder that edge-ovss export wrote.")
     if path.is_file():
         graph = read_graph_file(path)
@@ -49,6 +53,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "verified": not args.no_verify,
         "manifest": bundle.manifest.document,
         "licenses": use_of(bundle.manifest.licenses).to_json(),
+        "engines": engine_documents(bundle),
         "graph": _graph_document(bundle.graph, bundle.graph_path),
     }
     verdicts = check_gates(gates, license_value(bundle))
@@ -95,7 +100,7 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
     rows += [
         (f"parity {name}", _short(json.dumps(value))) for name, value in manifest.parity.items()
     ]
-    return rows + _graph_rows(bundle.graph, bundle.graph_path)
+    return rows + engine_rows(bundle) + _graph_rows(bundle.graph, bundle.graph_path)
 
 
 def _unknown(manifest: Manifest) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from edge_ovss._files import make_folder, output_error, sha256_of_file
 from edge_ovss._free_memory import available_bytes
@@ -19,6 +21,7 @@ from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.replacement import mend, move_into_place
 from edge_ovss.engines.build_process import run_child
 from edge_ovss.engines.build_request import BuildOutcome, BuildRequest
+from edge_ovss.engines.inspection import size_facts
 from edge_ovss.errors import ArtifactError, ParityError, UsageError
 from edge_ovss.runtime.trt.engine_key import EngineKey, Flags, surroundings_here
 from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof
@@ -41,6 +44,7 @@ _TYPES = {"fp16": "HALF", "int8": "INT8"}
 
 _MEMINFO = Path("/proc/meminfo")
 _LEAST_MIB = 256
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class BuildOptions:
         flags: Options of the builder.
         timing_cache: Keep measured timings in the bundle for the next build.
         overwrite: Build even if the engine exists.
+        allow_float: Share in percent of the heavy layers of an FP16 or INT8 bundle that may run in
+            FP32 although its graph asks for less.
     """
 
     frames: FrameRange
@@ -60,6 +66,7 @@ class BuildOptions:
     flags: Flags = field(default_factory=Flags)
     timing_cache: bool = False
     overwrite: bool = False
+    allow_float: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,7 @@ def build_engine(
         outcome = run_child(request, folder, note)
         record = _record(bundle, key, folder, outcome)
         _check_precision(record)
+        check_fusion(record, options.allow_float)
         record = _prove(bundle, folder, record, gpu, note)
         record.write(folder)
     return Built(Engine(place, record), reused=False)
@@ -279,7 +287,17 @@ def _record(bundle: Bundle, key: EngineKey, folder: Path, outcome: BuildOutcome)
         warnings=outcome.warnings,
         proof=Proof("not run", reason="just built"),
         precision=bundle.manifest.precision,
+        inspection=_with_size(bundle, plan, outcome.inspection),
     )
+
+
+def _with_size(
+    bundle: Bundle, plan: Path, inspection: Mapping[str, object] | None
+) -> dict[str, object]:
+    """Return what is known of the layers, with the plan's size beside that of the graph."""
+    files = (bundle.graph_path, *(bundle.file(name) for name in bundle.graph.external_data))
+    graph = sum(path.stat().st_size for path in files)
+    return {**(inspection or {}), "size": size_facts(plan.stat().st_size, graph)}
 
 
 def _check_precision(record: BuildRecord) -> None:
@@ -289,6 +307,22 @@ def _check_precision(record: BuildRecord) -> None:
             found = ", ".join(f"{count} {layer}" for layer, count in record.layers.items())
             message = f"The bundle is {record.precision}, but no layer is {kind}: {found}."
             raise ArtifactError(message, hint="Export the bundle again with that --precision.")
+
+
+def check_fusion(record: BuildRecord, allowed: float) -> None:
+    """Raise an error if too many heavy layers run in FP32 although the graph asks for less."""
+    share: Any = record.inspection.get("float_share", 0.0)
+    if record.precision == "fp32" or 100 * share <= allowed:
+        return
+    names: Any = record.inspection["float_layers"]
+    count: Any = record.inspection["float_count"]
+    more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
+    message = (
+        f"The bundle is {record.precision}, but {count} heavy layers of the engine "
+        f"({100 * share:.1f} %) run in FP32: {', '.join(names[:_SHOWN])}{more}."
+    )
+    hint = f"If that is fast enough, build with --allow-float {100 * share + 0.1:.1f}."
+    raise ArtifactError(message, hint=hint)
 
 
 def _prove(

@@ -106,6 +106,7 @@ def _outcome(event: dict[str, Any]) -> BuildOutcome:
         layers=event["layers"],
         labels=event["labels"],
         warnings=tuple(event["warnings"]),
+        inspection=event["inspection"],
     )
 
 

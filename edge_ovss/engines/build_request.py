@@ -67,9 +67,11 @@ class BuildOutcome:
         layers: Number of layers by the type of their first output.
         labels: dtype of the labels in the engine.
         warnings: Warnings of the builder.
+        inspection: The layers after fusion (`inspection.summarize`); None if they are unknown.
     """
 
     seconds: Mapping[str, float]
     layers: Mapping[str, int]
     labels: str
     warnings: tuple[str, ...] = ()
+    inspection: Mapping[str, object] | None = None

@@ -19,11 +19,16 @@ from typing import Any
 
 from edge_ovss._files import write_bytes
 from edge_ovss.engines.build_request import DONE, FAILED, LOG, PHASE, BuildOutcome, BuildRequest
+from edge_ovss.engines.inspection import summarize
 from edge_ovss.engines.lifeline import FLAG, end_with_parent
+from edge_ovss.engines.plan_layers import HEADING, PlanLayer, layers_of_inspector, layers_of_log
 from edge_ovss.engines.widen_labels import widen_labels
 from edge_ovss.errors import EdgeOvssError, OutputError
 
 _MOST = 20
+_HEAVY = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "EINSUM")
+_TYPES = {"FLOAT": "FP32", "HALF": "FP16"}
+_MOST_SHAPES = 8
 STARTING, READING, BUILDING, WRITING = "starting", "reading", "building", "writing"
 
 
@@ -42,6 +47,7 @@ class Reporter:
         self.step = STARTING
         self.errors: list[str] = []
         self.warnings: list[str] = []
+        self.layers = ""  # what the builder says of the layers after fusion
         # The library uses Python objects (parser, monitor, timings) without owning them: this
         # list keeps them alive until the build is over.
         self.kept: list[object] = []
@@ -83,12 +89,40 @@ def build(request: BuildRequest, reporter: Reporter) -> BuildOutcome:
     Path(request.plan).write_bytes(plan)
     _keep_timings(config, request, reporter)
     seconds = {"parse": parsed - start, "build": built - parsed}
+    found, source = read_layers(library, logger, bytes(plan), reporter)
     return BuildOutcome(
         seconds={name: round(value, 3) for name, value in seconds.items()},
         layers=count_layers(network),
         labels=_labels_type(network),
         warnings=tuple(reporter.warnings),
+        inspection=summarize(found, asked_precisions(network), source=source) if found else None,
     )
+
+
+def read_layers(
+    library: Any,  # noqa: ANN401
+    logger: Any,  # noqa: ANN401
+    plan: bytes,
+    reporter: Reporter,
+) -> tuple[list[PlanLayer], str]:
+    """Return the layers of a plan, and who described them; [] if nobody can.
+
+    The inspector needs the engine in the GPU's memory. Where the builder has logged its layers, as
+    that of TensorRT for RTX does without a GPU, the log says the same.
+    """
+    if reporter.layers:
+        return layers_of_log(reporter.layers), "builder log"
+    try:
+        runtime = library.Runtime(logger)
+        handle = runtime.deserialize_cuda_engine(plan)
+        inspector = None if handle is None else handle.create_engine_inspector()
+        if inspector is None:
+            return [], ""
+        kind = library.LayerInformationFormat.JSON
+        return layers_of_inspector(inspector.get_engine_information(kind)), "inspector"
+    except (AttributeError, RuntimeError, MemoryError) as err:  # the engine itself is complete
+        reporter.log("WARNING", f"the layers of the engine could not be read: {err}")
+        return [], ""
 
 
 def make_logger(library: Any, reporter: Reporter) -> Any:  # noqa: ANN401 (classes of a module)
@@ -99,6 +133,8 @@ def make_logger(library: Any, reporter: Reporter) -> Any:  # noqa: ANN401 (class
         del self
         if int(severity) not in quiet:
             reporter.log(severity.name, msg)
+        elif msg.startswith(HEADING):
+            reporter.layers = msg
 
     return type("Log", (library.ILogger,), {"log": log})()
 
@@ -142,6 +178,7 @@ def configure(
     """Return the builder's configuration."""
     reporter.step = BUILDING
     config = builder.create_builder_config()
+    config.profiling_verbosity = library.ProfilingVerbosity.DETAILED  # for the inspector
     if not request.tf32:  # allowed by default, and it changes what FP32 computes
         config.clear_flag(library.BuilderFlag.TF32)
     if request.optimization_level is not None:
@@ -228,6 +265,34 @@ def count_layers(network: Any) -> dict[str, int]:  # noqa: ANN401
     layers = (network.get_layer(index) for index in range(network.num_layers))
     kinds = (layer.get_output(0).dtype.name for layer in layers if layer.num_outputs)
     return dict(Counter(kinds).most_common())
+
+
+def asked_precisions(network: Any) -> dict[str, str]:  # noqa: ANN401
+    """Return the precision that the graph asks for, by the name of each heavy node.
+
+    The type of a product's input is that of the graph, or INT8 where it was dequantized just
+    before.
+    """
+    makers: dict[str, Any] = {}
+    asked: dict[str, str] = {}
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        makers.update({layer.get_output(i).name: layer for i in range(layer.num_outputs)})
+        if layer.type.name in _HEAVY:
+            value = layer.get_input(0)
+            kind = "INT8" if _is_dequantized(value, makers) else value.dtype.name
+            asked[layer.name] = _TYPES.get(kind, kind)
+    return asked
+
+
+def _is_dequantized(value: Any, makers: dict[str, Any]) -> bool:  # noqa: ANN401
+    """Return whether a tensor comes from a DequantizeLinear, perhaps in another shape."""
+    maker = makers.get(value.name)
+    for _ in range(_MOST_SHAPES):
+        if maker is None or maker.type.name != "SHUFFLE":
+            break
+        maker = makers.get(maker.get_input(0).name)
+    return maker is not None and maker.type.name == "DEQUANTIZE"
 
 
 def _labels_type(network: Any) -> str:  # noqa: ANN401

@@ -91,6 +91,7 @@ def test_wide_labels_build_only_because_they_are_widened(
         "plan": str(tmp_path / "plan"),
         "input": "frame",
         "frames": [[20, 30]] * 3,
+        "fixed": {},
         "capabilities": ["8.6"],
         "widen_labels": False,
         "optimization_level": None,

@@ -122,7 +122,8 @@ def test_positions_whose_number_fits_are_dealt_out_in_reading_order() -> None:
     )
     model = assemble("deop-tiny", published_grid)
     fill_randomly(model, seed=1)
-    model.origin = load_model("deop-tiny", weights="random").origin
+    filled = load_model("deop-tiny", weights="random")
+    model.origin, model.licenses = filled.origin, filled.licenses
     embeddings = model.encode_text(Vocabulary.from_names(WORDS))
     loaded = load(model, embeddings, (288, 512))
     image = street(72, 128)

@@ -77,6 +77,7 @@ def model(reference: ModuleType) -> Deop:
     deop = build_deop("deop")
     load_into(deop, tensors, name="deop", family="deop", prefix="", ignored=IGNORED)
     deop.origin = WeightsOrigin("random")
+    deop.licenses = {"weights": "none"}
     return deop
 
 

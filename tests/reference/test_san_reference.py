@@ -59,6 +59,7 @@ def loaded(golden: Golden, reference: ModuleType) -> Iterator[LoadedModel]:
     load_into(model, tensors, name="san-base", family="san", prefix="", ignored=IGNORED)
     del tensors
     model.origin = WeightsOrigin("random")
+    model.licenses = {"weights": "none"}
     vocabulary = Vocabulary.from_names([str(word) for word in golden["classes"]])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGE_OVSS_CACHE", "")

@@ -61,6 +61,7 @@ def fill(empty_model: Sed, reference: ModuleType) -> Callable[[bool], Sed]:
             }
             load_into(empty_model, tensors, name="sed-base", family="sed", prefix=PREFIX)
             empty_model.origin = WeightsOrigin("random")
+            empty_model.licenses = {"weights": "none"}
             state["smooth"] = smooth
         return empty_model
 

@@ -31,6 +31,10 @@ BUILD_VARIABLES = {
     "cache": "ITimingCache",
     "layer": "ILayer",
     "output": "ITensor",
+    "runtime": "Runtime",
+    "handle": "ICudaEngine",
+    "inspector": "EngineInspector",
+    "value": "ITensor",
 }
 RUN_VARIABLES = {
     "library": "",
@@ -173,6 +177,8 @@ def test_every_runtime_name_is_in_tensorrt_11(file: str) -> None:
     )
     assert str(module.__version__).startswith("11.")
     assert missing(module, set(names_in(file))) <= RTX_ONLY
+    inspecting = {"ICudaEngine.create_engine_inspector", "LayerInformationFormat.JSON"}
+    assert missing(module, inspecting) == set()
 
 
 @pytest.mark.parametrize("module", ["tensorrt_rtx_bindings", "tensorrt_lean_bindings"])

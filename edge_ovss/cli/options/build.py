@@ -43,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timing-cache", action="store_true", help="keep timings in the bundle (tensorrt only)"
     )
+    parser.add_argument(
+        "--allow-float",
+        type=float,
+        default=0.0,
+        metavar="PERCENT",
+        help="share of the heavy layers of an FP16 or INT8 bundle that may run in FP32 (default 0)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="build again if it is there")
     parser.add_argument("--dla", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--require-faster", action="store_true", help=argparse.SUPPRESS)

@@ -53,6 +53,7 @@ class BuildRecord:
         warnings: The first few warnings of the builder.
         proof: Whether the output was checked.
         precision: Precision of the bundle, such as "fp16".
+        inspection: The layers after fusion, by precision; {} if unknown.
     """
 
     key: EngineKey
@@ -65,6 +66,7 @@ class BuildRecord:
     warnings: tuple[str, ...]
     proof: Proof
     precision: str
+    inspection: Mapping[str, object] = field(default_factory=dict)
     document: Mapping[str, object] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> dict[str, object]:
@@ -79,6 +81,7 @@ class BuildRecord:
             "precision": self.precision,
             "labels": self.labels,
             "layers": dict(self.layers),
+            "inspection": dict(self.inspection),
             "seconds": dict(self.seconds),
             "warnings": list(self.warnings),
             "proof": asdict(self.proof),
@@ -131,6 +134,7 @@ def _from_json(document: object) -> BuildRecord:
             undecided=proof.optional_number("undecided"),
         ),
         precision=fields.text("precision"),
+        inspection=fields.mapping("inspection") if "inspection" in document else {},
         document=document,
     )
 

@@ -1,0 +1,125 @@
+"""What is known of engines without a GPU: their records, for `edge-ovss inspect` and `build`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_ovss._files import sha256_of_file
+from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.errors import ArtifactError, InputError
+from edge_ovss.runtime.trt.engine_record import RECORD, BuildRecord, read_record
+from edge_ovss.runtime.trt.engine_store import ENGINES
+
+Rows = list[tuple[str, str]]
+
+
+def engine_rows(bundle: Bundle) -> Rows:
+    """Return a line for each engine of a bundle."""
+    return [(f"engine {one['name']}", _line(bundle, one)) for one in _engines(bundle)]
+
+
+def engine_documents(bundle: Bundle) -> list[dict[str, object]]:
+    """Return the records of a bundle's engines as JSON objects, or why one cannot be read."""
+    found: list[dict[str, object]] = []
+    for one in _engines(bundle):
+        record = one["record"]
+        facts = {"problem": one["problem"]} if record is None else dict(record.document)
+        found.append({"name": one["name"], **facts})
+    return found
+
+
+def describe_plan(path: Path) -> tuple[str, dict[str, object]]:
+    """Return what the record beside a plan says of it, as text and as a JSON object.
+
+    Raises:
+        InputError: There is no record beside it.
+        ArtifactError: The record is damaged, or belongs to another plan.
+    """
+    if not (path.parent / RECORD).is_file():
+        message = f"There is no {RECORD} beside '{path}', so nothing is known of the plan."
+        hint = "Give a plan in the folder where edge-ovss build left it: BUNDLE/engines/NAME/."
+        raise InputError(message, hint=hint)
+    record = read_record(path.parent)
+    digest = sha256_of_file(path)
+    if digest != record.sha256:
+        message = (
+            f"'{path}' is not the plan of {RECORD}: its sha256 is {digest[:12]}…, the record says "
+            f"{record.sha256[:12]}…."
+        )
+        raise ArtifactError(message, hint="Do not use it; build the engine again.")
+    rows = [("engine", str(path.parent)), *_rows(record)]
+    width = max(len(name) for name, _ in rows)
+    text = "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in rows)
+    return text, {"path": str(path), **record.document}
+
+
+def fusion_text(inspection: Mapping[str, object]) -> str:
+    """Return one line on the layers after fusion."""
+    facts: Any = inspection
+    if "layers" not in facts:
+        return "not known: neither the builder nor an inspector described the layers"
+    heavy = ", ".join(f"{count} {kind}" for kind, count in facts["heavy"].items()) or "none"
+    parts = [f"{sum(facts['layers'].values())} layers, heavy ones: {heavy}"]
+    if facts["float_count"]:
+        parts.append(f"{facts['float_count']} in FP32 against the graph")
+    parts.append(f"{facts['unfused_quantization']} unfused Q/DQ, {facts['reformats']} reformats")
+    return "; ".join(parts)
+
+
+def _engines(bundle: Bundle) -> list[dict[str, Any]]:
+    folder = bundle.file(ENGINES)
+    found: list[dict[str, Any]] = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not path.is_dir() or path.name.startswith("."):
+            continue
+        try:
+            found.append({"name": path.name, "record": read_record(path), "problem": None})
+        except ArtifactError as err:
+            found.append({"name": path.name, "record": None, "problem": err.message})
+    return found
+
+
+def _line(bundle: Bundle, one: Mapping[str, Any]) -> str:
+    record: BuildRecord | None = one["record"]
+    if record is None:
+        return str(one["problem"])
+    key = record.key
+    stale = "" if key.graph == graph_hash(bundle) else ", OF ANOTHER GRAPH"
+    return (
+        f"{key.surroundings.backend} {key.surroundings.library} for {_gpus(record)}, "
+        f"{key.frames}, {record.size / 2**20:.1f} MiB, proof {record.proof.state}{stale}"
+    )
+
+
+def _gpus(record: BuildRecord) -> str:
+    places = record.key.surroundings
+    name = f" ({places.device})" if places.device else ""
+    return ", ".join(places.capabilities) + name
+
+
+def _rows(record: BuildRecord) -> Rows:
+    places, proof, facts = record.key.surroundings, record.proof, record.inspection
+    size: Any = facts.get("size") or {}
+    against = f", {size['ratio']} x the graph's" if size.get("ratio") else ""
+    rows = [
+        ("library", f"{places.backend} {places.library}, {places.platform}"),
+        ("for", _gpus(record)),
+        ("system", places.system or "any"),
+        ("frames", str(record.key.frames)),
+        ("flags", " ".join(record.key.flags.options()) or "none"),
+        ("precision", record.precision),
+        ("plan", f"{record.size / 2**20:.1f} MiB{against}, sha256 {record.sha256[:12]}… compared"),
+        ("built", f"{record.created}, {sum(map(_number, record.seconds.values())):.1f} s"),
+        ("fused", fusion_text(facts)),
+        ("proof", proof.state + (f": {proof.reason}" if proof.reason else "")),
+        ("graph sha256", record.key.graph),
+    ]
+    layers: Any = facts.get("float_layers") or ()
+    return rows + [("in FP32", name) for name in layers]
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
