@@ -15,7 +15,8 @@ set -eu
 
 packages="g++ make cmake pkg-config valgrind nlohmann-json3-dev libssl-dev libpng-dev libjpeg-dev
     libstb-dev"
-gstreamer="libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base gstreamer1.0-tools"
+gstreamer="libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+    gstreamer1.0-tools"
 root=$(cd "$(dirname "$0")" && pwd)
 seconds=3
 if [ "${1:-}" = --slow ]; then
@@ -128,7 +129,7 @@ run_tests "$build/tsan" -R '^threads_test$'
 
 if pkg-config --exists opencv4; then
     say "ovss-camera with OpenCV"
-    add_on opencv 'programs|camera|opencv_ends' -DEDGE_OVSS_WITH_OPENCV=ON
+    add_on opencv 'programs|camera|opencv_ends|network' -DEDGE_OVSS_WITH_OPENCV=ON
 else
     say "LEFT OUT: ovss-camera with OpenCV (Debian's libopencv-dev is not installed)"
 fi

@@ -108,8 +108,8 @@ class Batches:
         """Pictures, uint8 [B, H, W, 3], and labels in the joint numbering, int64 [B, H, W]."""
         real = round(count * self.real)
         sources: list[CamVid | Streets] = [self.camvid] * real + [self.streets] * (count - real)
-        self.random.shuffle(sources)
-        samples = [self._one(source) for source in sources]
+        order = self.random.permutation(len(sources))
+        samples = [self._one(sources[place]) for place in order]
         images = torch.from_numpy(np.stack([sample.image for sample in samples]))
         return images, torch.stack([joint_labels(sample) for sample in samples])
 

@@ -14,6 +14,7 @@ import time
 from contextlib import ExitStack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ovss.frames.sources import open_source
 from edge_ovss.runtime import Segmenter
@@ -47,8 +48,8 @@ def _open(name: str, threads: int) -> Segmenter:
 
 
 def _race(
-    segmenters: dict[str, Segmenter], frames: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
+    segmenters: dict[str, Segmenter], frames: list[NDArray[np.uint8]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return milliseconds and shares of equal labels, float [contestants, frames] both."""
     times, equal = np.zeros((2, len(segmenters), len(frames)))
     for column, frame in enumerate(frames):
@@ -62,7 +63,7 @@ def _race(
     return times, equal
 
 
-def _print(names: list[str], times: np.ndarray, equal: np.ndarray) -> None:
+def _print(names: list[str], times: NDArray[np.float64], equal: NDArray[np.float64]) -> None:
     print("median ms  least ms     ratio  agreement % (mean, worst)")
     for row, name in enumerate(names):
         ratio = np.median(times[0] / times[row])

@@ -150,9 +150,10 @@ def rank_outputs(
         size: (H, W) of the frame.
         given: Labels [H, W] that somebody else gave.
     """
-    best, second = np.zeros(size, np.float32), np.zeros(size, np.float32)
-    first, runner_up = np.full(size, -1, np.int32), np.full(size, -1, np.int32)
-    reached = np.zeros(size, np.float32)
+    best: Scores = np.zeros(size, np.float32)
+    second, reached = best.copy(), best.copy()
+    first: NDArray[np.int32] = np.full(size, -1, np.int32)
+    runner_up = first.copy()
     for category, plane in _planes(scores, size):
         output = output_map[category]
         own, better = first == output, plane > best

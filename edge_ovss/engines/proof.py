@@ -54,7 +54,8 @@ def prove(bundle: Bundle, backend: Backend, key: EngineKey) -> Proof:
     """
     reference, against = expected_answer(bundle, key.frames)
     if reference is None:
-        size = text(bundle.reference().labels.shape)
+        height, width = bundle.reference().labels.shape
+        size = text((height, width))
         reason = (
             f"the reference frame is {size}, the engine takes {key.frames}, and ONNX Runtime, "
             "which could compute the expected output, is not installed"

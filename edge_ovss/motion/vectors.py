@@ -218,7 +218,7 @@ def _between(
     cells: int, pixels: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
     """Return the two cells that every pixel lies between, and the weight of the second of 256."""
-    at = (2 * np.arange(pixels, dtype=np.int64) + 1) * 256 * cells // (2 * pixels) - 128
-    at = np.clip(at, 0, 256 * (cells - 1))
+    centers = (2 * np.arange(pixels, dtype=np.int64) + 1) * 256 * cells // (2 * pixels) - 128
+    at = np.clip(centers, 0, 256 * (cells - 1))
     first = at >> 8
     return first, np.minimum(first + 1, cells - 1), (at & 255).astype(np.int32)

@@ -195,10 +195,11 @@ def _load(
 
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, numpy.dtype[Any]]:
-    version = npy.read_magic(file)
-    if version == (1, 0):
-        return npy.read_array_header_1_0(file)
-    return npy.read_array_header_2_0(file)
+    read = (
+        npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
+    )
+    header: tuple[tuple[int, ...], bool, numpy.dtype[Any]] = read(file)
+    return header
 
 
 def _fill(file: IO[bytes], array: Array, name: str) -> Array:

@@ -6,6 +6,19 @@
 
 namespace apps {
 
+const char* const kGrammar =
+    "A source is one of:\n"
+    "  0, 1, ...                        camera by number (/dev/video0, ...)\n"
+    "  /dev/video0, /dev/v4l/by-id/...  camera by device, or a link to one\n"
+    "  v4l2:///dev/video0?size=720x1280&fps=30&format=MJPG\n"
+    "                                   camera with settings; size is height x width\n"
+    "  csi://0?size=1080x1920&fps=30    CSI camera of a Jetson, by GStreamer\n"
+    "  rtsp://..., http://...           camera on the network; http also MJPEG\n"
+    "  gst://PIPELINE                   GStreamer pipeline, with or without appsink\n"
+    "  image, folder, list (.txt), video, 'images/*.jpg'\n"
+    "  raw:FILE?format=NV12&size=480x640&fps=30\n"
+    "                                   frames without gaps, as a camera";
+
 namespace {
 
 constexpr const char* kMark = "://";

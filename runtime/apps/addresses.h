@@ -13,4 +13,7 @@ std::string shown_address(const std::string& given);
 // A message with every address in it as `shown_address` shows it.
 std::string without_secrets(const std::string& message);
 
+// The list of what a source may be, for messages; it has examples of addresses, and no secrets.
+extern const char* const kGrammar;
+
 }  // namespace apps

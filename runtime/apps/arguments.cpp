@@ -114,7 +114,9 @@ int guarded(const char* program, const std::function<int()>& body) {
     } catch (const edge_ovss::Error& err) {
         complain(program, err.what());
         if (!err.hint().empty()) {
-            std::fprintf(stderr, "Hint: %s\n", without_secrets(err.hint()).c_str());
+            const bool is_grammar = err.hint() == kGrammar;
+            std::fprintf(stderr, "Hint: %s\n",
+                         (is_grammar ? err.hint() : without_secrets(err.hint())).c_str());
         }
         // A result too small for the answer would be a fault of the program, not of its user.
         return err.status() <= EDGE_OVSS_ERROR_GATE ? err.status() : EDGE_OVSS_ERROR_INTERNAL;

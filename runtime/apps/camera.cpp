@@ -1,45 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// ovss-camera: a camera in, an overlay with its latency out. A frame that comes while another one
-// is being segmented replaces the one that waits: frames are dropped, never queued.
+// ovss-camera: cameras in, overlays with their latency out. A frame that comes while another one is
+// being segmented replaces the one that waits: frames are dropped, never queued.
+#include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
-#include <mutex>
-#include <optional>
+#include <memory>
 #include <string>
-#include <thread>
 
+#include "addresses.h"
 #include "arguments.h"
-#include "camera_source.h"
-#include "legend.h"
+#include "live/grabber.h"
+#include "live/screen.h"
+#include "live/watchdog.h"
 #include "memory.h"
-#include "overlay.h"
-#include "video_file.h"
-#ifdef EDGE_OVSS_HAVE_OPENCV
-#include "window.h"
-#endif
+#include "sources/kinds.h"
 
 namespace {
 
 constexpr const char* kHelp =
-    "ovss-camera - segment a camera's frames as they come\n"
+    "ovss-camera - segment the frames of cameras as they come\n"
     "\n"
-    "  ovss-camera BUNDLE SOURCE [options]\n"
+    "  ovss-camera BUNDLE SOURCE [SOURCE ...] [options]\n"
     "\n"
-    "  SOURCE           0, /dev/video0, v4l2:///dev/video0?size=720x1280&fps=30&format=MJPG,\n"
-    "                   raw:FILE?format=YUYV&size=480x640&fps=30; with GStreamer csi://0,\n"
-    "                   rtsp://..., http://..., gst://PIPELINE and video files; with OpenCV\n"
-    "                   rtsp://..., http://... and video files\n"
     "  --size HxW       ask a camera device for this size (default 480x640)\n"
-    "  --out FILE       write the overlays as YUV4MPEG2 (FILE.y4m, or - for stdout: | mpv -)\n"
+    "  --out FILE       write the overlays as YUV4MPEG2 (FILE.y4m, or - for stdout: | mpv -); those\n"
+    "                   of a second camera into FILE-2.y4m\n"
     "  --window         show the overlays (with OpenCV); q ends\n"
     "  --fps N          pace written into the file (default 30)\n"
     "  --alpha A        weight of the colors, 0 to 1 (default 0.55)\n"
     "  --no-legend      do not write the names of the classes\n"
     "  --limit N        end after N frames were segmented\n"
-    "  --all            of a file: segment every frame, however long it takes; drop none\n"
+    "  --duration S     end after S seconds\n"
+    "  --timeout S      longest wait for a source to open, and for a frame (default 10)\n"
+    "  --reconnect S    how long to try to open a lost camera again (default 300; 0 never, inf\n"
+    "                   always)\n"
+    "  --all            of a video: segment every frame, however long it takes; drop none\n"
     "  --unknown WHEN   off, auto, a threshold such as 0.2, or a file of eval --tune-unknown\n"
     "                   (default as the bundle says)\n"
     "  --stabilize MS   follow labels from frame to frame, and hold one against the network for\n"
@@ -51,189 +49,34 @@ constexpr const char* kHelp =
     "  --backend NAME   default auto\n"
     "  --threads N      CPU threads (default: all)\n"
     "\n"
-    "Ends at the end of the source or with Ctrl-C, and then prints one JSON object.\n";
+    "Several cameras share one session and take turns. Recordings are read one after the other.\n"
+    "Pipelines, rtsp://, http:// and videos need a build with GStreamer or OpenCV.\n"
+    "\n"
+    "Ends at the end of the sources or with Ctrl-C, and then prints one JSON object. Exit status: 0\n"
+    "done, 2 wrong use, 3 something is not installed, 4 bad input, 5 the bundle does not fit, 130 and\n"
+    "143 after SIGINT and SIGTERM.\n";
 
-std::atomic<bool> stopped{false};
+constexpr std::chrono::milliseconds kTick(100);
 
-void stop(int) {
-    stopped = true;
+std::atomic<int> signalled{0};
+std::atomic<int> signals{0};
+
+// Supervisors may signal a process and its group; who presses Ctrl-C a third time is in a hurry.
+void stop(int number) {
+    signalled = number;
+    if (++signals > 2) {
+        std::_Exit(128 + number);
+    }
 }
 
-// Room for one frame: what is not taken in time is replaced, or waited for if all are wanted.
-class Mailbox {
-public:
-    explicit Mailbox(bool keep_all) : keep_all_(keep_all) {}
+void warn(const std::string& words) {
+    std::fprintf(stderr, "ovss-camera: warning: %s\n", apps::without_secrets(words).c_str());
+}
 
-    // Give a frame; its memory is exchanged for that of an older one.
-    void put(apps::Captured& captured) {
-        std::unique_lock<std::mutex> lock(mutex_);
-        while (keep_all_ && full_ && !closed_) {
-            taken_.wait(lock);
-        }
-        if (closed_) {
-            return;
-        }
-        dropped_ += full_ ? 1 : 0;
-        std::swap(slot_, captured);
-        full_ = true;
-        changed_.notify_one();
-    }
-
-    void end(std::exception_ptr failure) {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        failure_ = failure;
-        ended_ = true;
-        changed_.notify_one();
-    }
-
-    // Nobody takes any more; who waits in `put` goes on.
-    void close() {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        closed_ = true;
-        taken_.notify_one();
-    }
-
-    // Wait for a frame; false at the end. Throws what the source threw.
-    bool take(apps::Captured& captured) {
-        std::unique_lock<std::mutex> lock(mutex_);
-        while (!full_ && !ended_ && !stopped) {
-            changed_.wait_for(lock, std::chrono::milliseconds(100));
-        }
-        if (full_ && !stopped) {
-            std::swap(slot_, captured);
-            full_ = false;
-            taken_.notify_one();
-            return true;
-        }
-        if (failure_ && !stopped) {
-            std::rethrow_exception(failure_);
-        }
-        return false;
-    }
-
-    long dropped() {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        return dropped_;
-    }
-
-private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::condition_variable taken_;
-    const bool keep_all_;
-    bool closed_ = false;
-    apps::Captured slot_;
-    bool full_ = false;
-    bool ended_ = false;
-    std::exception_ptr failure_;
-    long dropped_ = 0;
-};
-
-// The thread that reads the camera, and ends with this object.
-class Reader {
-public:
-    Reader(apps::Source& source, Mailbox& mailbox)
-        : mailbox_(mailbox), thread_([this, &source, &mailbox] { read(source, mailbox); }) {}
-
-    ~Reader() {
-        ending_ = true;
-        mailbox_.close();
-        thread_.join();
-    }
-
-    Reader(const Reader&) = delete;
-    Reader& operator=(const Reader&) = delete;
-
-private:
-    void read(apps::Source& source, Mailbox& mailbox) {
-        apps::Captured captured;
-        try {
-            while (!ending_ && source.read(captured)) {
-                mailbox.put(captured);
-            }
-            mailbox.end(nullptr);
-        } catch (...) {
-            mailbox.end(std::current_exception());
-        }
-    }
-
-    Mailbox& mailbox_;
-    std::atomic<bool> ending_{false};
-    std::thread thread_;  // last: it uses the others
-};
-
-double milliseconds_since(std::chrono::steady_clock::time_point start) {
-    const std::chrono::duration<double, std::milli> passed =
-        std::chrono::steady_clock::now() - start;
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
     return passed.count();
 }
-
-// What becomes of every answer.
-class Screen {
-public:
-    Screen(const apps::Arguments& arguments, const edge_ovss::Segmenter& segmenter)
-        : palette_(segmenter.palette()),
-          names_(segmenter.names()),
-          legend_(!arguments.has("--no-legend")),
-          alpha_(arguments.real("--alpha", 0.55, 0.0, 1.0)),
-          window_(arguments.has("--window")) {
-        if (arguments.has("--out")) {
-            file_.emplace(arguments.value("--out", ""), arguments.number("--fps", 30, 1, 1000));
-        }
-        for (std::size_t i = 0; legend_ && i < names_.size(); ++i) {
-            if (!apps::can_draw(names_[i])) {
-                std::fprintf(stderr, "ovss-camera: in the legend %s stands for '%s'\n",
-                             apps::shown_name(names_, i).c_str(), names_[i].c_str());
-            }
-        }
-        if (window_) {
-#ifdef EDGE_OVSS_HAVE_OPENCV
-            apps::open_window();
-#else
-            throw apps::usage(
-                "--window needs a build with EDGE_OVSS_WITH_OPENCV; or pipe "
-                "--out - into a player: | mpv -");
-#endif
-        }
-    }
-
-    // Returns false when the user closes the window.
-    bool show(const apps::Captured& captured, const edge_ovss::Result& result, long dropped) {
-        if (!file_ && !window_) {
-            return true;
-        }
-        const auto frame = captured.frame();
-        rgb_.resize(static_cast<std::size_t>(captured.height) *
-                    static_cast<std::size_t>(captured.width) * 3);
-        edge_ovss::check(edge_ovss_to_rgb(&frame.c, rgb_.data(), 0, rgb_.size()));
-        apps::blend(rgb_.data(), result, palette_, alpha_);
-        char words[64];
-        std::snprintf(words, sizeof words, "%.0f ms  dropped %ld",
-                      milliseconds_since(captured.time), dropped);
-        const apps::Canvas canvas{rgb_.data(), captured.height, captured.width};
-        if (legend_) {
-            apps::draw_legend(canvas, result, names_, palette_);
-        }
-        apps::draw_banner(canvas, words);
-        if (file_) {
-            file_->write(rgb_.data(), captured.height, captured.width);
-        }
-#ifdef EDGE_OVSS_HAVE_OPENCV
-        return !window_ || apps::show(rgb_.data(), captured.height, captured.width);
-#else
-        return true;
-#endif
-    }
-
-private:
-    apps::Palette palette_;
-    std::vector<std::string> names_;
-    bool legend_;
-    double alpha_;
-    bool window_;
-    std::optional<apps::VideoFile> file_;
-    std::vector<std::uint8_t> rgb_;
-};
 
 struct Totals {
     long frames = 0;
@@ -243,61 +86,263 @@ struct Totals {
     double latency_ms = 0.0;
 };
 
-void print(const Totals& totals, long dropped, bool to_stderr) {
-    const double frames = totals.frames > 0 ? static_cast<double>(totals.frames) : 1.0;
-    std::fprintf(to_stderr ? stderr : stdout,
-                 "{\"frames\": %ld, \"dropped\": %ld, \"overflows\": %ld, "
-                 "\"mean_infer_ms\": %.3f, \"mean_latency_ms\": %.3f, \"key_frames\": %ld}\n",
-                 totals.frames, dropped, totals.overflows, totals.infer_ms / frames,
-                 totals.latency_ms / frames, totals.key_frames);
+// One source with its reader, its memory of earlier frames and its views.
+struct Channel {
+    std::unique_ptr<apps::Memory> memory;
+    std::unique_ptr<apps::Screen> screen;
+    edge_ovss::Result result;
+    long segmented = 0;
+};
+
+struct Limits {
+    long frames = 0;       // 0: none
+    double duration = 0.0;  // seconds; 0: none
+};
+
+class Run {
+public:
+    Run(const apps::Arguments& arguments, edge_ovss::Segmenter& segmenter,
+        const std::vector<apps::Address>& sources)
+        : limits_{arguments.number("--limit", 0, 1, 1000000000),
+                  arguments.real("--duration", 0.0, 0.001, 1e9)},
+          is_live_(sources.front().is_live()),
+          watchdog_(arguments.real("--timeout", 10.0, 0.1, 86400.0), warn) {
+        const bool all = arguments.has("--all");
+        bool are_images = false;
+        for (const apps::Address& source : sources) {
+            are_images = are_images || source.kind == apps::Kind::kPictures;
+            if (all && !source.waits()) {
+                throw apps::usage("--all is for files: a camera does not wait.");
+            }
+        }
+        // An image is not replaced by another one that is newer.
+        const bool keep_all = all || are_images;
+        heed_stalls_ = is_live_ && !keep_all;
+        const std::vector<apps::LiveSource> readers = readers_of(arguments, sources, !keep_all);
+        newest_ = std::make_shared<apps::Newest>(readers.size(), keep_all);
+        for (std::size_t i = 0; i < readers.size(); ++i) {
+            channels_.emplace_back();
+            channels_[i].memory =
+                std::make_unique<apps::Memory>(arguments, segmenter, !are_images);
+            channels_[i].screen = std::make_unique<apps::Screen>(arguments, segmenter, i,
+                                                                 readers.size(), readers[i].label);
+        }
+        apps::Persistence persistence;
+        persistence.reconnect_s = arguments.real("--reconnect", 300.0, 0.0,
+                                                 std::numeric_limits<double>::infinity());
+        for (std::size_t i = 0; i < readers.size(); ++i) {
+            grabbers_.push_back(
+                std::make_unique<apps::Grabber>(i, readers[i], newest_, persistence, warn));
+        }
+    }
+
+    // Segment until something ends it. Throws why, after `finish` only.
+    void run() {
+        const auto start = std::chrono::steady_clock::now();
+        apps::Captured captured;
+        while (!is_over(start)) {
+            if (heed_stalls_) {
+                watchdog_.check(grabbers_);
+            }
+            if (newest_->take(captured, kTick) && !handle(captured)) {
+                return;
+            }
+        }
+    }
+
+    // End the readers, and finish the files.
+    void finish() {
+        newest_->close();
+        for (const auto& grabber : grabbers_) {
+            grabber->stop();
+        }
+        for (const auto& grabber : grabbers_) {
+            has_hanging_ = !grabber->join() || has_hanging_;
+        }
+        for (Channel& channel : channels_) {
+            channel.memory.reset();
+            channel.screen->close();
+        }
+    }
+
+    // Why a source ended before the run did, if one did.
+    void throw_lost() const {
+        for (const auto& grabber : grabbers_) {
+            const auto state = grabber->state();
+            if (state.failed) {
+                throw edge_ovss::Error(*state.failed);
+            }
+        }
+    }
+
+    // Whether a driver keeps a thread, which ends with the program only.
+    bool has_hanging() const { return has_hanging_; }
+
+    bool has_begun() const {
+        return std::any_of(grabbers_.begin(), grabbers_.end(),
+                           [](const auto& grabber) { return grabber->state().read > 0; });
+    }
+
+    void print(std::FILE* file) const {
+        const double frames = totals_.frames > 0 ? static_cast<double>(totals_.frames) : 1.0;
+        std::fprintf(file,
+                     "{\"frames\": %ld, \"dropped\": %ld, \"overflows\": %ld, "
+                     "\"mean_infer_ms\": %.3f, \"mean_latency_ms\": %.3f, \"key_frames\": %ld, "
+                     "\"stalls\": %ld, \"sources\": [",
+                     totals_.frames, newest_->dropped(), totals_.overflows,
+                     totals_.infer_ms / frames, totals_.latency_ms / frames, totals_.key_frames,
+                     watchdog_.stalls());
+        for (std::size_t i = 0; i < grabbers_.size(); ++i) {
+            print_source(file, i);
+        }
+        std::fprintf(file, "]}\n");
+        std::fflush(file);
+    }
+
+private:
+    // Each camera has a reader of its own; recordings have one together.
+    static std::vector<apps::LiveSource> readers_of(const apps::Arguments& arguments,
+                                                    const std::vector<apps::Address>& sources,
+                                                    bool paced) {
+        apps::Reading reading;
+        reading.paced = paced;
+        reading.timeout_s = arguments.real("--timeout", 10.0, 0.1, 86400.0);
+        if (!sources.front().is_live()) {
+            const std::string label = sources.size() == 1
+                                          ? sources.front().label
+                                          : std::to_string(sources.size()) + " recordings";
+            return {{label, [sources, reading](const std::atomic<bool>& ending) mutable {
+                         reading.ending = &ending;
+                         return apps::open_in_turn(sources, reading);
+                     }}};
+        }
+        std::vector<apps::LiveSource> readers;
+        for (const apps::Address& source : sources) {
+            readers.push_back({source.label, [source, reading](const std::atomic<bool>& ending) mutable {
+                                   reading.ending = &ending;
+                                   return apps::open_source(source, reading);
+                               }});
+        }
+        return readers;
+    }
+
+    bool is_over(std::chrono::steady_clock::time_point start) const {
+        if (signalled != 0 || (limits_.frames > 0 && totals_.frames >= limits_.frames) ||
+            (limits_.duration > 0.0 && seconds_since(start) >= limits_.duration)) {
+            return true;
+        }
+        bool goes_on = newest_->is_waiting();
+        for (const auto& grabber : grabbers_) {
+            const auto state = grabber->state();
+            if (state.failed && state.read == 0) {
+                return true;
+            }
+            goes_on = goes_on || !state.has_ended;
+        }
+        // A last frame may have come between the two looks.
+        return !goes_on && !newest_->is_waiting();
+    }
+
+    bool handle(const apps::Captured& captured) {
+        Channel& channel = channels_[captured.source];
+        const bool key = channel.memory->segment(captured, channel.result);
+        ++channel.segmented;
+        ++totals_.frames;
+        totals_.key_frames += key ? 1 : 0;
+        totals_.overflows += key ? channel.result.c.overflow : 0;
+        totals_.infer_ms += key ? channel.result.c.infer_ms : 0.0;
+        const bool goes_on = channel.screen->show(captured, channel.result, newest_->dropped());
+        totals_.latency_ms += 1000.0 * seconds_since(captured.time);
+        return goes_on;
+    }
+
+    void print_source(std::FILE* file, std::size_t number) const {
+        const auto state = grabbers_[number]->state();
+        std::fprintf(file,
+                     "%s{\"source\": %s, \"read\": %ld, \"segmented\": %ld, \"dropped\": %ld, "
+                     "\"skipped\": %ld, \"reconnects\": %ld, \"error\": %s}",
+                     number == 0 ? "" : ", ",
+                     apps::json_string(grabbers_[number]->label()).c_str(), state.read,
+                     channels_[number].segmented, newest_->dropped(number), newest_->left(number),
+                     state.reconnects,
+                     state.failed ? apps::json_string(apps::without_secrets(state.failed->what())).c_str()
+                                  : "null");
+    }
+
+    Limits limits_;
+    bool is_live_;
+    bool heed_stalls_ = false;
+    bool has_hanging_ = false;
+    Totals totals_;
+    apps::Watchdog watchdog_;
+    std::shared_ptr<apps::Newest> newest_;
+    std::vector<Channel> channels_;
+    std::vector<std::unique_ptr<apps::Grabber>> grabbers_;
+};
+
+std::vector<apps::Address> sources_of(const apps::Arguments& arguments) {
+    const auto& words = arguments.positional();
+    if (words.size() < 2) {
+        throw edge_ovss::Error(EDGE_OVSS_ERROR_USAGE, "Expected BUNDLE and SOURCE.",
+                               apps::kGrammar);
+    }
+    auto sources = apps::find_sources({words.begin() + 1, words.end()});
+    const auto [height, width] = apps::parse_size(arguments.value("--size", "480x640"), "--size");
+    for (apps::Address& source : sources) {
+        if (source.kind == apps::Kind::kDevice && source.height == 0) {
+            source.height = height;
+            source.width = width;
+            source.is_size_asked = arguments.has("--size");
+        }
+    }
+    return sources;
 }
 
 int run(int argc, char** argv) {
     const apps::Arguments arguments(
         argc, argv,
-        {"--size", "--out", "--fps", "--alpha", "--limit", "--unknown", "--stabilize",
-         "--keyframe", "--flow", "--backend", "--threads"},
+        {"--size", "--out", "--fps", "--alpha", "--limit", "--duration", "--timeout",
+         "--reconnect", "--unknown", "--stabilize", "--keyframe", "--flow", "--backend",
+         "--threads"},
         {"--window", "--all", "--no-legend", "--help"});
     if (arguments.has("--help")) {
-        std::fputs(kHelp, stdout);
+        std::printf("%s\n%s\n", kHelp, apps::kGrammar);
         return 0;
     }
-    const auto& words = arguments.positional();
-    if (words.size() != 2) {
-        throw apps::usage("Expected BUNDLE and SOURCE.");
-    }
-    const auto [height, width] = apps::parse_size(arguments.value("--size", "480x640"), "--size");
-    const int limit = arguments.number("--limit", 0, 1, 1000000000);
-
-    edge_ovss::Segmenter segmenter(words[0], apps::session_options(arguments));
+    const std::vector<apps::Address> sources = sources_of(arguments);
+    edge_ovss::Segmenter segmenter(arguments.positional()[0], apps::session_options(arguments));
     apps::choose_unknown(arguments, segmenter);
-    apps::Memory memory(arguments, segmenter);
-    Screen screen(arguments, segmenter);
-    const auto source = apps::open_source(words[1], height, width, !arguments.has("--all"));
     std::signal(SIGINT, stop);
     std::signal(SIGTERM, stop);
-
-    Mailbox mailbox(arguments.has("--all"));
-    Totals totals;
-    apps::Captured captured;
-    edge_ovss::Result result;
-    {
-        const Reader reader(*source, mailbox);
-        while ((limit == 0 || totals.frames < limit) && mailbox.take(captured)) {
-            const bool key = memory.segment(captured, result);
-            const bool goes_on = screen.show(captured, result, mailbox.dropped());
-            ++totals.frames;
-            totals.key_frames += key ? 1 : 0;
-            totals.overflows += key ? result.c.overflow : 0;
-            totals.infer_ms += key ? result.c.infer_ms : 0.0;
-            totals.latency_ms += milliseconds_since(captured.time);
-            if (!goes_on) {
-                break;
-            }
-        }
+    auto run = std::make_unique<Run>(arguments, segmenter, sources);
+    std::exception_ptr failure;
+    try {
+        run->run();
+    } catch (...) {  // the summary is printed first
+        failure = std::current_exception();
     }
-    print(totals, mailbox.dropped(), arguments.value("--out", "") == "-");
-    return 0;
+    try {
+        run->finish();
+    } catch (...) {
+        failure = failure ? failure : std::current_exception();
+    }
+    if (run->has_begun()) {
+        run->print(arguments.value("--out", "") == "-" ? stderr : stdout);
+    }
+    const int status = apps::guarded("ovss-camera", [&] {
+        if (failure) {
+            std::rethrow_exception(failure);
+        }
+        if (signalled == 0) {
+            run->throw_lost();
+        }
+        return signalled == 0 ? 0 : 128 + signalled;
+    });
+    if (run->has_hanging()) {  // its thread uses what an orderly end would destroy
+        std::fflush(nullptr);
+        std::_Exit(status);
+    }
+    return status;
 }
 
 }  // namespace

@@ -87,11 +87,12 @@ void Background::work() {
     }
 }
 
-Memory::Memory(const Arguments& arguments, edge_ovss::Segmenter& segmenter)
+Memory::Memory(const Arguments& arguments, edge_ovss::Segmenter& segmenter, bool are_frames)
     : segmenter_(segmenter), start_(std::chrono::steady_clock::now()) {
 #ifdef EDGE_OVSS_HAVE_OPENCV
-    const bool usual = !arguments.has("--all");
+    const bool usual = are_frames && !arguments.has("--all");
 #else
+    (void)are_frames;
     const bool usual = false;
 #endif
     if (!usual && !arguments.has("--stabilize") && !arguments.has("--keyframe")) {

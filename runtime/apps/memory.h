@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "arguments.h"
-#include "camera_source.h"
+#include "sources/source.h"
 
 namespace apps {
 
@@ -53,10 +53,11 @@ private:
 };
 
 // What the options ask for; without them, every frame goes to the network and stays as it is. In
-// builds with OpenCV, a camera's network runs in its own thread unless they say otherwise.
+// builds with OpenCV, a camera's network runs in its own thread unless they say otherwise; that of
+// images, which do not follow each other (`are_frames` false), does not.
 class Memory {
 public:
-    explicit Memory(const Arguments& arguments, edge_ovss::Segmenter& segmenter);
+    Memory(const Arguments& arguments, edge_ovss::Segmenter& segmenter, bool are_frames = true);
     ~Memory();
     Memory(const Memory&) = delete;
     Memory& operator=(const Memory&) = delete;

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "arguments.h"
 
@@ -16,8 +17,19 @@ VideoFile::VideoFile(const std::string& path, int fps)
 }
 
 VideoFile::~VideoFile() {
-    if (file_ != stdout) {
+    if (file_ != nullptr && file_ != stdout) {
         std::fclose(file_);
+    }
+}
+
+void VideoFile::close() {
+    if (file_ == nullptr) {
+        return;
+    }
+    std::FILE* const file = std::exchange(file_, nullptr);
+    const int status = file == stdout ? std::fflush(file) : std::fclose(file);
+    if (status != 0) {
+        fail();
     }
 }
 
@@ -53,8 +65,17 @@ void VideoFile::write(const std::uint8_t* rgb, int height, int width) {
 
 void VideoFile::put(const void* bytes, std::size_t count) {
     if (std::fwrite(bytes, 1, count, file_) != count) {
-        throw bad_input("'" + path_ + "' cannot be written: " + std::strerror(errno) + ".");
+        fail();
     }
+}
+
+void VideoFile::fail() const {
+    const bool is_full = errno == ENOSPC || errno == EDQUOT;
+    throw edge_ovss::Error(EDGE_OVSS_ERROR_INPUT,
+                           "'" + path_ + "' cannot be written: " + std::strerror(errno) + ".",
+                           is_full ? "Free space on the disk. What was written before can be "
+                                     "played."
+                                   : "Check the folder and its permissions.");
 }
 
 }  // namespace apps

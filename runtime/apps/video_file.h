@@ -24,8 +24,12 @@ public:
     // where the file cannot be written.
     void write(const std::uint8_t* rgb, int height, int width);
 
+    // Write what waits in memory. Throws where that fails; nothing can be written after it.
+    void close();
+
 private:
     void put(const void* bytes, std::size_t count);
+    [[noreturn]] void fail() const;
 
     std::string path_;
     std::FILE* file_;

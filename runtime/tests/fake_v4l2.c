@@ -4,8 +4,10 @@
  * answer, as the kernel's documentation of the interface has it. Two environment variables:
  *
  *   FAKE_V4L2       FORMAT:HEIGHTxWIDTH:STRIDE, the only thing that this camera can do
- *   FAKE_V4L2_FAIL  busy (no buffers), deaf (the stream does not start), silent (no frame comes),
- *                   or unplugged (after three frames)
+ *   FAKE_V4L2_FAIL  used (by another program), busy (no buffers), deaf (the stream does not start),
+ *                   silent (no frame comes), unplugged (after three frames, for good), replugged
+ *                   (away after three frames, and back at the third opening), stalled (2.5
+ *                   seconds pass before the third frame), or paced (100 frames per second)
  *
  * A row of the frames is gray 50 + its number; what lies behind a row is 235.
  */
@@ -22,6 +24,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <jpeglib.h>
 
@@ -31,7 +34,7 @@ static int device = -1;
 static char fourcc[5];
 static unsigned height, width, stride;
 static unsigned char *buffers[BUFFERS];
-static unsigned queued[BUFFERS], waiting, frames, asked;
+static unsigned queued[BUFFERS], waiting, frames, asked, opened;
 
 /* A function of libc, as bytes: ISO C has no cast from an object to a function. */
 static void find(void *function, const char *name) {
@@ -120,8 +123,14 @@ static int set_format(struct v4l2_format *format) {
 }
 
 static int dequeue(struct v4l2_buffer *buffer) {
-    if (fails("unplugged") && frames == 3) {
+    if ((fails("unplugged") || (fails("replugged") && opened == 1)) && frames == 3) {
         return refuse(ENODEV);
+    }
+    if (fails("paced")) {
+        usleep(10000);
+    }
+    if (fails("stalled") && frames == 2) {
+        usleep(2500000);
     }
     if (fails("silent") || waiting == 0) {
         return refuse(EAGAIN);
@@ -177,6 +186,14 @@ int open(const char *path, int flags, ...) {
     if (sscanf(camera, "%4[^:]:%ux%u:%u", fourcc, &height, &width, &stride) != 4) {
         abort();
     }
+    ++opened;
+    if (fails("used")) {
+        return refuse(EBUSY);
+    }
+    if ((fails("unplugged") && opened > 1) || (fails("replugged") && opened == 2)) {
+        return refuse(ENOENT);
+    }
+    frames = waiting = 0;
     device = real("/dev/null", O_RDWR);
     return device;
 }
@@ -207,6 +224,7 @@ void *mmap(void *address, size_t size, int protection, int flags, int file, off_
 
 int poll(struct pollfd *files, nfds_t count, int patience) {
     if (count == 1 && device >= 0 && fails("silent")) {
+        usleep((useconds_t)patience * 1000);
         return 0; /* the time has passed */
     }
     int (*real)(struct pollfd *, nfds_t, int);

@@ -19,7 +19,12 @@ took=$((($(date +%s%N) - before) / 1000000))
 [ "$took" -ge 550 ] || { echo "12 frames at 20 per second took $took ms"; exit 1; }
 frames=$(sed -n 's/.*"frames": \([0-9]*\),.*/\1/p' output.txt)
 [ "$frames" -ge 6 ] || { echo "only $frames of 12 frames were not dropped"; exit 1; }
-expect 4 "OpenCV cannot open 'none.avi'" "$camera" "$bundle" none.avi
+expect 4 "'none.avi' does not exist" "$camera" "$bundle" none.avi
+head -c 2000 /dev/zero >broken.avi
+expect 4 "'broken.avi' cannot be opened" "$camera" "$bundle" broken.avi
+# Several recordings, one after the other; the second is cut off.
+{ cat v.y4m; } >whole.y4m
+expect 0 '"frames": 24, "dropped": 0' "$camera" "$bundle" v.y4m whole.y4m --all
 expect 2 'needs a display' env -u DISPLAY -u WAYLAND_DISPLAY -u QT_QPA_PLATFORM \
     "$camera" "$bundle" v.y4m --window
 echo "opencv_ends: all held"

@@ -60,7 +60,8 @@ expect 0 '"frames": 5, "dropped": 0' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?f
 expect 0 '"frames": 2, "dropped": 0' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?format=NV12&size=4x6&fps=1' --all --limit 2
 expect 0 'C444' head -n 1 v.y4m
 expect 0 '"frames": 1, ' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?format=NV12&size=4x6' --limit 1
-expect 0 ', "key_frames": 1}' "$apps/ovss-camera" "$bundle" 'raw:v.nv12?format=NV12&size=4x6' --limit 1
+expect 0 ', "key_frames": 1, "stalls": 0, "sources": [{"source": "raw:v.nv12' \
+    "$apps/ovss-camera" "$bundle" 'raw:v.nv12?format=NV12&size=4x6' --limit 1
 # A legend: where there is room for names, the upper left of a frame of one gray has more than gray.
 head -c $((240 * 320)) /dev/zero | tr '\000' '\144' >gray.raw
 for option in --no-legend --all; do
@@ -71,19 +72,47 @@ for option in --no-legend --all; do
     case $option in --no-legend) [ "$(cat colors)" = 1 ] ;; *) [ "$(cat colors)" -gt 1 ] ;; esac ||
         { echo "$option: $(cat colors) levels of gray below the banner"; exit 1; }
 done
+# Images: a file, a folder, a list, a pattern; all of them, in order.
+mkdir day
+cp a.ppm day/a.ppm
+cp o.png day/b.png
+printf 'day/b.png\nday/a.ppm\nday/b.png\n' >day.txt
+expect 0 '"frames": 1, "dropped": 0' "$apps/ovss-camera" "$bundle" a.ppm --out a.y4m
+expect 0 '"frames": 2, "dropped": 0' "$apps/ovss-camera" "$bundle" day
+expect 0 '"frames": 3, "dropped": 0' "$apps/ovss-camera" "$bundle" day.txt
+expect 0 '"frames": 5, "dropped": 0' "$apps/ovss-camera" "$bundle" 'day/*' day.txt
+expect 0 '"frames": 2, "dropped": 0' "$apps/ovss-camera" "$bundle" day --limit 2 --all
+cp cut.png day/c.png
+expect 4 "1 of 3 images of 'day' could not be read" "$apps/ovss-camera" "$bundle" day a.ppm
+grep -q "warning: 'day/c.png' is .* PNG image" output.txt || { cat output.txt; exit 1; }
+grep -q '"frames": 3, ' output.txt || { cat output.txt; exit 1; }
+expect 4 'PNG image' "$apps/ovss-camera" "$bundle" day/c.png
+# A disk that is full.
+expect 4 'No space left on device' "$apps/ovss-camera" "$bundle" day --out /dev/full
+grep -q '"frames": ' output.txt || { cat output.txt; exit 1; }
+
 expect 4 'cannot be opened' "$apps/ovss-camera" "$bundle" raw:none
-expect 2 "'speed' is not known" "$apps/ovss-camera" "$bundle" 'raw:v.nv12?speed=2'
+expect 2 "raw: has no option 'speed'" "$apps/ovss-camera" "$bundle" 'raw:v.nv12?speed=2'
+expect 4 "'none.avi' does not exist" "$apps/ovss-camera" "$bundle" none.avi
 if [ "$3$4" = OFFOFF ]; then
-    expect 2 'has no GStreamer' "$apps/ovss-camera" "$bundle" rtsp://nowhere
-    expect 2 'A source is one of: 0 or another camera number' "$apps/ovss-camera" "$bundle" none.avi
-    expect 2 'has no GStreamer' "$apps/ovss-camera" "$bundle" csi://0
+    printf 'RIFF....AVI LIST' >v.avi
+    for address in rtsp://me:s3cret@nowhere/1 http://nowhere/live csi://0 v.avi 'gst://videotestsrc'; do
+        expect 3 '-DEDGE_OVSS_WITH_GSTREAMER=ON' "$apps/ovss-camera" "$bundle" "$address"
+        grep -q 'has no GStreamer' output.txt || { cat output.txt; exit 1; }
+    done
+    expect 3 'no OpenCV' "$apps/ovss-camera" "$bundle" v.avi
+    expect 3 'EDGE_OVSS_WITH_OPENCV' "$apps/ovss-camera" "$bundle" a.ppm --window
 fi
-expect 2 'expected the sensor' "$apps/ovss-camera" "$bundle" csi://left
-expect 2 'expected flip, fps, size' "$apps/ovss-camera" "$bundle" 'csi://0?format=NV12'
+expect 2 'number of the sensor' "$apps/ovss-camera" "$bundle" csi://left
+expect 2 'Options: flip, fps, size' "$apps/ovss-camera" "$bundle" 'csi://0?format=NV12'
 expect 2 'names no device' "$apps/ovss-camera" "$bundle" v4l2://dev/video0
-expect 2 'Option fps is' "$apps/ovss-camera" "$bundle" 'v4l2:///dev/video0?fps=0'
-expect 2 'The width in size' "$apps/ovss-camera" "$bundle" 'v4l2://0?size=480'
-expect 3 '/dev/video411' "$apps/ovss-camera" "$bundle" 411
+expect 2 "Option 'fps' of 'v4l2:///dev/video0" "$apps/ovss-camera" "$bundle" 'v4l2:///dev/video0?fps=0'
+expect 2 'Expected height x width in pixels' "$apps/ovss-camera" "$bundle" 'v4l2://0?size=480'
+expect 2 'A source is one of:' "$apps/ovss-camera" "$bundle" ftp://nowhere
+expect 2 '?size=1080x1920&fps=30 ' "$apps/ovss-camera" "$bundle"
+expect 2 'edge-ovss run' "$apps/ovss-camera" "$bundle" 'bag://drive?topic=/camera'
+expect 4 '/dev/video411' "$apps/ovss-camera" "$bundle" 411
 expect 2 'a camera does not wait' "$apps/ovss-camera" "$bundle" /dev/video4711 --all
-expect 3 '/dev/video4711' "$apps/ovss-camera" "$bundle" /dev/video4711
+expect 4 "'/dev/video4711' cannot be opened: there is no such camera" \
+    "$apps/ovss-camera" "$bundle" /dev/video4711
 echo "programs: all held"

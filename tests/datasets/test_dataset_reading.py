@@ -7,9 +7,11 @@ import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edge_ovss.cli import main
 from edge_ovss.cli.shared.data_options import read_ignore
@@ -354,7 +356,7 @@ def test_a_category_whose_number_is_ignored_is_said() -> None:
     assert hints({0: 1, 3: 1}, rule) == []
 
 
-def confusion(pairs: list[tuple[int, int]]) -> np.ndarray:
+def confusion(pairs: list[tuple[int, int]]) -> NDArray[Any]:
     matrix = np.zeros((4, 4), np.int64)
     for true, found in pairs:
         matrix[true, found] += 10

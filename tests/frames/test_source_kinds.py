@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 from pathlib import Path
@@ -17,6 +18,8 @@ from edge_ovss.frames.source_kinds import (
     source_kind,
 )
 
+# The same words as the C++ programs are tested with.
+TABLE = json.loads((Path(__file__).parents[1] / "data/source_kinds.json").read_text("utf-8"))
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(24)
 JPEG = b"\xff\xd8\xff\xe0" + bytes(28)
 BMP = b"BM" + struct.pack("<IHHIIii", 100, 0, 0, 54, 40, 4, 4)
@@ -75,6 +78,21 @@ def test_a_suffix_decides_and_else_the_first_bytes(
     (tmp_path / name).write_bytes(content)
     assert file_kind(tmp_path / name) is kind
     assert source_kind(str(tmp_path / name)) is kind
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row["given"])
+def test_words_mean_what_the_table_says(
+    row: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = row.get("content")
+    if content in ("folder", "bag"):
+        Path(row["given"]).mkdir()
+    elif content is not None:
+        Path(row["given"]).write_bytes(bytes.fromhex(content))
+    if content == "bag":
+        Path(row["given"], "metadata.yaml").write_text("rosbag2_bagfile_information:\n")
+    assert source_kind(row["given"]) is SourceKind(row["kind"])
 
 
 def test_links_are_followed_and_a_pipe_is_left_alone(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edge_ovss.errors import InputError
 from edge_ovss.motion.vectors import Motion
@@ -102,7 +105,7 @@ def test_more_vectors_than_pixels_are_refused() -> None:
     ],
 )
 def test_arrays_that_are_no_motion_are_refused(
-    vectors: np.ndarray, valid: np.ndarray, words: str
+    vectors: NDArray[Any], valid: NDArray[Any], words: str
 ) -> None:
     with pytest.raises(InputError, match=words):
         Motion(vectors, valid)

@@ -83,6 +83,7 @@ def encode(rgb: Picture, name: str, *, gap: int) -> tuple[Picture, Picture]:
     """Return the rows of a frame, `gap` bytes longer than they must be, and its RGB."""
     height, width = rgb.shape[:2]
     random = np.random.default_rng(7)
+    rows: Picture
     if name in ("RGB8", "BGR8"):
         rows = (rgb if name == "RGB8" else rgb[..., ::-1]).reshape(height, -1)
         expected = rgb

@@ -44,7 +44,7 @@ class LabelCounter:
 
     def __init__(self) -> None:
         self._labels: Labels = np.zeros((0, 0), np.uint8)
-        self._counts = np.zeros((0, 0), np.uint8)
+        self._counts: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
 
     @property
     def labels(self) -> Labels:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss.motion.vectors import Motion
+from edge_ovss.motion.vectors import Labels, Motion
 from edge_ovss.runtime.stream.stabilizer import Stabilizer
 
 STORED = Path(__file__).parents[2] / "data" / "streams.bin"
@@ -79,9 +79,9 @@ def one_frame(
         vectors[random.random(grid) < 0.8] = 0
     first = number == 0
     flow.motion = None if first else Motion(vectors.astype(np.int16), valid)
-    kind = np.uint8 if size == 1 else np.uint16
-    labels = random.integers(0, 3, shape).astype(kind)
-    labels[random.random(shape) < 0.1] = np.iinfo(kind).max
+    drawn = random.integers(0, 3, shape)
+    labels: Labels = drawn.astype(np.uint8) if size == 1 else drawn.astype(np.uint16)
+    labels[random.random(shape) < 0.1] = np.iinfo(labels.dtype).max
     time_s = -1.0 if number == 9 else number / 15 + 0.001 * (number % 2)
     image = np.zeros((*shape, 3), np.uint8)
     step = stabilizer.step(image, lambda _: labels, time_s=None if time_s < 0 else time_s)

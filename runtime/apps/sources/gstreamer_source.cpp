@@ -4,19 +4,21 @@
 #include <gst/gst.h>
 #include <gst/video/video.h>
 
-#include <cmath>
-#include <cstdlib>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <string>
 
-#include "addresses.h"
-#include "arguments.h"
-#include "camera_source.h"
+#include "../addresses.h"
+#include "../arguments.h"
+#include "source.h"
 
 namespace apps {
 
 namespace {
 
-constexpr int kPatienceSeconds = 10;
+// So long it may take to notice that the program ends.
+constexpr GstClockTime kTick = 100 * GST_MSECOND;
 
 template <typename T>
 struct Unref {
@@ -66,74 +68,87 @@ int format_of(GstVideoFormat format) {
     }
 }
 
-// "30/1", or "2997/100".
-std::string rate(double fps) {
-    const double whole = std::round(fps);
-    return std::fabs(fps - whole) < 1e-9 ? std::to_string(static_cast<int>(whole)) + "/1"
-                                         : std::to_string(std::lround(100.0 * fps)) + "/100";
-}
-
-std::string csi_pipeline(const Address& address) {
-    const int height = address.height > 0 ? address.height : 1080;
-    const int width = address.width > 0 ? address.width : 1920;
-    return "nvarguscamerasrc sensor-id=" + address.place +
-           " ! video/x-raw(memory:NVMM),width=" + std::to_string(width) +
-           ",height=" + std::to_string(height) +
-           ",framerate=" + rate(address.fps > 0.0 ? address.fps : 30.0) +
-           " ! nvvidconv flip-method=" + std::to_string(address.flip) +
-           " ! video/x-raw,format=BGRx";
-}
-
-bool has_appsink(const std::string& pipeline) {
-    return pipeline.find("appsink") != std::string::npos;
-}
-
 class GStreamerSource final : public Source {
 public:
-    GStreamerSource(const Address& address, bool paced) : label_(shown_address(address.place)) {
+    GStreamerSource(const Address& address, const Reading& reading)
+        : label_(address.label), reading_(reading), kind_(address.kind), ends_(address.ends) {
         gst_init(nullptr, nullptr);
         build(address);
-        const bool is_file = address.kind == Kind::kFile || address.kind == Kind::kPipeline;
         // A file comes at its own pace; a camera's frame is shown when it is there.
-        g_object_set(sink_.get(), "sync", static_cast<gboolean>(is_file && paced), "max-buffers",
-                     1U, "drop", static_cast<gboolean>(paced), nullptr);
+        g_object_set(sink_.get(), "sync", static_cast<gboolean>(address.ends && reading.paced),
+                     "max-buffers", 1U, "drop", static_cast<gboolean>(reading.paced), nullptr);
         if (gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE) {
             fail("does not start");
         }
     }
 
+    // A stream that knows its length is a file on a web server.
+    bool ends() const override {
+        return ends_ || (kind_ == Kind::kNetwork && length() != GST_CLOCK_TIME_NONE);
+    }
+
     bool read(Captured& captured) override {
-        const std::unique_ptr<GstSample, UnrefSample> sample(
-            gst_app_sink_try_pull_sample(GST_APP_SINK(sink_.get()), kPatienceSeconds * GST_SECOND));
-        if (!sample) {
+        const auto patience = std::chrono::duration<double>(reading_.timeout_s);
+        const auto start = std::chrono::steady_clock::now();
+        while (!reading_.is_over()) {
+            const std::unique_ptr<GstSample, UnrefSample> sample(
+                gst_app_sink_try_pull_sample(GST_APP_SINK(sink_.get()), kTick));
+            if (sample) {
+                captured.time = std::chrono::steady_clock::now();
+                take(*sample, captured);
+                return true;
+            }
             if (has_error()) {
                 fail("fails");
             }
             if (gst_app_sink_is_eos(GST_APP_SINK(sink_.get())) != FALSE) {
+                check_whole();
                 return false;
             }
-            fail("sends no frame for " + std::to_string(kPatienceSeconds) + " seconds");
+            if (std::chrono::steady_clock::now() - start > patience) {
+                fail("sends no frame for " + seconds(reading_.timeout_s));
+            }
         }
-        captured.time = std::chrono::steady_clock::now();
-        take(*sample, captured);
-        return true;
+        return false;
     }
 
 private:
     void build(const Address& address) {
-        if (address.kind == Kind::kNetwork || address.kind == Kind::kFile) {
+        if (address.kind != Kind::kPipeline) {
             parse("uridecodebin name=ovss_input ! " + std::string(kConverted) +
                   " ! appsink name=ovss_frames");
             const Object<GstElement> input(
                 gst_bin_get_by_name(GST_BIN(pipeline_.get()), "ovss_input"));
             g_object_set(input.get(), "uri", uri(address).c_str(), nullptr);
+            if (address.kind == Kind::kNetwork) {
+                g_signal_connect(input.get(), "source-setup", G_CALLBACK(make_live), nullptr);
+                g_signal_connect(pipeline_.get(), "deep-element-added",
+                                 G_CALLBACK(expect_one_stream), nullptr);
+            }
         } else {
-            const std::string begin =
-                address.kind == Kind::kCsi ? csi_pipeline(address) : address.place;
-            parse(has_appsink(begin) ? begin
-                                     : begin + " ! " + kConverted + " ! appsink name=ovss_frames");
+            const std::string begin = address.place;
+            parse(with_appsink(begin) == begin
+                      ? begin
+                      : begin + " ! " + kConverted + " ! appsink name=ovss_frames");
         }
         find_sink();
+    }
+
+    // The web's source fills a buffer of two megabytes before the first frame, and again whenever it
+    // runs empty, unless it is said to be live.
+    static void make_live(GstElement*, GstElement* source, gpointer) { set(source, "is-live"); }
+
+    // MJPEG has one stream; without a word, decoding waits for more of them without an end.
+    static void expect_one_stream(GstBin*, GstBin*, GstElement* element, gpointer) {
+        set(element, "single-stream");
+    }
+
+    // Switch on a property, if there is one of the name.
+    static void set(GstElement* element, const char* name) {
+        GParamSpec* found = g_object_class_find_property(G_OBJECT_GET_CLASS(element), name);
+        if (found != nullptr && (found->flags & G_PARAM_WRITABLE) != 0) {
+            g_object_set(element, name, TRUE, nullptr);
+        }
     }
 
     void parse(const std::string& words) {
@@ -183,7 +198,41 @@ private:
         }
     }
 
-    void take(GstSample& sample, Captured& captured) const {
+    // How long the source says it is; GST_CLOCK_TIME_NONE for one without an end.
+    GstClockTime length() const {
+        gint64 found = 0;
+        const bool known =
+            gst_element_query_duration(pipeline_.get(), GST_FORMAT_TIME, &found) != FALSE;
+        return known && found > 0 ? static_cast<GstClockTime>(found) : GST_CLOCK_TIME_NONE;
+    }
+
+    // A file that ends well before the end that it names is cut off.
+    void check_whole() const {
+        const GstClockTime whole = length();
+        if (kind_ == Kind::kPipeline || whole == GST_CLOCK_TIME_NONE) {
+            return;
+        }
+        if (last_ + std::max<GstClockTime>(GST_SECOND / 2, whole / 20) < whole) {
+            const auto in_seconds = [](GstClockTime time) {
+                return seconds(static_cast<double>(time / GST_MSECOND) / 1000.0);
+            };
+            throw edge_ovss::Error(
+                EDGE_OVSS_ERROR_INPUT,
+                "Video '" + label_ + "' ends after " + in_seconds(last_) + " of " +
+                    in_seconds(whole) + ": it is cut off or damaged.",
+                "All frames before the damage were used. Copy or record it again.");
+        }
+    }
+
+    static std::string seconds(double time) {
+        char words[48];
+        std::snprintf(words, sizeof words, "%g seconds", time);
+        return words;
+    }
+
+    void take(GstSample& sample, Captured& captured) {
+        const GstClockTime at = GST_BUFFER_PTS(gst_sample_get_buffer(&sample));
+        last_ = at == GST_CLOCK_TIME_NONE ? last_ : at;
         GstVideoInfo info;
         GstVideoFrame frame;
         if (gst_video_info_from_caps(&info, gst_sample_get_caps(&sample)) == FALSE ||
@@ -251,12 +300,23 @@ private:
 
     [[noreturn]] void fail(const std::string& what) {
         const bool known = !reason_.empty() || has_error();
+        const char* hint = "Try the pipeline with gst-launch-1.0, and fakesink for appsink.";
+        if (kind_ == Kind::kNetwork) {
+            hint = "Check the address, the user name and the password, and that it can be reached.";
+        } else if (kind_ == Kind::kVideo) {
+            hint = "Try it in a player; gst-inspect-1.0 lists the formats that can be read.";
+        }
         throw edge_ovss::Error(EDGE_OVSS_ERROR_INPUT,
-                               "'" + label_ + "' " + what + (known ? ": " + reason_ : "."),
-                               "Try the pipeline with gst-launch-1.0, and fakesink for appsink.");
+                               "Video source '" + label_ + "' " + what +
+                                   (known ? ": " + reason_ : "."),
+                               hint);
     }
 
     std::string label_;
+    Reading reading_;
+    Kind kind_;
+    bool ends_;
+    GstClockTime last_ = 0;
     std::string reason_;
     std::unique_ptr<GstElement, EndPipeline> pipeline_;
     Object<GstElement> sink_;
@@ -264,8 +324,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Source> open_gstreamer(const Address& address, bool paced) {
-    return std::make_unique<GStreamerSource>(address, paced);
+std::unique_ptr<Source> open_gstreamer(const Address& address, const Reading& reading) {
+    return std::make_unique<GStreamerSource>(address, reading);
 }
 
 }  // namespace apps

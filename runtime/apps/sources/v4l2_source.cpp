@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "camera_source.h"
-
+// A camera of Linux.
 #include <fcntl.h>
 #include <linux/videodev2.h>
 #include <poll.h>
@@ -10,30 +9,46 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <thread>
 
-#include "addresses.h"
-#include "arguments.h"
-#include "camera_formats.h"
-#include "picture_files.h"
-#include "source_address.h"
+#include "../picture_files.h"
+#include "source.h"
 
 namespace apps {
 
 namespace {
 
 constexpr int kBuffers = 4;
-constexpr int kPatienceMs = 5000;
+constexpr int kTickMs = 100;  // so long it may take to notice that the program ends
 
 edge_ovss::Error device_error(const std::string& device, const std::string& what) {
-    return edge_ovss::Error(EDGE_OVSS_ERROR_MISSING,
+    return edge_ovss::Error(EDGE_OVSS_ERROR_INPUT,
                             "'" + device + "': " + what + ": " + std::strerror(errno) + ".",
                             "Check the cable, the permissions (group 'video'), and that no other "
                             "program uses it; v4l2-ctl --list-formats-ext lists what it can do.");
+}
+
+// What most often keeps a device from being used, in words.
+edge_ovss::Error refused(const std::string& device) {
+    const std::string start = "Video source '" + device + "' cannot be opened: ";
+    const auto error = [&start](const std::string& why, const std::string& hint) {
+        return edge_ovss::Error(EDGE_OVSS_ERROR_INPUT, start + why + ".", hint);
+    };
+    switch (errno) {
+        case ENOENT:
+            return error("there is no such camera", "Check the cable; ls /dev/video* lists them.");
+        case EBUSY:
+            return error("it is in use", "End the other program that reads it.");
+        case EACCES:
+        case EPERM:
+            return error("permission is denied",
+                         "Add yourself to the group 'video', and log in again; in a container, "
+                         "pass --device.");
+        default:
+            return error(std::strerror(errno), "Check the cable and the driver.");
+    }
 }
 
 int control(int device, unsigned long request, void* argument) {
@@ -46,10 +61,11 @@ int control(int device, unsigned long request, void* argument) {
 
 class V4l2Source final : public Source {
 public:
-    explicit V4l2Source(const Address& address) : name_(address.place) {
+    V4l2Source(const Address& address, const Reading& reading)
+        : name_(address.place), reading_(reading) {
         device_ = open(name_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
         if (device_ < 0) {
-            throw device_error(name_, "cannot be opened");
+            throw refused(name_);
         }
         try {
             choose_format(address);
@@ -63,8 +79,13 @@ public:
 
     ~V4l2Source() override { release(); }
 
+    bool ends() const override { return false; }
+
     bool read(Captured& captured) override {
-        v4l2_buffer buffer = dequeue();
+        v4l2_buffer buffer = describe(0);
+        if (!dequeue(buffer)) {
+            return false;
+        }
         captured.time = std::chrono::steady_clock::now();
         const auto* from = static_cast<const std::uint8_t*>(maps_[buffer.index].address);
         const std::size_t size = std::min<std::size_t>(buffer.bytesused, maps_[buffer.index].size);
@@ -98,6 +119,7 @@ private:
             // A driver answers with what it can do instead.
             if (control(device_, VIDIOC_S_FMT, &format_) == 0 &&
                 format_.fmt.pix.pixelformat == wanted) {
+                note_other_size(address);
                 return;
             }
         }
@@ -106,6 +128,17 @@ private:
                                       ? "it offers none of YUYV, NV12, MJPG, GREY, RGB3, BGR3"
                                       : "it does not offer the format " + asked +
                                             " (of YUYV, NV12, MJPG, GREY, RGB3, BGR3)");
+    }
+
+    void note_other_size(const Address& address) const {
+        const int height = static_cast<int>(format_.fmt.pix.height);
+        const int width = static_cast<int>(format_.fmt.pix.width);
+        if (address.is_size_asked && (address.height != height || address.width != width)) {
+            std::fprintf(stderr,
+                         "ovss-camera: note: '%s' gives %d x %d pixels (height x width), not "
+                         "%d x %d as asked\n",
+                         name_.c_str(), height, width, address.height, address.width);
+        }
     }
 
     // "MJPG" as a number.
@@ -171,19 +204,27 @@ private:
         return buffer;
     }
 
-    v4l2_buffer dequeue() {
-        v4l2_buffer buffer = describe(0);
-        pollfd ready{device_, POLLIN, 0};
+    // Wait for a frame; false if the program is ending.
+    bool dequeue(v4l2_buffer& buffer) {
+        const auto patience = std::chrono::duration<double>(reading_.timeout_s);
+        const auto start = std::chrono::steady_clock::now();
         while (control(device_, VIDIOC_DQBUF, &buffer) != 0) {
             if (errno != EAGAIN) {
                 throw device_error(name_, "it gives no more frames");
             }
-            if (poll(&ready, 1, kPatienceMs) == 0) {
-                errno = ETIMEDOUT;
-                throw device_error(name_, "no frame for five seconds");
+            if (reading_.is_over()) {
+                return false;
             }
+            if (std::chrono::steady_clock::now() - start > patience) {
+                errno = ETIMEDOUT;
+                char words[64];
+                std::snprintf(words, sizeof words, "no frame for %g seconds", reading_.timeout_s);
+                throw device_error(name_, words);
+            }
+            pollfd ready{device_, POLLIN, 0};
+            poll(&ready, 1, kTickMs);
         }
-        return buffer;
+        return true;
     }
 
     void take(const std::uint8_t* from, std::size_t size, Captured& captured) const {
@@ -230,94 +271,16 @@ private:
     }
 
     std::string name_;
+    Reading reading_;
     int device_ = -1;
     v4l2_format format_{};
     std::vector<Map> maps_;
 };
 
-// Frames without gaps, one after the other in a file, at the pace of a camera.
-class RawSource final : public Source {
-public:
-    RawSource(const Address& address, bool paced)
-        : file_(std::fopen(address.place.c_str(), "rb"), close_file),
-          format_(address.format.empty() ? EDGE_OVSS_FORMAT_YUYV : parse_format(address.format)),
-          height_(address.height > 0 ? address.height : 480),
-          width_(address.width > 0 ? address.width : 640),
-          pause_(static_cast<long>(1e6 / (address.fps > 0.0 ? address.fps : 30.0))),
-          paced_(paced) {
-        if (!file_) {
-            throw bad_input("'" + address.place + "' cannot be opened: " + std::strerror(errno) +
-                            ".");
-        }
-        next_ = std::chrono::steady_clock::now();
-    }
-
-    bool read(Captured& captured) override {
-        captured.format = format_;
-        captured.height = height_;
-        captured.width = width_;
-        captured.stride = 0;
-        captured.bytes.resize(edge_ovss_frame_bytes(format_, height_, width_));
-        if (paced_) {
-            std::this_thread::sleep_until(next_);
-        }
-        next_ += pause_;
-        captured.time = std::chrono::steady_clock::now();
-        const auto count = std::fread(captured.bytes.data(), 1, captured.bytes.size(), file_.get());
-        return count == captured.bytes.size();
-    }
-
-private:
-    static int close_file(std::FILE* file) { return file == nullptr ? 0 : std::fclose(file); }
-
-    std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
-    int format_;
-    int height_;
-    int width_;
-    std::chrono::microseconds pause_;
-    bool paced_;
-    std::chrono::steady_clock::time_point next_;
-};
-
-std::unique_ptr<Source> open_other(const Address& address, const std::string& words, bool paced) {
-#ifdef EDGE_OVSS_HAVE_GSTREAMER
-    (void)words;
-    return open_gstreamer(address, paced);
-#else
-#ifdef EDGE_OVSS_HAVE_OPENCV
-    if (address.kind != Kind::kCsi) {
-        return open_opencv(address.place, paced);
-    }
-#endif
-    (void)address;
-    (void)paced;
-    throw edge_ovss::Error(
-        EDGE_OVSS_ERROR_USAGE,
-        "This build of ovss-camera cannot open '" + shown_address(words) +
-            "': it has no GStreamer.",
-        std::string("Build it with -DEDGE_OVSS_WITH_GSTREAMER=ON. ") + kGrammar + ".");
-#endif
-}
-
 }  // namespace
 
-std::unique_ptr<Source> open_source(const std::string& words, int height, int width, bool paced) {
-    Address address = parse_source(words);
-    if (address.kind == Kind::kRaw) {
-        return std::make_unique<RawSource>(address, paced);
-    }
-    const bool waits = address.kind == Kind::kFile || address.kind == Kind::kPipeline;
-    if (!paced && !waits) {
-        throw usage("--all is for files: a camera does not wait.");
-    }
-    if (address.kind != Kind::kDevice) {
-        return open_other(address, words, paced);
-    }
-    if (address.height == 0) {
-        address.height = height;
-        address.width = width;
-    }
-    return std::make_unique<V4l2Source>(address);
+std::unique_ptr<Source> open_v4l2(const Address& address, const Reading& reading) {
+    return std::make_unique<V4l2Source>(address, reading);
 }
 
 }  // namespace apps
