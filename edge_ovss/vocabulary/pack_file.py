@@ -195,10 +195,11 @@ def _load(
 
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, numpy.dtype[Any]]:
-    read = (
-        npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
-    )
-    header: tuple[tuple[int, ...], bool, numpy.dtype[Any]] = read(file)
+    header: tuple[tuple[int, ...], bool, numpy.dtype[Any]]
+    if npy.read_magic(file) == (1, 0):
+        header = npy.read_array_header_1_0(file)
+    else:
+        header = npy.read_array_header_2_0(file)
     return header
 
 

@@ -26,7 +26,8 @@ constexpr const char* kHelp =
     "  ovss-camera BUNDLE SOURCE [SOURCE ...] [options]\n"
     "\n"
     "  --size HxW       ask a camera device for this size (default 480x640)\n"
-    "  --out FILE       write the overlays as YUV4MPEG2 (FILE.y4m, or - for stdout: | mpv -); those\n"
+    "  --out FILE       write the overlays as YUV4MPEG2 (FILE.y4m, or - for stdout: | mpv -); "
+    "those\n"
     "                   of a second camera into FILE-2.y4m\n"
     "  --window         show the overlays (with OpenCV); q ends\n"
     "  --fps N          pace written into the file (default 30)\n"
@@ -42,7 +43,8 @@ constexpr const char* kHelp =
     "                   (default as the bundle says)\n"
     "  --stabilize MS   follow labels from frame to frame, and hold one against the network for\n"
     "                   at most MS (150 is usual)\n"
-    "  --keyframe N     the network sees every N-th frame; labels move along in between. async: it\n"
+    "  --keyframe N     the network sees every N-th frame; labels move along in between. async: "
+    "it\n"
     "                   runs in its own thread, on the newest frame (default with OpenCV, but\n"
     "                   not with --all)\n"
     "  --flow NAME      how labels move: dis (with OpenCV), none (they stay where they are)\n"
@@ -52,8 +54,10 @@ constexpr const char* kHelp =
     "Several cameras share one session and take turns. Recordings are read one after the other.\n"
     "Pipelines, rtsp://, http:// and videos need a build with GStreamer or OpenCV.\n"
     "\n"
-    "Ends at the end of the sources or with Ctrl-C, and then prints one JSON object. Exit status: 0\n"
-    "done, 2 wrong use, 3 something is not installed, 4 bad input, 5 the bundle does not fit, 130 and\n"
+    "Ends at the end of the sources or with Ctrl-C, and then prints one JSON object. Exit status: "
+    "0\n"
+    "done, 2 wrong use, 3 something is not installed, 4 bad input, 5 the bundle does not fit, 130 "
+    "and\n"
     "143 after SIGINT and SIGTERM.\n";
 
 constexpr std::chrono::milliseconds kTick(100);
@@ -95,7 +99,7 @@ struct Channel {
 };
 
 struct Limits {
-    long frames = 0;       // 0: none
+    long frames = 0;        // 0: none
     double duration = 0.0;  // seconds; 0: none
 };
 
@@ -122,14 +126,13 @@ public:
         newest_ = std::make_shared<apps::Newest>(readers.size(), keep_all);
         for (std::size_t i = 0; i < readers.size(); ++i) {
             channels_.emplace_back();
-            channels_[i].memory =
-                std::make_unique<apps::Memory>(arguments, segmenter, !are_images);
+            channels_[i].memory = std::make_unique<apps::Memory>(arguments, segmenter, !are_images);
             channels_[i].screen = std::make_unique<apps::Screen>(arguments, segmenter, i,
                                                                  readers.size(), readers[i].label);
         }
         apps::Persistence persistence;
-        persistence.reconnect_s = arguments.real("--reconnect", 300.0, 0.0,
-                                                 std::numeric_limits<double>::infinity());
+        persistence.reconnect_s =
+            arguments.real("--reconnect", 300.0, 0.0, std::numeric_limits<double>::infinity());
         for (std::size_t i = 0; i < readers.size(); ++i) {
             grabbers_.push_back(
                 std::make_unique<apps::Grabber>(i, readers[i], newest_, persistence, warn));
@@ -218,10 +221,11 @@ private:
         }
         std::vector<apps::LiveSource> readers;
         for (const apps::Address& source : sources) {
-            readers.push_back({source.label, [source, reading](const std::atomic<bool>& ending) mutable {
-                                   reading.ending = &ending;
-                                   return apps::open_source(source, reading);
-                               }});
+            readers.push_back(
+                {source.label, [source, reading](const std::atomic<bool>& ending) mutable {
+                     reading.ending = &ending;
+                     return apps::open_source(source, reading);
+                 }});
         }
         return readers;
     }
@@ -261,12 +265,12 @@ private:
         std::fprintf(file,
                      "%s{\"source\": %s, \"read\": %ld, \"segmented\": %ld, \"dropped\": %ld, "
                      "\"skipped\": %ld, \"reconnects\": %ld, \"error\": %s}",
-                     number == 0 ? "" : ", ",
-                     apps::json_string(grabbers_[number]->label()).c_str(), state.read,
-                     channels_[number].segmented, newest_->dropped(number), newest_->left(number),
-                     state.reconnects,
-                     state.failed ? apps::json_string(apps::without_secrets(state.failed->what())).c_str()
-                                  : "null");
+                     number == 0 ? "" : ", ", apps::json_string(grabbers_[number]->label()).c_str(),
+                     state.read, channels_[number].segmented, newest_->dropped(number),
+                     newest_->left(number), state.reconnects,
+                     state.failed
+                         ? apps::json_string(apps::without_secrets(state.failed->what())).c_str()
+                         : "null");
     }
 
     Limits limits_;
@@ -301,9 +305,8 @@ std::vector<apps::Address> sources_of(const apps::Arguments& arguments) {
 int run(int argc, char** argv) {
     const apps::Arguments arguments(
         argc, argv,
-        {"--size", "--out", "--fps", "--alpha", "--limit", "--duration", "--timeout",
-         "--reconnect", "--unknown", "--stabilize", "--keyframe", "--flow", "--backend",
-         "--threads"},
+        {"--size", "--out", "--fps", "--alpha", "--limit", "--duration", "--timeout", "--reconnect",
+         "--unknown", "--stabilize", "--keyframe", "--flow", "--backend", "--threads"},
         {"--window", "--all", "--no-legend", "--help"});
     if (arguments.has("--help")) {
         std::printf("%s\n%s\n", kHelp, apps::kGrammar);

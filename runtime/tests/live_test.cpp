@@ -22,12 +22,12 @@ constexpr milliseconds kSoon(5000);
 struct Script {
     std::mutex mutex;
     int opened = 0;
-    int frames = 0;        // of this opening, before it is lost
-    int refused = 0;       // openings that fail after the first loss
+    int frames = 0;   // of this opening, before it is lost
+    int refused = 0;  // openings that fail after the first loss
     bool ends = false;
-    bool throws = false;   // a loss is an error of the driver
+    bool throws = false;             // a loss is an error of the driver
     std::atomic<bool> hangs{false};  // reads neither return nor heed the end
-    int silent_ms = 0;     // before the third frame
+    int silent_ms = 0;               // before the third frame
     milliseconds pause{1};
 };
 
@@ -96,7 +96,9 @@ private:
 };
 
 // Quick tries, in the ratio of the real ones.
-apps::Persistence quick(double reconnect_s) { return {reconnect_s, 0.01, 0.04}; }
+apps::Persistence quick(double reconnect_s) {
+    return {reconnect_s, 0.01, 0.04};
+}
 
 void wait_for_end(const apps::Grabber& grabber) {
     const auto start = std::chrono::steady_clock::now();
@@ -201,8 +203,8 @@ void one_that_never_sends_is_an_error() {
     script->pause = milliseconds(600);
     Heard heard;
     std::vector<std::unique_ptr<apps::Grabber>> grabbers;
-    grabbers.push_back(std::make_unique<apps::Grabber>(0, source(script, "usb"), newest,
-                                                       quick(1.0), heard.warn()));
+    grabbers.push_back(std::make_unique<apps::Grabber>(0, source(script, "usb"), newest, quick(1.0),
+                                                       heard.warn()));
     apps::Watchdog patient(10.0, heard.warn());
     patient.check(grabbers);
     // The limit is that of opening and two seconds: they are over at once with minus two.
@@ -224,8 +226,8 @@ void a_stall_is_said_once_and_its_end_too() {
     script->silent_ms = 2500;
     Heard heard;
     std::vector<std::unique_ptr<apps::Grabber>> grabbers;
-    grabbers.push_back(std::make_unique<apps::Grabber>(0, source(script, "usb"), newest,
-                                                       quick(1.0), heard.warn()));
+    grabbers.push_back(std::make_unique<apps::Grabber>(0, source(script, "usb"), newest, quick(1.0),
+                                                       heard.warn()));
     apps::Watchdog watchdog(10.0, heard.warn());
     const auto start = std::chrono::steady_clock::now();
     while (!heard.has("usb sends again after 2.5 s")) {
@@ -243,8 +245,8 @@ void one_of_several_that_is_lost_is_said() {
     const auto stays = std::make_shared<Script>();
     Heard heard;
     std::vector<std::unique_ptr<apps::Grabber>> grabbers;
-    grabbers.push_back(std::make_unique<apps::Grabber>(0, source(gone, "left"), newest, quick(0.0),
-                                                       heard.warn()));
+    grabbers.push_back(
+        std::make_unique<apps::Grabber>(0, source(gone, "left"), newest, quick(0.0), heard.warn()));
     grabbers.push_back(std::make_unique<apps::Grabber>(1, source(stays, "right"), newest,
                                                        quick(0.0), heard.warn()));
     wait_for_end(*grabbers[0]);

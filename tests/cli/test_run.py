@@ -110,7 +110,12 @@ def test_run_saves_scores_if_there_are_any(
     out = tmp_path / "out"
     tail = [str(photos / "a.png"), "--out", str(out), "--save-scores"]
     assert main(["run", str(make_bundle("without.ovss")), *tail]) == 2
-    assert "--outputs labels,scores" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--save-scores is given, but" in said
+    assert "--outputs labels,scores" in said
+    tail[-1:] = ["--save", "labels,scores"]
+    assert main(["run", str(make_bundle("without.ovss")), *tail]) == 2
+    assert "--save scores is given, but" in capsys.readouterr().err
     assert not out.exists()
     assert main(["run", str(make_bundle("with.ovss", extras=["scores"])), *tail]) == 0
     assert np.load(out / "a.scores.npz")["scores"].shape == (3, 2, 3)

@@ -124,7 +124,7 @@ def _numbered(names: Sequence[str], form: str) -> list[str]:
 
 def _saved_frames(args: argparse.Namespace, segmenter: Segmenter) -> SavedFrames | None:
     saved = saved_kinds(args, live=True)
-    check_outputs(saved, segmenter.bundle)
+    check_outputs(args, saved, segmenter.bundle)
     if not saved:
         return None
     folder = make_folder(Path(args.out or "out"))

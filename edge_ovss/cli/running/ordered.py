@@ -33,7 +33,7 @@ def run_ordered(
 ) -> int:
     """Segment every frame; an image that cannot be read is reported, and the others go on."""
     saved = saved_kinds(args, live=False)
-    check_outputs(saved, segmenter.bundle)
+    check_outputs(args, saved, segmenter.bundle)
     options = stream_options(args)
     out = args.out or "out"
     facts = {"bundle": str(args.bundle), "backend": segmenter.backend, "out": str(out)}

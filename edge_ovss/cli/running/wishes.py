@@ -83,15 +83,21 @@ def saved_kinds(args: argparse.Namespace, *, live: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chosen))
 
 
-def check_outputs(saved: Sequence[str], bundle: Bundle) -> None:
+def check_outputs(args: argparse.Namespace, saved: Sequence[str], bundle: Bundle) -> None:
     """Check that the bundle has what is to be saved.
+
+    Args:
+        args: The options, which the message names as they were given.
+        saved: What `saved_kinds` returned for them.
+        bundle: The bundle.
 
     Raises:
         UsageError: It does not output scores or confidence.
     """
     for kind in _OUTPUTS:
         if kind in saved and kind not in bundle.manifest.output.outputs:
-            option = "--save-scores" if kind == kinds.SCORES else "--save confidence"
+            by_flag = kind == kinds.SCORES and args.save_scores
+            option = "--save-scores" if by_flag else f"--save {kind}"
             message = f"{option} is given, but the bundle has no {kind} output."
             raise UsageError(message, hint=f"Export it again with --outputs labels,{kind}.")
 

@@ -72,7 +72,7 @@ class LabelCounter:
 
     def start(self, labels: Labels) -> None:
         """Take the network's labels as they are; everything before is forgotten."""
-        self._labels = np.ascontiguousarray(labels).copy()
+        self._labels = labels.copy()
         self._counts = np.ones(labels.shape, np.uint8)
 
     def follow(self, sources: Following) -> None:

@@ -181,8 +181,7 @@ std::unique_ptr<Source> Grabber::Work::open_again(const std::string& why) {
                     state.is_trying = false;
                 }
                 put(captured);
-                warn(source.label + " is back after " +
-                     in_words("%.1f s", seconds_since(start)));
+                warn(source.label + " is back after " + in_words("%.1f s", seconds_since(start)));
                 return camera;
             }
             hint = "The last try: it can be opened, but sends nothing.";

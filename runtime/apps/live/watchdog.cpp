@@ -21,9 +21,8 @@ std::string in_words(const char* format, double seconds) {
 }  // namespace
 
 void Watchdog::check(const std::vector<std::unique_ptr<Grabber>>& grabbers) {
-    const bool some_go_on = std::any_of(grabbers.begin(), grabbers.end(), [](const auto& each) {
-        return !each->state().has_ended;
-    });
+    const bool some_go_on = std::any_of(grabbers.begin(), grabbers.end(),
+                                        [](const auto& each) { return !each->state().has_ended; });
     for (std::size_t number = 0; number < grabbers.size(); ++number) {
         const GrabberState state = grabbers[number]->state();
         const std::string& label = grabbers[number]->label();
@@ -48,8 +47,7 @@ void Watchdog::check(const std::vector<std::unique_ptr<Grabber>>& grabbers) {
     }
 }
 
-void Watchdog::check_next(std::size_t number, const std::string& label,
-                          const GrabberState& state) {
+void Watchdog::check_next(std::size_t number, const std::string& label, const GrabberState& state) {
     const std::chrono::duration<double> silent = std::chrono::steady_clock::now() - state.heard;
     const auto since = silent_since_.find(number);
     if (since == silent_since_.end()) {

@@ -223,7 +223,9 @@ Address pipeline(const std::string& words, const std::string& rest) {
 
 }  // namespace
 
-bool is_number(const std::string& words) { return matches(words, "[0-9]{1,3}"); }
+bool is_number(const std::string& words) {
+    return matches(words, "[0-9]{1,3}");
+}
 
 Address parse_camera(const std::string& words) {
     const auto mark = words.find("://");

@@ -20,7 +20,7 @@ struct Address {
     int width = 0;
     double fps = 0.0;
     bool is_size_asked = false;  // the user wrote height and width
-    bool ends = false;   // an end is expected, so that it is not opened again
+    bool ends = false;           // an end is expected, so that it is not opened again
     std::vector<std::string> pictures;
 
     // Live sources are served in turn; recordings are read one after the other.

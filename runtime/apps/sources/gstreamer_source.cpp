@@ -134,8 +134,8 @@ private:
         find_sink();
     }
 
-    // The web's source fills a buffer of two megabytes before the first frame, and again whenever it
-    // runs empty, unless it is said to be live.
+    // The web's source fills a buffer of two megabytes before the first frame, and again whenever
+    // it runs empty, unless it is said to be live.
     static void make_live(GstElement*, GstElement* source, gpointer) { set(source, "is-live"); }
 
     // MJPEG has one stream; without a word, decoding waits for more of them without an end.
@@ -306,10 +306,9 @@ private:
         } else if (kind_ == Kind::kVideo) {
             hint = "Try it in a player; gst-inspect-1.0 lists the formats that can be read.";
         }
-        throw edge_ovss::Error(EDGE_OVSS_ERROR_INPUT,
-                               "Video source '" + label_ + "' " + what +
-                                   (known ? ": " + reason_ : "."),
-                               hint);
+        throw edge_ovss::Error(
+            EDGE_OVSS_ERROR_INPUT,
+            "Video source '" + label_ + "' " + what + (known ? ": " + reason_ : "."), hint);
     }
 
     std::string label_;

@@ -72,7 +72,9 @@ std::string expanded(const std::string& words) {
     return is_home && home != nullptr ? home + words.substr(1) : words;
 }
 
-bool is_glob(const std::string& words) { return words.find_first_of("*?[") != std::string::npos; }
+bool is_glob(const std::string& words) {
+    return words.find_first_of("*?[") != std::string::npos;
+}
 
 std::string kind_of_scheme(const std::string& scheme) {
     if (scheme == "synthetic") {
@@ -101,10 +103,17 @@ bool begins(const std::string& head, const std::string& magic, std::size_t at = 
 
 // Formats that OpenCV may read. Two letters may begin any text: more is asked of these.
 bool is_picture_head(const std::string& head) {
-    static const std::vector<std::string> magics{
-        "\x89PNG\r\n\x1a\n", "\xff\xd8\xff", "GIF87a", "GIF89a", std::string("II*\0", 4),
-        std::string("MM\0*", 4), std::string("II+\0", 4), std::string("MM\0+", 4),
-        std::string("\0\0\0\x0cjP  \r\n", 10), "\xff\x4f\xff\x51", "\x59\xa6\x6a\x95"};
+    static const std::vector<std::string> magics{"\x89PNG\r\n\x1a\n",
+                                                 "\xff\xd8\xff",
+                                                 "GIF87a",
+                                                 "GIF89a",
+                                                 std::string("II*\0", 4),
+                                                 std::string("MM\0*", 4),
+                                                 std::string("II+\0", 4),
+                                                 std::string("MM\0+", 4),
+                                                 std::string("\0\0\0\x0cjP  \r\n", 10),
+                                                 "\xff\x4f\xff\x51",
+                                                 "\x59\xa6\x6a\x95"};
     if (std::any_of(magics.begin(), magics.end(),
                     [&](const std::string& magic) { return begins(head, magic); })) {
         return true;
@@ -127,9 +136,9 @@ bool is_picture_head(const std::string& head) {
 }
 
 bool is_unread_head(const std::string& head) {
-    static const std::vector<std::string> magics{
-        "\xff\x0a", std::string("\0\0\0\x0cJXL \r\n", 11), "8BPS", "#?RADIANCE", "#?RGBE",
-        "\x76\x2f\x31\x01"};
+    static const std::vector<std::string> magics{"\xff\x0a", std::string("\0\0\0\x0cJXL \r\n", 11),
+                                                 "8BPS",     "#?RADIANCE",
+                                                 "#?RGBE",   "\x76\x2f\x31\x01"};
     return std::any_of(magics.begin(), magics.end(),
                        [&](const std::string& magic) { return begins(head, magic); }) ||
            (begins(head, "ftyp", 4) &&
@@ -138,8 +147,8 @@ bool is_unread_head(const std::string& head) {
 
 bool is_video_head(const std::string& head) {
     static const std::vector<std::string> magics{
-        "\x1a\x45\xdf\xa3", std::string("FLV\x01"), "OggS", "\x30\x26\xb2\x75",
-        std::string("\0\0\x01\xba", 4), "DKIF"};
+        "\x1a\x45\xdf\xa3", std::string("FLV\x01"),         "OggS",
+        "\x30\x26\xb2\x75", std::string("\0\0\x01\xba", 4), "DKIF"};
     return (head.size() >= 8 && is_one_of(head.substr(4, 4), " ftyp moov mdat wide ")) ||
            (begins(head, "RIFF") && begins(head, "AVI ", 8)) ||
            std::any_of(magics.begin(), magics.end(),
@@ -245,9 +254,9 @@ Address folder(const std::string& words) {
                     "Check its permissions.");
     }
     if (found.empty()) {
-        throw input("Folder '" + words + "' has no images (of " + std::to_string(entries) +
-                        " entries).",
-                    "Images end in .png, .jpg or .ppm; subfolders are not searched.");
+        throw input(
+            "Folder '" + words + "' has no images (of " + std::to_string(entries) + " entries).",
+            "Images end in .png, .jpg or .ppm; subfolders are not searched.");
     }
     std::sort(found.begin(), found.end());
     return pictures(words, std::move(found));
@@ -357,17 +366,17 @@ void refuse_mixed(const std::vector<Address>& found) {
     for (const Address& address : found) {
         if (address.is_live() != found.front().is_live()) {
             const bool is_live = address.is_live();
-            throw edge_ovss::Error(
-                EDGE_OVSS_ERROR_USAGE,
-                "'" + (is_live ? address : found.front()).label + "' is live and '" +
-                    (is_live ? found.front() : address).label +
-                    "' is not; expected cameras and streams only, or none.",
-                "Give them in two runs.");
+            throw edge_ovss::Error(EDGE_OVSS_ERROR_USAGE,
+                                   "'" + (is_live ? address : found.front()).label +
+                                       "' is live and '" +
+                                       (is_live ? found.front() : address).label +
+                                       "' is not; expected cameras and streams only, or none.",
+                                   "Give them in two runs.");
         }
         const std::string all = address.kind == Kind::kRaw ? address.label : address.place;
         if (address.is_live() && !seen.insert(all).second) {
-            throw edge_ovss::Error(EDGE_OVSS_ERROR_USAGE,
-                                   "'" + address.label + "' is given twice.", "Give it once.");
+            throw edge_ovss::Error(EDGE_OVSS_ERROR_USAGE, "'" + address.label + "' is given twice.",
+                                   "Give it once.");
         }
     }
 }

@@ -92,16 +92,17 @@ private:
             if (!has_backend(cv::CAP_GSTREAMER)) {
                 throw edge_ovss::Error(
                     EDGE_OVSS_ERROR_MISSING,
-                    "'" + address_.label + "' needs GStreamer, which OpenCV " CV_VERSION
-                    " here lacks, and this build of ovss-camera has none of its own.",
+                    "'" + address_.label +
+                        "' needs GStreamer, which OpenCV " CV_VERSION
+                        " here lacks, and this build of ovss-camera has none of its own.",
                     "Build it with -DEDGE_OVSS_WITH_GSTREAMER=ON.");
             }
             capture_.open(with_appsink(address_.place), cv::CAP_GSTREAMER);
         } else if (address_.kind == Kind::kNetwork && has_backend(cv::CAP_FFMPEG)) {
             const int wait = std::max(1, static_cast<int>(std::lround(1000 * reading.timeout_s)));
-            capture_.open(address_.place, cv::CAP_FFMPEG,
-                          {cv::CAP_PROP_OPEN_TIMEOUT_MSEC, wait, cv::CAP_PROP_READ_TIMEOUT_MSEC,
-                           wait});
+            capture_.open(
+                address_.place, cv::CAP_FFMPEG,
+                {cv::CAP_PROP_OPEN_TIMEOUT_MSEC, wait, cv::CAP_PROP_READ_TIMEOUT_MSEC, wait});
         } else {
             capture_.open(address_.place);
         }

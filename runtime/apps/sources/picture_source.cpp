@@ -48,8 +48,7 @@ private:
             if (paths_.size() == 1) {
                 throw;
             }
-            std::fprintf(stderr, "ovss-camera: warning: %s\n",
-                         without_secrets(err.what()).c_str());
+            std::fprintf(stderr, "ovss-camera: warning: %s\n", without_secrets(err.what()).c_str());
             ++failed_;
             return false;
         }

@@ -47,8 +47,8 @@ public:
 
 // How a source is read.
 struct Reading {
-    bool paced = true;         // files come at the pace of a camera, else as fast as can be read
-    double timeout_s = 10.0;   // how long opening it, and every frame, may take
+    bool paced = true;        // files come at the pace of a camera, else as fast as can be read
+    double timeout_s = 10.0;  // how long opening it, and every frame, may take
     const std::atomic<bool>* ending = nullptr;  // no more frames are wanted
 
     bool is_over() const { return ending != nullptr && *ending; }
