@@ -27,6 +27,7 @@ struct Script {
     bool ends = false;
     bool throws = false;             // a loss is an error of the driver
     std::atomic<bool> hangs{false};  // reads neither return nor heed the end
+    std::atomic<bool> is_hanging{false};
     int silent_ms = 0;               // before the third frame
     milliseconds pause{1};
 };
@@ -41,6 +42,7 @@ public:
     bool read(apps::Captured& captured) override {
         std::this_thread::sleep_for(script_->pause);
         while (script_->hangs && count_ > 0) {
+            script_->is_hanging = true;
             std::this_thread::sleep_for(milliseconds(10));
         }
         if (count_ == 2) {
@@ -266,6 +268,10 @@ void a_driver_that_hangs_does_not_keep_the_program() {
         apps::Grabber grabber(0, source(script, "usb"), newest, quick(1.0), heard.warn());
         apps::Captured captured;
         CHECK(newest->take(captured, kSoon));
+        while (!script->is_hanging) {
+            CHECK(std::chrono::steady_clock::now() - start < kSoon);
+            std::this_thread::sleep_for(milliseconds(1));
+        }
         grabber.stop();
         CHECK(!grabber.join());
     }

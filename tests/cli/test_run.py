@@ -109,12 +109,13 @@ def test_run_saves_scores_if_there_are_any(
 ) -> None:
     out = tmp_path / "out"
     tail = [str(photos / "a.png"), "--out", str(out), "--save-scores"]
-    assert main(["run", str(make_bundle("without.ovss")), *tail]) == 2
+    without = str(make_bundle("without.ovss"))
+    assert main(["run", without, *tail]) == 2
     said = capsys.readouterr().err
     assert "--save-scores is given, but" in said
     assert "--outputs labels,scores" in said
     tail[-1:] = ["--save", "labels,scores"]
-    assert main(["run", str(make_bundle("without.ovss")), *tail]) == 2
+    assert main(["run", without, *tail]) == 2
     assert "--save scores is given, but" in capsys.readouterr().err
     assert not out.exists()
     assert main(["run", str(make_bundle("with.ovss", extras=["scores"])), *tail]) == 0
