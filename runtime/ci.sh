@@ -107,9 +107,10 @@ else
     say "LEFT OUT: the element edgeovss, ovss-camera with GStreamer (install $gstreamer)"
 fi
 
-say "release: library, programs, tests, installed package, valgrind"
+say "release: library, programs, tests, packages, valgrind"
 # shellcheck disable=SC2086 (no option, where it is empty)
-configure "$build/release" -DCMAKE_BUILD_TYPE=Release $camera $element
+configure "$build/release" -DCMAKE_BUILD_TYPE=Release $camera $element \
+    -DCMAKE_INSTALL_PREFIX=/usr -DEDGE_OVSS_PACKAGE_ONNXRUNTIME=ON
 make_all "$build/release"
 run_tests "$build/release"
 
@@ -148,9 +149,9 @@ say "the same frames through C++ and Python"
 EDGE_OVSS_NATIVE_LIBRARY=$build/release/libedge_ovss.so
 export EDGE_OVSS_NATIVE_LIBRARY
 if "$PYTHON" -c 'import pytest, numpy, edge_ovss' 2>/dev/null; then
-    (cd "$root/.." && "$PYTHON" -m pytest -q tests/runtime/test_native*.py)
+    (cd "$root/.." && "$PYTHON" -m pytest -q tests/runtime/test_native*.py tests/emit/test_ros2_cpp_core.py)
 else
     say "LEFT OUT: $PYTHON lacks pytest or edge_ovss (pip install -e '.[export,test]')"
 fi
 
-say "all passed; the library is $build/release/libedge_ovss.so"
+say "all passed; the library is $build/release/libedge_ovss.so; cpack there makes packages"

@@ -2,18 +2,18 @@
 #include "element.h"
 
 #include <gst/video/gstvideometa.h>
-#include <gst/video/gstvideopool.h>
 
-#include <algorithm>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "errors.h"
 #include "formats.h"
+#include "frames.h"
 #include "labeler.h"
 #include "latency.h"
 #include "messages.h"
+#include "pools.h"
 #include "properties.h"
 
 GST_DEBUG_CATEGORY_STATIC(edge_ovss_debug);
@@ -21,9 +21,10 @@ GST_DEBUG_CATEGORY_STATIC(edge_ovss_debug);
 
 namespace {
 
+using ovss::guarded;
 using ovss::Labeler;
-using ovss::MappedFrame;
 using ovss::Mode;
+using ovss::post;
 using ovss::Settings;
 
 struct State {
@@ -37,11 +38,9 @@ struct State {
     // Of the streaming thread.
     Settings current;
     std::unique_ptr<Labeler> labeler;
-    GstVideoInfo in;
-    GstVideoInfo out;
-    guint64 frames = 0;
+    ovss::Frames frames;
+    guint64 count = 0;
     GstClockTime last_message = GST_CLOCK_TIME_NONE;
-    std::vector<std::uint8_t> rgb;
 };
 
 }  // namespace
@@ -74,49 +73,6 @@ private:
     gpointer element_;
 };
 
-// ---- Errors ----------------------------------------------------------------------------------
-
-struct Code {
-    GQuark domain;
-    int code;
-};
-
-Code code_of(edge_ovss_status status) {
-    switch (status) {
-        case EDGE_OVSS_ERROR_USAGE:
-            return {GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS};
-        case EDGE_OVSS_ERROR_MISSING:
-            return {GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_INIT};
-        case EDGE_OVSS_ERROR_ARTIFACT:
-            return {GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ};
-        case EDGE_OVSS_ERROR_INPUT:
-            return {GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT};
-        default:
-            return {GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_FAILED};
-    }
-}
-
-void post(gpointer element, GstMessageType type, Code code, const std::string& message,
-          const std::string& hint) {
-    const std::string words = hint.empty() ? message : message + " " + hint;
-    gst_element_message_full(GST_ELEMENT(element), type, code.domain, code.code,
-                             g_strdup(words.c_str()), nullptr, __FILE__, GST_FUNCTION, __LINE__);
-}
-
-// Run `body`; whatever it throws becomes an error message of the element.
-template <typename Body>
-bool guarded(gpointer element, const Body& body) {
-    try {
-        body();
-        return true;
-    } catch (const edge_ovss::Error& err) {
-        post(element, GST_MESSAGE_ERROR, code_of(err.status()), err.what(), err.hint());
-    } catch (const std::exception& err) {
-        post(element, GST_MESSAGE_ERROR, code_of(EDGE_OVSS_ERROR_INTERNAL), err.what(), "");
-    }
-    return false;
-}
-
 // ---- Settings --------------------------------------------------------------------------------
 
 void tell_bundle(gpointer element, const State& state) {
@@ -129,7 +85,7 @@ void tell_bundle(gpointer element, const State& state) {
 
 void tell_of_standing_still(gpointer element, const State& state, bool before) {
     if (state.labeler->stands_still() && !before) {
-        post(element, GST_MESSAGE_WARNING, code_of(EDGE_OVSS_ERROR_MISSING),
+        post(element, GST_MESSAGE_WARNING, EDGE_OVSS_ERROR_MISSING,
              "Labels are held where they are and do not move with the image: this build of the "
              "library has no optical flow.",
              "Build it with EDGE_OVSS_WITH_OPENCV, or use stabilize and keyframe where the camera "
@@ -215,8 +171,8 @@ gboolean start(GstBaseTransform* transform) {
 gboolean stop(GstBaseTransform* transform) {
     State& state = state_of(transform);
     state.labeler.reset();
-    state.rgb = {};
-    state.frames = 0;
+    state.frames = {};
+    state.count = 0;
     state.last_message = GST_CLOCK_TIME_NONE;
     const Lock lock(transform);
     state.label_bytes = 0;
@@ -282,14 +238,14 @@ GstCaps* transform_caps(GstBaseTransform* transform, GstPadDirection direction, 
 
 gboolean set_caps(GstBaseTransform* transform, GstCaps* in, GstCaps* out) {
     State& state = state_of(transform);
-    if (gst_video_info_from_caps(&state.in, in) == FALSE ||
-        gst_video_info_from_caps(&state.out, out) == FALSE) {
+    if (gst_video_info_from_caps(&state.frames.in, in) == FALSE ||
+        gst_video_info_from_caps(&state.frames.out, out) == FALSE) {
         return FALSE;
     }
     gst_base_transform_set_in_place(transform, state.current.mode == Mode::kMeta ? TRUE : FALSE);
-    if (!ovss::has_our_colors(state.in)) {
-        gchar* given = gst_video_colorimetry_to_string(&state.in.colorimetry);
-        post(transform, GST_MESSAGE_WARNING, code_of(EDGE_OVSS_ERROR_INPUT),
+    if (!ovss::has_our_colors(state.frames.in)) {
+        gchar* given = gst_video_colorimetry_to_string(&state.frames.in.colorimetry);
+        post(transform, GST_MESSAGE_WARNING, EDGE_OVSS_ERROR_INPUT,
              std::string("The frames have the colors of ") + (given != nullptr ? given : "?") +
                  "; the library reads YUV as BT.601 of limited range.",
              "For exact colors put videoconvert in front, and RGB between the two.");
@@ -329,36 +285,9 @@ gboolean decide_allocation(GstBaseTransform* transform, GstQuery* asked) {
     if (state_of(transform).current.mode == Mode::kMeta) {
         return parent_class()->decide_allocation(transform, asked);
     }
-    GstCaps* caps = nullptr;
-    gst_query_parse_allocation(asked, &caps, nullptr);
-    GstVideoInfo info;
-    if (caps == nullptr || gst_video_info_from_caps(&info, caps) == FALSE) {
+    if (!ovss::offer_pool(asked)) {
         return FALSE;
     }
-    GstBufferPool* pool = nullptr;
-    guint size = 0;
-    guint least = 0;
-    guint most = 0;
-    const bool is_given = gst_query_get_n_allocation_pools(asked) > 0;
-    if (is_given) {
-        gst_query_parse_nth_allocation_pool(asked, 0, &pool, &size, &least, &most);
-    }
-    if (pool == nullptr) {
-        pool = gst_video_buffer_pool_new();
-    }
-    size = std::max(size, static_cast<guint>(info.size));
-    GstStructure* config = gst_buffer_pool_get_config(pool);
-    gst_buffer_pool_config_set_params(config, caps, size, least, most);
-    if (gst_query_find_allocation_meta(asked, GST_VIDEO_META_API_TYPE, nullptr) != FALSE) {
-        gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
-    }
-    gst_buffer_pool_set_config(pool, config);
-    if (is_given) {
-        gst_query_set_nth_allocation_pool(asked, 0, pool, size, least, most);
-    } else {
-        gst_query_add_allocation_pool(asked, pool, size, least, most);
-    }
-    gst_object_unref(pool);
     return parent_class()->decide_allocation(transform, asked);
 }
 
@@ -377,43 +306,6 @@ GstFlowReturn prepare_output_buffer(GstBaseTransform* transform, GstBuffer* in, 
 }
 
 // ---- Frames ----------------------------------------------------------------------------------
-
-double seconds_of(GstClockTime time) {
-    return GST_CLOCK_TIME_IS_VALID(time) ? static_cast<double>(time) / 1e9 : -1.0;
-}
-
-void write_labels(const edge_ovss::Result& result, const MappedFrame& to) {
-    const auto row =
-        static_cast<std::size_t>(result.width) * static_cast<std::size_t>(result.label_bytes);
-    for (int y = 0; y < result.height; ++y) {
-        std::memcpy(to.row(y), result.labels.data() + static_cast<std::size_t>(y) * row, row);
-    }
-}
-
-void write_overlay(State& state, const edge_ovss::Frame& frame, const MappedFrame& to) {
-    const edge_ovss::Result& result = state.labeler->result();
-    state.rgb.resize(3 * static_cast<std::size_t>(result.height) *
-                     static_cast<std::size_t>(result.width));
-    edge_ovss::check(edge_ovss_to_rgb(&frame.c, state.rgb.data(), 0, state.rgb.size()));
-    apps::blend(state.rgb.data(), result, state.labeler->palette(), state.current.alpha);
-    ovss::write_rgb(state.rgb, to);
-}
-
-// Segment `in`, and write what the mode wants into `out` (nullptr: it goes on as it is).
-bool segment(State& state, GstBuffer* in, GstBuffer* out) {
-    const MappedFrame mapped(state.in, in, GST_MAP_READ);
-    const edge_ovss::Frame frame = mapped.view();
-    const bool is_key = state.labeler->segment(frame, seconds_of(GST_BUFFER_PTS(in)));
-    if (out != nullptr) {
-        const MappedFrame to(state.out, out, GST_MAP_WRITE);
-        if (state.current.mode == Mode::kLabels) {
-            write_labels(state.labeler->result(), to);
-        } else {
-            write_overlay(state, frame, to);
-        }
-    }
-    return is_key;
-}
 
 bool wants_message(const State& state, GstClockTime now) {
     return state.current.message && (!GST_CLOCK_TIME_IS_VALID(state.last_message) ||
@@ -447,11 +339,11 @@ GstFlowReturn run(GstBaseTransform* transform, GstBuffer* in, GstBuffer* out) {
     State& state = state_of(transform);
     const bool done = guarded(transform, [&] {
         const GstClockTime start = gst_util_get_timestamp();
-        const bool is_key = segment(state, in, out);
+        const bool is_key = state.frames.segment(*state.labeler, state.current, in, out);
         const GstClockTime end = gst_util_get_timestamp();
         const GstClockTime running =
             gst_segment_to_running_time(&transform->segment, GST_FORMAT_TIME, GST_BUFFER_PTS(in));
-        const ovss::Facts facts{state.frames++, GST_BUFFER_PTS(in), running,
+        const ovss::Facts facts{state.count++, GST_BUFFER_PTS(in), running,
                                 static_cast<double>(end - start) / 1e6, is_key};
         if (out == nullptr) {
             ovss::attach_labels(in, *state.labeler, facts);
@@ -480,21 +372,12 @@ void finalize(GObject* object) {
     G_OBJECT_CLASS(edge_ovss_parent_class)->finalize(object);
 }
 
-void add_pads(GstElementClass* klass) {
-    struct {
-        const char* name;
-        GstPadDirection direction;
-        const char* formats;
-    } const pads[] = {{"sink", GST_PAD_SINK, ovss::kTaken}, {"src", GST_PAD_SRC, ovss::kGiven}};
-    for (const auto& pad : pads) {
-        const std::string words = std::string("video/x-raw, format = (string) ") + pad.formats +
-                                  ", width = (int) [ 1, 32768 ], height = (int) [ 1, 32768 ], "
-                                  "framerate = (fraction) [ 0, max ]";
-        GstCaps* caps = gst_caps_from_string(words.c_str());
-        gst_element_class_add_pad_template(
-            klass, gst_pad_template_new(pad.name, pad.direction, GST_PAD_ALWAYS, caps));
-        gst_caps_unref(caps);
-    }
+void add_pad(GstElementClass* klass, const char* name, GstPadDirection direction,
+             const char* formats) {
+    GstCaps* caps = ovss::caps_of(formats);
+    gst_element_class_add_pad_template(klass,
+                                       gst_pad_template_new(name, direction, GST_PAD_ALWAYS, caps));
+    gst_caps_unref(caps);
 }
 
 }  // namespace
@@ -512,7 +395,8 @@ static void edge_ovss_class_init(EdgeOvssClass* klass) {
         GST_ELEMENT_CLASS(klass), "Open-vocabulary segmentation", "Filter/Analyzer/Video",
         "Segments frames with the frozen vocabulary of a bundle: overlays, label maps or metadata",
         "edge-ovss");
-    add_pads(GST_ELEMENT_CLASS(klass));
+    add_pad(GST_ELEMENT_CLASS(klass), "sink", GST_PAD_SINK, ovss::kTaken);
+    add_pad(GST_ELEMENT_CLASS(klass), "src", GST_PAD_SRC, ovss::kGiven);
     base->start = start;
     base->stop = stop;
     base->sink_event = sink_event;

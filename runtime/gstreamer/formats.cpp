@@ -83,6 +83,13 @@ void set_taken(GstStructure* structure) {
 
 }  // namespace
 
+GstCaps* caps_of(const char* formats) {
+    const std::string words = std::string("video/x-raw, format = (string) ") + formats +
+                              ", width = (int) [ 1, 32768 ], height = (int) [ 1, 32768 ], "
+                              "framerate = (fraction) [ 0, max ]";
+    return gst_caps_from_string(words.c_str());
+}
+
 GstCaps* other_caps(GstPadDirection direction, GstCaps* caps, Mode mode, int label_bytes) {
     GstCaps* other = gst_caps_copy(caps);
     if (mode == Mode::kMeta) {

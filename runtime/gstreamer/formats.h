@@ -16,6 +16,9 @@ inline constexpr const char* kTaken = "{ RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8
 inline constexpr const char* kGiven =
     "{ RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8, NV12, YUY2, GRAY16_LE }";
 
+// Caps of a pad that takes or gives these formats. The caller owns them.
+GstCaps* caps_of(const char* formats);
+
 // Caps of the other pad; `label_bytes` is 0 while no bundle is open. The caller owns them.
 GstCaps* other_caps(GstPadDirection direction, GstCaps* caps, Mode mode, int label_bytes);
 

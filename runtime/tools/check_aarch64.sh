@@ -63,6 +63,8 @@ fetch_onnxruntime() {
     rm -f "$folder"/onnxruntime/lib/*
     "$python" -m zipfile -e "$folder"/wheel/onnxruntime-*.whl "$folder/wheel"
     cp "$folder"/wheel/onnxruntime/capi/libonnxruntime.so.* "$folder/onnxruntime/lib/"
+    cp "$folder"/wheel/onnxruntime/LICENSE "$folder"/wheel/onnxruntime/ThirdPartyNotices.txt \
+        "$folder/onnxruntime/"
     rm -rf "$folder/wheel"
     (cd "$folder/onnxruntime/lib" && ln -s libonnxruntime.so.* libonnxruntime.so &&
         ln -s libonnxruntime.so libonnxruntime.so.1)
@@ -88,7 +90,8 @@ fetch trixie "$(dpkg --print-architecture)" "$folder/qemu" qemu-user
 fetch_onnxruntime
 
 cmake -S "$root" -B "$folder/build" -DCMAKE_TOOLCHAIN_FILE="$root/cmake/jetson-aarch64.cmake" \
-    -DCMAKE_SYSROOT="$folder/root" -DONNXRuntime_ROOT="$folder/onnxruntime" -DEDGE_OVSS_WERROR=ON
+    -DCMAKE_SYSROOT="$folder/root" -DONNXRuntime_ROOT="$folder/onnxruntime" -DEDGE_OVSS_WERROR=ON \
+    -DCMAKE_INSTALL_PREFIX=/usr -DEDGE_OVSS_PACKAGE_ONNXRUNTIME=ON
 cmake --build "$folder/build" -j"$(nproc)"
 
 data=$root/tests/data
@@ -105,4 +108,14 @@ if [ -n "$bundle" ]; then
         same "$picture"
     done
 fi
+
+# The packages, and what lies in them, run from a folder of its own.
+(cd "$folder/build" && cpack -G 'DEB;TGZ' -B "$folder/packages" >"$folder/packages.log") ||
+    { cat "$folder/packages.log" >&2; exit 1; }
+deb=$(ls "$folder"/packages/edge-ovss_*_arm64.deb)
+[ "$(dpkg-deb -f "$deb" Architecture)" = arm64 ]
+rm -rf "$folder/installed"
+dpkg-deb -x "$deb" "$folder/installed"
+emulated "$folder/installed/usr/bin/ovss-segment" "$data/things" --selftest
+say "packages: $(ls "$folder"/packages/edge-ovss*)"
 say "all passed; the programs for aarch64 are in $folder/build/apps"

@@ -64,6 +64,11 @@ PY
     [ -n "$library" ] || { say "$python has no package onnxruntime: pip install onnxruntime"; exit 3; }
     ln -sf "$library" "$folder/lib/libonnxruntime.so"
     ln -sf "$library" "$folder/lib/libonnxruntime.so.1"
+    # Whoever passes the library on passes these on too.
+    for each in LICENSE ThirdPartyNotices.txt; do
+        text=$(dirname "$(dirname "$library")")/$each
+        [ ! -f "$text" ] || cp "$text" "$folder/"
+    done
 }
 
 fetch_headers

@@ -75,6 +75,9 @@ def test_the_package_has_what_ament_asks_for(make_bundle: MakeBundle, tmp_path: 
         assert about.findtext(tag)
     assert about.findtext("export/build_type") == "ament_cmake"
     named = {each.text for each in about.iter("exec_depend")}
+    built = {each.text for kind in ("depend", "build_depend") for each in about.iter(kind)}
+    cmake = (out / "CMakeLists.txt").read_text("utf-8")
+    assert built <= set(cmake.split("set(used ")[1].split(")")[0].split())
     sources = [*(out / PACKAGE).glob("*.py"), *(out / "launch").glob("*.py")]
     imported = {
         line.split()[1].split(".")[0]
@@ -366,11 +369,8 @@ def test_the_launch_file_configures_and_activates_the_node(
     exec(compile(source, "segmenter.launch.py", "exec"), module.__dict__)
     module.generate_launch_description()
     node = mocks["launch_ros.actions"].LifecycleNode.call_args.kwargs
-    assert (node["package"], node["executable"], node["name"]) == (
-        PACKAGE,
-        "segmenter",
-        "segmenter",
-    )
+    assert (node["package"], node["name"]) == (PACKAGE, "segmenter")
+    mocks["launch.actions"].DeclareLaunchArgument.assert_any_call("node", default_value="segmenter")
     transitions = mocks["lifecycle_msgs.msg"].Transition
     asked = mocks["launch_ros.events.lifecycle"].ChangeState.call_args_list
     assert [call.kwargs["transition_id"] for call in asked] == [

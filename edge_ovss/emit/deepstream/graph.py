@@ -2,7 +2,7 @@
 
 nvinfer hands a network one image as float32 [1, 3, H, W] and knows no uint8 input, and TensorRT has
 no uint8 but at the ends of a graph. So a copy of the graph takes the same bytes as float32, planes
-first; its labels are int32, and its thresholds constants. The weights stay as they are.
+first; its labels are int32, and its other inputs constants. The weights stay as they are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from edge_ovss._optional import require
-from edge_ovss.bundle.contract import THRESHOLDS
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError
@@ -45,7 +44,7 @@ def nvinfer_graph(bundle: Bundle, height: int, width: int) -> bytes:
         raise ArtifactError(message, hint="Copy or export the bundle again.") from err
     graph = model.graph
     _take_floats(onnx, graph, bundle.path.name)
-    _fix_thresholds(onnx, graph, bundle)
+    _fix_inputs(onnx, graph, bundle)
     _give_int32(onnx, graph, bundle.path.name)
     _declare(onnx, graph, height, width)
     onnx.helper.set_model_props(model, {PROPERTY: graph_hash(bundle)})
@@ -65,11 +64,15 @@ def _take_floats(onnx: Any, graph: Any, name: str) -> None:  # noqa: ANN401 (of 
     )
 
 
-def _fix_thresholds(onnx: Any, graph: Any, bundle: Bundle) -> None:  # noqa: ANN401 (of onnx)
-    own = bundle.manifest.thresholds
-    if own is not None and all(each.name != THRESHOLDS for each in graph.initializer):
-        values = np.asarray(own, np.float32)
-        graph.initializer.append(onnx.numpy_helper.from_array(values, THRESHOLDS))
+def _fix_inputs(onnx: Any, graph: Any, bundle: Bundle) -> None:  # noqa: ANN401 (of onnx)
+    """Make constants of the other inputs: thresholds, and the words of an open bundle."""
+    manifest = bundle.manifest
+    frame = np.zeros((1, 1, 1, 3), np.uint8)
+    given = manifest.contract.feed(frame, manifest.thresholds, bundle.word_inputs())
+    known = {each.name for each in graph.initializer}
+    for name, values in given.items():
+        if name != FRAME and name not in known:
+            graph.initializer.append(onnx.numpy_helper.from_array(values, name))
 
 
 def _give_int32(onnx: Any, graph: Any, name: str) -> None:  # noqa: ANN401 (of onnx)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.emit.cpp_text import comment
 from edge_ovss.emit.deepstream.graph import nvinfer_graph
 from edge_ovss.emit.deepstream.texts import (
     FUNCTION,
@@ -87,12 +88,11 @@ def _write_texts(folder: EmittedFolder, bundle: Bundle, network: Network) -> Non
 
 
 def _write_parser(folder: EmittedFolder, bundle: Bundle) -> None:
-    lines = folder.origin.lines("deepstream")
-    comment = "".join(f"// {line}\n" for line in lines)
+    above = comment(folder.origin.lines("deepstream"))
     source = (_HERE / "parser" / "parser.cpp.in").read_text(encoding="utf-8")
     rules = (_HERE / "parser" / "Makefile.in").read_text(encoding="utf-8")
     folder.write("parser/edge_ovss_bundle.h", header_text(bundle, folder.origin))
-    folder.write("parser/parser.cpp", comment + source.replace("@FUNCTION@", FUNCTION))
+    folder.write("parser/parser.cpp", above + source.replace("@FUNCTION@", FUNCTION))
     folder.write(
         "parser/Makefile", folder.origin.comment("deepstream") + rules.replace("@LIBRARY@", LIBRARY)
     )

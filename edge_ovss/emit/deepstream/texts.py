@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edge_ovss._safe_text import shown
 from edge_ovss.bundle.contract import UNKNOWN
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.emit.cpp_text import comment, quoted
 from edge_ovss.emit.origin import Origin
 
 FUNCTION = "NvDsInferParseEdgeOvss"
@@ -84,12 +85,11 @@ def header_text(bundle: Bundle, origin: Origin) -> str:
     has_unknown = manifest.thresholds is not None
     unknown = UNKNOWN[manifest.output.labels_dtype] if has_unknown else -1
     rows = "".join(
-        f"    {{{_quoted(name)}, {{{', '.join(map(str, color))}}}}},\n"
+        f"    {{{quoted(name)}, {{{', '.join(map(str, color))}}}}},\n"
         for name, color in zip(names(bundle), colors(bundle), strict=True)
     )
-    comment = "".join(f"// {line}\n" for line in origin.lines("deepstream"))
     return (
-        f"{comment}"
+        f"{comment(origin.lines('deepstream'))}"
         "#pragma once\n\n"
         "#include <cstdint>\n\n"
         "namespace edge_ovss_bundle {\n\n"
@@ -112,15 +112,6 @@ def colors(bundle: Bundle) -> list[tuple[int, ...]]:
     """Return red, green and blue of each label."""
     found = {each.output: tuple(each.color) for each in bundle.vocabulary.categories}
     return [found[label] for label in range(len(bundle.vocabulary.outputs))]
-
-
-def _quoted(text: str) -> str:
-    """Return a C++ string literal; what is not plain ASCII in octal, three digits each."""
-    plain = (
-        chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else f"\\{byte:03o}"
-        for byte in text.encode("utf-8")
-    )
-    return f'"{"".join(plain)}"'
 
 
 def page_text(network: Network, origin: Origin) -> str:

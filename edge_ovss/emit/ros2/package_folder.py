@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ovss.bundle.reader import MANIFEST, Bundle
+from edge_ovss.emit.cpp_text import comment
 from edge_ovss.emit.folder import EmittedFolder
 from edge_ovss.emit.ros2.texts import (
     PARAMETERS,
     cmake_text,
+    made_from_header,
     made_from_text,
     package_xml,
     page_text,
@@ -56,6 +58,7 @@ def emit_ros2(
     with EmittedFolder(out, bundle, "ros2", overwrite=overwrite) as folder:
         _write_texts(folder, package)
         _write_node(folder, package)
+        _write_cpp_node(folder, package, bundle)
         for each in (MANIFEST, *bundle.manifest.files):
             folder.copy(f"bundle/{each}", bundle.file(each))
         return EmittedPackage(folder.out, package, folder.finish())
@@ -81,21 +84,29 @@ def package_name(bundle: Bundle, given: str | None) -> str:
 
 
 def _write_texts(folder: EmittedFolder, package: str) -> None:
-    origin, comment = folder.origin, folder.origin.comment("ros2")
+    origin, above = folder.origin, folder.origin.comment("ros2")
     folder.write("package.xml", package_xml(package, origin))
-    folder.write("CMakeLists.txt", comment + cmake_text(package))
+    folder.write("CMakeLists.txt", above + cmake_text(package))
     folder.write("README.md", page_text(package, origin))
-    folder.write("config/segmenter.yaml", comment + PARAMETERS)
+    folder.write("config/segmenter.yaml", above + PARAMETERS)
     launch = (_HERE / "package" / "launch.py.in").read_text(encoding="utf-8")
-    folder.write("launch/segmenter.launch.py", comment + launch.replace("@PACKAGE@", package))
-    folder.write("scripts/segmenter", "#!/usr/bin/env python3\n" + comment + script_text(package))
+    folder.write("launch/segmenter.launch.py", above + launch.replace("@PACKAGE@", package))
+    folder.write("scripts/segmenter", "#!/usr/bin/env python3\n" + above + script_text(package))
 
 
 def _write_node(folder: EmittedFolder, package: str) -> None:
-    origin, comment = folder.origin, folder.origin.comment("ros2")
-    folder.write(f"{package}/__init__.py", comment)
-    folder.write(f"{package}/made_from.py", comment + made_from_text(package, origin))
+    origin, above = folder.origin, folder.origin.comment("ros2")
+    folder.write(f"{package}/__init__.py", above)
+    folder.write(f"{package}/made_from.py", above + made_from_text(package, origin))
     core = (_HERE / "core.py").read_text(encoding="utf-8")
-    folder.write(f"{package}/core.py", comment + core)
+    folder.write(f"{package}/core.py", above + core)
     node = (_HERE / "package" / "node.py.in").read_text(encoding="utf-8")
-    folder.write(f"{package}/node.py", comment + node)
+    folder.write(f"{package}/node.py", above + node)
+
+
+def _write_cpp_node(folder: EmittedFolder, package: str, bundle: Bundle) -> None:
+    above = comment(folder.origin.lines("ros2"))
+    folder.write("src/made_from.hpp", above + made_from_header(package, folder.origin, bundle))
+    for name in ("core.hpp", "core.cpp", "node.cpp"):
+        text = (_HERE / "package" / f"{name}.in").read_text(encoding="utf-8")
+        folder.write(f"src/{name}", above + text)

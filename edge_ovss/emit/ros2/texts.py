@@ -5,6 +5,8 @@ from __future__ import annotations
 from xml.sax.saxutils import escape
 
 from edge_ovss._version import VERSION
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.emit.cpp_text import quoted
 from edge_ovss.emit.origin import Origin
 
 _DEPENDS = (
@@ -18,12 +20,17 @@ _DEPENDS = (
     "sensor_msgs",
     "vision_msgs",
 )
+# What the node in C++ is built of and runs with.
+_BUILT_WITH = ("ament_index_cpp", "rclcpp", "rclcpp_lifecycle")
+_MESSAGES = ("diagnostic_msgs", "rcl_interfaces", "sensor_msgs", "vision_msgs")
 
 
 def package_xml(package: str, origin: Origin) -> str:
     """Return `package.xml`; edge-ovss itself comes from pip, which rosdep does not know it by."""
     note = " ".join(origin.lines("ros2"))
     depends = "".join(f"  <exec_depend>{name}</exec_depend>\n" for name in _DEPENDS)
+    depends += "".join(f"  <depend>{name}</depend>\n" for name in _BUILT_WITH)
+    depends += "".join(f"  <build_depend>{name}</build_depend>\n" for name in _MESSAGES)
     return (
         '<?xml version="1.0"?>\n'
         '<package format="3">\n'
@@ -42,16 +49,39 @@ def package_xml(package: str, origin: Origin) -> str:
 
 def cmake_text(package: str) -> str:
     """Return `CMakeLists.txt`."""
-    return (
-        "cmake_minimum_required(VERSION 3.16)\n"
-        f"project({package})\n\n"
-        "find_package(ament_cmake REQUIRED)\n"
-        "find_package(ament_cmake_python REQUIRED)\n\n"
-        "ament_python_install_package(${PROJECT_NAME})\n"
-        "install(PROGRAMS scripts/segmenter DESTINATION lib/${PROJECT_NAME})\n"
-        "install(DIRECTORY launch config bundle DESTINATION share/${PROJECT_NAME})\n\n"
-        "ament_package()\n"
-    )
+    return _CMAKE.replace("@PACKAGE@", package)
+
+
+_CMAKE = """\
+cmake_minimum_required(VERSION 3.18)
+project(@PACKAGE@ LANGUAGES CXX)
+
+find_package(ament_cmake REQUIRED)
+find_package(ament_cmake_python REQUIRED)
+
+ament_python_install_package(${PROJECT_NAME})
+install(PROGRAMS scripts/segmenter DESTINATION lib/${PROJECT_NAME})
+install(DIRECTORY launch config bundle DESTINATION share/${PROJECT_NAME})
+
+# The node in C++, where the C++ library of edge-ovss is installed.
+find_package(edge_ovss 0.1 QUIET)
+if(edge_ovss_FOUND)
+  set(used ament_index_cpp diagnostic_msgs rcl_interfaces rclcpp rclcpp_lifecycle sensor_msgs
+    vision_msgs)
+  foreach(each ${used})
+    find_package(${each} REQUIRED)
+  endforeach()
+  add_executable(segmenter_cpp src/core.cpp src/node.cpp)
+  target_compile_features(segmenter_cpp PRIVATE cxx_std_17)
+  target_link_libraries(segmenter_cpp edge_ovss::edge_ovss)
+  ament_target_dependencies(segmenter_cpp ${used})
+  install(TARGETS segmenter_cpp DESTINATION lib/${PROJECT_NAME})
+else()
+  message(STATUS "edge_ovss for C++ is not installed: segmenter_cpp is left out")
+endif()
+
+ament_package()
+"""
 
 
 def script_text(package: str) -> str:
@@ -71,6 +101,25 @@ def made_from_text(package: str, origin: Origin) -> str:
         f"PACKAGE = {package!r}\n"
         f"BUNDLE = {origin.bundle!r}\n"
         f"GRAPH_SHA256 = {origin.graph_sha256!r}\n"
+    )
+
+
+def made_from_header(package: str, origin: Origin, bundle: Bundle) -> str:
+    """Return the header from which the node in C++ knows its bundle."""
+    info = bundle.manifest.graph
+    files = (info.file, *info.external_data)
+    digests = "".join(f'        "{bundle.manifest.files[name].sha256}",\n' for name in files)
+    return (
+        "// From which bundle this package was made.\n"
+        "#pragma once\n\n"
+        "#include <string>\n#include <vector>\n\n"
+        "namespace made_from {\n\n"
+        f'inline constexpr const char* kPackage = "{package}";\n'
+        f"inline constexpr const char* kBundle = {quoted(origin.bundle)};\n"
+        f'inline constexpr const char* kGraphSha256 = "{origin.graph_sha256}";\n\n'
+        "// The sha256 of each file of the graph.\n"
+        f"inline std::vector<std::string> digests() {{\n    return {{\n{digests}    }};\n}}\n\n"
+        "}  // namespace made_from\n"
     )
 
 
@@ -124,6 +173,14 @@ ros2 launch {package} segmenter.launch.py image:=/camera/image_raw
 ```sh
 ros2 param set /segmenter unknown 0.2
 ros2 param set /segmenter overlay true
+```
+
+Where the C++ library of edge-ovss is installed (`find_package(edge_ovss)`), a node in C++ with the
+same topics and parameters is built too. It takes the encodings rgb8, bgr8, rgba8, bgra8, mono8,
+nv12 and yuv422_yuy2:
+
+```sh
+ros2 launch {package} segmenter.launch.py node:=segmenter_cpp
 ```
 
 The bundle is in `bundle/`. A TensorRT engine is built into a copy of it on the robot: give that

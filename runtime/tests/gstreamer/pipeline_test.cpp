@@ -236,10 +236,10 @@ Use measure() {
             static_cast<long>((heap.uordblks + heap.hblkhd) / 1024)};
 }
 
-// One lost label map of 640x480 per frame would be 300 KiB each.
+// One lost label map per frame would be 75 KiB each.
 void memory_stays_flat(const std::string& data, int frames, const char* mode) {
-    const std::string big = caps_of("NV12", 480, 640, ",colorimetry=bt601");
-    const auto bytes = noise(640 * 480 * 3 / 2);
+    const std::string big = caps_of("NV12", 240, 320, ",colorimetry=bt601");
+    const auto bytes = noise(320 * 240 * 3 / 2);
     Bench bench(std::string("mode=") + mode + " bundle=" + data + "/things");
     bench.set_caps(big);
     Use before{};
