@@ -13,7 +13,7 @@ from edge_ovss.runtime.trt.gpu import Gpu, platform_name
 from edge_ovss.runtime.trt.variants import Flavor
 
 # Increased when the way in which a graph becomes an engine changes.
-RECIPE = 2
+RECIPE = 1
 
 
 @dataclass(frozen=True)
