@@ -229,6 +229,8 @@ class GraphContract:
 
 def pad_thresholds(thresholds: NDArray[np.float32], length: int) -> NDArray[np.float32]:
     """Return thresholds of `length` outputs; nothing is below those that are added."""
+    if len(thresholds) == length:
+        return thresholds
     found: NDArray[np.float32] = np.zeros(length, np.float32)
     found[: len(thresholds)] = thresholds
     return found

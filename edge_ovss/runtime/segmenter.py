@@ -187,13 +187,13 @@ class Segmenter:
             bundle: The same bundle with other words (`Bundle.with_words`).
         """
         with self._turn:
+            self._backend.use_words(bundle)
             if self.unknown == self.bundle.manifest.unknown or self.unknown is None:
                 self.unknown = bundle.manifest.unknown
             else:
                 old, new = target_of(self.bundle, self.unknown), target_of(bundle, self.unknown)
                 self.unknown = for_other_words(old, new)
             self.bundle = bundle
-            self._backend.use_words(bundle)
             spare = bundle.spare() if self._spare is not None else None
             if self._spare is not None and spare is not None:
                 self._spare.use_words(spare)

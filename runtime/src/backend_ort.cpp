@@ -19,6 +19,8 @@ using ort::Handle;
 
 constexpr const char* kInput = "frame";
 constexpr const char* kThresholds = "thresholds";
+constexpr const char* kText = "text";
+constexpr const char* kPlaces = "places";
 constexpr const char* kExportAgain = "The graph does not match its manifest; export it again.";
 
 bool is_memory(std::string words) {
@@ -91,16 +93,17 @@ public:
     }
 
     void use_thresholds(const std::vector<float>& thresholds) override {
-        std::memcpy(thresholds_.data(), thresholds.data(), thresholds_.size());
+        // Nothing is below 0: the thresholds of places that no output has.
+        std::fill(thresholds_.begin(), thresholds_.end(), std::uint8_t{0});
+        std::memcpy(thresholds_.data(), thresholds.data(), thresholds.size() * sizeof(float));
     }
 
     Answer run() override {
-        const OrtValue* const feeds[] = {input_value_.get(), thresholds_value_.get()};
-        const std::size_t inputs = bundle_.manifest.takes_thresholds ? 2 : 1;
+        feeds_[0] = input_value_.get();
         release_free_values();
         try {
-            ort::check(api_.Run(handles_.session.get(), nullptr, input_names_, feeds, inputs,
-                                output_names_.data(), output_names_.size(), values_.data()));
+            ort::check(api_.Run(handles_.session.get(), nullptr, input_names_.data(),
+                                feeds_.data(), feeds_.size(), output_names_.data(), output_names_.size(), values_.data()));
             read_answer();
             held_ = std::max(held_, taken_);
         } catch (const ort::Failure& err) {
@@ -116,22 +119,30 @@ private:
         std::size_t count = 0;
         ort::check(api_.SessionGetInputCount(handles_.session.get(), &inputs));
         ort::check(api_.SessionGetOutputCount(handles_.session.get(), &count));
-        const bool second = bundle_.manifest.takes_thresholds;
-        const auto is_input = [&](std::size_t index, const char* name,
-                                  ONNXTensorElementDataType type) {
-            const Output end =
-                read_end(index, api_.SessionGetInputName, api_.SessionGetInputTypeInfo);
-            return end.name == name && end.type == type;
-        };
-        if (inputs != (second ? 2U : 1U) ||
-            !is_input(0, kInput, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8) ||
-            (second && !is_input(1, kThresholds, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT))) {
-            throw artifact_error(text("The graph has other inputs than 'frame' of uint8",
-                                      second ? " and 'thresholds' of float32." : "."),
-                                 kExportAgain);
-        }
-        if (second) {
+        feeds_.assign(1, nullptr);
+        input_names_.assign(1, kInput);
+        if (bundle_.manifest.takes_thresholds) {
             make_thresholds();
+        }
+        if (bundle_.manifest.places > 0) {
+            make_words();
+        }
+        bool right = inputs == input_names_.size();
+        std::string listed;
+        for (std::size_t i = 0; i < input_names_.size(); ++i) {
+            const auto type = i == 0 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8
+                                     : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+            listed += text(i == 0 ? "" : ", ", "'", input_names_[i],
+                           i == 0 ? "' of uint8" : "' of float32");
+            if (right) {
+                const Output end =
+                    read_end(i, api_.SessionGetInputName, api_.SessionGetInputTypeInfo);
+                right = end.name == input_names_[i] && end.type == type;
+            }
+        }
+        if (!right) {
+            throw artifact_error(text("The graph has other inputs than ", listed, "."),
+                                 kExportAgain);
         }
         for (std::size_t i = 0; i < count; ++i) {
             outputs_.push_back(
@@ -148,11 +159,39 @@ private:
 
     void make_thresholds() {
         const std::vector<float>& defaults = bundle_.manifest.thresholds;
-        thresholds_.resize(defaults.size() * sizeof(float));
+        const std::int64_t limits = bundle_.manifest.limits();
+        thresholds_.resize(static_cast<std::size_t>(limits) * sizeof(float));
         use_thresholds(defaults);
-        thresholds_value_.reset(make_value(thresholds_,
-                                           {static_cast<std::int64_t>(defaults.size())},
-                                           ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT));
+        thresholds_value_.reset(
+            make_value(thresholds_, {limits}, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT));
+        feed(kThresholds, thresholds_value_.get());
+    }
+
+    // The words of an open bundle, and behind them empty places if the graph wants more.
+    void make_words() {
+        const Manifest& manifest = bundle_.manifest;
+        const auto rows = static_cast<std::size_t>(manifest.rows());
+        const auto row = static_cast<std::size_t>(manifest.prompts * manifest.width);
+        text_.assign(rows * row * sizeof(float), 0);
+        std::memcpy(text_.data(), bundle_.text.data(), bundle_.text.size() * sizeof(float));
+        std::vector<float> places(rows, -1.0F);
+        const auto& outputs = bundle_.vocabulary.output_map;
+        std::transform(outputs.begin(), outputs.end(), places.begin(),
+                       [](std::int64_t output) { return static_cast<float>(output); });
+        places_.resize(rows * sizeof(float));
+        std::memcpy(places_.data(), places.data(), places_.size());
+        text_value_.reset(make_value(text_, {manifest.rows(), manifest.prompts, manifest.width},
+                                     ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT));
+        places_value_.reset(
+            make_value(places_, {manifest.rows()}, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT));
+        feed(kText, text_value_.get());
+        feed(kPlaces, places_value_.get());
+    }
+
+    // Give the graph one more input that stays the same from frame to frame.
+    void feed(const char* name, const OrtValue* value) {
+        input_names_.push_back(name);
+        feeds_.push_back(value);
     }
 
     template <class GetName, class GetType>
@@ -367,8 +406,13 @@ private:
     ort::Handles handles_;
     Handle<OrtValue> input_value_{nullptr, api_.ReleaseValue};
     Handle<OrtValue> thresholds_value_{nullptr, api_.ReleaseValue};
-    const char* const input_names_[2] = {kInput, kThresholds};
-    std::vector<std::uint8_t> thresholds_;  // K floats; empty where the graph takes none
+    Handle<OrtValue> text_value_{nullptr, api_.ReleaseValue};
+    Handle<OrtValue> places_value_{nullptr, api_.ReleaseValue};
+    std::vector<const char*> input_names_;
+    std::vector<const OrtValue*> feeds_;
+    std::vector<std::uint8_t> thresholds_;  // floats; empty where the graph takes none
+    std::vector<std::uint8_t> text_;        // floats, the words of an open bundle
+    std::vector<std::uint8_t> places_;
     std::vector<Output> outputs_;
     std::vector<const char*> output_names_;
     std::vector<OrtValue*> values_;  // one per output; null where ONNX Runtime is to allocate

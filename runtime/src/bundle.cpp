@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -73,6 +74,9 @@ void check_names(const Manifest& manifest) {
         if (name) {
             used.push_back(*name);
         }
+    }
+    if (manifest.places > 0) {
+        used.push_back(manifest.words_file);
     }
     for (const auto& name : used) {
         if (manifest.files.count(name) == 0) {
@@ -198,11 +202,50 @@ void open_graph(const fs::path& folder, const Manifest& manifest, const Vocabula
     check_metadata(manifest, graph, vocabulary);
 }
 
+// The embeddings of the words of an open bundle.
+std::vector<float> open_words(const fs::path& folder, const Manifest& manifest) {
+    if (manifest.places == 0) {
+        return {};
+    }
+    const auto& name = manifest.words_file;
+    const auto count =
+        static_cast<std::size_t>(manifest.categories * manifest.prompts * manifest.width);
+    const std::uintmax_t expected = count * sizeof(float);
+    const auto refuse = [&](const std::string& why) {
+        throw artifact_error(
+            text("'", name, "' of the bundle, the embeddings of its words, ", why, "."), kCopyAgain);
+    };
+    const auto size = manifest.files.at(name).bytes;
+    if (size != expected) {
+        refuse(text("has ", size, " bytes; ", manifest.categories, " words take ", expected));
+    }
+    const std::string bytes = read_bytes(resolve_inside(folder, name), name, expected);
+    if (bytes.size() != expected) {
+        refuse("has another size than before");
+    }
+    std::vector<float> numbers(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        std::uint32_t bits = 0;  // little-endian, whatever this processor is
+        for (std::size_t j = 0; j < sizeof(float); ++j) {
+            bits |= std::uint32_t{static_cast<std::uint8_t>(bytes[sizeof(float) * i + j])}
+                    << (8 * j);
+        }
+        std::memcpy(&numbers[i], &bits, sizeof(float));
+        if (!std::isfinite(numbers[i])) {
+            refuse("holds numbers that are not finite");
+        }
+    }
+    return numbers;
+}
+
 // The second graph differs in its slots only.
 void open_spare_graph(const fs::path& folder, Manifest manifest, const Vocabulary& vocabulary) {
     if (manifest.spare_file) {
         manifest.graph_file = *manifest.spare_file;
         manifest.slots = manifest.spare_slots;
+        // An open graph cannot choose more words than it is given.
+        manifest.least = std::max(
+            manifest.least, std::min<std::int64_t>(manifest.places, manifest.spare_slots.front()));
         open_graph(folder, manifest, vocabulary);
     }
 }
@@ -299,8 +342,10 @@ Bundle open_bundle(const std::string& path, bool hashes) {
     check_reference(folder, manifest);
     open_graph(folder, manifest, vocabulary);
     open_spare_graph(folder, manifest, vocabulary);
+    std::vector<float> words = open_words(folder, manifest);
     manifest.document.reset();
-    return Bundle{std::move(folder), std::move(manifest), std::move(vocabulary)};
+    return Bundle{std::move(folder), std::move(manifest), std::move(vocabulary),
+                  std::move(words)};
 }
 
 }  // namespace edge_ovss::internal

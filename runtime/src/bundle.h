@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "manifest.h"
 #include "vocabulary.h"
@@ -18,6 +19,7 @@ struct Bundle {
     std::filesystem::path folder;
     Manifest manifest;
     Vocabulary vocabulary;
+    std::vector<float> text;  // embeddings of the words of an open bundle, [T, P, D]
 
     // Path of the file `name` (relative, with '/'), checked to be inside.
     std::filesystem::path file(const std::string& name) const;

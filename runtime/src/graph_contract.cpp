@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "error.h"
 #include "graph_sizes.h"
@@ -70,10 +71,18 @@ void check_shape(const Manifest& manifest, const GraphEnd& end, Shape expected) 
     }
 }
 
+// How many rows there are for words: any number where an open graph leaves it free.
+std::int64_t rows(const Manifest& manifest) {
+    if (manifest.places == 0) {
+        return manifest.categories;
+    }
+    return manifest.least == manifest.places ? manifest.places : kFree;
+}
+
 // How many places there are after the last rejection.
 std::int64_t places(const Manifest& manifest) {
     if (manifest.rejection == "none") {
-        return manifest.categories;
+        return rows(manifest);
     }
     return manifest.slots.empty() ? kFree : manifest.slots.back();
 }
@@ -88,29 +97,42 @@ void check_output(const Manifest& manifest, const GraphEnd& end) {
         shape = {end.name == "counts" ? kStages : places(manifest)};
     } else if (end.name == "scores") {
         const auto size = [](std::int64_t pixels) { return pixels == 0 ? kFree : pixels; };
-        shape = {1, manifest.categories, size(manifest.scores_height), size(manifest.scores_width)};
+        shape = {1, rows(manifest), size(manifest.scores_height), size(manifest.scores_width)};
     }
     compare(manifest, "the output '" + end.name + "' of dtype", dtype_name(end.dtype),
             dtype_name(dtype));
     check_shape(manifest, end, shape);
 }
 
+std::vector<std::pair<std::string, Shape>> inputs_of(const Manifest& manifest) {
+    std::vector<std::pair<std::string, Shape>> inputs{{"frame", {1, kFree, kFree, 3}}};
+    if (manifest.takes_thresholds) {
+        inputs.push_back({"thresholds", {manifest.limits()}});
+    }
+    if (manifest.places > 0) {
+        inputs.push_back({"text", {rows(manifest), manifest.prompts, manifest.width}});
+        inputs.push_back({"places", {rows(manifest)}});
+    }
+    return inputs;
+}
+
 void check_ends(const Manifest& manifest, const OnnxFile& graph) {
-    const std::size_t inputs = manifest.takes_thresholds ? 2 : 1;
-    bool right = graph.inputs.size() == inputs && graph.inputs[0].name == "frame" &&
-                 graph.inputs[0].dtype == kUint8;
-    if (right && inputs == 2) {
-        right = graph.inputs[1].name == "thresholds" && graph.inputs[1].dtype == kFloat;
+    const auto expected_inputs = inputs_of(manifest);
+    bool right = graph.inputs.size() == expected_inputs.size();
+    std::string listed;
+    for (std::size_t i = 0; i < expected_inputs.size(); ++i) {
+        const auto& [name, shape] = expected_inputs[i];
+        const std::int64_t dtype = i == 0 ? kUint8 : kFloat;
+        right = right && graph.inputs[i].name == name && graph.inputs[i].dtype == dtype;
+        listed += text(i == 0 ? "" : ", ", "'", name, "' of ", dtype_name(dtype));
     }
     if (!right) {
         throw artifact_error(
-            text("'", manifest.graph_file, "' has other inputs than 'frame' of uint8",
-                 inputs == 2 ? " and 'thresholds' of float32." : "."),
+            text("'", manifest.graph_file, "' has other inputs than ", listed, "."),
             "It is no graph of edge-ovss export; export it again.");
     }
-    check_shape(manifest, graph.inputs[0], {1, kFree, kFree, 3});
-    if (inputs == 2) {
-        check_shape(manifest, graph.inputs[1], {manifest.outputs});
+    for (std::size_t i = 0; i < expected_inputs.size(); ++i) {
+        check_shape(manifest, graph.inputs[i], expected_inputs[i].second);
     }
     std::vector<std::string> given;
     std::vector<std::string> expected = manifest.answers;

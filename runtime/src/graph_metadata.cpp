@@ -66,6 +66,12 @@ json facts_of(const Manifest& manifest, const Vocabulary& vocabulary) {
     if (!manifest.slots.empty()) {
         facts["rejection"]["slots"] = manifest.slots;
     }
+    if (manifest.places > 0) {  // the graph says nothing of the words themselves
+        facts["open"] = {{"places", manifest.places},
+                         {"least", manifest.least},
+                         {"prompts", manifest.prompts},
+                         {"width", manifest.width}};
+    }
     return facts;
 }
 

@@ -167,6 +167,43 @@ void read_unknown(const Fields& fields, Manifest& manifest) {
     fields.string("source");
 }
 
+// Room for words that are inputs of the graph. The same limits as bundle/words/section.py.
+void read_open(const Fields& fields, Manifest& manifest) {
+    constexpr std::int64_t most_places = 4096;
+    constexpr std::int64_t most_wide = 1 << 14;
+    constexpr std::int64_t most_bytes = std::int64_t{4} << 30;
+    manifest.places = fields.integer("places", 1, most_places);
+    manifest.least = fields.integer("least", 1, manifest.places);
+    manifest.prompts = fields.integer("prompts", 1, most_wide);
+    manifest.width = fields.integer("width", 1, most_wide);
+    manifest.words_file = fields.string("file");
+    fields.choice("made_by", {"export", "words"});
+    fields.optional_string("changed");
+    const std::int64_t row = manifest.prompts * manifest.width * 4;
+    if (manifest.places > most_bytes / row) {
+        fields.refuse("width", text("at most ", most_bytes, " bytes for all places"));
+    }
+}
+
+// There are places for all words, and labels can name as many outputs as there are places.
+void check_room(const Fields& fields, const Manifest& manifest) {
+    if (manifest.places == 0) {
+        return;
+    }
+    if (std::max(manifest.categories, manifest.outputs) > manifest.places) {
+        fields.section("vocabulary")
+            .refuse("categories", text("at most ", manifest.places, ", as 'open.places' says"));
+    }
+    if (manifest.takes_thresholds && !manifest.answers_with("confidence")) {
+        fields.section("output").refuse("outputs", "'confidence' too, for an open graph");
+    }
+    const std::string dtype = manifest.places <= kNarrowOutputs ? "uint8" : "uint16";
+    if (manifest.labels_dtype != dtype) {
+        fields.section("output").refuse(
+            "labels_dtype", text("'", dtype, "' for ", manifest.places, " places"));
+    }
+}
+
 void read_graph(const Fields& fields, Manifest& manifest) {
     manifest.graph_file = fields.string("file");
     manifest.external_data = fields.strings("external_data");
@@ -242,6 +279,9 @@ Manifest read_manifest(const std::string& bytes) {
     if (fields.has("unknown")) {
         read_unknown(fields.section("unknown"), manifest);
     }
+    if (fields.has("open")) {
+        read_open(fields.section("open"), manifest);
+    }
     manifest.precision =
         fields.section("precision").choice("name", {"fp32", "fp16", "bf16", "int8"});
     read_graph(fields.section("graph"), manifest);
@@ -250,6 +290,7 @@ Manifest read_manifest(const std::string& bytes) {
     fields.optional_object("versions");
     read_files(fields.section("files"), manifest);
     check_labels(fields, manifest);
+    check_room(fields, manifest);
     return manifest;
 }
 

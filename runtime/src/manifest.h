@@ -46,6 +46,11 @@ struct Manifest {
     double highest = 1.0;
     std::vector<float> thresholds;    // K, the default
     std::optional<double> automatic;  // the threshold that was measured for the model
+    std::int64_t places = 0;          // N, room for words that are inputs; 0: they are frozen
+    std::int64_t least = 0;           // the fewest rows that an open graph takes
+    std::int64_t prompts = 0;         // P, vectors of a word
+    std::int64_t width = 0;           // D, numbers in a vector
+    std::string words_file;           // float32 [T, P, D], little-endian
     std::string graph_file;
     std::int64_t frame_bytes = 0;  // of memory, that one pixel takes; 0: older bundles do not say
     std::vector<std::string> external_data;
@@ -64,6 +69,12 @@ struct Manifest {
 
     // Whether the graph answers with `output`.
     bool answers_with(const char* output) const;
+
+    // How many rows of words an open graph is given: as few as it takes.
+    std::int64_t rows() const { return least > categories ? least : categories; }
+
+    // How many thresholds the graph takes.
+    std::int64_t limits() const { return places > 0 ? places : outputs; }
 };
 
 // Read the bytes of manifest.json. Throws an artifact error where the schema is newer than this

@@ -155,7 +155,9 @@ void copy_counts(const Answer& answer, const Manifest& manifest, edge_ovss_resul
     }
 }
 
-void copy_scores(const Answer& answer, edge_ovss_result& result) {
+void copy_scores(Answer answer, const Bundle& bundle, edge_ovss_result& result) {
+    // Those of empty places come last.
+    answer.scores_shape[0] = std::min(answer.scores_shape[0], bundle.vocabulary.categories);
     std::size_t needed = answer.scores == nullptr ? 0 : sizeof(float);
     for (std::size_t i = 0; i < 3; ++i) {
         result.scores_shape[i] = static_cast<std::int32_t>(answer.scores_shape[i]);
@@ -241,7 +243,7 @@ void Session::segment(const edge_ovss_frame& frame, edge_ovss_result& result) {
     }
     copy_alive(answer, result);
     copy_counts(answer, bundle_.manifest, result);
-    copy_scores(answer, result);
+    copy_scores(answer, bundle_, result);
     const auto end = Clock::now();
     result.pre_ms = milliseconds(start, ready);
     result.infer_ms = milliseconds(ready, done);

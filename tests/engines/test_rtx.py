@@ -186,3 +186,24 @@ def test_thresholds_stay_an_input(make_bundle: MakeBundle, capsys: Capture, outp
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     shapes = {each.name: tuple(each.shape) for each in inputs}
     assert shapes == {"frame": (1, -1, -1, 3), "thresholds": (outputs,)}
+
+
+@pytest.mark.slow
+def test_open_bundles_build_in_every_precision(tmp_path: Path, capsys: Capture) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    from edge_ovss.export import ExportOptions, Rejection, export_bundle
+
+    options = ExportOptions(
+        size=(96, 128), rejection=Rejection("slots", slots=(10, 9, 8)), open_places=16
+    )
+    plain = export_bundle("person, car, road", tmp_path / "open.ovss", options).path
+    for precision, kind in (("fp32", "FLOAT"), ("fp16", "HALF"), ("int8", "INT8")):
+        bundle = plain
+        if precision != "fp32":
+            bundle = tmp_path / f"{precision}.ovss"
+            words = ["calibrate", str(plain), "--precision", precision, "--out", str(bundle)]
+            assert main([*words, "--calibration", "synthetic://street?count=1"]) == 0
+            capsys.readouterr()
+        document = build(bundle, capsys, "--compute-capability", "8.6,8.9,12.0")
+        assert document["layers"][kind] > 20

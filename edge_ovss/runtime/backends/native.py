@@ -256,6 +256,16 @@ class NativeBackend(Backend):
         self._session = self._library.open(self.bundle.path, options)
         self._thresholds = None  # it has those of the file, which may be newer than the bundle
 
+    def use_words(self, bundle: Bundle) -> None:
+        """Refuse: the library reads the words of the bundle when it opens it.
+
+        Raises:
+            UsageError: Always.
+        """
+        message = f"Backend '{self.name}' keeps the words with which it was opened."
+        hint = "Change them on the disk (edge-ovss words) and open it again, or use onnxruntime."
+        raise UsageError(message, hint=hint)
+
     def _infer_impl(self, inputs: Arrays) -> Arrays:
         if self._library is None:
             message = "The native library is not loaded"
@@ -263,7 +273,8 @@ class NativeBackend(Backend):
         frame = inputs[self.contract.inputs[0].name]
         arrays = self._room(frame)
         result = _result(arrays)
-        self._use(inputs.get(THRESHOLDS))
+        limits = inputs.get(THRESHOLDS)
+        self._use(None if limits is None else limits[: len(self.bundle.vocabulary.outputs)])
         if not self._library.has_room(self._session, _frame(frame), result):
             self._scores_shape = tuple(result.scores_shape)
             return self._infer_impl(inputs)
