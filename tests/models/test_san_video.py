@@ -64,7 +64,6 @@ def test_a_clip_of_one_frame_is_the_image(tiny: San) -> None:
 
 
 def test_k_means_of_one_frame_gives_the_image_too(tiny: San) -> None:
-    pytest.importorskip("sklearn")
     frame, embeddings = clip(1), words(tiny)
     expected = tiny(frame, embeddings)
     given = segment_clip(tiny, frame, embeddings)
@@ -99,7 +98,6 @@ def test_scores_are_resized_last(tiny: San) -> None:
 
 
 def test_k_means_finds_the_points_when_there_are_as_many_clusters() -> None:
-    pytest.importorskip("sklearn")
     points = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
     found = kmeans(points, 20)
     assert np.allclose(np.sort(found, axis=0), np.sort(points, axis=0), atol=1e-6)
