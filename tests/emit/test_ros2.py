@@ -97,7 +97,9 @@ def test_the_package_has_what_ament_asks_for(make_bundle: MakeBundle, tmp_path: 
         "confidence",
         "overlay",
         "threads",
+        "tower",
         "unknown",
+        "words",
     }
 
 
@@ -304,6 +306,9 @@ def test_parameters_change_while_it_runs_or_say_why_not(node: Any) -> None:  # n
     assert node.change("unknown", True)
     assert node.change("unknown", 2.0)
     assert "configured" in node.change("backend", "openvino")
+    # The words of this bundle are frozen in it.
+    assert "words" in node.change("words", "road, forklift")
+    assert node.change("words", "") == ""
     assert node.parameters["unknown"] == "1"
 
 

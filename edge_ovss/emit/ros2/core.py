@@ -76,6 +76,7 @@ class Core:
                 f"{graph_sha256[:12]}."
             )
             raise UsageError(message, hint="Run edge-ovss emit ros2 for this bundle again.")
+        self._own = opened
         self._segmenter = Segmenter.open(opened, backend=backend, threads=threads or None)
         self.overlay = False
         self.confidence = False
@@ -123,6 +124,22 @@ class Core:
         """
         words = "off" if given is False else str(given)
         self._segmenter.unknown = choose_unknown(self._segmenter.bundle, words or None)
+
+    def set_words(self, given: str, tower: str = "") -> None:
+        """Segment with other words from the next image on; "" for those of the bundle.
+
+        Args:
+            given: Words with commas between them, or a file of them.
+            tower: Folder of the text tower; "" for the one in the bundle or beside it.
+
+        Raises:
+            EdgeOvssError: The words of this bundle cannot be changed, or not to these; nothing
+                changes then.
+        """
+        if given:
+            self._segmenter.set_words(given, tower=tower or None)
+        elif self._segmenter.bundle is not self._own:
+            self._segmenter.use_words(self._own)
 
     def segment(self, image: Any, now: float) -> Answer:  # noqa: ANN401 (sensor_msgs/Image)
         """Segment a sensor_msgs/Image.

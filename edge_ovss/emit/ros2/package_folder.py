@@ -24,6 +24,7 @@ from edge_ovss.errors import UsageError
 _HERE = Path(__file__).parent
 _NAME = re.compile(r"[a-z](_?[a-z0-9])*")
 _LONGEST = 64
+TOWER = "text_tower"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,15 @@ def emit_ros2(
         _write_cpp_node(folder, package, bundle)
         for each in (MANIFEST, *bundle.manifest.files):
             folder.copy(f"bundle/{each}", bundle.file(each))
+        _copy_tower(folder, bundle)
         return EmittedPackage(folder.out, package, folder.finish())
+
+
+def _copy_tower(folder: EmittedFolder, bundle: Bundle) -> None:
+    """Copy the text tower of an open bundle, which its manifest does not list."""
+    for source in sorted((bundle.path / TOWER).glob("*")):
+        if source.is_file():
+            folder.copy(f"bundle/{TOWER}/{source.name}", source)
 
 
 def package_name(bundle: Bundle, given: str | None) -> str:

@@ -134,6 +134,10 @@ PARAMETERS = """\
     threads: 0
     # When a label is unknown: "off", "auto", a threshold such as 0.2, a file; "" as in the bundle.
     unknown: ""
+    # Words of an open bundle, such as "road, forklift", or a file of them; "" as in the bundle. The
+    # text tower that encodes them is looked for in the bundle and beside it; or give its folder.
+    words: ""
+    tower: ""
     # Publish the image with the labels' colors, and the score of each label.
     overlay: false
     confidence: false
@@ -173,7 +177,11 @@ ros2 launch {package} segmenter.launch.py image:=/camera/image_raw
 ```sh
 ros2 param set /segmenter unknown 0.2
 ros2 param set /segmenter overlay true
+ros2 param set /segmenter words "road, forklift, person"
 ```
+
+`words` needs an open bundle (`edge-ovss export --open`), its text tower, and
+`pip install "edge-ovss[words]"`. The node in C++ does not have it.
 
 Where the C++ library of edge-ovss is installed (`find_package(edge_ovss)`), a node in C++ with the
 same topics and parameters is built too. It takes the encodings rgb8, bgr8, rgba8, bgra8, mono8,
