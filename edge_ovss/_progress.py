@@ -121,9 +121,9 @@ class _PlainBar:
         parts.append(f"{self._count(rate)}/s")
         left = (self._total - self._done) / rate if self._total and rate else None
         if end:
-            parts.append(f"in {_clock(seconds)}")
+            parts.append(f"in {clock_text(seconds)}")
         elif left is not None:
-            parts.append(f"{_clock(left)} left")
+            parts.append(f"{clock_text(left)} left")
         try:
             print(f"\r{', '.join(parts)}\033[K", end=end, file=sys.stderr, flush=True)
         except OSError:  # the terminal is gone
@@ -135,6 +135,7 @@ class _PlainBar:
         return str(number) if isinstance(number, int) else f"{number:.1f}"
 
 
-def _clock(seconds: float) -> str:
+def clock_text(seconds: float) -> str:
+    """Return a duration as minutes and seconds, such as "3:05"."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"

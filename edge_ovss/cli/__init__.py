@@ -36,6 +36,7 @@ VERBS = {
     "export": "freeze a vocabulary into a model and write a bundle",
     "calibrate": "make an FP16 or INT8 bundle from a float32 one",
     "build": "build a TensorRT engine of a bundle",
+    "tune": "find the best bundle for this device by measuring",
     "run": "segment images, videos or a camera with a bundle",
     "demo": "run a small ready bundle: no export, no torch, no download",
     "selftest": "check that a bundle reproduces its reference output here",

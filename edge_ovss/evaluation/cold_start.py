@@ -61,7 +61,7 @@ def measure_cold_start(
             text=True,
             timeout=_SECONDS,
             check=True,
-            env=_environment(),
+            env=child_environment(),
         )
         answer = parse_json(done.stdout.splitlines()[-1])
     except (subprocess.SubprocessError, OSError, ValueError, IndexError) as err:
@@ -74,7 +74,7 @@ def measure_cold_start(
     return ColdStart(answer["at"] - start, answer["peak_mib"])
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Let the child find this package where the parent found it."""
     root = str(Path(__file__).resolve().parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -6,7 +6,6 @@ of their bytes), and only under the same key, which holds everything else that d
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +13,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from edge_ovss._files import output_error, write_bytes
-from edge_ovss._strict_parsing import DocumentError, parse_json
 from edge_ovss.errors import InputError
+from edge_ovss.evaluation.checked_lines import checked_line, parse_checked
 from edge_ovss.metrics.confusion import Confusion, pack_confusion, unpack_confusion
 from edge_ovss.metrics.risk_coverage import Tally, pack_tally, unpack_tally
 
-_CHECK = "check"
 # A journal that differs in these belongs to another run, and may be worth hours.
 _OF_ANOTHER_RUN = ("graph",)
 
@@ -124,7 +122,7 @@ class Journal:
         try:
             if not self._keeps_file:
                 kept = [entry.to_json() for entry in self.entries.values()]
-                lines = [_line({"key": self._key}), *(_line(document) for document in kept)]
+                lines = [checked_line({"key": self._key}), *map(checked_line, kept)]
                 write_bytes(self.path, b"".join(lines))
             self._stream = self.path.open("ab", buffering=0)
         except OSError as err:
@@ -145,7 +143,7 @@ class Journal:
             message = "Journal is used outside of its 'with' block"
             raise RuntimeError(message)
         self.entries[entry.sha256] = entry
-        rest = memoryview(_line(entry.to_json()))
+        rest = memoryview(checked_line(entry.to_json()))
         try:
             # Usually a single write, so that lines of other processes stay intact.
             while rest:
@@ -162,8 +160,8 @@ class Journal:
             message = f"The journal '{self.path}' cannot be read: {err.strerror or err}."
             raise InputError(message, hint="Start over with --fresh.") from err
         head, *lines = content.split(b"\n")
-        documents = [_parse(line) for line in lines if line]
-        key = (_parse(head) or {}).get("key")
+        documents = [parse_checked(line) for line in lines if line]
+        key = (parse_checked(head) or {}).get("key")
         if not isinstance(key, dict):
             self._require_journal(head, documents)
             self.damaged += bool(content)
@@ -201,23 +199,23 @@ class Journal:
             raise InputError(message, hint="Start over with --fresh, or choose another --out.")
 
 
-def _line(document: Mapping[str, object]) -> bytes:
-    """Return a line with a hash of itself, which reveals any change."""
-    text = json.dumps(document)
-    return json.dumps({**document, _CHECK: _check(text)}).encode("ascii") + b"\n"
+def read_entries(path: Path, *, classes: int) -> dict[str, JournalEntry]:
+    """Return what a journal holds by `JournalEntry.name`, under whatever key.
 
+    Args:
+        path: The file; {} where there is none.
+        classes: K, the number of categories.
 
-def _check(text: str) -> str:
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """Return the object in a line; None if it is truncated or damaged."""
+    Raises:
+        InputError: It cannot be read.
+    """
     try:
-        document = parse_json(line)
-        if not isinstance(document, dict):
-            return None
-        found = document.pop(_CHECK, None)
-        return document if found == _check(json.dumps(document)) else None
-    except DocumentError:
-        return None
+        lines = path.read_bytes().split(b"\n")[1:]
+    except FileNotFoundError:
+        return {}
+    except OSError as err:
+        message = f"The journal '{path}' cannot be read: {err.strerror or err}."
+        raise InputError(message) from err
+    documents = (parse_checked(line) for line in lines if line)
+    found = [JournalEntry.from_json(d, classes=classes) for d in documents if d is not None]
+    return {entry.name: entry for entry in found}

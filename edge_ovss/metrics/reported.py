@@ -76,6 +76,22 @@ BENCHMARK = (
     "speedup_p50",
 )
 
+TUNING = (
+    "mean_ms",
+    "p50_ms",
+    "p90_ms",
+    "p99_ms",
+    "throughput_fps",
+    "speedup_p50",
+    "peak_mib",
+    "bundle_mib",
+    "miou",
+    "miou_drop",
+    "miou_drop_high",
+    "overflow_share",
+)
+"""What `tune` measures of a candidate; the drop is in points, against the default export."""
+
 PARITY = (
     "frames",
     "label_agreement",

@@ -17,7 +17,7 @@ from edge_ovss.errors import InputError
 
 Document = dict[str, Any]
 
-_KINDS = ("eval", "parity", "bench")
+_KINDS = ("eval", "parity", "bench", "tune")
 _LARGEST = 64 << 20
 
 
@@ -39,6 +39,7 @@ class ReportData:
         evaluations: `eval.json` documents.
         comparisons: Results of `parity.json` documents, with the data set and environment.
         benches: `bench-*.json` documents.
+        tunings: `tune.json` documents that have a candidate with this graph.
         pictures: Example images of the comparisons.
         strips: Frames before and after, of evaluations of videos.
         foreign: Files that were skipped because they belong to another graph.
@@ -52,15 +53,16 @@ class ReportData:
     pictures: tuple[Picture, ...] = ()
     foreign: tuple[str, ...] = field(default=())
     strips: tuple[Picture, ...] = ()
+    tunings: tuple[Document, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether nothing has been measured yet."""
-        return not (self.evaluations or self.comparisons or self.benches)
+        return not (self.evaluations or self.comparisons or self.benches or self.tunings)
 
     def environment(self) -> Document:
         """Return the environment of the first measurement, or {}."""
-        for document in (*self.benches, *self.evaluations, *self.comparisons):
+        for document in (*self.benches, *self.evaluations, *self.comparisons, *self.tunings):
             if document.get("environment"):
                 found: Document = document["environment"]
                 return found
@@ -77,6 +79,7 @@ class ReportData:
             "evaluations": list(self.evaluations),
             "comparisons": list(self.comparisons),
             "benches": list(self.benches),
+            "tunings": list(self.tunings),
             "left_out": list(self.foreign),
         }
 
@@ -121,6 +124,7 @@ def gather(bundle: Bundle, extra: Sequence[str | Path] = ()) -> ReportData:
         pictures=tuple(pictures),
         foreign=tuple(foreign),
         strips=tuple(strips),
+        tunings=tuple(found["tune"]),
     )
 
 
@@ -132,7 +136,7 @@ def _files(bundle: Bundle, extra: Sequence[str | Path]) -> Iterator[Path]:
                 continue
             message = f"There are no measurements at '{place}'."
             raise InputError(
-                message, hint="Give a file or folder that eval, parity or bench wrote."
+                message, hint="Give a file or folder that eval, parity, bench or tune wrote."
             )
         for path in sorted(place.rglob("*.json")) if place.is_dir() else [place]:
             if path.resolve() not in seen:
@@ -151,6 +155,9 @@ def _read(path: Path) -> Document:
 
 def _own_parts(document: Document, bundle: Bundle) -> list[Document]:
     """Return the parts of a document that were measured on this graph."""
+    if document["kind"] == "tune":
+        graphs = document.get("graphs", [])
+        return [document] if any(is_of_graph(bundle, graph) for graph in graphs) else []
     if document["kind"] != "parity":
         return [document] if is_of_graph(bundle, document.get("graph_sha256")) else []
     shared = {key: document[key] for key in ("dataset", "subset", "environment") if key in document}

@@ -15,6 +15,7 @@ from edge_ovss.report.gallery import gallery
 from edge_ovss.report.markup import STYLE, facts_of, flatten, legend, missing, section, table_of
 from edge_ovss.report.scope import remarks_of, scope_of, title_of
 from edge_ovss.report.svg import Bar, Series, bar_plot, percentile_plot
+from edge_ovss.report.tuning import tuning_part
 from edge_ovss.report.unknown import unknown_part
 from edge_ovss.report.video import video_part
 
@@ -28,6 +29,7 @@ def render_html(data: ReportData) -> str:
         _parity(data),
         _accuracy(data),
         _latency(data),
+        *map(tuning_part, data.tunings),
         _rejection(data),
         _calibration(data),
         _environment(data),

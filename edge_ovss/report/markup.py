@@ -121,6 +121,7 @@ svg text{fill:var(--ink)}
 svg text.dim{fill:var(--dim)}
 svg .grid{stroke:var(--line);stroke-width:1}
 svg rect.one{fill:var(--one)}
+svg circle.one{fill:var(--one)}
 svg circle.two{fill:var(--two)}
 svg line.two{stroke:var(--two);stroke-width:3}
 svg .line{fill:none;stroke-width:2}

@@ -123,6 +123,60 @@ def curve_plot(
     return "".join([*parts, "</svg>"])
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A point of a scatter plot.
+
+    Attributes:
+        place: (across, up).
+        name: What a pointer over it shows.
+        on_line: Whether the line goes through it.
+        chosen: Whether it stands out.
+    """
+
+    place: Point
+    name: str
+    on_line: bool = False
+    chosen: bool = False
+
+
+def scatter_plot(marks: Sequence[Mark], *, title: str, across: str) -> str:
+    """Return points with a line through some of them; both axes hold all points.
+
+    Args:
+        marks: At least one.
+        title: For readers that see no image.
+        across: What the axis across shows.
+    """
+    rightmost = max(*(mark.place[0] for mark in marks), 1e-3) * 1.05
+    lowest = min(0.0, *(mark.place[1] for mark in marks))
+    highest = max(*(mark.place[1] for mark in marks), lowest + 1e-3)
+    span = (highest - lowest) * 1.05
+
+    def placed(mark: Mark) -> Point:
+        return 100 * mark.place[0] / rightmost, mark.place[1] - lowest
+
+    parts = [_open(_HEIGHT, title), *_grid(span, lowest), *_across(rightmost, across)]
+    line = sorted(placed(mark) for mark in marks if mark.on_line)
+    parts.append(f'<polyline class="line one" points="{_polyline(line, span)}"/>')
+    # What stands out is drawn last, over the others.
+    for mark in sorted(marks, key=lambda mark: mark.chosen):
+        x, y = _place(placed(mark), span)
+        look = 'class="two" r="6"' if mark.chosen else f'class="one" r="{5 if mark.on_line else 3}"'
+        name = f"<title>{escape(mark.name)}</title>"
+        parts.append(f'<circle {look} cx="{x:.1f}" cy="{y:.1f}">{name}</circle>')
+    return "".join([*parts, "</svg>"])
+
+
+def _across(rightmost: float, across: str) -> Iterator[str]:
+    for share in range(0, 101, 25):
+        x, y = _place((share, 0), 1.0)
+        value = _label(rightmost * share / 100)
+        yield f'<text class="dim" x="{x:.1f}" y="{y + 18:.1f}" {_MIDDLE}>{value}</text>'
+    where = f'x="{(_LEFT + _RIGHT) / 2}" y="{_HEIGHT - 4}"'
+    yield f'<text class="dim" {where} {_MIDDLE}>{escape(across)}</text>'
+
+
 def _axes(highest: float, *, title: str, across: str, shares: Sequence[int]) -> Iterator[str]:
     """Yield the beginning of a plot of points in percent across, up to a highest one."""
     yield _open(_HEIGHT, title)
@@ -140,13 +194,18 @@ def _place(point: Point, highest: float) -> Point:
     return x, _BOTTOM - (_BOTTOM - _TOP) * point[1] / highest
 
 
-def _grid(highest: float) -> Iterator[str]:
+def _grid(highest: float, lowest: float = 0.0) -> Iterator[str]:
+    """Yield the lines up to a highest value; their labels begin at the lowest."""
     for step in range(5):
         value = highest * step / 4
         _, y = _place((0, value), highest)
-        label = f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # never with an exponent
+        label = _label(lowest + value)
         yield f'<line class="grid" x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text class="dim" x="{_LEFT - 6}" y="{y + 4:.1f}" {_END}>{label}</text>'
+
+
+def _label(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"  # never with an exponent
 
 
 _END = 'text-anchor="end"'

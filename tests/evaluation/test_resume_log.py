@@ -284,7 +284,7 @@ def test_a_line_of_the_wrong_form_is_dropped(path: Path) -> None:
         {"timings_ms": None, "sha256": ["x"]},
     )
     for bad in wrong:
-        path.write_bytes(good + journal_module._line(LINES[0].to_json() | bad))
+        path.write_bytes(good + journal_module.checked_line(LINES[0].to_json() | bad))
         journal = kept(path)
         assert (len(journal.entries), journal.damaged) == (3, 1)
 

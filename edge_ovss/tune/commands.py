@@ -1,0 +1,73 @@
+"""The commands that make and run a candidate."""
+
+from __future__ import annotations
+
+from edge_ovss.tune.candidate import (
+    BACKEND,
+    BUNDLE,
+    DROP,
+    EXPORTED,
+    PRECISION,
+    RANK,
+    RUN,
+    THREADS,
+    Candidate,
+)
+from edge_ovss.tune.measuring.making import BLOCK_IMAGES
+from edge_ovss.tune.subject import LabeledData, Subject
+
+NAME = "tuned.ovss"
+
+
+def commands_of(candidate: Candidate, subject: Subject) -> list[list[str]]:
+    """Return what makes the bundle of a candidate (nothing where it was given), and runs it."""
+    chosen = candidate.settings
+    usual = {
+        BACKEND: subject.backend,
+        THREADS: None if subject.threads is None else str(subject.threads),
+    }
+    asked = {**{axis: value for axis, value in usual.items() if value is not None}, **chosen}
+    run = _options({axis: asked[axis] for axis in RUN if axis in asked})
+    if subject.bundles:
+        bundle = chosen.get(BUNDLE, subject.bundles[0])
+        return [["edge-ovss", "run", bundle, "IMAGE", *run]]
+    make = ["edge-ovss", "export", *_model_words(subject)]
+    make += _options({axis: chosen[axis] for axis in EXPORTED if axis in chosen})
+    if {PRECISION, RANK} & set(chosen) and subject.calibration is not None:
+        make += ["--calibration", subject.calibration]
+    if PRECISION in chosen:
+        make += ["--precision", chosen[PRECISION], "--target", candidate.target]
+        make += [] if subject.count is None else ["--count", str(subject.count)]
+    if DROP in chosen and subject.data is not None:
+        make += ["--max-miou-drop", chosen[DROP], *_validation_words(subject.data)]
+    return [[*make, "--out", NAME], ["edge-ovss", "run", NAME, "IMAGE", *run]]
+
+
+def _model_words(subject: Subject) -> list[str]:
+    given = {
+        "vocab": subject.vocab,
+        "background": subject.background,
+        "model": subject.model,
+        "checkpoint": subject.checkpoint,
+        "weights": subject.weights,
+        "embeddings": subject.embeddings,
+        "seed": str(subject.seed) if subject.seed else None,
+    }
+    return _options({name: value for name, value in given.items() if value is not None})
+
+
+def _validation_words(data: LabeledData) -> list[str]:
+    given = {
+        "validation": data.data,
+        "layout": data.layout,
+        "classes": data.classes,
+        "ignore": None if data.ignore is None else ",".join(map(str, data.ignore)),
+        "labels-start": None if data.labels_start is None else str(data.labels_start),
+        "limit": str(min(data.limit or BLOCK_IMAGES, BLOCK_IMAGES)),
+    }
+    words = _options({name: value for name, value in given.items() if value is not None})
+    return [*words, "--allow-missing"] if data.allow_missing else words
+
+
+def _options(given: dict[str, str]) -> list[str]:
+    return [word for name, value in given.items() for word in (f"--{name}", value)]

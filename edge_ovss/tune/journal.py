@@ -1,0 +1,132 @@
+"""The journal of a run: one line per measurement, so that a run that was killed goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_ovss._files import output_error, write_bytes
+from edge_ovss.errors import InputError, OutputError
+from edge_ovss.evaluation.checked_lines import checked_line, parse_checked
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+JOURNAL = "journal.jsonl"
+_RUN = "run"
+
+
+class RunJournal:
+    """The rows of a run, in a file whose first line says which run it is.
+
+    Use it as a context manager; it locks the file, so that two runs do not share a folder. A last
+    line that was cut off is dropped.
+
+    Args:
+        path: The file; its folder must exist.
+        run: Everything that decides what is measured.
+        fresh: Start over, even if there is a journal.
+
+    Attributes:
+        rows: What was measured, in order.
+
+    Raises:
+        InputError: The file is no journal, or of another run.
+        OutputError: It cannot be written, or another run writes it.
+    """
+
+    def __init__(self, path: Path, run: Mapping[str, object], *, fresh: bool = False) -> None:
+        self.path, self._fresh = path, fresh
+        self._run: dict[str, object] = json.loads(json.dumps(dict(run)))
+        self.rows: list[dict[str, Any]] = []
+        self._folder = self._descriptor = -1
+
+    def __enter__(self) -> RunJournal:
+        """Lock the folder, read what is there, and open the file for appending.
+
+        Raises:
+            InputError: The file is no journal, or of another run.
+            OutputError: It cannot be written, or another run writes it.
+        """
+        try:
+            self._folder = os.open(self.path.parent, os.O_RDONLY)
+            self._lock()
+            if not self._fresh:
+                self._read()
+            lines = [checked_line({_RUN: self._run}), *map(checked_line, self.rows)]
+            write_bytes(self.path, b"".join(lines))
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        except OSError as err:
+            self.__exit__()
+            raise output_error(self.path, err) from err
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in (self._descriptor, self._folder):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._folder = -1
+
+    def add(self, row: Mapping[str, object]) -> None:
+        """Write a row to the disk before anything else is measured.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        line = checked_line(row)
+        try:
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+            os.fsync(self._descriptor)
+        except OSError as err:
+            raise output_error(self.path, err) from err
+        self.rows.append(dict(row))
+
+    def _lock(self) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            message = f"Another run is writing '{self.path}'."
+            raise OutputError(message, hint="Wait for it, or choose another --out.") from err
+        except OSError:  # a file system without locks
+            return
+
+    def _read(self) -> None:
+        try:
+            head, *lines = self.path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return
+        except OSError as err:
+            message = f"The journal '{self.path}' cannot be read: {err.strerror or err}."
+            raise InputError(message, hint="Start over with --fresh.") from err
+        if not head.strip(b"\0") and not any(lines):
+            return  # the machine went off before anything was written
+        run = (parse_checked(head) or {}).get(_RUN)
+        if not isinstance(run, dict):
+            message = f"'{self.path}' is not a journal of edge-ovss tune, and would be overwritten."
+            raise InputError(message, hint="Start over with --fresh, or choose another --out.")
+        self._require_same(run)
+        for line in lines:
+            row = parse_checked(line) if line else None
+            if row is None:
+                break
+            self.rows.append(row)
+
+    def _require_same(self, run: Mapping[str, object]) -> None:
+        names = dict.fromkeys((*self._run, *run))
+        other = [name for name in names if run.get(name) != self._run.get(name)]
+        if other:
+            message = (
+                f"The journal '{self.path}' is of another run: it differs in {', '.join(other)}."
+            )
+            raise InputError(message, hint="Start over with --fresh, or choose another --out.")

@@ -1,0 +1,1 @@
+"""Make and measure one candidate, in processes that may fail without ending the run."""

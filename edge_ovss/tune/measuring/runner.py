@@ -1,0 +1,163 @@
+"""Measure a candidate in a process of its own, in turns with the default export."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ovss._files import make_folder, write_bytes
+from edge_ovss.errors import ArtifactError
+from edge_ovss.runtime.backends import AUTO
+from edge_ovss.tune.candidate import KEYFRAME, Candidate
+from edge_ovss.tune.measuring.process import CandidateError, Worker
+from edge_ovss.tune.measuring.scoring import compare
+from edge_ovss.tune.rows import Rung
+from edge_ovss.tune.subject import Subject
+
+_WARMUP = 2
+# Timing a candidate takes about as long as this many milliseconds of the default export.
+_LONGEST_MS = 20_000.0
+_LEAST_CYCLES = 3
+
+
+class Runner(Protocol):
+    """Measures candidates."""
+
+    def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
+        """Return what was found; "error" where the candidate failed."""
+        ...
+
+    def close(self) -> None:
+        """End what it started."""
+        ...
+
+
+class ProcessRunner:
+    """Makes and measures candidates; the default export stays open all the time.
+
+    Args:
+        subject: What is tuned, and on what.
+        folder: Where bundles and scores go.
+        frames: Frames that are timed, uint8 [H, W, 3] each.
+        fps: Frames per second of videos; None where the images are none.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        folder: Path,
+        frames: Sequence[NDArray[np.uint8]],
+        *,
+        fps: float | None,
+    ) -> None:
+        self.subject, self.folder = subject, folder
+        self.bundles = make_folder(folder / "bundles")
+        self._common = {
+            "backend": subject.backend or AUTO,
+            "threads": subject.threads,
+            "fps": fps,
+        }
+        self._frames = folder / "frames.npz"
+        packed = io.BytesIO()
+        named: dict[str, Any] = {f"frame{number:03d}": f for number, f in enumerate(frames)}
+        np.savez(packed, **named)
+        write_bytes(self._frames, packed.getvalue())
+        self._base: Worker | None = None
+
+    def make(self, candidate: Candidate) -> Path:
+        """Make the bundle of a candidate, in a process that may run out of memory.
+
+        Raises:
+            CandidateError: It cannot be made.
+        """
+        order = {"settings": dict(candidate.settings), "folder": str(self.bundles)}
+        with Worker() as worker:
+            answer = worker.ask("make", subject=self.subject.to_json(), **order)
+        return Path(answer["bundle"])
+
+    def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
+        """Return what was found; "error" where the candidate failed."""
+        base = self._open_base()
+        try:
+            bundle = self.make(candidate)
+            with Worker() as worker:
+                opened = self._open(worker, candidate, bundle)
+                timed = _time(worker, base, rung, int(candidate.settings.get(KEYFRAME, "1")))
+                peak = worker.ask("peak")
+                scored = self._score(worker, candidate, rung)
+        except CandidateError as err:
+            self._check_base(base)
+            return {"error": str(err)}
+        return {**opened, **timed, **peak, **scored}
+
+    def _check_base(self, base: Worker) -> None:
+        """Let the default export be opened again if it is gone: memory ran out for both."""
+        try:
+            base.ask("peak")
+        except CandidateError:
+            self.close()
+
+    def _open_base(self) -> Worker:
+        if self._base is None:
+            base = Worker()
+            try:
+                self._open(base, Candidate(), self.make(Candidate()))
+            except CandidateError as err:
+                base.close()
+                message = f"The default export cannot be measured: {err}"
+                raise ArtifactError(message, hint="Run edge-ovss doctor.") from err
+            self._base = base
+        return self._base
+
+    def _open(self, worker: Worker, candidate: Candidate, bundle: Path) -> dict[str, Any]:
+        order = {"settings": dict(candidate.settings), "bundle": str(bundle), **self._common}
+        return worker.ask("open", frames=str(self._frames), **order)
+
+    def _score(self, worker: Worker, candidate: Candidate, rung: Rung) -> dict[str, Any]:
+        if self.subject.data is None or not rung.images:
+            return {}
+        place = self._scores(candidate)
+        order: dict[str, object] = {
+            "images": rung.images,
+            "folder": str(place),
+            "settings": dict(candidate.settings),
+        }
+        found = worker.ask("score", subject=self.subject.to_json(), **order)
+        change = compare(
+            self._scores(Candidate()), place, rows=found["rows"], classes=found["classes"]
+        )
+        return {**found, "miou_change": change.to_json()}
+
+    def _scores(self, candidate: Candidate) -> Path:
+        return self.folder / "scores" / candidate.key
+
+    def close(self) -> None:
+        """End the process of the default export."""
+        if self._base is not None:
+            self._base.close()
+            self._base = None
+
+
+def _time(worker: Worker, base: Worker, rung: Rung, cycle: int) -> dict[str, Any]:
+    """Let both segment frames in turns, whole cycles of a stream each."""
+    for _ in range(_WARMUP):
+        worker.ask("run", count=cycle)
+        first = base.ask("run", count=1)["ms"][0]
+    most = max(_LEAST_CYCLES, int(_LONGEST_MS / first))
+    times: list[float] = []
+    base_times: list[float] = []
+    for number in range(min(rung.cycles, most)):
+        turns = [(worker, cycle, times), (base, 1, base_times)]
+        # The first one changes, because the second finds the machine warmer.
+        for who, count, kept in turns if number % 2 else reversed(turns):
+            kept.extend(who.ask("run", count=count)["ms"])
+    return {"cycle": cycle, "ms": _short(times), "base_ms": _short(base_times)}
+
+
+def _short(times: Sequence[float]) -> list[float]:
+    return [round(time, 4) for time in times]

@@ -1,0 +1,212 @@
+"""Successive halving: many candidates on few images, few candidates on all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge_ovss._progress import Note, clock_text
+from edge_ovss.evaluation.gates import Gate
+from edge_ovss.tune.budget import largest_drop
+from edge_ovss.tune.candidate import DROP, PRECISION, Candidate
+from edge_ovss.tune.journal import RunJournal
+from edge_ovss.tune.measuring.runner import Runner
+from edge_ovss.tune.ranking import Numbers, front_of, is_hopeless, meets
+from edge_ovss.tune.rows import Row, Rung, base_median
+from edge_ovss.tune.space import Space, combinations
+
+_IMAGES = (12, 36)
+_CYCLES = (8, 16, 40)
+# So many candidates are measured on the second rung, and on the last one at least.
+_SECOND, _LAST = 10, 6
+# The last rung goes on to candidates that are slower than the best by this factor.
+_WIDE = 1.2
+
+
+def rungs_for(images: int) -> tuple[Rung, ...]:
+    """Return the rungs for so many labeled images (0 for none)."""
+    counts = [count for count in _IMAGES if 2 * count <= images] if images else [0]
+    counts.append(images)
+    cycles = (*_CYCLES[: len(counts) - 1], _CYCLES[-1])
+    pairs = zip(counts, cycles, strict=True)
+    return tuple(Rung(number, count, cycle) for number, (count, cycle) in enumerate(pairs))
+
+
+class OutOfTime(Exception):
+    """The time limit is reached."""
+
+
+@dataclass
+class Clock:
+    """The time that measuring takes, over all runs that a journal has seen.
+
+    Attributes:
+        limit_s: The most seconds; None for no limit.
+        spent_s: Seconds of earlier runs.
+    """
+
+    limit_s: float | None = None
+    spent_s: float = 0.0
+    now: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._start = self.now()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self.spent_s + self.now() - self._start
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more may begin."""
+        return self.limit_s is not None and self.seconds >= self.limit_s
+
+
+class Search:
+    """One search; `run` fills `rows`.
+
+    Args:
+        runner: Measures candidates.
+        journal: Knows what was measured, and keeps what is.
+        rungs: From cheap to thorough.
+        gates: The budget.
+        clock: How long it may take.
+        note: Takes one line per measurement.
+
+    Attributes:
+        rows: Everything that was measured or read, in the order of this search.
+        complete: Whether the time sufficed.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        journal: RunJournal,
+        rungs: Sequence[Rung],
+        gates: Sequence[Gate],
+        clock: Clock,
+        note: Note,
+    ) -> None:
+        self._runner, self._journal, self._rungs = runner, journal, rungs
+        self._gates, self._clock, self._note = gates, clock, note
+        known = [Row.from_json(document) for document in journal.rows]
+        self._known = {(row.candidate, row.rung): row for row in known}
+        self._expected = self._measured = 0
+        self.rows: dict[tuple[Candidate, int], Row] = {}
+        self.complete = True
+
+    @property
+    def last(self) -> int:
+        """Number of the most thorough rung."""
+        return self._rungs[-1].number
+
+    def default(self) -> Row:
+        """Measure the default export, on all images at once: everything is compared with it."""
+        self._expected = 1
+        if self._known:
+            self._note(f"{len(self._known)} measurements are from the journal")
+        return self._measure(Candidate(), self.last)
+
+    def run(self, space: Space) -> None:
+        """Search until enough is known, or the time is over."""
+        try:
+            singles = self._all([Candidate(), *space.singles()], 0)
+            limit = largest_drop(self._gates)
+            singles += self._all(_gentler(singles, limit), 0)
+            combined = self._all(combinations(singles, limit=limit), 0)
+            chosen = self._halve([*singles, *combined])
+            self._finish(chosen)
+        except OutOfTime:
+            self.complete = False
+
+    def _halve(self, rows: Sequence[Row]) -> list[Row]:
+        """Measure what is promising on the next rung; return all with what is known best."""
+        for rung in self._rungs[1:-1]:
+            better = self._all([r.candidate for r in self._promising(rows)[:_SECOND]], rung.number)
+            found = {row.candidate: row for row in better if row.error is None}
+            rows = [found.get(row.candidate, row) for row in rows]
+        return list(rows)
+
+    def _finish(self, rows: Sequence[Row]) -> None:
+        """Measure on all images, from fast to slow, until no slower one can be recommended."""
+        best: float | None = None
+        promising = self._promising(rows)
+        self._expect([(row.candidate, self.last) for row in promising[:_LAST]])
+        for row in promising:
+            if best is not None and row.ratio > _WIDE * best:
+                break
+            done = self._measure(row.candidate, self.last)
+            if done.error is None and meets(self._numbers(done), self._gates):
+                best = min(best or done.ratio, done.ratio)
+        front = front_of([row for row in rows if row.error is None])
+        self._all([row.candidate for row in front[:_LAST]], self.last)
+
+    def _promising(self, rows: Sequence[Row]) -> list[Row]:
+        """Return what may meet the budget, from fast to slow."""
+        kept = [
+            row
+            for row in rows
+            if row.error is None and not is_hopeless(row, self._numbers(row), self._gates)
+        ]
+        return sorted(kept, key=lambda row: row.ratio)
+
+    def _numbers(self, row: Row) -> Numbers:
+        return row.numbers(base_median(list(self.rows.values())))
+
+    def _all(self, candidates: Sequence[Candidate], rung: int) -> list[Row]:
+        self._expect([(candidate, rung) for candidate in candidates])
+        return [self._measure(candidate, rung) for candidate in candidates]
+
+    def _expect(self, places: Sequence[tuple[Candidate, int]]) -> None:
+        self._expected = self._measured + len(set(places) - set(self.rows))
+
+    def _measure(self, candidate: Candidate, rung: int) -> Row:
+        place = (candidate, rung)
+        if place in self.rows:
+            return self.rows[place]
+        self._measured += 1
+        row = self._known.get(place)
+        if row is None:
+            if self._clock.is_over:
+                raise OutOfTime
+            row = self._new(candidate, self._rungs[rung])
+            self.rows[place] = row
+            self._note(self._line(row))
+        self.rows[place] = row
+        return row
+
+    def _new(self, candidate: Candidate, rung: Rung) -> Row:
+        start = self._clock.seconds
+        found = self._runner.measure(candidate, rung)
+        seconds = self._clock.seconds - start
+        row = Row(candidate, rung.number, {**found, "seconds": round(seconds, 3)})
+        self._journal.add(row.to_json())
+        return row
+
+    def _line(self, row: Row) -> str:
+        """Say what was measured, how far the search is, and how long this step may still take."""
+        spent = self._clock.seconds
+        each = sum(r.found["seconds"] for r in self.rows.values()) / len(self.rows)
+        left = max(0, self._expected - self._measured) * each
+        at = f"rung {row.rung + 1} of {len(self._rungs)}, {self._measured} of {self._expected}"
+        times = f"{clock_text(spent)} gone, about {clock_text(left)} left in this rung"
+        if row.error is not None:
+            return f"[{at}; {times}] {row.candidate.title}: failed: {row.error}"
+        lost = "" if row.drop is None else f", {-row.drop:+.2f} points"
+        return f"[{at}; {times}] {row.candidate.title}: {1 / row.ratio:.2f} x as fast{lost}"
+
+
+def _gentler(rows: Sequence[Row], limit: float | None) -> list[Candidate]:
+    """Return INT8 with blocks left in float, where INT8 is faster but loses too much."""
+    if limit is None or limit < 0:
+        return []
+    return [
+        row.candidate.with_(Candidate({DROP: f"{limit:g}"}))
+        for row in rows
+        if row.error is None
+        and row.candidate.settings == {PRECISION: "int8"}
+        and row.ratio < 1
+        and (row.drop or 0.0) > limit
+    ]

@@ -1,0 +1,202 @@
+"""The search on a device that is made up: what it finds, how often it measures, how it resumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pretended_runner import PretendedRunner
+
+from edge_ovss.tune.budget import parse_budget
+from edge_ovss.tune.candidate import Candidate
+from edge_ovss.tune.journal import RunJournal
+from edge_ovss.tune.outcome import Outcome, text_of
+from edge_ovss.tune.rows import Rung
+from edge_ovss.tune.search import Clock, Search, rungs_for
+from edge_ovss.tune.space import Space
+from edge_ovss.tune.subject import LabeledData, Subject
+
+SPACE = Space(
+    {
+        "size": ["384x512", "320x416", "288x384", "224x288"],
+        "precision": ["fp16", "int8"],
+        "backend": ["openvino", "openvino-bf16"],
+        "threads": ["1"],
+    }
+)
+EFFECTS: dict[str, tuple[float, float] | str] = {
+    "size 384x512": (0.85, 0.1),
+    "size 320x416": (0.6, 0.5),
+    "size 288x384": (0.5, 1.6),
+    "size 224x288": (0.3, 6.0),
+    "precision fp16": (1.8, 0.0),
+    "precision int8": (0.9, 0.3),
+    "backend openvino": (0.75, 0.0),
+    "backend openvino-bf16": (0.45, 0.1),
+    "threads 1": (1.7, 0.0),
+}
+SUBJECT = Subject(model="sed-tiny", vocab="camvid", data=LabeledData("labeled/"))
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+
+def search(
+    folder: Path,
+    runner: PretendedRunner,
+    *,
+    budget: str | None = "miou_drop<=1.0",
+    images: int = 101,
+    clock: Clock | None = None,
+    space: Space = SPACE,
+) -> Outcome:
+    lines: list[str] = []
+    gates = parse_budget(budget)
+    with RunJournal(folder / "journal.jsonl", {}) as journal:
+        found = Search(runner, journal, rungs_for(images), gates, clock or Clock(), lines.append)
+        found.default()
+        found.run(space)
+    rest: dict[str, Any] = {"gates": gates, "unchecked": (), "subject": SUBJECT}
+    return Outcome.of(found.rows, found.last, complete=found.complete, **rest)
+
+
+def recommended(outcome: Outcome) -> dict[str, str]:
+    assert outcome.recommended is not None
+    return dict(outcome.recommended.candidate.settings)
+
+
+def test_the_fastest_combination_within_the_budget_is_found(tmp_path: Path) -> None:
+    runner = PretendedRunner(EFFECTS)
+    found = search(tmp_path, runner)
+    best = found.recommended
+    assert best is not None
+    # INT8 on top of it would take 0.9 x, and is worth it: more than a tie.
+    assert recommended(found) == {
+        "size": "320x416",
+        "precision": "int8",
+        "backend": "openvino-bf16",
+    }
+    assert best.ratio == pytest.approx(0.6 * 0.45 * 0.9)
+    assert found.numbers(best)["speedup_p50"] == pytest.approx(1 / 0.243)
+    assert found.numbers(best)["p50_ms"] == pytest.approx(0.243 * found.base_ms)
+    assert best.rung == found.last
+
+
+def test_few_candidates_reach_all_images(tmp_path: Path) -> None:
+    runner = PretendedRunner(EFFECTS)
+    search(tmp_path, runner)
+    by_rung = [sum(rung == number for _, rung in runner.measured) for number in range(3)]
+    assert by_rung[0] > 20
+    assert by_rung[1] <= 10
+    assert by_rung[2] <= 12
+    assert len(set(runner.measured)) == len(runner.measured)  # nothing is measured twice
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_runs_with_noise_recommend_the_same(tmp_path: Path, seed: int) -> None:
+    runner = PretendedRunner(EFFECTS | {"precision int8": (0.98, 0.3)}, noise=0.04, seed=seed)
+    assert recommended(search(tmp_path, runner)) == {
+        "size": "320x416",
+        "backend": "openvino-bf16",
+    }
+
+
+def test_a_candidate_that_fails_is_a_row(tmp_path: Path) -> None:
+    effects = {**EFFECTS, "backend openvino-bf16": "Memory ran out.", "size 320x416": "refused"}
+    found = search(tmp_path, PretendedRunner(effects))
+    failed = {row.candidate.title: row.error for row in found.rows if row.error}
+    assert failed["openvino-bf16"] == "Memory ran out."
+    assert "failed: refused" in text_of(found)
+    assert recommended(found)["backend"] == "openvino"
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 7, 15, 25, 33, 38])
+def test_a_run_that_is_stopped_goes_on(tmp_path: Path, after: int) -> None:
+    whole = PretendedRunner(EFFECTS)
+    (tmp_path / "whole").mkdir()
+    expected = search(tmp_path / "whole", whole)
+    first = PretendedRunner(EFFECTS, ends_after=after)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, first)
+    second = PretendedRunner(EFFECTS)
+    found = search(tmp_path, second)
+    assert [*first.measured, *second.measured] == whole.measured
+    assert recommended(found) == recommended(expected)
+
+
+def test_the_time_limit_counts_all_runs_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+    now = [0.0]
+
+    class Slow(PretendedRunner):
+        def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
+            now[0] += 10.0
+            return super().measure(candidate, rung)
+
+    first = search(tmp_path, Slow(EFFECTS), clock=Clock(55.0, now=lambda: now[0]))
+    assert not first.complete
+    assert len(first.rows) == 5  # the default export twice, and four sizes
+    with RunJournal(tmp_path / "journal.jsonl", {}) as journal:
+        assert sum(row["seconds"] for row in journal.rows) == 60.0
+    late = PretendedRunner(EFFECTS)
+    again = search(tmp_path, late, clock=Clock(55.0, spent_s=60.0, now=lambda: now[0]))
+    assert late.measured == []
+    assert not again.complete
+    assert search(tmp_path, late, clock=Clock(None, spent_s=60.0)).complete
+
+
+def test_where_nothing_meets_the_budget_the_front_shows_it(tmp_path: Path) -> None:
+    found = search(tmp_path, PretendedRunner(EFFECTS), budget="speedup_p50>=30,miou_drop<=1")
+    assert found.recommended is None
+    closest = found.closest()
+    assert closest is not None
+    assert sum(not verdict.passed for verdict in closest[1]) == 1
+    assert "nothing meets the budget" in text_of(found)
+    assert found.to_json()["recommended"] is None
+
+
+def test_limits_on_memory_and_time_count(tmp_path: Path) -> None:
+    effects = {**EFFECTS, "max-miou-drop 0.2": (1.1, -0.1)}
+    found = search(tmp_path, PretendedRunner(effects), budget="peak_mib<=100,miou_drop<=0.2")
+    assert recommended(found)["backend"] == "openvino-bf16"
+    found = search(tmp_path, PretendedRunner(EFFECTS), budget="p50_ms<=1000,peak_mib>=190")
+    assert found.recommended is not None
+    assert found.numbers(found.recommended)["peak_mib"] >= 190  # type: ignore[operator]
+
+
+def test_int8_that_loses_too_much_is_tried_with_blocks_in_float(tmp_path: Path) -> None:
+    effects = {**EFFECTS, "precision int8": (0.5, 4.0), "max-miou-drop 1": (1.2, -3.5)}
+    runner = PretendedRunner(effects)
+    found = search(tmp_path, runner)
+    assert recommended(found) == {
+        "size": "384x512",
+        "precision": "int8",
+        "max-miou-drop": "1",
+        "backend": "openvino-bf16",
+    }
+
+
+def test_without_labels_the_fastest_exact_setting_is_recommended(tmp_path: Path) -> None:
+    exact = Space({axis: SPACE.levels[axis] for axis in ("backend", "threads")})
+    found = search(tmp_path, PretendedRunner(EFFECTS), budget=None, images=0, space=exact)
+    assert recommended(found) == {"backend": "openvino-bf16"}
+    assert all(row.drop is None for row in found.rows)
+    assert found.front[0] is found.recommended
+
+
+def test_a_stream_is_compared_by_whole_cycles(tmp_path: Path) -> None:
+    effects: dict[str, tuple[float, float] | str] = {"keyframe 2": (0.5, 0.2)}
+    found = search(tmp_path, PretendedRunner(effects), space=Space({"keyframe": ["2"]}))
+    assert recommended(found) == {"keyframe": "2"}
+    assert found.recommended is not None
+    assert found.recommended.ratio == pytest.approx(0.5)
+
+
+def test_the_keys_of_candidates_are_the_same_in_every_run() -> None:
+    one = Candidate({"threads": "1", "size": "320x416"})
+    other = Candidate({"size": "320x416", "threads": "1"})
+    assert one == other
+    assert (one.key, one.made_key) == (other.key, Candidate({"size": "320x416"}).made_key)
+    assert one.key == "19e3bca5fce9"
