@@ -29,6 +29,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from functools import partial
 from pathlib import Path
 
@@ -37,13 +38,18 @@ from benchmarks.gpu import runtime as gpu_runtime
 from benchmarks.shared.race import Contestant, Run, race
 
 # Every contestant's process imports this file: no torch up here, or ours would carry it.
-ON_GPU = ("cuda-fp32", "cuda-fp16", "rtx-fp16", "torch-fp32", "torch-half", "torch-compiled")
+ON_GPU = (
+    *("torch-fp32", "cuda-fp32", "cuda-fp16", "torch-half", "cpp-fp32", "cpp-fp16"),
+    *("queued-fp32", "queued-fp16", "trt-fp32", "trt-fp16", "rtx-fp16", "plugin-fp16"),
+    *("torch-compiled", "torch-compiled-fp32"),
+)
 ON_CPU = ("cpu-fp32", "cpu-fp16")
 
 
 def main() -> None:
     """Prepare, race, report."""
     args = _arguments()
+    until = None if args.limit is None else time.monotonic() + args.limit
     folder, names = Path(args.out).resolve(), _names(args)
     folder.mkdir(parents=True, exist_ok=True)
     _prepare(folder, args, half=any(name.endswith("fp16") for name in names))
@@ -57,6 +63,8 @@ def main() -> None:
         threads=args.threads,
         warmups=args.warmups,
         device_mib=gpu_report.used_mib,
+        patience=args.patience,
+        until=until,
     )
     found = gpu_report.report(contestants, folder, args)
     (folder / "results.json").write_text(json.dumps(found, indent=2))
@@ -112,6 +120,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=50, help="counted, of each (default 50)")
     parser.add_argument("--warmups", type=int, default=5, help="not counted (default 5)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--patience", type=float, help="seconds to get ready, of each contestant")
+    parser.add_argument("--limit", type=float, help="seconds of all; what is left out has a row")
     parser.add_argument("--prepare-only", action="store_true", help="write bundles, race later")
     _add_bundle_arguments(parser)
     return parser.parse_args()

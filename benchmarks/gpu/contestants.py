@@ -16,19 +16,22 @@ from benchmarks.shared.race import Run
 from edge_ovss.export.families import family_export
 from edge_ovss.models.spec import Model
 
+# Families that answer with masks; nothing is rejected.
+MASKS = ("san", "deop")
 HALF = {"cuda": torch.float16, "cpu": torch.bfloat16}
 
 
 def ready(name: str, device: str, folder: Path, threads: int) -> Run:
-    """Get torch ready: "torch-fp32", "torch-half" or "torch-compiled", the latter two in half."""
+    """Get torch ready: "torch-fp32", "torch-half", "torch-compiled" (in half), or the last in FP32."""
     torch.set_num_threads(threads)
     _set_precision()
     family = sed_contestants.load_setting(folder)["family"]
-    module: nn.Module = _San(folder) if family == "san" else sed_contestants.published(folder)
-    module = module.eval().to(device, torch.float32 if name == "torch-fp32" else HALF[device])
+    masks = family in MASKS
+    module: nn.Module = _Masks(folder) if masks else sed_contestants.published(folder)
+    module = module.eval().to(device, torch.float32 if name.endswith("fp32") else HALF[device])
     # After the weights are drawn, which a CPU does: the published order makes its constants anew.
     torch.set_default_device(device)
-    if name == "torch-compiled":
+    if name.startswith("torch-compiled"):
         # How many categories survive changes from frame to frame.
         return _timed(torch.compile(module, dynamic=family == "sed" or None), device, folder)
     return _timed(module, device, folder)
@@ -53,8 +56,8 @@ def _timed(call: Any, device: str, folder: Path) -> Run:  # noqa: ANN401 (eager 
     return run
 
 
-class _San(nn.Module):
-    """The published order of operations of SAN as one module; its type is that of its weights."""
+class _Masks(nn.Module):
+    """The published order of operations of SAN or DeOP; its type is that of its weights."""
 
     text: Tensor
 
@@ -66,7 +69,7 @@ class _San(nn.Module):
             (facts["height"], facts["width"]),
         )
         self.register_buffer("text", sed_contestants.load_text(folder))
-        self.scores: Any = family_export("san").published_scores
+        self.scores: Any = family_export(facts["family"]).published_scores
 
     def forward(self, frame: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         """From a frame, uint8 [H, W, 3], to labels [H, W]; nothing is rejected."""
@@ -75,13 +78,20 @@ class _San(nn.Module):
 
 
 class _Casting:
-    """What is read of a `LoadedModel`: SAN that takes float32 images whatever its weights are."""
+    """What is read of a `LoadedModel`: a model that takes float32 images whatever its weights."""
 
     def __init__(self, model: Model, text: Tensor, size: tuple[int, int]) -> None:
-        self.model, self.embeddings, self.size = self, text, size
-        self.spec, self.masks = model.spec, model.masks
-        self._maps, self._dtype = model.maps, text.dtype
+        self.spec, self.embeddings, self.size = model.spec, text, size
+        self._of, self._dtype = model, text.dtype
 
-    def maps(self, image: Tensor, embeddings: Tensor) -> Any:  # noqa: ANN401 (SanMaps)
+    @property
+    def model(self) -> _Casting:
+        """The model: this one too."""
+        return self
+
+    def maps(self, image: Tensor, embeddings: Tensor) -> Any:  # noqa: ANN401 (maps of the family)
         """Run both networks."""
-        return self._maps(image.to(self._dtype), embeddings)
+        return self._of.maps(image.to(self._dtype), embeddings)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (masks, scores)
+        return getattr(self._of, name)

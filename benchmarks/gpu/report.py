@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.gpu.runtime import RTX_WORDS
 from benchmarks.sed.against_torch import processor
 from benchmarks.shared.race import Contestant
+from edge_ovss._optional import require
 from edge_ovss._machine import nvidia_gpus, onnxruntime_providers, package_versions
 from edge_ovss.evaluation.latency import summarize
 from edge_ovss.runtime.trt.gpu import local_gpu
@@ -19,10 +20,18 @@ from edge_ovss.runtime.trt.gpu import local_gpu
 TITLES = {
     "cuda-fp32": "our bundle FP32, `onnxruntime-cuda`",
     "cuda-fp16": "our bundle FP16, `onnxruntime-cuda`",
+    "queued-fp32": "the same FP32 without a CUDA graph",
+    "queued-fp16": "the same FP16 without a CUDA graph",
+    "cpp-fp32": "our bundle FP32, C++ library, `onnxruntime-cuda`",
+    "cpp-fp16": "our bundle FP16, C++ library, `onnxruntime-cuda`",
+    "trt-fp32": "our bundle FP32, `tensorrt`",
+    "trt-fp16": "our bundle FP16, `tensorrt`",
     "rtx-fp16": "our bundle FP16, `tensorrt-rtx`",
+    "plugin-fp16": "our bundle FP16, plug-in of ONNX Runtime for TensorRT for RTX",
     "torch-fp32": "torch, eager, FP32 without TF32",
     "torch-half": "torch, eager, {half}",
     "torch-compiled": "torch, compiled, {half}",
+    "torch-compiled-fp32": "torch, compiled, FP32 without TF32",
     "cpu-fp32": "our bundle FP32, `onnxruntime`",
     "cpu-fp16": "our bundle FP16, `onnxruntime`",
 }
@@ -55,7 +64,10 @@ def report(contestants: list[Contestant], folder: Path, args: argparse.Namespace
         "machine": machine(args.threads),
         "versions": versions(),
         "torch_half": half,
-        "contestants": [_row(each, reference, p50, half) for each in contestants],
+        "contestants": [
+            {**_row(each, reference, p50, half), **_says(folder / f"{each.name}.says")}
+            for each in contestants
+        ],
         "tensorrt_rtx": said.read_text().splitlines() if said.is_file() else [],
     }
 
@@ -81,10 +93,16 @@ def versions() -> dict[str, Any]:
     packages = ("onnxruntime", "torch", "tensorrt_rtx_bindings", "numpy")
     return {
         **{name: package_versions()[name] for name in packages},
+        # Of two packages of this module, the one that is imported.
+        "onnxruntime": getattr(require("onnxruntime", extra="onnxruntime"), "__version__", None),
         "torch_cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
         "onnxruntime_providers": onnxruntime_providers(),
     }
+
+
+def _says(path: Path) -> dict[str, str]:
+    return {"runs_as": path.read_text()} if path.is_file() else {}
 
 
 def _ran(contestant: Contestant) -> bool:
@@ -154,7 +172,8 @@ def _line(row: dict[str, Any]) -> str:
     if "not_run" in row:
         return f"| {row['title']} | not run: {row['not_run']} " + "| " * 6 + "|"
     ratios = (row["times_as_fast_as"].get(name) for name in RIVALS)
-    cells = [row["title"], *(_number(ratio, ".2f") for ratio in ratios)]
+    title = row["title"] + (f" ({row['runs_as']})" if "runs_as" in row else "")
+    cells = [title, *(_number(ratio, ".2f") for ratio in ratios)]
     cells += [f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}", _percent(row["labels_equal"])]
     common = _percent(row["survivors_equal"])
     cells.append("" if row["survivors"] is None else f"{row['survivors']}, {common}")

@@ -40,11 +40,23 @@ def bundle(
     name: str,
     backend: str = "onnxruntime",
     survivors: Callable[[Result], list[int]] = counts,
+    opened: list[Any] | None = None,
 ) -> Run:
-    """The bundle `name` of a benchmark; `survivors` is what to say of those that stay."""
+    """The bundle `name` of a benchmark.
+
+    Args:
+        folder: Of the benchmark.
+        threads: CPU threads.
+        name: Of the bundle.
+        backend: What runs it.
+        survivors: What to say of the categories that stay.
+        opened: Gets the segmenter, where somebody wants to ask it.
+    """
     from edge_ovss.runtime import Segmenter
 
     segmenter = Segmenter.open(folder / f"{name}.ovss", backend=backend, threads=threads)
+    if opened is not None:
+        opened.append(segmenter)
     frame = np.load(folder / "frame.npy")
 
     def run() -> tuple[NDArray[Any], list[int]]:

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def race(
     threads: int,
     warmups: int = 1,
     device_mib: Callable[[], float | None] | None = None,
+    patience: float | None = None,
+    until: float | None = None,
 ) -> None:
     """Run all contestants in turn, `repeats` times after their warm-ups; fills them in.
 
@@ -66,20 +69,33 @@ def race(
         threads: What they are told to use.
         warmups: Repetitions of each that are not counted.
         device_mib: Memory that is taken on the GPU by all programs, or None where it has none.
+        patience: Seconds that a contestant may take to get ready and warm up; None for any.
+        until: Time of `time.monotonic` after which none is started, and no more is repeated once
+            each has been timed; None for no end.
     """
+    patience = inf if patience is None else patience
+    until = inf if until is None else until
     lines: list[tuple[Contestant, Connection, Any]] = []
     for contestant in contestants:
+        if time.monotonic() >= until:
+            contestant.failure = "skipped: the time was up"
+            continue
         before = device_mib() if device_mib else None
         line, process = _start(contestant, folder, threads)
-        for _ in range(warmups):
-            _take_turn(contestant, line, counted=False)
+        end = min(time.monotonic() + patience, until)
+        for _ in range(max(1, warmups)):
+            _take_turn(contestant, line, counted=False, end=end)
         after = device_mib() if device_mib else None
         if before is not None and after is not None:
             contestant.device_mib = after - before
         lines.append((contestant, line, process))
+        if contestant.failure is not None:  # its memory and threads are in the others' way
+            process.terminate()
     for _ in range(repeats):
         for contestant, line, _ in lines:
             _take_turn(contestant, line, counted=True)
+        if time.monotonic() >= until:
+            break
     for _, line, process in lines:
         line.close()
         process.join(timeout=10)
@@ -96,12 +112,19 @@ def _start(contestant: Contestant, folder: Path, threads: int) -> tuple[Connecti
     return ours, process
 
 
-def _take_turn(contestant: Contestant, line: Connection, *, counted: bool) -> None:
+def _take_turn(
+    contestant: Contestant, line: Connection, *, counted: bool, end: float = inf
+) -> None:
     if contestant.failure is not None:
         return
+    start = time.monotonic()
     try:
         with suppress(OSError):  # one that has failed already has left its reason to be read
             line.send("run")
+        if not line.poll(None if end == inf else max(0.0, end - start)):
+            waited = time.monotonic() - start
+            contestant.failure = f"skipped: it was not ready after {waited:.0f} s"
+            return
         answer = line.recv()
     except (EOFError, OSError):
         contestant.failure = "its process died (out of memory?)"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
+from edge_ovss._machine import package_versions
 from edge_ovss._version import VERSION
 from edge_ovss.bundle.contract import labels_dtype
 from edge_ovss.bundle.json_fields import as_json
@@ -32,7 +33,7 @@ from edge_ovss.export.parity_check import FrameCheck
 from edge_ovss.export.ties import ties_of
 from edge_ovss.vocabulary import Vocabulary
 
-_PACKAGES = ("torch", "open_clip_torch", "timm", "onnx", "onnxscript", "onnxruntime", "numpy")
+_PACKAGES = ("torch", "open_clip_torch", "timm", "onnx", "onnxscript", "numpy")
 _IN_THE_GRAPH = (
     "schema",
     "tool",
@@ -118,6 +119,7 @@ def with_measurements(manifest: Manifest, parity: Sequence[FrameCheck]) -> Manif
             "edge-ovss": VERSION,
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
+            "onnxruntime": package_versions()["onnxruntime"] or "?",  # or onnxruntime-gpu
         },
     )
 

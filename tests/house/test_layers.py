@@ -41,7 +41,7 @@ PICTURE: dict[str, set[str]] = {
     "metrics": {"bundle", "motion", "vocabulary"},
     "graph": {"bundle"},
     "runtime.cuda": set(),
-    "runtime.backends": {"bundle"},
+    "runtime.backends": {"bundle", "runtime.cuda"},
     "runtime.trt": {"bundle", "runtime.backends", "runtime.cuda"},
     "runtime.stream": {"motion"},
     "runtime.saving": {"vocabulary"},

@@ -64,7 +64,7 @@ REGISTRY: dict[str, Entry] = {
     ),
     # Whether CUDA works shows only when a session is opened, so it is used when it is asked for.
     "onnxruntime-cuda": Entry(
-        factory="edge_ovss.runtime.backends.ort:CudaBackend",
+        factory="edge_ovss.runtime.backends.ort_cuda:CudaBackend",
         requires=("onnxruntime",),
         extra="onnxruntime-gpu",
         automatic=False,

@@ -1,10 +1,9 @@
-"""ONNX Runtime, on the CPU and on CUDA."""
+"""ONNX Runtime on the CPU, and what it shares with its other providers."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -43,6 +42,7 @@ class CpuBackend(Backend):
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         super().__init__(bundle, threads=threads)
         self._session: Any = None
+        self._runtime: Any = None
 
     @classmethod
     def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
@@ -54,19 +54,41 @@ class CpuBackend(Backend):
         runtime = require("onnxruntime", extra=self.extra)
         self._check_providers(runtime.get_available_providers())
         self._find_libraries(runtime)
-        path = self.bundle.graph_path
-        threads = self.threads or available_cores()
+        self._runtime = runtime
+        self._session = self._load_first()
+
+    def _load_first(self) -> Any:  # noqa: ANN401 (a class of onnxruntime)
+        """Load the graph for frames of any size."""
+        return self._load(self.settings)
+
+    def _load(self, settings: Mapping[str, str], sizes: Mapping[str, int] | None = None) -> Any:  # noqa: ANN401
+        """Load the graph.
+
+        Args:
+            settings: Options of the first provider.
+            sizes: Sides of the frame that are fixed, by name; None for any.
+
+        Raises:
+            MissingDependencyError: The provider's libraries do not load.
+            ArtifactError: The graph cannot be loaded, or is not what the manifest says.
+        """
+        path, threads = self.bundle.graph_path, self.threads or available_cores()
         try:
             session = open_session(
-                runtime, path, threads=threads, providers=self.providers, settings=self.settings
+                self._runtime,
+                path,
+                threads=threads,
+                providers=self.providers,
+                settings=settings,
+                sizes=sizes,
             )
         except Exception as err:  # ONNX Runtime raises a class of its own for every status
-            raise _load_error(err, path, runtime) from err
+            raise _load_error(err, path, self._runtime) from err
         # A provider whose libraries do not load is left out by ONNX Runtime without an error.
         self._check_providers(session.get_providers())
-        inputs = {each.name: _dtype(each.type) for each in session.get_inputs()}
+        inputs = {each.name: dtype_name(each.type) for each in session.get_inputs()}
         self.contract.require_ends(inputs, [each.name for each in session.get_outputs()])
-        self._session = session
+        return session
 
     def _infer_impl(self, inputs: Arrays) -> Arrays:
         height, width = self.contract.frame_size(inputs)
@@ -75,7 +97,7 @@ class CpuBackend(Backend):
         try:
             arrays = self._session.run(names, inputs)
         except Exception as err:
-            raise _run_error(err, (height, width)) from err
+            raise run_error(err, (height, width)) from err
         CpuBackend.held = max(CpuBackend.held, taken)
         return dict(zip(names, arrays, strict=True))
 
@@ -104,42 +126,6 @@ class CpuBackend(Backend):
             raise MissingDependencyError(message, hint=self.advice)
 
 
-class CudaBackend(CpuBackend):
-    """ONNX Runtime on CUDA; what CUDA cannot run goes to the CPU."""
-
-    name: ClassVar[str] = "onnxruntime-cuda"
-    providers: ClassVar[tuple[str, ...]] = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    # By default it computes FP32 in TF32, of ten bits, on all GPUs since Ampere.
-    settings: ClassVar[Mapping[str, str]] = {"use_tf32": "0"}
-    extra: ClassVar[str] = "onnxruntime-gpu"
-    # Both packages are the module `onnxruntime`: the one that is installed last overwrites.
-    advice: ClassVar[str] = (
-        'pip uninstall onnxruntime, then pip install "edge-ovss[onnxruntime-gpu]", with the CUDA '
-        "and cuDNN that onnxruntime.ai lists for it (on a Jetson the onnxruntime-gpu wheel for "
-        "its JetPack); or use --backend onnxruntime"
-    )
-
-    @classmethod
-    def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
-        """Ask for a GPU, and for the provider."""
-        del install
-        if not machine.gpu:
-            return "there is no NVIDIA GPU with a driver on this machine"
-        return None if cls.providers[0] in machine.providers else cls.advice
-
-    def _require_memory(self, height: int, width: int) -> int:
-        """Return 0: of the GPU's memory nothing is known before the run."""
-        return 0
-
-    def _find_libraries(self, runtime: ModuleType) -> None:
-        """Load the CUDA and cuDNN that were installed as wheels; it is new in ONNX Runtime 1.21."""
-        preload = getattr(runtime, "preload_dlls", None)
-        if preload is not None:
-            # What it prints is for people, and the answer of a verb may be on stdout.
-            with contextlib.redirect_stdout(sys.stderr):
-                preload()
-
-
 def open_session(
     runtime: ModuleType,
     path: Path,
@@ -147,6 +133,7 @@ def open_session(
     threads: int,
     providers: tuple[str, ...] = CpuBackend.providers,
     settings: Mapping[str, str] | None = None,
+    sizes: Mapping[str, int] | None = None,
     profile: Path | None = None,
 ) -> Any:  # noqa: ANN401 (a class of onnxruntime)
     """Load a graph as the backends do.
@@ -157,12 +144,15 @@ def open_session(
         threads: Of one operator.
         providers: In order; a provider that does not load is left out without an error.
         settings: Options of the first provider.
+        sizes: Free sides of the inputs that are fixed, by name.
         profile: Write how long every operator takes to a file that begins like this.
 
     Raises:
         Exception: Whatever ONNX Runtime raises.
     """
     options = _options(runtime, threads)
+    for name, value in (sizes or {}).items():
+        options.add_free_dimension_override_by_name(name, value)
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
     if providers == CpuBackend.providers:
@@ -209,7 +199,7 @@ def _share_arena(runtime: ModuleType) -> None:
         runtime.create_and_register_allocator(place, runtime.OrtArenaCfg(sizes))
 
 
-def _dtype(kind: str) -> str:
+def dtype_name(kind: str) -> str:
     """Return what numpy calls a type that ONNX Runtime calls "tensor(float)"."""
     name = kind.removeprefix("tensor(").removesuffix(")")
     return "float32" if name == "float" else name
@@ -226,7 +216,8 @@ def _load_error(err: Exception, path: Path, runtime: ModuleType) -> EdgeOvssErro
     return ArtifactError(message, hint=hint)
 
 
-def _run_error(err: Exception, size: tuple[int, int]) -> EdgeOvssError:
+def run_error(err: Exception, size: tuple[int, int]) -> EdgeOvssError:
+    """Return the error for a frame of (height, width) on which ONNX Runtime failed."""
     height, width = size
     if _is_memory(err):
         return ArtifactError(

@@ -8,6 +8,7 @@ context, which TensorRT uses too.
 from __future__ import annotations
 
 import ctypes
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -234,6 +235,11 @@ def open_memory(name: str | None = None) -> DeviceMemory:
         message = f"Device memory '{chosen}' is unknown; expected one of: {', '.join(KINDS)}."
         raise UsageError(message)
     return KINDS[chosen](driver)
+
+
+def memory_choice() -> str | None:
+    """Return the value of EDGE_OVSS_DEVICE_MEMORY: pycuda, cuda-python, ctypes, or None."""
+    return os.environ.get("EDGE_OVSS_DEVICE_MEMORY") or None
 
 
 def _view(pointer: int, size: int) -> Bytes:

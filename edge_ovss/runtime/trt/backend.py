@@ -12,14 +12,14 @@ from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.backends.base import Backend, Machine
 from edge_ovss.runtime.cuda.driver import require_driver
-from edge_ovss.runtime.cuda.memory import DeviceMemory, open_memory
+from edge_ovss.runtime.cuda.memory import DeviceMemory, memory_choice, open_memory
 from edge_ovss.runtime.trt.commands import rebuild_command
 from edge_ovss.runtime.trt.engine_key import surroundings_here
 from edge_ovss.runtime.trt.engine_store import Engine, choose_engine, fitting_engines
 from edge_ovss.runtime.trt.engine_warnings import say_unproved
 from edge_ovss.runtime.trt.gpu import local_gpu
 from edge_ovss.runtime.trt.loading import LoadedEngine, load_engine
-from edge_ovss.runtime.trt.session import DTYPES, TrtSession, memory_choice
+from edge_ovss.runtime.trt.session import DTYPES, TrtSession
 from edge_ovss.runtime.trt.variants import FLAVORS, library_version, load_library
 
 Size = tuple[int, int]

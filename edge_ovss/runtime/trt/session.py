@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -224,8 +223,3 @@ class TrtSession:
         if self._graph is not None:
             self.memory.driver.free_graph(self._graph)
             self._graph = None
-
-
-def memory_choice() -> str | None:
-    """Return the value of EDGE_OVSS_DEVICE_MEMORY: pycuda, cuda-python, ctypes, or None."""
-    return os.environ.get("EDGE_OVSS_DEVICE_MEMORY") or None
