@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # All that a GPU has to prove, in at most 9 minutes; nothing is downloaded.
 #
-#   benchmarks/gpu_proof.sh OUT [--minutes N] [--models LIST] [--rehearse]
+#   benchmarks/gpu_proof.sh OUT [--minutes N] [--models LIST] [--work BUNDLES] [--rehearse]
+#   benchmarks/gpu_proof.sh OUT --work BUNDLES --prepare    the bundles only, on any machine
 #
 # $PYTHON (default python3) has torch, onnxruntime-gpu and what the extra `export` names. Optional:
 # tensorrt, tensorrt-rtx, onnxruntime-ep-nv-tensorrt-rtx; and the C++ library, named by

@@ -22,7 +22,7 @@ HALF = {"cuda": torch.float16, "cpu": torch.bfloat16}
 
 
 def ready(name: str, device: str, folder: Path, threads: int) -> Run:
-    """Get torch ready: "torch-fp32", "torch-half", "torch-compiled" (in half), or the last in FP32."""
+    """Get torch ready by the contestant's name: in FP32 or in half, eager or compiled."""
     torch.set_num_threads(threads)
     _set_precision()
     family = sed_contestants.load_setting(folder)["family"]

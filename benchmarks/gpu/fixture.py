@@ -44,6 +44,8 @@ class Wish:
 def prepare(folder: Path, wish: Wish, *, half: bool) -> None:
     """Write what is missing of it into `folder`; the FP16 bundle only if `half` is wanted."""
     _refuse_another(folder / "wish.json", wish)
+    if all((folder / name).is_dir() for name in ("fp32.ovss", "fp16.ovss")[: 1 + half]):
+        return  # loading a model takes a GPU's time for nothing
     vocabulary = Vocabulary.load(wish.vocabulary)
     model = load_model(wish.model, weights=wish.weights, seed=0)
     if not (folder / "pack.npz").is_file():

@@ -2,12 +2,15 @@ r"""Everything that a GPU has to prove, in one go and within a time: races, self
 
     benchmarks/gpu_proof.sh OUT            # at most 9 minutes
     benchmarks/gpu_proof.sh OUT --minutes 5 --models sed-tiny,sed-base
+    benchmarks/gpu_proof.sh OUT --work BUNDLES --prepare      # the bundles only; needs no GPU
+    benchmarks/gpu_proof.sh OUT --work BUNDLES                # all the time is for the GPU
     python -m benchmarks.gpu.proof OUT --rehearse     # on a CPU, small: shows that it works
 
 For each model it makes bundles in FP32 and FP16 (sed-tiny with its own weights, the others with
 seeded random ones), races them (`benchmarks.gpu.against_torch`), and runs `edge-ovss selftest` and
 `bench` on every backend that is here. Nothing is downloaded. What does not fit in the time is a row
-that says so. Writes OUT/proof.json and OUT/proof.md after every step, so that what is there stays
+that says so; so give the bundles their own time where the GPU's is short. A JSON file and a
+Markdown file, both named "proof", are written to OUT after every step, so that what is there stays
 if the run is cut off; OUT/logs has all that was printed.
 """
 
@@ -23,6 +26,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from benchmarks.gpu.report import out_of_time
+from benchmarks.gpu.report import table as race_table
+from benchmarks.shared.race import TIME_WAS_UP
 
 MODELS: dict[str, tuple[str, ...]] = {
     "sed-tiny": ("--weights", "embedded", "--slots", "64,56,56"),
@@ -41,7 +48,7 @@ REHEARSED: dict[str, tuple[str, ...]] = {
     "deop-tiny": (),
 }
 BACKENDS = ("onnxruntime-cuda", "tensorrt", "tensorrt-rtx", "onnxruntime")
-# Shares of the time: bundles are there, and the rest is for the races.
+# The share of the time in which bundles are made, where they are not there.
 _PREPARING = 0.45
 _LAST = 5.0  # seconds for the tables
 _PATIENCE = 120.0
@@ -128,7 +135,10 @@ def main() -> None:
         models = {name: models.get(name, ()) for name in args.models.split(",")}
     proof.found = {"minutes": args.minutes, "rehearsal": args.rehearse, "models": {}}
     _facts(proof)
-    ready = _prepare(proof, models, args.work or str(out / "work"))
+    share = 1.0 if args.prepare else _PREPARING
+    ready = _prepare(proof, models, args.work or str(out / "work"), share)
+    if args.prepare:
+        raise SystemExit(int(len(ready) < len(models)))
     for position, (model, folder) in enumerate(ready.items()):
         _one(proof, model, models[model], folder, of=len(ready) - position)
         proof.write()
@@ -142,6 +152,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("out", help="folder for proof.json, proof.md and logs")
     parser.add_argument("--work", help="folder for the bundles (default OUT/work)")
     parser.add_argument("--minutes", type=float, default=9.0, help="in all (default 9)")
+    parser.add_argument("--prepare", action="store_true", help="only write what is missing in work")
     parser.add_argument("--models", help=f"some of {','.join(MODELS)}")
     parser.add_argument("--rehearse", action="store_true", help="small, and on the CPU")
     return parser.parse_args()
@@ -158,8 +169,10 @@ def _facts(proof: Proof) -> None:
     proof.write()
 
 
-def _prepare(proof: Proof, models: dict[str, tuple[str, ...]], work: str) -> dict[str, Path]:
-    """Write all bundles side by side; returns the folders of those that are there in time."""
+def _prepare(
+    proof: Proof, models: dict[str, tuple[str, ...]], work: str, share: float
+) -> dict[str, Path]:
+    """Write all bundles side by side in a share of the time; returns those that are there then."""
     folders = {model: Path(work) / model for model in models}
     names = {model: f"prepare-{model}" for model in models}
     started = {
@@ -168,7 +181,7 @@ def _prepare(proof: Proof, models: dict[str, tuple[str, ...]], work: str) -> dic
         )
         for model, folder in folders.items()
     }
-    last = time.monotonic() + _PREPARING * proof.left
+    last = time.monotonic() + share * proof.left
     ready = {}
     for model, process in started.items():
         since = time.monotonic()
@@ -193,7 +206,7 @@ def _one(proof: Proof, model: str, options: tuple[str, ...], folder: Path, *, of
     entry: dict[str, Any] = {}
     proof.found["models"][model] = entry
     if proof.left < 1:
-        entry["not_run"] = "skipped: the time was up"
+        entry["not_run"] = TIME_WAS_UP
         return
     share = proof.left / of
     words = [*_race(proof, options, model, folder), "--limit", f"{0.7 * share:.0f}"]
@@ -225,7 +238,7 @@ def _check(
         if proof.rehearse and verb == "bench":
             more = ["--count", "2", "--cold-starts", "0", "--threads", "1"]
         if seconds < 1 or proof.left < 1:
-            row[verb] = {"not_run": "skipped: the time was up"}
+            row[verb] = {"not_run": TIME_WAS_UP}
             continue
         name = f"{verb}-{model}-{precision}-{backend}"
         began = time.monotonic()
@@ -244,15 +257,13 @@ def _check(
 
 def table(found: dict[str, Any]) -> str:
     """Return the report as Markdown."""
-    from benchmarks.gpu import report
-
     lines: list[str] = []
     for model, entry in found["models"].items():
         lines += [f"### {model}\n"]
         if "not_run" in entry:
             lines += [f"Not run: {entry['not_run']}.\n"]
         if "race" in entry:
-            lines += [report.table(entry["race"]), ""]
+            lines += [race_table(entry["race"]), ""]
         if entry.get("checks"):
             lines += [_checks(entry["checks"]), ""]
     return "\n".join(lines)
@@ -264,8 +275,12 @@ def _checks(rows: list[dict[str, Any]]) -> str:
         "on the GPU's clock, p50 ms |",
         "|" + "---|" * 6,
     ]
+    late = []
     for row in rows:
         title = f"{row['bundle'].upper()}, `{row['backend']}`"
+        if row["selftest"].get("not_run") == TIME_WAS_UP:
+            late.append(title)
+            continue
         test, bench = row["selftest"], row.get("bench", {})
         if "not_run" in test:
             lines.append(f"| {title} | not run: {test['not_run']} | | | | |")
@@ -276,7 +291,7 @@ def _checks(rows: list[dict[str, Any]]) -> str:
         cells = [title, verdict, _percent(test.get("agreement"))]
         cells += [_number(times.get("p50")), _number(times.get("p99")), _number(device)]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *out_of_time(late)])
 
 
 def _number(value: float | None) -> str:

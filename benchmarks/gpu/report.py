@@ -11,9 +11,9 @@ from typing import Any
 
 from benchmarks.gpu.runtime import RTX_WORDS
 from benchmarks.sed.against_torch import processor
-from benchmarks.shared.race import Contestant
-from edge_ovss._optional import require
+from benchmarks.shared.race import TIME_WAS_UP, Contestant
 from edge_ovss._machine import nvidia_gpus, onnxruntime_providers, package_versions
+from edge_ovss._optional import require
 from edge_ovss.evaluation.latency import summarize
 from edge_ovss.runtime.trt.gpu import local_gpu
 
@@ -151,10 +151,18 @@ def table(found: dict[str, Any]) -> str:
         "labels equal | survivors, in common | GPU MiB |"
     )
     lines.append("|" + "---|" * 8)
-    lines += [_line(row) for row in found["contestants"]]
+    rows = found["contestants"]
+    lines += [_line(row) for row in rows if row.get("not_run") != TIME_WAS_UP]
+    late = [row["title"] for row in rows if row.get("not_run") == TIME_WAS_UP]
+    lines += out_of_time(late)
     if found["tensorrt_rtx"]:
         lines += ["\nTensorRT for RTX says:\n", *(f"    {word}" for word in found["tensorrt_rtx"])]
     return "\n".join(lines)
+
+
+def out_of_time(titles: list[str]) -> list[str]:
+    """Return the line under a table that names what was left out; [] if nothing was."""
+    return [f"\nNot run, for the time was up: {'; '.join(titles)}."] if titles else []
 
 
 def _heading(found: dict[str, Any]) -> str:

@@ -20,8 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# Of a race with an end: the share of its time in which contestants start, and of what is left of
+# that, the share of one.
+_STARTING, _FAIR = 0.7, 0.5
+
 Labels = NDArray[Any]
 Run = Callable[[], tuple[Labels, list[int]]]
+
+TIME_WAS_UP = "skipped: the time was up"
 
 
 @dataclass
@@ -70,19 +76,23 @@ def race(
         warmups: Repetitions of each that are not counted.
         device_mib: Memory that is taken on the GPU by all programs, or None where it has none.
         patience: Seconds that a contestant may take to get ready and warm up; None for any.
-        until: Time of `time.monotonic` after which none is started, and no more is repeated once
-            each has been timed; None for no end.
+        until: Time of `time.monotonic` after which no more is repeated once each has been timed.
+            Contestants start in a part of the time before it, the first ones first, and none takes
+            more than half of what is left of that. None for no end.
     """
     patience = inf if patience is None else patience
     until = inf if until is None else until
+    began = time.monotonic()
+    starting = until if until == inf else began + _STARTING * (until - began)
     lines: list[tuple[Contestant, Connection, Any]] = []
     for contestant in contestants:
-        if time.monotonic() >= until:
-            contestant.failure = "skipped: the time was up"
+        left = starting - time.monotonic()
+        if left <= 0:
+            contestant.failure = TIME_WAS_UP
             continue
         before = device_mib() if device_mib else None
         line, process = _start(contestant, folder, threads)
-        end = min(time.monotonic() + patience, until)
+        end = time.monotonic() + min(patience, left if left == inf else max(_FAIR * left, 1.0))
         for _ in range(max(1, warmups)):
             _take_turn(contestant, line, counted=False, end=end)
         after = device_mib() if device_mib else None

@@ -51,9 +51,10 @@ void add_cuda(OrtSessionOptions* options, int device) {
     check(api().CreateCUDAProviderOptions(&cuda));
     const Handle<OrtCUDAProviderOptionsV2> owner(cuda, api().ReleaseCUDAProviderOptions);
     const std::string number = std::to_string(device);
-    // By default it computes FP32 in TF32, of ten bits, on all GPUs since Ampere.
-    const char* const keys[] = {"device_id", "use_tf32"};
-    const char* const values[] = {number.c_str(), "0"};
+    // By default it computes FP32 in TF32, of ten bits, on all GPUs since Ampere; and it times all
+    // ways of every convolution at the first frame of a size, which takes seconds.
+    const char* const keys[] = {"device_id", "use_tf32", "cudnn_conv_algo_search"};
+    const char* const values[] = {number.c_str(), "0", "HEURISTIC"};
     check(api().UpdateCUDAProviderOptions(cuda, keys, values, std::size(keys)));
     try {
         check(api().SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda));

@@ -138,7 +138,7 @@ def test_a_gpu_that_tensorrt_rtx_refuses_is_quoted(
 
 def test_a_build_that_fails_gives_its_words_without_its_folder(load: Load, tmp_path: Path) -> None:
     np.save(tmp_path / "frame.npy", np.zeros((9, 12, 3), np.uint8))
-    words = load("runtime")._build(tmp_path, "fp16")
+    words = load("runtime")._build("tensorrt-rtx", tmp_path, "fp16")
     assert words.startswith("error: ")
     assert "fp16.ovss" in words
     assert str(tmp_path) not in words

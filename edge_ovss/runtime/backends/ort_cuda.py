@@ -42,8 +42,13 @@ class CudaBackend(CpuBackend):
 
     name: ClassVar[str] = "onnxruntime-cuda"
     providers: ClassVar[tuple[str, ...]] = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    # By default it computes FP32 in TF32, of ten bits, on all GPUs since Ampere.
-    settings: ClassVar[Mapping[str, str]] = {"use_tf32": "0"}
+    # By default it computes FP32 in TF32, of ten bits, on all GPUs since Ampere; and it times all
+    # ways of every convolution at the first frame of a size. That takes seconds, found nothing
+    # faster (docs/performance.md), and chooses otherwise from run to run.
+    settings: ClassVar[Mapping[str, str]] = {
+        "use_tf32": "0",
+        "cudnn_conv_algo_search": "HEURISTIC",
+    }
     extra: ClassVar[str] = "onnxruntime-gpu"
     # Both packages are the module `onnxruntime`: the one that is installed last overwrites.
     advice: ClassVar[str] = (

@@ -1,4 +1,4 @@
-"""Arrays on the GPU with mirrors in pinned memory, and the stream and clock of what runs on them."""
+"""Arrays on the GPU with mirrors in pinned memory, and the stream and clock of their use."""
 
 from __future__ import annotations
 
