@@ -20,6 +20,7 @@ from edge_ovss.evaluation.tegrastats import Watch
 from edge_ovss.frames.sources import open_source
 from edge_ovss.metrics.reported import BENCHMARK
 from edge_ovss.runtime.segmenter import Segmenter
+from edge_ovss.runtime.trt.engine_store import plan_hashes
 
 Repeat = Callable[[range], Iterable[int]]
 
@@ -43,6 +44,7 @@ class BenchmarkOptions:
         embeddings: Embedding pack, for "torch".
         unknown: When a label of the first is "unknown", as for `Segmenter.open`; the other has its
             own thresholds, so that a bundle can be compared with itself.
+        auto_build: Build missing engines, as for `Segmenter.open`; before the clock starts.
     """
 
     backend: str = "auto"
@@ -54,6 +56,7 @@ class BenchmarkOptions:
     checkpoint: str | None = None
     embeddings: str | None = None
     unknown: Given | None = None
+    auto_build: bool = False
 
     def __post_init__(self) -> None:
         if self.cold_starts < 0:
@@ -118,10 +121,19 @@ def benchmark(
     with ExitStack() as stack, Watch() as watch:
         segmenter = stack.enter_context(
             Segmenter.open(
-                bundle, backend=asked.backend, threads=asked.threads, unknown=asked.unknown
+                bundle,
+                backend=asked.backend,
+                threads=asked.threads,
+                unknown=asked.unknown,
+                auto_build=asked.auto_build,
             )
         )
         subjects = [_subject(segmenter), *_rival(asked, segmenter, stack)]
+        if asked.auto_build:  # which a warm-up of 0 frames would leave to the first measured one
+            sizes = {frame.shape: frame for frame in frames}
+            for subject in subjects:
+                for frame in sizes.values():
+                    subject.run(frame)
         latencies = measure_latency(subjects, frames, asked.run)
     starts = tuple(_measure_cold_starts(bundle, asked, frames[0], repeat))
     numbers = _collect(latencies, starts)
@@ -151,7 +163,12 @@ def _rival(options: BenchmarkOptions, segmenter: Segmenter, stack: ExitStack) ->
     if options.against is None:
         return
     if options.against != TORCH:
-        other = Segmenter.open(options.against, backend=options.backend, threads=options.threads)
+        other = Segmenter.open(
+            options.against,
+            backend=options.backend,
+            threads=options.threads,
+            auto_build=options.auto_build,
+        )
         yield _subject(stack.enter_context(other))
         return
     from edge_ovss.parity.torch_reference import TorchReference  # torch is needed only here
@@ -208,6 +225,7 @@ def _describe(
         "graph_sha256": answer_hash(segmenter.bundle),
         "precision": segmenter.bundle.manifest.precision,
         "backend": segmenter.backend,
+        "engines": plan_hashes(segmenter.bundle, segmenter.backend),
         "threads": options.threads,
         "source": shown_address(options.source),
         "frame": {"height": frame.shape[0], "width": frame.shape[1]},

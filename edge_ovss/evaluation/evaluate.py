@@ -33,7 +33,7 @@ from edge_ovss.metrics.reported import DEFAULT_PROTOCOL, EVALUATION, PROTOCOLS
 from edge_ovss.metrics.risk_coverage import RiskCoverage
 from edge_ovss.metrics.unknown import UnknownScores, score_unknown
 from edge_ovss.runtime.segmenter import Segmenter
-from edge_ovss.runtime.trt.engine_store import engine_hashes
+from edge_ovss.runtime.trt.engine_store import engine_hashes, plan_hashes
 
 EVALUATION_FILE = "eval.json"
 CONFUSION_FILE = "confusion.npz"
@@ -340,6 +340,7 @@ def facts_of(
         "rejection_mode": manifest.rejection.mode,
         "answer": manifest.output.answer,
         "backend": segmenter.backend,
+        "engines": plan_hashes(segmenter.bundle, segmenter.backend),
         "threads": segmenter.threads,
         "dataset": dataset.name,
         "source": dataset.source,

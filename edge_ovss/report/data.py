@@ -14,6 +14,7 @@ from edge_ovss.bundle.manifest import Manifest, now
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.sections import PUBLISHED_ANSWER
 from edge_ovss.errors import InputError
+from edge_ovss.runtime.trt.engine_store import plan_hashes
 
 Document = dict[str, Any]
 
@@ -42,7 +43,7 @@ class ReportData:
         tunings: `tune.json` documents that have a candidate with this graph.
         pictures: Example images of the comparisons.
         strips: Frames before and after, of evaluations of videos.
-        foreign: Files that were skipped because they belong to another graph.
+        foreign: Files that were skipped because they belong to another graph or engine.
     """
 
     bundle: Bundle
@@ -153,13 +154,23 @@ def _read(path: Path) -> Document:
     return document if isinstance(document, dict) else {}
 
 
+def _is_of_plans(bundle: Bundle, document: Document) -> bool:
+    """Return whether the engines that a document was measured on are those of the bundle."""
+    engines = document.get("engines")
+    if not engines or not isinstance(engines, dict):
+        return True
+    present = plan_hashes(bundle, str(document.get("backend", "")))
+    return all(present.get(name) == digest for name, digest in engines.items())
+
+
 def _own_parts(document: Document, bundle: Bundle) -> list[Document]:
-    """Return the parts of a document that were measured on this graph."""
+    """Return the parts of a document that were measured on this graph and these engines."""
     if document["kind"] == "tune":
         graphs = document.get("graphs", [])
         return [document] if any(is_of_graph(bundle, graph) for graph in graphs) else []
     if document["kind"] != "parity":
-        return [document] if is_of_graph(bundle, document.get("graph_sha256")) else []
+        own = is_of_graph(bundle, document.get("graph_sha256")) and _is_of_plans(bundle, document)
+        return [document] if own else []
     shared = {key: document[key] for key in ("dataset", "subset", "environment") if key in document}
     results = [
         result | {"own": is_of_graph(bundle, result.get("graph_sha256"))}

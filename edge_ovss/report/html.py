@@ -114,7 +114,7 @@ def _what(data: ReportData) -> str:
     left = ""
     if data.foreign:
         names = escape(", ".join(data.foreign))
-        left = f"<p class='bad'>Skipped, measured on a different graph: {names}.</p>"
+        left = f"<p class='bad'>Skipped, measured on a different graph or engine: {names}.</p>"
     return section("What it is", facts_of(pairs), left)
 
 

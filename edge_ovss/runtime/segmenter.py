@@ -65,6 +65,7 @@ class Segmenter:
         verify: bool = True,
         on_overflow: str = KEEP,
         unknown: Given | None = None,
+        auto_build: bool = False,
     ) -> Segmenter:
         """Open a bundle on a backend.
 
@@ -79,6 +80,8 @@ class Segmenter:
             unknown: When a label is "unknown": "off", "auto", a threshold for all outputs, one for
                 each by name or in order, or a file of `eval --tune-unknown`; None for what the
                 bundle says.
+            auto_build: Build an engine when a frame comes for which there is none, which takes
+                seconds to minutes; a warning is logged. Only for backends that use engines.
 
         Raises:
             BundleError: The bundle is damaged, or too new.
@@ -91,7 +94,10 @@ class Segmenter:
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, verify=verify)
         spare = _spare(opened, backend, threads) if _wants_rerun(on_overflow) else None
         chosen = choose_unknown(opened, unknown)  # refused before a graph is loaded
-        loaded = create_backend(backend, opened, threads=threads).open()
+        loaded = create_backend(backend, opened, threads=threads)
+        if auto_build:
+            loaded.allow_builds()
+        loaded.open()
         return cls(opened, loaded, spare, unknown=chosen)
 
     @property

@@ -87,7 +87,7 @@ PICTURE: dict[str, set[str]] = {
         "runtime.stream",
         "runtime.trt",
     },
-    "report": {"bundle", "graph", "metrics"},
+    "report": {"bundle", "graph", "metrics", "runtime.trt"},
     "calibration": {
         "bundle",
         "datasets",

@@ -167,7 +167,7 @@ def test_what_was_measured_on_another_graph_is_left_out(
     shutil.copytree(measured / "reports", other / "reports")
     assert main(["report", str(other)]) == 4
     captured = capsys.readouterr()
-    assert "eval.json was measured on a different graph" in captured.err
+    assert "eval.json was measured on a different graph or engine" in captured.err
     assert "Nothing has been measured" in captured.err
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from edge_ovss.cli.options.parts.frames import add_frame_options, add_source
-from edge_ovss.cli.shared.runtime_options import add_bundle_argument
+from edge_ovss.cli.shared.runtime_options import add_auto_build, add_bundle_argument
 from edge_ovss.frames.grammar import GRAMMAR
 
 EXAMPLES = (
@@ -29,3 +29,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="see above; several recordings follow one another, several cameras take turns",
     )
     add_frame_options(parser)
+    add_auto_build(parser)

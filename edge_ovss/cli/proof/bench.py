@@ -54,6 +54,7 @@ def _options(args: argparse.Namespace) -> BenchmarkOptions:
         checkpoint=args.checkpoint,
         embeddings=args.embeddings,
         unknown=args.unknown,
+        auto_build=args.auto_build,
     )
 
 

@@ -18,7 +18,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Gather, render, write."""
     data = gather(Bundle.open(args.bundle), args.include)
     for name in data.foreign:
-        console.warn(f"{name} was measured on a different graph and is left out")
+        console.warn(f"{name} was measured on a different graph or engine and is left out")
     if data.empty:
         message = f"Nothing has been measured of '{args.bundle}' yet."
         hint = f"Run edge-ovss parity {args.bundle}, eval or bench first."

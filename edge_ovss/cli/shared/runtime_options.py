@@ -37,6 +37,15 @@ def add_runtime_arguments(parser: argparse.ArgumentParser, *, several: bool = Fa
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default all cores)")
 
 
+def add_auto_build(parser: argparse.ArgumentParser) -> None:
+    """Add --auto-build."""
+    parser.add_argument(
+        "--auto-build",
+        action="store_true",
+        help="build an engine when there is none for a frame's size (tensorrt, tensorrt-rtx)",
+    )
+
+
 UNKNOWN_FORMS = (
     "off; auto, the threshold that was measured for the model; one threshold for all, such as 0.2; "
     "or a file of eval --tune-unknown"
@@ -74,7 +83,7 @@ def open_segmenter(
     """Open the bundle that the options name.
 
     Args:
-        args: With `bundle`, `backend`, `threads` and perhaps `unknown`.
+        args: With `bundle`, `backend`, `threads` and perhaps `unknown` and `auto_build`.
         bundle: Instead of `args.bundle`.
         backend: Instead of `args.backend`.
         on_overflow: As in `Segmenter.open`.
@@ -88,4 +97,5 @@ def open_segmenter(
         threads=args.threads,
         on_overflow=on_overflow,
         unknown=getattr(args, "unknown", None),
+        auto_build=getattr(args, "auto_build", False),
     )

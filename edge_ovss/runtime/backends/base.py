@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.errors import UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,15 @@ class Backend(ABC):
     def _words(self, bundle: Bundle) -> Arrays | None:
         """Return the inputs with the words; None where they are frozen."""
         return bundle.word_inputs()
+
+    def allow_builds(self) -> None:
+        """Build what is missing when it is needed, instead of refusing; called before `open`.
+
+        Raises:
+            UsageError: This backend runs the bundle as it is.
+        """
+        message = f"Backend '{self.name}' runs the bundle as it is: there is no engine to build."
+        raise UsageError(message, hint="Leave out --auto-build, or name an engine's --backend.")
 
     def open(self) -> Backend:
         """Load the graph.

@@ -13,6 +13,7 @@ from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.backends.base import Backend, Machine
 from edge_ovss.runtime.cuda.driver import require_driver
 from edge_ovss.runtime.cuda.memory import DeviceMemory, memory_choice, open_memory
+from edge_ovss.runtime.trt.auto_build import auto_build
 from edge_ovss.runtime.trt.commands import rebuild_command
 from edge_ovss.runtime.trt.engine_key import surroundings_here
 from edge_ovss.runtime.trt.engine_store import Engine, choose_engine, fitting_engines
@@ -48,6 +49,7 @@ class TensorRtBackend(Backend):
         self._library: Any = None
         self._memory: DeviceMemory | None = None
         self._sessions: dict[str, tuple[LoadedEngine, TrtSession]] = {}
+        self._builds = False
 
     @classmethod
     def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
@@ -60,19 +62,36 @@ class TensorRtBackend(Backend):
         info = bundle.manifest.open
         return None if info is None else bundle.word_inputs(rows=info.places)
 
+    def allow_builds(self) -> None:
+        """Build an engine when a frame comes that none of the bundle's engines takes."""
+        self._builds = True
+
     def _open_impl(self) -> None:
         flavor = FLAVORS[self.name]
         self._library = load_library(flavor)
         # Without a driver some versions of the library crash instead of refusing.
         require_driver(f"Backend '{self.name}'")
-        gpu = local_gpu()
-        if self._given is None:
-            version = library_version(self._library)
-            here = surroundings_here(flavor, version=version, capabilities=(), gpu=gpu)
-            self._engines = fitting_engines(self.bundle, here, gpu)
-        else:
-            self._engines = [self._given]
+        self._engines = self._find_engines() if self._given is None else [self._given]
         self._memory = open_memory(memory_choice())
+
+    def _find_engines(self) -> list[Engine]:
+        """Return the engines that fit; [] where missing ones are built."""
+        flavor, gpu = FLAVORS[self.name], local_gpu()
+        version = library_version(self._library)
+        here = surroundings_here(flavor, version=version, capabilities=(), gpu=gpu)
+        try:
+            return fitting_engines(self.bundle, here, gpu)
+        except ArtifactError:
+            if not self._builds:
+                raise
+            return []
+
+    def _build_for(self, size: Size) -> None:
+        if self._builds and not any(size in engine.frames for engine in self._engines):
+            auto_build(self.bundle, self.name, size)
+            self._builds = False  # if it still does not fit, the reason is to be seen
+            self._engines = self._find_engines()
+            self._builds = True
 
     def _infer_impl(self, inputs: Arrays) -> Arrays:
         memory = self._memory
@@ -95,6 +114,7 @@ class TensorRtBackend(Backend):
         self._memory = None
 
     def _session(self, size: Size, memory: DeviceMemory) -> TrtSession:
+        self._build_for(size)
         engine = choose_engine(self.bundle, self._engines, size)
         name = engine.folder.name
         if name not in self._sessions:

@@ -200,6 +200,14 @@ def _check_owner(folder: Path) -> None:
             raise ArtifactError(message, hint=hint)
 
 
+def plan_hashes(bundle: Bundle, backend: str) -> dict[str, str]:
+    """Return the sha256 of each plan of a backend, as recorded; {} for those without engines."""
+    if backend.startswith(_WITHOUT_ENGINES):
+        return {}
+    engines, _ = read_engines(bundle, backend)
+    return {engine.folder.name: engine.record.sha256 for engine in engines}
+
+
 def engine_hashes(bundle: Bundle, backend: str) -> dict[str, str]:
     """Return the sha256 of each engine's build record; {} for backends without engines."""
     if backend.startswith(_WITHOUT_ENGINES):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from edge_ovss.cli.shared.runtime_options import (
+    add_auto_build,
     add_bundle_argument,
     add_runtime_arguments,
     add_unknown_argument,
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="frames to use in turn (default synthetic://street?count=4, 360x480)",
     )
     add_runtime_arguments(parser)
+    add_auto_build(parser)
     add_unknown_argument(parser)
     parser.add_argument(
         "--warmup", type=int, default=5, metavar="N", help="frames before measuring (default 5)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge_ovss.cli.shared.data_options import RARE, add_data_arguments, add_protocol_argument
 from edge_ovss.cli.shared.parser import Parser
 from edge_ovss.cli.shared.runtime_options import (
+    add_auto_build,
     add_bundle_argument,
     add_runtime_arguments,
     add_unknown_argument,
@@ -27,6 +28,7 @@ def add_arguments(parser: Parser) -> None:
     add_bundle_argument(parser)
     add_data_arguments(parser)
     add_runtime_arguments(parser)
+    add_auto_build(parser)
     add_unknown_argument(parser)
     add_protocol_argument(parser)
     parser.add_argument(
