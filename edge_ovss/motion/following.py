@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import is_installed
-from edge_ovss.motion.vectors import STEPS, Labels, Motion, Sources
+from edge_ovss.motion.vectors import STEPS, Labels, Motion, Sources, whole_pixels
 
 # Beyond this, column and vector together do not fit into 16 bits.
 _WIDEST = 31_000
@@ -70,10 +70,7 @@ class _Mapped:
 
     def __init__(self, cv2: ModuleType, motion: Motion) -> None:
         self._cv2, self._motion = cv2, motion
-        vectors = motion.vectors
-        at = vectors >> 4
-        at &= 1
-        at += vectors >> 5
+        at = whole_pixels(motion.vectors)
         at += _places(*self.size)
         self._at = at
         height, width = self.size

@@ -171,7 +171,7 @@ class Motion:
 def _follow(vectors: NDArray[np.int16], valid: NDArray[np.bool_]) -> Sources:
     height, width = valid.shape
     own, rows, cols = _places(height, width)
-    right, down = _whole(vectors[..., 0]), _whole(vectors[..., 1])
+    right, down = (whole_pixels(vectors[..., axis]).astype(np.int32) for axis in (0, 1))
     # A negative number is above every side when it is read without its sign.
     inside = (cols + right).view(np.uint32) < width
     inside &= (rows + down).view(np.uint32) < height
@@ -183,13 +183,12 @@ def _follow(vectors: NDArray[np.int16], valid: NDArray[np.bool_]) -> Sources:
     return Sources(index, inside & valid)
 
 
-def _whole(steps: NDArray[np.int16]) -> NDArray[np.int32]:
-    """Return (steps + 16) >> 5 as int32, without room for 16 more."""
-    steps = np.ascontiguousarray(steps)
-    pixels = steps >> 4
-    pixels &= 1
-    pixels += steps >> 5
-    return pixels.astype(np.int32)
+def whole_pixels(steps: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return (steps + 16) >> 5, where 16 more would not fit."""
+    pixels: NDArray[np.int16] = steps >> 4
+    pixels += 1
+    pixels >>= 1
+    return pixels
 
 
 @lru_cache(maxsize=2)
