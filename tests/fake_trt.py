@@ -37,6 +37,7 @@ class NetworkDefinitionCreationFlag(enum.IntEnum):
 
 class BuilderFlag(enum.IntEnum):
     TF32 = 3
+    ERROR_ON_TIMING_CACHE_MISS = 15
 
 
 class ProfilingVerbosity(enum.IntEnum):
@@ -217,6 +218,9 @@ class _Config:
     def set_compute_capability(self, capability: ComputeCapability, index: int) -> bool:
         return capability in ComputeCapability and 0 <= index < self.num_compute_capabilities
 
+    def set_flag(self, flag: BuilderFlag) -> None:
+        self.flags.add(flag)
+
     def clear_flag(self, flag: BuilderFlag) -> None:
         self.flags.discard(flag)
 
@@ -280,6 +284,7 @@ class Builder:
             "tf32": BuilderFlag.TF32 in config.flags,
             "limits": config.limits,
             "torch": "torch" in sys.modules,
+            "pinned": BuilderFlag.ERROR_ON_TIMING_CACHE_MISS in config.flags,
             "verbosity": config.profiling_verbosity.name,
         }
         return json.dumps(plan).encode()

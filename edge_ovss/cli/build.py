@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli.inspect_engine import fusion_text
@@ -60,6 +61,10 @@ def read_options(args: argparse.Namespace, bundle: Bundle) -> BuildOptions:
     if workspace is not None and workspace < 1:
         message = f"--workspace is {workspace}; expected at least 1 MiB."
         raise UsageError(message)
+    pinned = args.pin_timings
+    if pinned is not None and re.fullmatch("[0-9a-fA-F]{64}", pinned) is None:
+        message = f"--pin-timings is '{pinned}'; expected a sha256, 64 digits of 0-9 and a-f."
+        raise UsageError(message, hint="build.json of the build to repeat has it: timings.after.")
     if not 0 <= args.allow_float <= 100:  # NaN is not
         message = f"--allow-float is {args.allow_float:g}; expected a percentage of 0 to 100."
         raise UsageError(message)
@@ -77,6 +82,7 @@ def read_options(args: argparse.Namespace, bundle: Bundle) -> BuildOptions:
         capabilities=None if wanted is None else parse_capabilities(wanted),
         flags=Flags(level, workspace, args.tf32),
         timing_cache=args.timing_cache,
+        pinned_timings=args.pin_timings,
         overwrite=args.overwrite,
         allow_float=args.allow_float,
     )

@@ -114,6 +114,7 @@ def _rows(record: BuildRecord) -> Rows:
         ("plan", f"{record.size / 2**20:.1f} MiB{against}, sha256 {record.sha256[:12]}… compared"),
         ("built", f"{record.created}, {sum(map(_number, record.seconds.values())):.1f} s"),
         ("fused", fusion_text(facts)),
+        ("timings", str(record.timings.get("after") or "none kept")),
         ("proof", proof.state + (f": {proof.reason}" if proof.reason else "")),
         ("graph sha256", record.key.graph),
     ]

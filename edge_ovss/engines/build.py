@@ -56,6 +56,7 @@ class BuildOptions:
         capabilities: Compute capabilities; None for this machine.
         flags: Options of the builder.
         timing_cache: Keep measured timings in the bundle for the next build.
+        pinned_timings: sha256 of the timings to build with; they are not changed. None for any.
         overwrite: Build even if the engine exists.
         allow_float: Share in percent of the heavy layers of an FP16 or INT8 bundle that may run in
             FP32 although its graph asks for less.
@@ -65,6 +66,7 @@ class BuildOptions:
     capabilities: tuple[str, ...] | None = None
     flags: Flags = field(default_factory=Flags)
     timing_cache: bool = False
+    pinned_timings: str | None = None
     overwrite: bool = False
     allow_float: float = 0.0
 
@@ -110,13 +112,17 @@ def build_engine(
     if place.is_dir() and not options.overwrite:
         return Built(_existing(bundle, place, key, gpu, note), reused=True)
     module = str(installed_module(flavor))
-    timings = place.parent / f"timing-{key.surroundings.library}.cache"
+    timings = place.parent / timings_name(key)
+    before = _check_timings(timings, options)
     with _Workshop(place) as folder:
         request = make_request(bundle, key, module, folder, options, timings)
         request = replace(request, workspace_mib=_workspace(options.flags, gpu, note))
         note(f"building for {', '.join(key.surroundings.capabilities)}, frames {key.frames}")
         outcome = run_child(request, folder, note)
         record = _record(bundle, key, folder, outcome)
+        if request.timing_cache is not None:
+            facts = {"file": timings.name, "before": before, "after": _sha256(timings)}
+            record = replace(record, timings=facts)
         _check_precision(record)
         check_fusion(record, options.allow_float)
         record = _prove(bundle, folder, record, gpu, note)
@@ -136,9 +142,9 @@ def check_bundle(bundle: Bundle, flavor: Flavor, options: BuildOptions) -> None:
         message = f"The bundle uses {kind}, which TensorRT cannot build."
         hint = "Calibrate again with --target tensorrt, which is symmetric with float biases."
         raise ArtifactError(message, hint=hint)
-    if options.timing_cache and not flavor.timing_cache:
+    if (options.timing_cache or options.pinned_timings) and not flavor.timing_cache:
         message = f"{flavor.title} does not measure while it builds, so it has no timing cache."
-        raise UsageError(message, hint="Omit --timing-cache; builds take seconds.")
+        raise UsageError(message, hint="Omit --timing-cache and --pin-timings.")
     dynamic = sorted({"NonZero", "Loop", "If"} & set(bundle.graph.operators))
     if bundle.manifest.rejection.mode == "dynamic" or dynamic:
         found = f" ({', '.join(dynamic)})" if dynamic else ""
@@ -186,8 +192,35 @@ def make_request(
         optimization_level=key.flags.optimization_level,
         workspace_mib=key.flags.workspace_mib,
         tf32=key.flags.tf32,
-        timing_cache=str(timings) if options.timing_cache else None,
+        timing_cache=str(timings) if options.timing_cache or options.pinned_timings else None,
+        pinned=options.pinned_timings is not None,
     )
+
+
+def timings_name(key: EngineKey) -> str:
+    """Return the name of the file of timings: they hold for one TensorRT and one GPU."""
+    places = key.surroundings
+    gpu = re.sub(r"[^A-Za-z0-9]+", "_", places.device or "any").strip("_")
+    return f"timing-{places.library}-{gpu}-sm{''.join(places.capabilities).replace('.', '')}.cache"
+
+
+def _check_timings(path: Path, options: BuildOptions) -> str | None:
+    """Return the sha256 of the timings that are there; None if there are none.
+
+    Raises:
+        ArtifactError: They are not those that were asked for.
+    """
+    found, wanted = _sha256(path), options.pinned_timings
+    if wanted is not None and found != wanted.lower():
+        state = "there are none" if found is None else f"there is {found}"
+        message = f"--pin-timings asks for '{wanted}', but in {ENGINES}/{path.name} {state}."
+        hint = "Copy the file of the build to repeat (build.json names it), or build without it."
+        raise ArtifactError(message, hint=hint)
+    return found
+
+
+def _sha256(path: Path) -> str | None:
+    return sha256_of_file(path) if path.is_file() else None
 
 
 def _shapes_of_words(bundle: Bundle) -> dict[str, tuple[int, ...]]:

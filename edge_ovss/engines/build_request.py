@@ -29,6 +29,7 @@ class BuildRequest:
         workspace_mib: Workspace limit; None for the builder's default.
         tf32: Whether FP32 may be computed in TF32.
         timing_cache: Path of a file to read and write, or None.
+        pinned: Whether that file must have all timings, and is not written.
     """
 
     module: str
@@ -43,6 +44,7 @@ class BuildRequest:
     workspace_mib: int | None
     tf32: bool
     timing_cache: str | None
+    pinned: bool = False
 
     def to_json(self) -> str:
         """Return the request as JSON text."""

@@ -190,6 +190,8 @@ def configure(
         _set_capabilities(library, config, request.capabilities)
     if request.timing_cache is not None:
         reporter.kept.append(_load_timings(config, request.timing_cache, reporter))
+        if request.pinned and hasattr(library.BuilderFlag, "ERROR_ON_TIMING_CACHE_MISS"):
+            config.set_flag(library.BuilderFlag.ERROR_ON_TIMING_CACHE_MISS)
     if hasattr(library, "IProgressMonitor"):
         monitor = make_monitor(library, reporter)
         reporter.kept.append(monitor)
@@ -226,7 +228,7 @@ def _load_timings(config: Any, path: str, reporter: Reporter) -> object:  # noqa
 
 
 def _keep_timings(config: Any, request: BuildRequest, reporter: Reporter) -> None:  # noqa: ANN401
-    if request.timing_cache is None:
+    if request.timing_cache is None or request.pinned:
         return
     try:
         write_bytes(Path(request.timing_cache), bytes(config.get_timing_cache().serialize()))

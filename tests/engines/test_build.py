@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -116,8 +117,31 @@ def test_an_engine_from_elsewhere_is_proved_here_or_removed(
 def test_timings_are_kept_for_the_next_build(trt: Pretended, make_bundle: MakeBundle) -> None:
     bundle = make_bundle()
     for expected in (b"!", b"!!"):
-        build(bundle, timing_cache=True, overwrite=True)
-        assert (bundle / "engines" / "timing-10.3.0.cache").read_bytes() == expected
+        record = build(bundle, timing_cache=True, overwrite=True).engine.record
+        kept = bundle / "engines" / "timing-10.3.0-Orin_pretended-sm87.cache"
+        assert kept.read_bytes() == expected
+        assert record.timings["file"] == kept.name
+        assert record.timings["after"] == hashlib.sha256(expected).hexdigest()
+    assert record.timings["before"] == hashlib.sha256(b"!").hexdigest()
+    assert build(bundle, overwrite=True).engine.record.timings == {}
+
+
+def test_pinned_timings_are_used_as_they_are_or_not_at_all(
+    trt: Pretended, make_bundle: MakeBundle, capsys: Capture
+) -> None:
+    bundle = make_bundle()
+    first = build(bundle, timing_cache=True).engine
+    digest = str(first.record.timings["after"])
+    again = build(bundle, pinned_timings=digest.upper(), overwrite=True).engine
+    assert again.record.timings["before"] == again.record.timings["after"] == digest
+    assert json.loads(again.plan.read_bytes())["pinned"] is True
+    with pytest.raises(ArtifactError, match=r"asks for '0+', but in engines/timing-.* there is"):
+        build(bundle, pinned_timings="0" * 64, overwrite=True)
+    with pytest.raises(ArtifactError, match="there are none"):
+        build(make_bundle("b.ovss"), pinned_timings=digest)
+    arguments = ["build", str(bundle), "--backend", "tensorrt", "--pin-timings", "abc"]
+    assert main(arguments) == 2
+    assert "expected a sha256" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timing-cache", action="store_true", help="keep timings in the bundle (tensorrt only)"
     )
     parser.add_argument(
+        "--pin-timings",
+        metavar="SHA256",
+        help="build with exactly these kept timings (build.json: timings.after); tensorrt only",
+    )
+    parser.add_argument(
         "--allow-float",
         type=float,
         default=0.0,

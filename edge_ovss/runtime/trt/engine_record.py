@@ -54,6 +54,7 @@ class BuildRecord:
         proof: Whether the output was checked.
         precision: Precision of the bundle, such as "fp16".
         inspection: The layers after fusion, by precision; {} if unknown.
+        timings: Name of the timing cache, its sha256 "before" and "after"; {} if none was used.
     """
 
     key: EngineKey
@@ -67,6 +68,7 @@ class BuildRecord:
     proof: Proof
     precision: str
     inspection: Mapping[str, object] = field(default_factory=dict)
+    timings: Mapping[str, object] = field(default_factory=dict)
     document: Mapping[str, object] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> dict[str, object]:
@@ -82,6 +84,7 @@ class BuildRecord:
             "labels": self.labels,
             "layers": dict(self.layers),
             "inspection": dict(self.inspection),
+            "timings": dict(self.timings),
             "seconds": dict(self.seconds),
             "warnings": list(self.warnings),
             "proof": asdict(self.proof),
@@ -135,6 +138,7 @@ def _from_json(document: object) -> BuildRecord:
         ),
         precision=fields.text("precision"),
         inspection=fields.mapping("inspection") if "inspection" in document else {},
+        timings=fields.mapping("timings") if "timings" in document else {},
         document=document,
     )
 
