@@ -155,10 +155,10 @@ public:
 
     // End the readers, and finish the files.
     void finish() {
-        newest_->close();
         for (const auto& grabber : grabbers_) {
             grabber->stop();
         }
+        newest_->close();
         for (const auto& grabber : grabbers_) {
             has_hanging_ = !grabber->join() || has_hanging_;
         }

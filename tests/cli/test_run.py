@@ -313,6 +313,18 @@ def test_a_run_that_is_stopped_prints_its_table_too(
     assert lines[3].startswith("2 frames written to")
 
 
+def test_nothing_is_called_written_that_is_not(
+    make_bundle: MakeBundle, photos: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    out = tmp_path / "out"
+    tail = [str(photos / "a.png"), "--out", str(out), "--save", "none"]
+    assert main(["run", str(make_bundle()), *tail]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 frame segmented"
+    assert main(["run", str(make_bundle("other.ovss")), *tail, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["out"] is None
+    assert not out.exists()
+
+
 def test_a_second_signal_does_not_wait() -> None:
     with stoppable() as stop:
         os.kill(os.getpid(), signal.SIGINT)

@@ -36,7 +36,11 @@ def run_ordered(
     check_outputs(args, saved, segmenter.bundle)
     options = stream_options(args)
     out = args.out or "out"
-    facts = {"bundle": str(args.bundle), "backend": segmenter.backend, "out": str(out)}
+    facts = {
+        "bundle": str(args.bundle),
+        "backend": segmenter.backend,
+        "out": str(out) if saved else None,
+    }
     answers: Answers = Lines() if args.jsonl else Table(facts)
     if console.json:
         answers = Document(facts)

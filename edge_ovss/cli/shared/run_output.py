@@ -59,7 +59,7 @@ class Table:
     """A table with a row for every frame.
 
     Args:
-        facts: Holds the output folder as "out".
+        facts: Holds the output folder as "out"; None where nothing is written for a frame.
     """
 
     def __init__(self, facts: dict[str, Any]) -> None:
@@ -82,7 +82,8 @@ class Table:
     def end(self, rest: dict[str, Any]) -> None:
         """Print the number of frames; the rest of `rest` is shown as warnings."""
         del rest
-        put(f"{self._rows} frame{'' if self._rows == 1 else 's'} written to {self._out}")
+        done = "segmented" if self._out is None else f"written to {self._out}"
+        put(f"{self._rows} frame{'' if self._rows == 1 else 's'} {done}")
 
 
 class Document:

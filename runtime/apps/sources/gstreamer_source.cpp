@@ -304,7 +304,7 @@ private:
         if (kind_ == Kind::kNetwork) {
             hint = "Check the address, the user name and the password, and that it can be reached.";
         } else if (kind_ == Kind::kVideo) {
-            hint = "Try it in a player; gst-inspect-1.0 lists the formats that can be read.";
+            hint = "Try it in a player; Debian's gstreamer1.0-libav reads most formats.";
         }
         throw edge_ovss::Error(
             EDGE_OVSS_ERROR_INPUT,
