@@ -209,9 +209,28 @@ gboolean answer_latency(GstBaseTransform* transform, GstQuery* query) {
     return TRUE;
 }
 
+// The base class prefers what need not be converted: with mode=labels, gray. Who may choose shall
+// give color.
+gboolean answer_caps(GstBaseTransform* transform, GstQuery* query) {
+    if (parent_class()->query(transform, GST_PAD_SINK, query) == FALSE) {
+        return FALSE;
+    }
+    GstCaps* caps = nullptr;
+    gst_query_parse_caps_result(query, &caps);
+    if (caps != nullptr && gst_caps_is_any(caps) == FALSE) {
+        GstCaps* ordered = ovss::gray_last(caps);
+        gst_query_set_caps_result(query, ordered);
+        gst_caps_unref(ordered);
+    }
+    return TRUE;
+}
+
 gboolean query(GstBaseTransform* transform, GstPadDirection direction, GstQuery* asked) {
     if (direction == GST_PAD_SRC && GST_QUERY_TYPE(asked) == GST_QUERY_LATENCY) {
         return answer_latency(transform, asked);
+    }
+    if (direction == GST_PAD_SINK && GST_QUERY_TYPE(asked) == GST_QUERY_CAPS) {
+        return answer_caps(transform, asked);
     }
     return parent_class()->query(transform, direction, asked);
 }
@@ -373,7 +392,7 @@ void finalize(GObject* object) {
 }
 
 void add_pad(GstElementClass* klass, const char* name, GstPadDirection direction,
-             const char* formats) {
+             std::initializer_list<const char*> formats) {
     GstCaps* caps = ovss::caps_of(formats);
     gst_element_class_add_pad_template(klass,
                                        gst_pad_template_new(name, direction, GST_PAD_ALWAYS, caps));
@@ -395,8 +414,9 @@ static void edge_ovss_class_init(EdgeOvssClass* klass) {
         GST_ELEMENT_CLASS(klass), "Open-vocabulary segmentation", "Filter/Analyzer/Video",
         "Segments frames with the frozen vocabulary of a bundle: overlays, label maps or metadata",
         "edge-ovss");
-    add_pad(GST_ELEMENT_CLASS(klass), "sink", GST_PAD_SINK, ovss::kTaken);
-    add_pad(GST_ELEMENT_CLASS(klass), "src", GST_PAD_SRC, ovss::kGiven);
+    add_pad(GST_ELEMENT_CLASS(klass), "sink", GST_PAD_SINK, {ovss::kColored, ovss::kGray});
+    add_pad(GST_ELEMENT_CLASS(klass), "src", GST_PAD_SRC,
+            {ovss::kColored, ovss::kGray, ovss::kWide});
     base->start = start;
     base->stop = stop;
     base->sink_event = sink_event;

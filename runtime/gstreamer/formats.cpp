@@ -72,36 +72,62 @@ void set_labels(GstStructure* structure, int label_bytes) {
     gst_structure_take_value(structure, "format", &list);
 }
 
-void set_taken(GstStructure* structure) {
-    GValue list = G_VALUE_INIT;
-    g_value_init(&list, GST_TYPE_LIST);
-    if (gst_value_deserialize(&list, kTaken) != FALSE) {
-        gst_structure_set_value(structure, "format", &list);
+// What the element takes: these structures with every color format, then with gray.
+GstCaps* taken_caps(const GstCaps* caps) {
+    GstCaps* taken = gst_caps_new_empty();
+    for (const char* formats : {kColored, kGray}) {
+        for (guint i = 0; i < gst_caps_get_size(caps); ++i) {
+            GstStructure* structure = gst_structure_copy(gst_caps_get_structure(caps, i));
+            gst_structure_remove_field(structure, "format");
+            GstStructure* with_formats = gst_structure_from_string(
+                (std::string("formats, format = (string) ") + formats).c_str(), nullptr);
+            gst_structure_set_value(structure, "format",
+                                    gst_structure_get_value(with_formats, "format"));
+            gst_structure_free(with_formats);
+            gst_caps_append_structure(taken, structure);
+        }
     }
-    g_value_unset(&list);
+    return taken;
 }
 
 }  // namespace
 
-GstCaps* caps_of(const char* formats) {
-    const std::string words = std::string("video/x-raw, format = (string) ") + formats +
-                              ", width = (int) [ 1, 32768 ], height = (int) [ 1, 32768 ], "
-                              "framerate = (fraction) [ 0, max ]";
-    return gst_caps_from_string(words.c_str());
+GstCaps* caps_of(std::initializer_list<const char*> formats) {
+    GstCaps* caps = gst_caps_new_empty();
+    for (const char* each : formats) {
+        const std::string words = std::string("video/x-raw, format = (string) ") + each +
+                                  ", width = (int) [ 1, 32768 ], height = (int) [ 1, 32768 ], "
+                                  "framerate = (fraction) [ 0, max ]";
+        gst_caps_append(caps, gst_caps_from_string(words.c_str()));
+    }
+    return caps;
+}
+
+GstCaps* gray_last(GstCaps* caps) {
+    GstCaps* ordered = gst_caps_new_empty();
+    for (const bool wants_gray : {false, true}) {
+        for (guint i = 0; i < gst_caps_get_size(caps); ++i) {
+            const GstStructure* structure = gst_caps_get_structure(caps, i);
+            const char* format = gst_structure_get_string(structure, "format");
+            const bool is_gray = format != nullptr && std::strcmp(format, kGray) == 0;
+            if (is_gray == wants_gray) {
+                gst_caps_append_structure(ordered, gst_structure_copy(structure));
+            }
+        }
+    }
+    return ordered;
 }
 
 GstCaps* other_caps(GstPadDirection direction, GstCaps* caps, Mode mode, int label_bytes) {
-    GstCaps* other = gst_caps_copy(caps);
     if (mode == Mode::kMeta) {
-        return other;
+        return gst_caps_copy(caps);
     }
+    GstCaps* other = direction == GST_PAD_SRC ? taken_caps(caps) : gst_caps_copy(caps);
     for (guint i = 0; i < gst_caps_get_size(other); ++i) {
         GstStructure* structure = gst_caps_get_structure(other, i);
-        if (direction == GST_PAD_SRC) {
-            set_taken(structure);
-        } else if (mode == Mode::kLabels) {
+        if (direction == GST_PAD_SINK && mode == Mode::kLabels) {
             set_labels(structure, label_bytes);
-        } else {
+        } else if (direction == GST_PAD_SINK) {
             set_drawn(structure);
         }
         // Of the other pad's format, and nothing that carries over.

@@ -6,18 +6,23 @@
 #include <gst/video/video.h>
 
 #include <edge_ovss/edge_ovss.hpp>
+#include <initializer_list>
 
 #include "settings.h"
 
 namespace ovss {
 
-inline constexpr const char* kTaken = "{ RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8, NV12, YUY2 }";
-// What the modes give, together: "meta" gives what it takes.
-inline constexpr const char* kGiven =
-    "{ RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8, NV12, YUY2, GRAY16_LE }";
+// Gray is apart from the others: sources that may choose take the first caps that they can give.
+inline constexpr const char* kColored = "{ RGB, BGR, RGBx, BGRx, RGBA, BGRA, NV12, YUY2 }";
+inline constexpr const char* kGray = "GRAY8";
+// What comes out of the modes and may not come in.
+inline constexpr const char* kWide = "GRAY16_LE";
 
-// Caps of a pad that takes or gives these formats. The caller owns them.
-GstCaps* caps_of(const char* formats);
+// Caps of a pad for these formats, those before first. The caller owns them.
+GstCaps* caps_of(std::initializer_list<const char*> formats);
+
+// The same caps, those that may be in color first. The caller owns them.
+GstCaps* gray_last(GstCaps* caps);
 
 // Caps of the other pad; `label_bytes` is 0 while no bundle is open. The caller owns them.
 GstCaps* other_caps(GstPadDirection direction, GstCaps* caps, Mode mode, int label_bytes);
@@ -30,7 +35,7 @@ public:
     MappedFrame(const MappedFrame&) = delete;
     MappedFrame& operator=(const MappedFrame&) = delete;
 
-    // In place, with strides and planes as they are; for formats of kTaken.
+    // In place, with strides and planes as they are; for the formats that are taken.
     edge_ovss::Frame view() const;
 
     std::uint8_t* row(int y) const {

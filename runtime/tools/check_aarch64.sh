@@ -22,6 +22,11 @@ native=$root/../build/runtime
 packages="libc6 libc6-dev linux-libc-dev libcrypt1 libcrypt-dev libgcc-s1 libstdc++6 libssl3
     libssl-dev libpng16-16 libpng-dev libjpeg62-turbo libjpeg62-turbo-dev libjpeg-dev zlib1g
     zlib1g-dev nlohmann-json3-dev libstb-dev"
+# For the GStreamer element, with what its pkg-config files and libraries name.
+gstreamer="libgstreamer1.0-0 libgstreamer1.0-dev libgstreamer-plugins-base1.0-0
+    libgstreamer-plugins-base1.0-dev gstreamer1.0-tools libglib2.0-0 libglib2.0-dev libffi8 libffi-dev
+    libpcre2-8-0 libpcre2-dev liborc-0.4-0 liborc-0.4-dev libunwind8 libunwind-dev libdw1 libdw-dev
+    libelf1 libelf-dev liblzma5 liblzma-dev libbz2-1.0 libcap2"
 
 say() { printf '%s\n' "check_aarch64: $*" >&2; }
 
@@ -85,13 +90,16 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 suite=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
 # shellcheck disable=SC2086 (several packages)
-fetch "$suite" arm64 "$folder/root" $packages
+fetch "$suite" arm64 "$folder/root" $packages $gstreamer
 fetch trixie "$(dpkg --print-architecture)" "$folder/qemu" qemu-user
 fetch_onnxruntime
 
+PKG_CONFIG_SYSROOT_DIR=$folder/root
+PKG_CONFIG_LIBDIR=$folder/root/usr/lib/aarch64-linux-gnu/pkgconfig:$folder/root/usr/share/pkgconfig
+export PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR
 cmake -S "$root" -B "$folder/build" -DCMAKE_TOOLCHAIN_FILE="$root/cmake/jetson-aarch64.cmake" \
     -DCMAKE_SYSROOT="$folder/root" -DONNXRuntime_ROOT="$folder/onnxruntime" -DEDGE_OVSS_WERROR=ON \
-    -DCMAKE_INSTALL_PREFIX=/usr -DEDGE_OVSS_PACKAGE_ONNXRUNTIME=ON
+    -DCMAKE_INSTALL_PREFIX=/usr -DEDGE_OVSS_PACKAGE_ONNXRUNTIME=ON -DEDGE_OVSS_GSTREAMER_ELEMENT=ON
 cmake --build "$folder/build" -j"$(nproc)"
 
 data=$root/tests/data
@@ -117,5 +125,10 @@ deb=$(ls "$folder"/packages/edge-ovss_*_arm64.deb)
 rm -rf "$folder/installed"
 dpkg-deb -x "$deb" "$folder/installed"
 emulated "$folder/installed/usr/bin/ovss-segment" "$data/things" --selftest
+GST_PLUGIN_SYSTEM_PATH=$folder/installed/usr/lib/aarch64-linux-gnu/gstreamer-1.0
+GST_REGISTRY=$folder/registry.bin GST_REGISTRY_FORK=no
+export GST_PLUGIN_SYSTEM_PATH GST_REGISTRY GST_REGISTRY_FORK
+emulated "$folder/root/usr/bin/gst-inspect-1.0" edgeovss >"$folder/element.txt"
+grep -q 'Open-vocabulary segmentation' "$folder/element.txt"
 say "packages: $(ls "$folder"/packages/edge-ovss*)"
 say "all passed; the programs for aarch64 are in $folder/build/apps"

@@ -17,10 +17,15 @@ for words in 'Open-vocabulary segmentation' 'Filter/Analyzer/Video' 'Apache 2.0'
     grep -qF -- "$words" page.txt || { echo "gst-inspect-1.0 does not say: $words"; exit 1; }
 done
 
-test="videotestsrc num-buffers=5 pattern=snow ! video/x-raw,width=64,height=48"
+test="videotestsrc num-buffers=5 pattern=colors ! video/x-raw,width=64,height=48"
 element="edgeovss threads=1 bundle=$data/things"
 expect 0 'edge-ovss-frame' gst-launch-1.0 -m $test ! $element mode=labels ! fakesink
-grep -qF 'name\=\(string\)thing1' output.txt
+grep -F 'edge-ovss-frame' output.txt | grep -qF 'name\=\(string\)thing1'
+# Who may choose gives color, and no gray, whatever comes out.
+for mode in overlay labels meta; do
+    expect 0 'sink: caps' gst-launch-1.0 -v $test ! $element mode=$mode ! fakesink
+    if grep 'edgeovss0.GstPad:sink: caps' output.txt | grep -q GRAY; then cat output.txt; exit 1; fi
+done
 expect 0 'EOS' gst-launch-1.0 $test,format=NV12,colorimetry=bt601 ! $element stabilize=true \
     unknown=off ! videoconvert ! fakesink
 # gst-launch-1.0 prints errors, and has statuses of its own for when they come.
@@ -41,6 +46,7 @@ gst-launch-1.0 -q filesrc location=frames.bgr ! \
 [ "$(wc -c <file.gray)" = $((size / 3)) ]
 # The bundle's label is (R + G + B) mod 3.
 od -An -v -tu1 -w3 frames.bgr | awk '{ printf "%d\n", ($1 + $2 + $3) % 3 }' >right.txt
+[ "$(sort -u right.txt | wc -l)" = 3 ]
 od -An -v -tu1 -w1 file.gray | awk '{ printf "%d\n", $1 }' | cmp - right.txt
 # A compressed file, if this GStreamer can write one.
 if gst-inspect-1.0 --exists theoraenc && gst-inspect-1.0 --exists oggmux; then

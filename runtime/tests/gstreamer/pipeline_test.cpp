@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <edge_ovss/edge_ovss_stream.h>
+#include <gst/app/gstappsink.h>
 
 #include <algorithm>
 #include <fstream>
@@ -199,7 +200,7 @@ GstMessage* play(GstElement* pipeline) {
 
 void a_pipeline_ends_and_starts_again(const std::string& data) {
     const std::string words =
-        "videotestsrc num-buffers=7 pattern=snow ! video/x-raw,width=64,"
+        "videotestsrc num-buffers=7 pattern=colors ! video/x-raw,width=64,"
         "height=48 ! edgeovss threads=1 name=it mode=labels bundle=" +
         data + "/things ! fakesink name=end";
     GstElement* pipeline = gst_parse_launch(words.c_str(), nullptr);
@@ -218,6 +219,45 @@ void a_pipeline_ends_and_starts_again(const std::string& data) {
         CHECK(rendered == 7 * (static_cast<guint64>(round) + 1) || rendered == 7);
         gst_element_set_state(pipeline, round == 0 ? GST_STATE_READY : GST_STATE_NULL);
     }
+    gst_object_unref(pipeline);
+}
+
+std::vector<std::uint8_t> pulled(GstElement* pipeline, const char* name, GstClockTime& pts) {
+    GstElement* sink = gst_bin_get_by_name(GST_BIN(pipeline), name);
+    GstSample* sample = gst_app_sink_try_pull_sample(GST_APP_SINK(sink), 30 * GST_SECOND);
+    gst_object_unref(sink);
+    CHECK(sample != nullptr);
+    GstBuffer* buffer = gst_sample_get_buffer(sample);
+    pts = GST_BUFFER_PTS(buffer);
+    gchar* caps = gst_caps_to_string(gst_sample_get_caps(sample));
+    auto rows = rows_of(gst_buffer_ref(buffer), caps);
+    g_free(caps);
+    gst_sample_unref(sample);
+    return rows;
+}
+
+// An application takes frames and their labels from two appsinks.
+void an_application_pulls_labels(const std::string& data) {
+    const std::string words =
+        "videotestsrc num-buffers=4 pattern=colors ! video/x-raw,format=RGB,"
+        "width=50,height=20 ! tee name=t t. ! queue ! appsink name=frames "
+        "sync=false t. ! queue ! edgeovss threads=1 mode=labels bundle=" +
+        data + "/things ! appsink name=labels sync=false";
+    GstElement* pipeline = gst_parse_launch(words.c_str(), nullptr);
+    CHECK(pipeline != nullptr);
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    for (int i = 0; i < 4; ++i) {
+        GstClockTime taken = 0;
+        GstClockTime shown = 1;
+        const auto rgb = pulled(pipeline, "frames", taken);
+        const auto labels = pulled(pipeline, "labels", shown);
+        CHECK(taken == shown && labels.size() * 3 == rgb.size());
+        CHECK(std::count(labels.begin(), labels.end(), labels[0]) < 1000);  // more than one class
+        for (std::size_t at = 0; at < labels.size(); ++at) {
+            CHECK(labels[at] == (rgb[3 * at] + rgb[3 * at + 1] + rgb[3 * at + 2]) % 3);
+        }
+    }
+    gst_element_set_state(pipeline, GST_STATE_NULL);
     gst_object_unref(pipeline);
 }
 
@@ -276,6 +316,7 @@ int main(int argc, char** argv) {
     late_frames_are_dropped(data);
     labels_are_held(data);
     a_pipeline_ends_and_starts_again(data);
+    an_application_pulls_labels(data);
     if (argc == 4) {
         memory_stays_flat(data, std::atoi(argv[3]), "labels");
         memory_stays_flat(data, std::atoi(argv[3]) / 5, "overlay");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // element_speed BUNDLE PLUGIN [FRAMES]: what the element adds to the C call, at 640x480. A call of
-// the library and a frame through the element take turns on the same bytes. Both run in this thread,
-// whose processor time is counted: what else the machine does changes little.
+// the library and a frame through the element take turns on the same bytes. Both run in this
+// thread, whose processor time is counted: what else the machine does changes little.
 #include <time.h>
 
 #include <algorithm>
