@@ -38,6 +38,12 @@ class NetworkDefinitionCreationFlag(enum.IntEnum):
 class BuilderFlag(enum.IntEnum):
     TF32 = 3
     ERROR_ON_TIMING_CACHE_MISS = 15
+    VERSION_COMPATIBLE = 16
+
+
+class HardwareCompatibilityLevel(enum.IntEnum):
+    NONE = 0
+    AMPERE_PLUS = 1
 
 
 class ProfilingVerbosity(enum.IntEnum):
@@ -206,6 +212,7 @@ class _Config:
     builder_optimization_level = 3
     profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
     progress_monitor: Any = None
+    hardware_compatibility_level = HardwareCompatibilityLevel.NONE
 
     def __init__(self) -> None:
         self.flags = {BuilderFlag.TF32}
@@ -285,6 +292,8 @@ class Builder:
             "limits": config.limits,
             "torch": "torch" in sys.modules,
             "pinned": BuilderFlag.ERROR_ON_TIMING_CACHE_MISS in config.flags,
+            "hardware": config.hardware_compatibility_level.name,
+            "version_compatible": BuilderFlag.VERSION_COMPATIBLE in config.flags,
             "verbosity": config.profiling_verbosity.name,
         }
         return json.dumps(plan).encode()
@@ -429,6 +438,8 @@ class Engine:
 
 
 class Runtime:
+    engine_host_code_allowed = False
+
     def __init__(self, logger: ILogger) -> None:
         self.logger = logger
 
@@ -441,6 +452,8 @@ class Runtime:
         if _fault("load"):
             self.logger.log(ILogger.ERROR, "magic tag does not match")
             return None
+        if json.loads(bytes(serialized_engine))["version_compatible"]:
+            assert self.engine_host_code_allowed
         return Engine(json.loads(bytes(serialized_engine)))
 
 

@@ -9,6 +9,7 @@ from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli.inspect_engine import fusion_text
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.engines.build import BuildOptions, Built, build_engine
+from edge_ovss.engines.compatible import parse_compatible
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.trt.commands import rebuild_command
 from edge_ovss.runtime.trt.engine_key import Flags
@@ -80,7 +81,7 @@ def read_options(args: argparse.Namespace, bundle: Bundle) -> BuildOptions:
     return BuildOptions(
         frames=frames,
         capabilities=None if wanted is None else parse_capabilities(wanted),
-        flags=Flags(level, workspace, args.tf32),
+        flags=Flags(level, workspace, args.tf32, parse_compatible(args.compatible)),
         timing_cache=args.timing_cache,
         pinned_timings=args.pin_timings,
         overwrite=args.overwrite,

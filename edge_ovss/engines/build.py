@@ -21,14 +21,16 @@ from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.replacement import mend, move_into_place
 from edge_ovss.engines.build_process import run_child
 from edge_ovss.engines.build_request import BuildOutcome, BuildRequest
+from edge_ovss.engines.compatible import check_compatible
 from edge_ovss.engines.inspection import size_facts
 from edge_ovss.errors import ArtifactError, ParityError, UsageError
-from edge_ovss.runtime.trt.engine_key import EngineKey, Flags, surroundings_here
+from edge_ovss.runtime.trt.engine_key import HARDWARE, EngineKey, Flags, surroundings_here
 from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof
 from edge_ovss.runtime.trt.engine_store import ENGINES, Engine, check_plan, read_own_record
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
 from edge_ovss.runtime.trt.gpu import Gpu, choose_capabilities, local_gpu
 from edge_ovss.runtime.trt.variants import (
+    FLAVORS,
     Flavor,
     flavor_of,
     installed_module,
@@ -172,6 +174,10 @@ def make_key(
         raise ArtifactError(message, hint=hint)
     version = library_version(library)
     here = surroundings_here(flavor, version=version, capabilities=capabilities, gpu=gpu)
+    if options.flags.compatible:
+        check_compatible(flavor, options.flags.compatible, gpu)
+        if HARDWARE in options.flags.compatible:
+            here = replace(here, device=None, system=None)
     return EngineKey(graph_hash(bundle), here, options.frames, options.flags)
 
 
@@ -179,7 +185,7 @@ def make_request(
     bundle: Bundle, key: EngineKey, module: str, folder: Path, options: BuildOptions, timings: Path
 ) -> BuildRequest:
     """Return the request for the child process."""
-    local_only = key.surroundings.device is not None
+    local_only = FLAVORS[key.surroundings.backend].needs_gpu
     return BuildRequest(
         module=module,
         graph=str(bundle.graph_path),
@@ -192,6 +198,7 @@ def make_request(
         optimization_level=key.flags.optimization_level,
         workspace_mib=key.flags.workspace_mib,
         tf32=key.flags.tf32,
+        compatible=key.flags.compatible,
         timing_cache=str(timings) if options.timing_cache or options.pinned_timings else None,
         pinned=options.pinned_timings is not None,
     )

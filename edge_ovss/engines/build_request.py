@@ -29,6 +29,7 @@ class BuildRequest:
         workspace_mib: Workspace limit; None for the builder's default.
         tf32: Whether FP32 may be computed in TF32.
         timing_cache: Path of a file to read and write, or None.
+        compatible: "hardware", "version", both or neither.
         pinned: Whether that file must have all timings, and is not written.
     """
 
@@ -45,6 +46,7 @@ class BuildRequest:
     tf32: bool
     timing_cache: str | None
     pinned: bool = False
+    compatible: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the request as JSON text."""
@@ -57,6 +59,7 @@ class BuildRequest:
         frames = tuple((int(height), int(width)) for height, width in values.pop("frames"))
         fixed = {name: tuple(map(int, shape)) for name, shape in values.pop("fixed").items()}
         capabilities = tuple(values.pop("capabilities"))
+        values["compatible"] = tuple(values.get("compatible", ()))
         return cls(frames=frames, fixed=fixed, capabilities=capabilities, **values)
 
 

@@ -89,7 +89,7 @@ def build(request: BuildRequest, reporter: Reporter) -> BuildOutcome:
     Path(request.plan).write_bytes(plan)
     _keep_timings(config, request, reporter)
     seconds = {"parse": parsed - start, "build": built - parsed}
-    found, source = read_layers(library, logger, bytes(plan), reporter)
+    found, source = read_layers(library, logger, bytes(plan), request, reporter)
     return BuildOutcome(
         seconds={name: round(value, 3) for name, value in seconds.items()},
         layers=count_layers(network),
@@ -103,6 +103,7 @@ def read_layers(
     library: Any,  # noqa: ANN401
     logger: Any,  # noqa: ANN401
     plan: bytes,
+    request: BuildRequest,
     reporter: Reporter,
 ) -> tuple[list[PlanLayer], str]:
     """Return the layers of a plan, and who described them; [] if nobody can.
@@ -114,6 +115,8 @@ def read_layers(
         return layers_of_log(reporter.layers), "builder log"
     try:
         runtime = library.Runtime(logger)
+        if "version" in request.compatible:
+            runtime.engine_host_code_allowed = True  # it was built a moment ago
         handle = runtime.deserialize_cuda_engine(plan)
         inspector = None if handle is None else handle.create_engine_inspector()
         if inspector is None:
@@ -181,6 +184,11 @@ def configure(
     config.profiling_verbosity = library.ProfilingVerbosity.DETAILED  # for the inspector
     if not request.tf32:  # allowed by default, and it changes what FP32 computes
         config.clear_flag(library.BuilderFlag.TF32)
+    if "hardware" in request.compatible:
+        level = library.HardwareCompatibilityLevel.AMPERE_PLUS
+        config.hardware_compatibility_level = level
+    if "version" in request.compatible:
+        config.set_flag(library.BuilderFlag.VERSION_COMPATIBLE)
     if request.optimization_level is not None:
         config.builder_optimization_level = request.optimization_level
     if request.workspace_mib is not None:

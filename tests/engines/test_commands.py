@@ -265,7 +265,9 @@ def test_timings_that_cannot_be_kept_do_not_cost_the_engine(
     trt: Pretended, make_bundle: MakeBundle
 ) -> None:
     path = make_bundle()
-    (path / "engines" / "timing-10.3.0.cache" / "in the way").mkdir(parents=True)
+    (path / "engines" / "timing-10.3.0-Orin_pretended-sm87.cache" / "in the way").mkdir(
+        parents=True
+    )
     record = build(path, timing_cache=True).record
     assert record.proof.state == "passed"
     assert any("timing cache is not kept" in line for line in record.warnings)

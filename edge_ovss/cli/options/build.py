@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timing-cache", action="store_true", help="keep timings in the bundle (tensorrt only)"
     )
     parser.add_argument(
+        "--compatible",
+        metavar="LIST",
+        help="hardware: also GPUs from Ampere on; version: also later TensorRT of this major "
+        "version; somewhat slower; tensorrt on desktops only",
+    )
+    parser.add_argument(
         "--pin-timings",
         metavar="SHA256",
         help="build with exactly these kept timings (build.json: timings.after); tensorrt only",

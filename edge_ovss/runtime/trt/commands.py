@@ -7,6 +7,7 @@ import shlex
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.runtime.trt.engine_key import EngineKey, Flags
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
+from edge_ovss.runtime.trt.variants import FLAVORS
 
 
 def build_command(
@@ -71,7 +72,9 @@ def rebuild_command(bundle: Bundle, key: EngineKey, *, overwrite: bool = True) -
 
 def named_capabilities(key: EngineKey) -> tuple[str, ...]:
     """Return the capabilities that must be named to get `key`; () for the local GPU."""
-    return key.surroundings.capabilities if key.surroundings.device is None else ()
+    places = key.surroundings
+    flavor = FLAVORS.get(places.backend)
+    return () if flavor is not None and flavor.needs_gpu else places.capabilities
 
 
 def selftest_command(bundle: Bundle, backend: str) -> str:

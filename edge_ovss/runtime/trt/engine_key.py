@@ -16,13 +16,35 @@ from edge_ovss.runtime.trt.variants import Flavor
 RECIPE = 1
 
 
+HARDWARE, VERSION = "hardware", "version"
+COMPATIBLE = (HARDWARE, VERSION)
+"""What an engine for desktops can be made compatible with, at some cost in speed."""
+
+_AMPERE = 8.0
+_OF_THE_GPU = ("GPU", "driver or L4T")
+
+
 @dataclass(frozen=True)
 class Flags:
-    """Options of the builder; None leaves the choice to it."""
+    """Options of the builder; None leaves the choice to it.
+
+    Attributes:
+        optimization_level: 0 to 5.
+        workspace_mib: Limit of the scratch memory.
+        tf32: Whether FP32 may be computed in TF32.
+        compatible: What else runs the engine: "hardware" (other GPUs), "version" (later TensorRT).
+    """
 
     optimization_level: int | None = None
     workspace_mib: int | None = None
     tf32: bool = False
+    compatible: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Return them as a JSON object; what older versions do not know is left out if unused."""
+        found = asdict(self)
+        found["compatible"] = list(self.compatible)
+        return found if self.compatible else {k: v for k, v in found.items() if k != "compatible"}
 
     def options(self) -> list[str]:
         """Return the options that are set, as arguments of `edge-ovss build`."""
@@ -31,6 +53,8 @@ class Flags:
             words += ["--optimization-level", str(self.optimization_level)]
         if self.workspace_mib is not None:
             words += ["--workspace", str(self.workspace_mib)]
+        if self.compatible:
+            words += ["--compatible", ",".join(self.compatible)]
         return words
 
 
@@ -87,7 +111,7 @@ class EngineKey:
             "graph": self.graph,
             **surroundings,
             "frames": frames,
-            "flags": asdict(self.flags),
+            "flags": self.flags.to_json(),
         }
 
     @classmethod
@@ -114,6 +138,7 @@ class EngineKey:
                 optimization_level=flags.optional_integer("optimization_level"),
                 workspace_mib=flags.optional_integer("workspace_mib"),
                 tf32=flags.flag("tf32"),
+                compatible=flags.texts("compatible") if "compatible" in flags.values else (),
             ),
         )
 
@@ -164,8 +189,15 @@ def differences(
         gpu: The local GPU.
     """
     theirs = key.surroundings
-    found = _unequal({"graph": (key.graph, graph), **_bound(theirs, here)})
+    bound = _bound(theirs, here)
+    if HARDWARE in key.flags.compatible and gpu is not None and not gpu.jetson:
+        bound = {what: pair for what, pair in bound.items() if what not in _OF_THE_GPU}
+    if VERSION in key.flags.compatible and is_later(here.library, than=theirs.library):
+        del bound["TensorRT version"]
+    found = _unequal({"graph": (key.graph, graph), **bound})
     capability = None if gpu is None else gpu.capability
+    if HARDWARE in key.flags.compatible and gpu is not None and is_ampere(gpu):
+        return found
     if capability not in theirs.capabilities:
         built = ", ".join(theirs.capabilities) or "none"
         found.append(Difference("compute capability", built, capability or "no GPU"))
@@ -184,6 +216,20 @@ def key_differences(theirs: EngineKey, wanted: EngineKey) -> list[Difference]:
             "flags": (_flags_text(theirs.flags), _flags_text(wanted.flags)),
         }
     )
+
+
+def is_ampere(gpu: Gpu) -> bool:
+    """Return whether a GPU runs hardware-compatible engines: Ampere or later, no Jetson."""
+    return not gpu.jetson and float(gpu.capability) >= _AMPERE
+
+
+def is_later(here: str, *, than: str) -> bool:
+    """Return whether a version is of the same major version and not earlier."""
+    try:
+        ours, theirs = ([int(part) for part in text.split(".")] for text in (here, than))
+    except ValueError:
+        return False
+    return ours[0] == theirs[0] and ours >= theirs
 
 
 def _bound(theirs: Surroundings, here: Surroundings) -> dict[str, tuple[object, object]]:

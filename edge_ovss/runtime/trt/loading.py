@@ -14,6 +14,7 @@ from edge_ovss._leftovers import new_part, remove_parts
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.trt.commands import rebuild_command
+from edge_ovss.runtime.trt.engine_key import VERSION
 from edge_ovss.runtime.trt.engine_store import Engine, check_plan
 from edge_ovss.runtime.trt.engine_warnings import say_suboptimal
 from edge_ovss.runtime.trt.variants import library_version
@@ -138,6 +139,8 @@ def _deserialize(bundle: Bundle, engine: Engine, library: Any) -> LoadedEngine: 
     logger, lines = process_logger(library)
     runtime = library.Runtime(logger)
     check_validity(bundle, engine, library, runtime, plan)
+    if VERSION in engine.record.key.flags.compatible:
+        runtime.engine_host_code_allowed = True  # such a plan brings the runtime of its version
     handle = runtime.deserialize_cuda_engine(plan)
     if handle is None:
         _refuse(bundle, engine, library, lines[:1])
