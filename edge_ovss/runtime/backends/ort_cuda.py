@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._optional import env_flag
-from edge_ovss.bundle.contract import THRESHOLDS, Arrays
+from edge_ovss.bundle.contract import PLACES, TEXT, THRESHOLDS, Arrays
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import EdgeOvssError
 from edge_ovss.runtime.backends.base import Machine
@@ -26,7 +26,7 @@ Size = tuple[int, int]
 _DEVICE = "cuda"
 _SEVERAL = "frames come in several sizes"
 # Inputs that stay on the device while they do not change.
-_KEPT = frozenset({THRESHOLDS})
+_KEPT = frozenset({THRESHOLDS, TEXT, PLACES})
 
 
 class CudaBackend(CpuBackend):
