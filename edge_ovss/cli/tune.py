@@ -19,7 +19,7 @@ from edge_ovss.cli.shared.vocabulary import checked_vocabulary, file_part
 from edge_ovss.doctor.backends import survey_backends
 from edge_ovss.doctor.engines import survey
 from edge_ovss.errors import GateError, UsageError
-from edge_ovss.models.catalogue import DEFAULT_MODEL, entry_of, list_models
+from edge_ovss.models.catalogue import DEFAULT_MODEL, PUBLISHED, entry_of, list_models
 from edge_ovss.runtime.backends import AUTO, REGISTRY, resolve_backend
 from edge_ovss.tune import candidate as axes
 from edge_ovss.tune.budget import parse_budget
@@ -38,7 +38,15 @@ _LEVELS = {
     axes.KEYFRAME: "keyframe",
     axes.STABILIZE: "stabilize",
 }
-_USUAL = {axes.REJECT: "slots", axes.PRECISION: "fp32", axes.KEYFRAME: "1"}
+_USUAL = {
+    axes.REJECT: "slots",
+    axes.RANK: "none",
+    axes.ANSWER: PUBLISHED,
+    axes.PRECISION: "fp32",
+    axes.KEYFRAME: "1",
+    axes.STABILIZE: "off",
+}
+_DEFAULT_SLOTS = "default"
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -181,7 +189,7 @@ def _levels(args: argparse.Namespace, model: str) -> dict[str, list[str]]:
     ranks = [rank for rank in found.get(axes.RANK, ()) if rank != "auto"]
     _require_numbers(ranks, "template-ranks")
     if args.slots is not None:
-        found[axes.SLOTS] = [_slots(text) for text in args.slots]
+        found[axes.SLOTS] = [_slots(text) for text in args.slots if text != _DEFAULT_SLOTS]
     return found
 
 

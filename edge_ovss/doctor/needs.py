@@ -49,6 +49,7 @@ NEEDS = (
     ),
     Need("calibrate", ("onnx", "onnxruntime", "cv2"), "export"),
     Need("eval, bench, data, report", ("cv2", "onnxruntime"), "onnxruntime"),
+    Need("tune of bundles", ("cv2", "onnxruntime"), "onnxruntime"),
     Need("parity", ("torch", "open_clip", "timm", "onnx", "onnxruntime", "cv2"), "export"),
 )
 

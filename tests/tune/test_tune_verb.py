@@ -214,10 +214,15 @@ def test_the_journal_of_other_bundles_is_refused_and_fresh_starts_over(
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_run_that_is_killed_goes_on_and_leaves_no_process(
-    make_bundle: MakeBundle, labeled: Path, tmp_path: Path
+    make_bundle: MakeBundle, labeled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundles = [str(make_bundle(f"{name}.ovss")) for name in "abc"]
     out = tmp_path / "out"
+    # On a device there is neither torch nor onnx.
+    for name in ("torch", "onnx"):
+        (tmp_path / "without" / name).mkdir(parents=True)
+        (tmp_path / "without" / name / "__init__.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"), prepend=os.pathsep)
     asked = [sys.executable, "-m", "edge_ovss", "tune", *bundles, *options(labeled, out), "--json"]
     kept = b""
     for least in (0, 1, 2):

@@ -86,7 +86,7 @@ def _add_space_arguments(parser: Parser) -> None:
             "multiples of 32 from half of the model's size)",
         ),
         ("--reject", "LIST", "slots, dynamic, none (default all that the model has)"),
-        ("--template-ranks", "LIST", "numbers or auto (default auto, where the model can)"),
+        ("--template-ranks", "LIST", "numbers, auto, none (default auto, where the model can)"),
         ("--answers", "LIST", "ways to make labels (default all of the model)"),
         ("--precisions", "LIST", "fp32, fp16, int8 (default all, with --calibration)"),
         (
@@ -97,13 +97,17 @@ def _add_space_arguments(parser: Parser) -> None:
         ),
         ("--threads", "LIST", "CPU threads (default all cores, and half of them)"),
         ("--keyframe", "LIST", "for videos: the network sees every N-th frame (default 1,2,3)"),
-        ("--stabilize", "LIST", "for videos: milliseconds that labels are held (default 150)"),
+        (
+            "--stabilize",
+            "LIST",
+            "for videos: milliseconds that labels are held or off (default 150)",
+        ),
     ):
         group.add_argument(option, metavar=metavar, help=text)
     group.add_argument(
         "--slots",
         action="append",
-        metavar="N,N,N",
+        metavar="N,N,N|default",
         help="slots after each rejection (default the fewest that the labeled images need); "
         "repeatable",
     )
