@@ -88,7 +88,7 @@ def _options(args: argparse.Namespace, console: Console) -> TuneOptions:
     else:
         subject, name = _model(args, data, console)
     threads = _threads(args.threads)
-    backends = _backends(args.backends)
+    backends = _backends(args.backends, exact=data is None)
     chosen = backends[0] if args.backends else None
     return TuneOptions(
         subject=replace(subject, backend=chosen, threads=next(iter(threads), None)),
@@ -232,10 +232,16 @@ def _threads(text: str | None) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _backends(text: str | None) -> tuple[str, ...]:
-    """Return the backends to try; by default all that can run here, the one of `auto` first."""
+def _backends(text: str | None, *, exact: bool) -> tuple[str, ...]:
+    """Return the backends to try; by default all that can run here, the one of `auto` first.
+
+    Args:
+        text: What the user asked for.
+        exact: Without that, leave out those that change labels.
+    """
     if text is not None:
         return tuple(dict.fromkeys(resolve_backend(name) for name in _parts(text, "backends")))
     first = resolve_backend(AUTO)
     usable = survey_backends(survey(), onnxruntime_providers())
-    return (first, *(name for name in REGISTRY if name != first and usable[name].usable))
+    names = [name for name in REGISTRY if name != first and usable[name].usable]
+    return (first, *(name for name in names if not (exact and REGISTRY[name].precision)))

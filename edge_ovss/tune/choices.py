@@ -22,6 +22,7 @@ from edge_ovss.tune.candidate import (
     SLOTS,
     STABILIZE,
     THREADS,
+    Candidate,
 )
 from edge_ovss.tune.space import STEP, Space, measured_slots, smaller_sizes
 
@@ -107,7 +108,17 @@ def model_space(
         sizes = (read_size(t, default.picture.height, default.picture.width) for t in levels[SIZE])
         inside = f"{default.picture.height}x{default.picture.width}"
         levels[SIZE] = [size for size in dict.fromkeys(sizes) if size != inside]
-    return Space({axis: values for axis, values in levels.items() if values})
+    return Space({axis: values for axis, values in levels.items() if values}, _on_gpu(levels))
+
+
+def _on_gpu(levels: Levels) -> tuple[Candidate, ...]:
+    """Return each lower precision on each backend that computes in it: on a CPU FP16 only costs."""
+    backends = [name for name in levels[BACKEND] if name.startswith("tensorrt") or "cuda" in name]
+    return tuple(
+        Candidate({PRECISION: precision, BACKEND: backend})
+        for backend in backends
+        for precision in levels.get(PRECISION, ())
+    )
 
 
 def _rejections(

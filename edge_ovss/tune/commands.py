@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_ovss.runtime.trt.variants import FLAVORS
 from edge_ovss.tune.candidate import (
     BACKEND,
     BUNDLE,
@@ -40,7 +41,10 @@ def commands_of(candidate: Candidate, subject: Subject) -> list[list[str]]:
         make += [] if subject.count is None else ["--count", str(subject.count)]
     if DROP in chosen and subject.data is not None:
         make += ["--max-miou-drop", chosen[DROP], *_validation_words(subject.data)]
-    return [[*make, "--out", NAME], ["edge-ovss", "run", NAME, "IMAGE", *run]]
+    commands = [[*make, "--out", NAME]]
+    if asked.get(BACKEND) in FLAVORS:
+        commands.append(["edge-ovss", "build", NAME, "--backend", asked[BACKEND], "--size", "HxW"])
+    return [*commands, ["edge-ovss", "run", NAME, "IMAGE", *run]]
 
 
 def _model_words(subject: Subject) -> list[str]:

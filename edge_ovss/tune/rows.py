@@ -63,13 +63,13 @@ class Row:
     def drop(self) -> float | None:
         """Points of mIoU that it loses; None without labels."""
         change = self.found.get("miou_change")
-        return None if change is None else -change["points"]
+        return None if change is None else 0.0 - change["points"]
 
     @property
     def least_drop(self) -> float | None:
         """Points that it loses at least, by the interval; None without labels."""
         change = self.found.get("miou_change")
-        return None if change is None else -change["high"]
+        return None if change is None else 0.0 - change["high"]
 
     def numbers(self, base_ms: float) -> dict[str, float | None]:
         """Return the values of all `TUNING`.
@@ -88,7 +88,7 @@ class Row:
             "throughput_fps": 1e3 / times["mean"],
             "speedup_p50": 1 / ratio,
             "miou_drop": self.drop,
-            "miou_drop_high": None if change is None else -change["low"],
+            "miou_drop_high": None if change is None else 0.0 - change["low"],
             **{k: self.found.get(k) for k in ("peak_mib", "bundle_mib", "miou", "overflow_share")},
         }
         return {name: values[name] for name in TUNING}

@@ -206,7 +206,7 @@ def _gentler(rows: Sequence[Row], limit: float | None) -> list[Candidate]:
         row.candidate.with_(Candidate({DROP: f"{limit:g}"}))
         for row in rows
         if row.error is None
-        and row.candidate.settings == {PRECISION: "int8"}
+        and row.candidate.settings.get(PRECISION) == "int8"
         and row.ratio < 1
         and (row.drop or 0.0) > limit
     ]

@@ -34,15 +34,18 @@ class Space:
 
     Attributes:
         levels: Values by axis.
+        pairs: Settings that only pay together, such as FP16 on a GPU.
     """
 
     levels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    pairs: tuple[Candidate, ...] = ()
 
     def singles(self) -> Iterator[Candidate]:
-        """Yield candidates that differ from the default export in one setting."""
+        """Yield candidates that differ from the default export in one setting, and the pairs."""
         for axis, values in self.levels.items():
             for value in values:
                 yield Candidate({axis: value})
+        yield from self.pairs
 
 
 def smaller_sizes(height: int, width: int) -> tuple[str, ...]:
@@ -76,7 +79,7 @@ def combinations(
     """Return combinations of settings that help, those first that promise to be fastest.
 
     Args:
-        rows: Measurements of candidates that differ in one setting.
+        rows: Measurements of candidates that differ in one setting, and of pairs.
         limit: Points of mIoU that may be lost; None for no limit.
         most: How many to return.
     """
@@ -86,7 +89,8 @@ def combinations(
     for chosen in itertools.product(*choices):
         parts = [row for row in chosen if row is not None]
         whole = Candidate({k: v for row in parts for k, v in row.candidate.settings.items()})
-        if len(parts) < 2 or _contradicts(whole):
+        twice = sum(len(row.candidate.settings) for row in parts) > len(whole.settings)
+        if len(parts) < 2 or twice or _contradicts(whole):
             continue
         drop = sum(max(0.0, row.drop or 0.0) for row in parts)
         if limit is None or drop <= limit + _DOUBT:

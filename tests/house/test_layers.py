@@ -113,6 +113,7 @@ PICTURE: dict[str, set[str]] = {
         "report",
         "runtime",
         "runtime.backends",
+        "runtime.trt",
         "vocabulary",
     },
     "cli": {

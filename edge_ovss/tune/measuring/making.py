@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.models.catalogue import PUBLISHED
+from edge_ovss.runtime.trt.frame_sizes import FrameRange
+from edge_ovss.runtime.trt.variants import FLAVORS
 from edge_ovss.tune.candidate import (
     ANSWER,
+    BACKEND,
     BUNDLE,
     CALIBRATED,
     DROP,
@@ -52,6 +56,28 @@ def make_bundle(candidate: Candidate, subject: Subject, folder: Path) -> Path:
     float32 = make_bundle(candidate.only(EXPORTED), subject, folder)
     _calibrate(candidate, subject, float32, place)
     return place
+
+
+def build_for(candidate: Candidate, place: Path, sizes: Sequence[Sequence[int]]) -> None:
+    """Build the engine that the backend of a candidate needs, for these frames; none for others.
+
+    Args:
+        candidate: The candidate.
+        place: Its bundle, into which the engine goes.
+        sizes: (height, width) of every frame.
+
+    Raises:
+        EdgeOvssError: It cannot be built; the message says why.
+    """
+    backend = candidate.settings.get(BACKEND, "")
+    if backend not in FLAVORS:
+        return
+    from edge_ovss.engines.build import BuildOptions, build_engine
+
+    heights, widths = zip(*sizes, strict=True)
+    smallest, largest = (min(heights), min(widths)), (max(heights), max(widths))
+    frames = FrameRange(smallest, largest, largest)
+    build_engine(Bundle.open(place, verify=False), backend, BuildOptions(frames=frames))
 
 
 def _export(candidate: Candidate, subject: Subject, place: Path) -> Bundle:

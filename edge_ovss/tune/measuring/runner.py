@@ -67,6 +67,7 @@ class ProcessRunner:
         named: dict[str, Any] = {f"frame{number:03d}": f for number, f in enumerate(frames)}
         np.savez(packed, **named)
         write_bytes(self._frames, packed.getvalue())
+        self._sizes = [list(frame.shape[:2]) for frame in frames]
         self._base: Worker | None = None
 
     def make(self, candidate: Candidate) -> Path:
@@ -75,7 +76,11 @@ class ProcessRunner:
         Raises:
             CandidateError: It cannot be made.
         """
-        order = {"settings": dict(candidate.settings), "folder": str(self.bundles)}
+        order: dict[str, object] = {
+            "settings": dict(candidate.settings),
+            "folder": str(self.bundles),
+            "sizes": self._sizes,
+        }
         with Worker() as worker:
             answer = worker.ask("make", subject=self.subject.to_json(), **order)
         return Path(answer["bundle"])

@@ -33,10 +33,12 @@ class Runner:
 
     def make(self, order: Mapping[str, Any]) -> dict[str, object]:
         """Make the bundle."""
-        from edge_ovss.tune.measuring.making import make_bundle
+        from edge_ovss.tune.measuring.making import build_for, make_bundle
 
-        subject = Subject.from_json(order["subject"])
-        place = make_bundle(Candidate(order["settings"]), subject, Path(order["folder"]))
+        subject, candidate = Subject.from_json(order["subject"]), Candidate(order["settings"])
+        place = make_bundle(candidate, subject, Path(order["folder"]))
+        if not subject.bundles:  # others are not changed
+            build_for(candidate, place, order["sizes"])
         return {"bundle": str(place)}
 
     def open(self, order: Mapping[str, Any]) -> dict[str, object]:

@@ -1,0 +1,174 @@
+"""What `tune` tries: sizes, slots, precisions on GPUs, and the commands it recommends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_ovss.bundle.manifest import Manifest
+from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.rejection import Rejection
+from edge_ovss.errors import UsageError
+from edge_ovss.models.catalogue import entry_of
+from edge_ovss.tune.candidate import Candidate
+from edge_ovss.tune.choices import Asked, Machine, model_space, read_size
+from edge_ovss.tune.commands import commands_of
+from edge_ovss.tune.measuring import making
+from edge_ovss.tune.space import measured_slots, smaller_sizes
+from edge_ovss.tune.subject import LabeledData, Subject
+
+SED = entry_of("sed-tiny")
+CPU = Machine(("onnxruntime", "openvino"), cores=8)
+
+
+@pytest.fixture
+def manifest(make_bundle: Callable[..., Path]) -> Manifest:
+    """Of 64 x 96 inside the network."""
+    found = Bundle.open(make_bundle()).manifest
+    return replace(found, rejection=Rejection("slots", topk=8, slots=(52, 52, 52)))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "sizes"),
+    [
+        (416, 544, ("384x512", "352x448", "320x416", "288x384", "256x320", "224x288")),
+        (768, 768, ("704x704", "640x640", "576x576", "512x512", "448x448", "384x384")),
+        (544, 416, ("512x384", "448x352", "416x320", "384x288", "320x256", "288x224")),
+        (64, 96, ("32x64",)),
+        (32, 32, ()),
+    ],
+)
+def test_sizes_are_multiples_of_32_down_to_half_and_keep_the_aspect(
+    height: int, width: int, sizes: tuple[str, ...]
+) -> None:
+    assert smaller_sizes(height, width) == sizes
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("256", "256x320"), ("320x416", "320x416"), ("32", "32x32"), ("416", "416x544")],
+)
+def test_one_number_is_the_shorter_side(text: str, size: str) -> None:
+    assert read_size(text, 416, 544) == size
+    assert read_size(text, 544, 416) == (text if "x" in text else "x".join(size.split("x")[::-1]))
+
+
+@pytest.mark.parametrize("text", ["100", "0", "-32", "32x", "32x33", "a", "999999999", ""])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="multiples of 32"):
+        read_size(text, 416, 544)
+
+
+def test_slots_follow_from_the_counts_of_images(manifest: Manifest) -> None:
+    assert measured_slots((30, 20, 25), (52, 52, 52), least=8) == "30,25,25"
+    assert measured_slots((5, 4, 3), (52, 52, 52), least=8) == "8,8,8"
+    assert measured_slots((52, 52, 52), (52, 52, 52), least=8) is None
+    space = model_space(SED, manifest, (60, 50, 50), Asked(), CPU)
+    assert space.levels["slots"] == ("60,60,60",)  # too few: what certainly suffices
+
+
+def test_everything_is_tried_with_labels_and_images(manifest: Manifest) -> None:
+    levels = model_space(SED, manifest, (30, 20, 20), Asked(), CPU).levels
+    assert {axis: list(values) for axis, values in levels.items()} == {
+        "size": ["32x64"],
+        "reject": ["dynamic", "none"],
+        "slots": ["30,20,20"],
+        "template-rank": ["auto"],
+        "precision": ["fp16", "int8"],
+        "backend": ["openvino"],
+        "threads": ["4"],
+    }
+
+
+def test_without_labels_only_what_keeps_them_is_tried(manifest: Manifest) -> None:
+    asked = Asked({"size": ["32"]}, has_labels=False, has_images=False)
+    levels = model_space(SED, manifest, None, asked, CPU).levels
+    assert {axis: list(values) for axis, values in levels.items()} == {
+        "reject": ["dynamic"],
+        "backend": ["openvino"],
+        "threads": ["4"],
+        "size": ["32x64"],
+    }
+
+
+def test_a_gpu_is_tried_together_with_the_precisions_that_it_computes_in(
+    manifest: Manifest,
+) -> None:
+    machine = Machine(("onnxruntime", "tensorrt", "openvino"))
+    space = model_space(SED, manifest, None, Asked(), machine)
+    pairs = [dict(candidate.settings) for candidate in space.singles()][-2:]
+    assert pairs == [
+        {"precision": "fp16", "backend": "tensorrt"},
+        {"precision": "int8", "backend": "tensorrt"},
+    ]
+    assert Candidate(pairs[1]).target == "tensorrt"
+    assert Candidate({"precision": "int8"}).target == "cpu"
+    assert Candidate(pairs[1]).made_key != Candidate({"precision": "int8"}).made_key
+
+
+def test_videos_are_tried_as_streams(manifest: Manifest) -> None:
+    levels = model_space(SED, manifest, None, Asked(is_video=True), CPU).levels
+    assert (levels["keyframe"], levels["stabilize"]) == (("2", "3"), ("150",))
+
+
+def test_the_engine_of_a_candidate_is_built_for_the_frames(
+    make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, built = make_bundle(), []
+
+    def build(bundle: Bundle, backend: str, options: Any) -> None:  # noqa: ANN401 (BuildOptions)
+        built.append((bundle.path, backend, str(options.frames)))
+
+    monkeypatch.setattr("edge_ovss.engines.build.build_engine", build)
+    making.build_for(Candidate({"backend": "openvino"}), place, [(24, 32)])
+    making.build_for(Candidate(), place, [(24, 32)])
+    assert built == []
+    making.build_for(Candidate({"backend": "tensorrt"}), place, [(24, 32), (24, 32)])
+    making.build_for(Candidate({"backend": "tensorrt"}), place, [(24, 32), (30, 20)])
+    assert built == [
+        (place, "tensorrt", "24x32"),
+        (place, "tensorrt", "24x20…30x32 (best 30x32)"),
+    ]
+
+
+def test_the_commands_hold_everything_that_was_measured() -> None:
+    data = LabeledData("labeled/", layout="folder", ignore=(7, 255), labels_start=0, limit=9)
+    subject = Subject(
+        model="sed-base",
+        vocab="a b, c",
+        background="sky",
+        checkpoint="model.pth",
+        seed=3,
+        calibration="images/",
+        count=40,
+        data=data,
+        threads=2,
+    )
+    chosen = {"size": "320x416", "slots": "9,8,8", "precision": "int8", "max-miou-drop": "1"}
+    make, run = commands_of(Candidate({**chosen, "backend": "openvino", "keyframe": "2"}), subject)
+    assert " ".join(make) == (
+        "edge-ovss export --vocab a b, c --background sky --model sed-base --checkpoint model.pth "
+        "--seed 3 --size 320x416 --slots 9,8,8 --calibration images/ --precision int8 --target cpu "
+        "--count 40 --max-miou-drop 1 --validation labeled/ --layout folder --ignore 7,255 "
+        "--labels-start 0 --limit 9 --out tuned.ovss"
+    )
+    assert run[3:] == ["IMAGE", "--backend", "openvino", "--threads", "2", "--keyframe", "2"]
+    plain, _ = commands_of(Candidate(), subject)
+    assert "--calibration" not in plain  # nothing would read it
+    three = commands_of(Candidate({"backend": "tensorrt"}), subject)
+    assert three[1] == [
+        *["edge-ovss", "build", "tuned.ovss", "--backend", "tensorrt", "--size", "HxW"]
+    ]
+    given = replace(subject, bundles=("a.ovss", "b.ovss"))
+    assert [words[2] for words in commands_of(Candidate({"bundle": "b.ovss"}), given)] == ["b.ovss"]
+
+
+def test_a_subject_travels_as_json() -> None:
+    subject = Subject(("a.ovss",), data=LabeledData("d", ignore=(1, 2), fps=15.0), threads=2)
+    assert Subject.from_json(json.loads(json.dumps(subject.to_json()))) == subject
+    assert Subject.from_json(json.loads(json.dumps(Subject().to_json()))) == Subject()
