@@ -65,6 +65,9 @@ def fusion_text(inspection: Mapping[str, object]) -> str:
     parts = [f"{sum(facts['layers'].values())} layers, heavy ones: {heavy}"]
     if facts["float_count"]:
         parts.append(f"{facts['float_count']} in FP32 against the graph")
+    if facts.get("time"):
+        shares = ", ".join(f"{100 * share:.0f} % {name}" for name, share in facts["time"].items())
+        parts.append(f"time {shares}")
     parts.append(f"{facts['unfused_quantization']} unfused Q/DQ, {facts['reformats']} reformats")
     return "; ".join(parts)
 

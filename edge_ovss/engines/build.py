@@ -22,7 +22,8 @@ from edge_ovss.bundle.replacement import mend, move_into_place
 from edge_ovss.engines.build_process import run_child
 from edge_ovss.engines.build_request import BuildOutcome, BuildRequest
 from edge_ovss.engines.compatible import check_compatible
-from edge_ovss.engines.inspection import size_facts
+from edge_ovss.engines.inspection import size_facts, time_shares
+from edge_ovss.engines.timings import check_timings, sha256_or_none, timings_name
 from edge_ovss.errors import ArtifactError, ParityError, UsageError
 from edge_ovss.runtime.trt.engine_key import HARDWARE, EngineKey, Flags, surroundings_here
 from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof
@@ -115,7 +116,7 @@ def build_engine(
         return Built(_existing(bundle, place, key, gpu, note), reused=True)
     module = str(installed_module(flavor))
     timings = place.parent / timings_name(key)
-    before = _check_timings(timings, options)
+    before = check_timings(timings, options.pinned_timings)
     with _Workshop(place) as folder:
         request = make_request(bundle, key, module, folder, options, timings)
         request = replace(request, workspace_mib=_workspace(options.flags, gpu, note))
@@ -123,11 +124,11 @@ def build_engine(
         outcome = run_child(request, folder, note)
         record = _record(bundle, key, folder, outcome)
         if request.timing_cache is not None:
-            facts = {"file": timings.name, "before": before, "after": _sha256(timings)}
+            facts = {"file": timings.name, "before": before, "after": sha256_or_none(timings)}
             record = replace(record, timings=facts)
         _check_precision(record)
         check_fusion(record, options.allow_float)
-        record = _prove(bundle, folder, record, gpu, note)
+        record = _prove(bundle, folder, record, gpu, note, outcome.precisions)
         record.write(folder)
     return Built(Engine(place, record), reused=False)
 
@@ -202,32 +203,6 @@ def make_request(
         timing_cache=str(timings) if options.timing_cache or options.pinned_timings else None,
         pinned=options.pinned_timings is not None,
     )
-
-
-def timings_name(key: EngineKey) -> str:
-    """Return the name of the file of timings: they hold for one TensorRT and one GPU."""
-    places = key.surroundings
-    gpu = re.sub(r"[^A-Za-z0-9]+", "_", places.device or "any").strip("_")
-    return f"timing-{places.library}-{gpu}-sm{''.join(places.capabilities).replace('.', '')}.cache"
-
-
-def _check_timings(path: Path, options: BuildOptions) -> str | None:
-    """Return the sha256 of the timings that are there; None if there are none.
-
-    Raises:
-        ArtifactError: They are not those that were asked for.
-    """
-    found, wanted = _sha256(path), options.pinned_timings
-    if wanted is not None and found != wanted.lower():
-        state = "there are none" if found is None else f"there is {found}"
-        message = f"--pin-timings asks for '{wanted}', but in {ENGINES}/{path.name} {state}."
-        hint = "Copy the file of the build to repeat (build.json names it), or build without it."
-        raise ArtifactError(message, hint=hint)
-    return found
-
-
-def _sha256(path: Path) -> str | None:
-    return sha256_of_file(path) if path.is_file() else None
 
 
 def _shapes_of_words(bundle: Bundle) -> dict[str, tuple[int, ...]]:
@@ -366,8 +341,14 @@ def check_fusion(record: BuildRecord, allowed: float) -> None:
 
 
 def _prove(
-    bundle: Bundle, folder: Path, record: BuildRecord, gpu: Gpu | None, note: Note
+    bundle: Bundle,
+    folder: Path,
+    record: BuildRecord,
+    gpu: Gpu | None,
+    note: Note,
+    precisions: Mapping[str, str] | None = None,
 ) -> BuildRecord:
+    """Compare an engine's output, and time its layers if their precisions are known."""
     reason = why_not_run(record, gpu)
     if reason is not None:
         return _proved(record, Proof("not run", reason=reason))
@@ -376,7 +357,11 @@ def _prove(
 
     note("comparing its output with the bundle's")
     with open_engine(bundle, Engine(folder, record)) as backend:
-        return _proved(record, prove(bundle, backend, record.key))
+        record = _proved(record, prove(bundle, backend, record.key))
+        if precisions and record.proof.state == "passed":
+            time = time_shares(backend.layer_times(), precisions)
+            record = replace(record, inspection={**record.inspection, "time": time})
+        return record
 
 
 def why_not_run(record: BuildRecord, gpu: Gpu | None) -> str | None:

@@ -107,6 +107,7 @@ def _outcome(event: dict[str, Any]) -> BuildOutcome:
         labels=event["labels"],
         warnings=tuple(event["warnings"]),
         inspection=event["inspection"],
+        precisions=event["precisions"],
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from edge_ovss._strict_parsing import parse_json
 
@@ -73,6 +73,7 @@ class BuildOutcome:
         labels: dtype of the labels in the engine.
         warnings: Warnings of the builder.
         inspection: The layers after fusion (`inspection.summarize`); None if they are unknown.
+        precisions: Precision by layer after fusion.
     """
 
     seconds: Mapping[str, float]
@@ -80,3 +81,4 @@ class BuildOutcome:
     labels: str
     warnings: tuple[str, ...] = ()
     inspection: Mapping[str, object] | None = None
+    precisions: Mapping[str, str] = field(default_factory=dict)

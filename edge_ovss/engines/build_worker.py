@@ -96,6 +96,7 @@ def build(request: BuildRequest, reporter: Reporter) -> BuildOutcome:
         labels=_labels_type(network),
         warnings=tuple(reporter.warnings),
         inspection=summarize(found, asked_precisions(network), source=source) if found else None,
+        precisions={one.name: one.precision for one in found},
     )
 
 

@@ -50,6 +50,24 @@ def _shown(layer: PlanLayer) -> str:
     return next(nodes, layer.name)
 
 
+def time_shares(
+    times: Mapping[str, float], precisions: Mapping[str, str]
+) -> dict[str, float] | None:
+    """Return the share of time by precision, of 1; None if nothing was timed.
+
+    Args:
+        times: Milliseconds by layer.
+        precisions: Precision by layer.
+    """
+    total = sum(times.values())
+    if not total > 0.0:
+        return None
+    spent: Counter[str] = Counter()
+    for name, milliseconds in times.items():
+        spent[precisions.get(name, "other")] += milliseconds  # type: ignore[assignment]
+    return {name: round(value / total, 4) for name, value in spent.most_common()}
+
+
 def size_facts(plan: int, graph: int) -> dict[str, object]:
     """Return the size of a plan beside that of the weights that went in, in bytes."""
     return {"plan": plan, "graph": graph, "ratio": round(plan / graph, 3) if graph else None}

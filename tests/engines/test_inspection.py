@@ -128,6 +128,7 @@ def test_the_engine_itself_is_asked(
     assert found["heavy"] == {"FP16": 2, "FP32": 1, "INT8": 1}
     assert found["size"]["plan"] == engine.plan.stat().st_size
     assert found["size"]["graph"] > 0
+    assert found["time"] == {"FP16": 0.5, "INT8": 0.4, "FP32": 0.1}  # 2 + 3, 4 and 1 ms
     record = engine.record
     check_fusion(record, 0.0)  # FP32 is what a float32 bundle asks for
     half = replace(record, precision="fp16")

@@ -105,6 +105,13 @@ class TensorRtBackend(Backend):
                 self._keep_kernels()
         return self._as_the_contract(answer)
 
+    def layer_times(self) -> dict[str, float]:
+        """Return milliseconds by layer of the engine that ran last; nothing may run after it."""
+        memory = self._memory
+        assert memory is not None  # it is open
+        with memory.current():
+            return [session for _, session in self._sessions.values()][-1].layer_times()
+
     def _close_impl(self) -> None:
         sessions, self._sessions = self._sessions, {}
         if self._memory is not None and sessions:
@@ -169,10 +176,12 @@ BACKENDS: dict[str, type[TensorRtBackend]] = {
 }
 
 
-def open_engine(bundle: Bundle, engine: Engine) -> Backend:
+def open_engine(bundle: Bundle, engine: Engine) -> TensorRtBackend:
     """Open one given engine of the bundle, to check it.
 
     Raises:
         MissingDependencyError: The library or the GPU is missing.
     """
-    return BACKENDS[engine.record.key.surroundings.backend](bundle, engine=engine).open()
+    backend = BACKENDS[engine.record.key.surroundings.backend](bundle, engine=engine)
+    backend.open()
+    return backend

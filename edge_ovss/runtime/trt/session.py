@@ -68,6 +68,7 @@ class TrtSession:
         self._tensors: dict[str, EngineTensor] = {}
         self._shapes: dict[str, tuple[int, ...]] | None = None
         self._graph: int | None = None
+        self._profiler: object = None  # the library uses it without owning it
         self._held: dict[str, NDArray[Any]] = {}
 
     @property
@@ -112,6 +113,24 @@ class TrtSession:
         self.device_ms = driver.elapsed_ms(start, end)
         outputs = (tensor for tensor in self._tensors.values() if not tensor.is_input)
         return {tensor.name: tensor.array.copy() for tensor in outputs}
+
+    def layer_times(self) -> dict[str, float]:
+        """Run the last frame once more, and return milliseconds by layer.
+
+        The session is of no other use afterwards: the profiler slows it down.
+        """
+        times: dict[str, float] = {}
+
+        def report_layer_time(self: object, layer_name: str, ms: float) -> None:
+            del self
+            times[layer_name] = times.get(layer_name, 0.0) + ms
+
+        methods = {"report_layer_time": report_layer_time}
+        self._profiler = type("Profiler", (self._engine.library.IProfiler,), methods)()
+        self._context.profiler = self._profiler
+        self._enqueue()
+        self.memory.synchronize(self._stream)
+        return times
 
     def close(self) -> None:
         """Free everything except the engine."""
