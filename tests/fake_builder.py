@@ -15,6 +15,6 @@ from edge_ovss.runtime.trt.variants import FLAVORS
 if __name__ == "__main__":
     cuda = fake_cuda.FakeCuda()
     fake_trt.CUDA = cuda
-    driver._load = lambda: cuda  # type: ignore[assignment]
+    driver._load = lambda: cuda
     FLAVORS["tensorrt"] = replace(FLAVORS["tensorrt"], modules=("fake_trt",))
     sys.exit(main(sys.argv[1:]))

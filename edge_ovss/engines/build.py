@@ -356,7 +356,8 @@ def _prove(
     from edge_ovss.runtime.trt.backend import open_engine
 
     note("comparing its output with the bundle's")
-    with open_engine(bundle, Engine(folder, record)) as backend:
+    backend = open_engine(bundle, Engine(folder, record))
+    with backend:
         record = _proved(record, prove(bundle, backend, record.key))
         if precisions and record.proof.state == "passed":
             time = time_shares(backend.layer_times(), precisions)

@@ -62,10 +62,12 @@ def time_shares(
     total = sum(times.values())
     if not total > 0.0:
         return None
-    spent: Counter[str] = Counter()
+    spent: dict[str, float] = {}
     for name, milliseconds in times.items():
-        spent[precisions.get(name, "other")] += milliseconds  # type: ignore[assignment]
-    return {name: round(value / total, 4) for name, value in spent.most_common()}
+        kind = precisions.get(name, "other")
+        spent[kind] = spent.get(kind, 0.0) + milliseconds
+    ordered = sorted(spent.items(), key=lambda item: -item[1])
+    return {name: round(value / total, 4) for name, value in ordered}
 
 
 def size_facts(plan: int, graph: int) -> dict[str, object]:
