@@ -106,6 +106,7 @@ def _prepare(folder: Path, args: argparse.Namespace, *, half: bool) -> None:
             size=args.size,
             frame=args.frame,
             calibration=args.calibration,
+            made_for=args.made_for,
         ),
         half=half,
     )
@@ -123,6 +124,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--patience", type=float, help="seconds to get ready, of each contestant")
     parser.add_argument("--limit", type=float, help="seconds of all; what is left out has a row")
+    parser.add_argument("--for", dest="made_for", choices=("cpu", "gpu"), default="gpu")
     parser.add_argument("--prepare-only", action="store_true", help="write bundles, race later")
     _add_bundle_arguments(parser)
     return parser.parse_args()

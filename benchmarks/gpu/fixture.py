@@ -29,6 +29,7 @@ class Wish:
         size: (height, width) inside the network; None for the model's own.
         frame: (height, width) of the frame.
         calibration: Pictures for FP16.
+        made_for: What the graphs are cut for, "cpu" or "gpu".
     """
 
     model: str
@@ -39,6 +40,7 @@ class Wish:
     size: tuple[int, int] | None
     frame: tuple[int, int]
     calibration: str
+    made_for: str = "gpu"
 
 
 def prepare(folder: Path, wish: Wish, *, half: bool) -> None:
@@ -57,6 +59,7 @@ def prepare(folder: Path, wish: Wish, *, half: bool) -> None:
         embeddings=folder / "pack.npz",
         size=wish.size,
         rejection=_rejection(model, wish),
+        made_for=wish.made_for,
     )
     export_once(folder / "fp32.ovss", vocabulary, options)
     if half and not (folder / "fp16.ovss").is_dir():

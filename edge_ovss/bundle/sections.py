@@ -16,6 +16,8 @@ from edge_ovss.vocabulary.words import MOST_CATEGORIES
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 PUBLISHED_ANSWER = "published"
 MOST_FILES = 4096
+# What a graph is cut for; the labels are the same.
+DEVICES = CPU, GPU = ("cpu", "gpu")
 _MOST_FRAME_BYTES = 1 << 20  # of memory, for one pixel
 _MOST_PIXELS = 65535  # of one side of the network's image or of the scores
 
@@ -202,7 +204,8 @@ class SpareInfo:
 class GraphInfo:
     """The ONNX file and the files that hold its large tensors; those of `spare` are the same.
 
-    `frame_bytes` is what one pixel of a frame takes of memory; older bundles do not say.
+    `frame_bytes` is what one pixel of a frame takes of memory; older bundles do not say. `made_for`
+    is the device whose memory the graph is cut for, of `DEVICES`; None for the first, a CPU.
     """
 
     file: str
@@ -210,6 +213,7 @@ class GraphInfo:
     opset: int
     frame_bytes: int | None = None
     spare: SpareInfo | None = None
+    made_for: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -369,6 +373,9 @@ def read_graph(fields: Fields) -> GraphInfo:
         opset=fields.integer("opset", minimum=1),
         frame_bytes=fields.optional_integer("frame_bytes", minimum=1, maximum=_MOST_FRAME_BYTES),
         spare=None if spare is None else SpareInfo(spare.text("file"), read_slots(spare)),
+        made_for=None
+        if fields.optional_text("made_for") is None
+        else fields.choice("made_for", DEVICES),
     )
 
 

@@ -85,6 +85,7 @@ def _options(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Ex
         pictures=args.calibration,
         unknown=args.unknown,
         open_places=args.open_places,
+        made_for=args.made_for,
         with_text_tower=args.with_text_tower,
     )
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.rejection import Rejection
+from edge_ovss.bundle.sections import CPU
 from edge_ovss.bundle.words.inputs import graph_text, word_inputs
 from edge_ovss.bundle.words.section import WORDS_FILE, OpenInfo
 from edge_ovss.models.catalogue import PUBLISHED
@@ -61,6 +62,7 @@ class LoadedModel:
         size: (height, width) inside the network.
         answer: One of the family's ways to make labels.
         places: N, room for words in an open graph; None where the words are frozen.
+        made_for: The device that graphs are cut for, "cpu" or "gpu"; the labels are the same.
     """
 
     family: FamilyExport
@@ -70,6 +72,7 @@ class LoadedModel:
     size: tuple[int, int]
     answer: str = PUBLISHED
     places: int | None = None
+    made_for: str = CPU
 
     @property
     def room(self) -> int:

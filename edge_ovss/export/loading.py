@@ -52,7 +52,14 @@ def load_for_export(
         note(f"encoding {len(vocabulary)} classes x {len(model.spec.templates)} templates")
         embeddings = model.encode_text(vocabulary, progress=progress)
     return LoadedModel(
-        family, model, vocabulary, embeddings, size, options.answer, options.open_places
+        family,
+        model,
+        vocabulary,
+        embeddings,
+        size,
+        options.answer,
+        options.open_places,
+        options.made_for,
     )
 
 

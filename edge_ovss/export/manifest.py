@@ -17,6 +17,7 @@ from edge_ovss.bundle.onnx_reader.metadata import sizes_of
 from edge_ovss.bundle.reference import reference_info
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.bundle.sections import (
+    CPU,
     GraphInfo,
     ModelInfo,
     OutputSpec,
@@ -88,7 +89,12 @@ def describe(
         unknown=unknown or UnknownInfo(),
         open=None if words is None else words.info,
         precision_facts=Precision("fp32"),
-        graph=GraphInfo(GRAPH_FILE, (DATA_FILE,), OPSET),
+        graph=GraphInfo(
+            GRAPH_FILE,
+            (DATA_FILE,),
+            OPSET,
+            made_for=None if loaded.made_for == CPU else loaded.made_for,
+        ),
         created=now(),
         reference=reference_info("fp32"),
         parity={},

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ovss.bundle.rejection import DEFAULT_SLOTS, Rejection
+from edge_ovss.bundle.sections import CPU, DEVICES
 from edge_ovss.bundle.unknown import Given
 from edge_ovss.bundle.words.section import MOST_PLACES
 from edge_ovss.errors import UsageError
@@ -36,6 +37,7 @@ class ExportOptions:
         spare_slots: Slots of a second graph that `rerun` uses when the first overflows: three
             numbers, "all", or None for no second graph.
         answer: How labels are made from masks; one of the family's `answers` in the catalogue.
+        made_for: "cpu" or "gpu": whether wide tensors come in pieces that stay in a CPU's caches.
         with_text_tower: Put the text tower into an open bundle, so that it encodes new words.
         open_places: N, room for words that are inputs of the graph; None freezes the words.
         unknown: When a label is "unknown": "off", "auto", a threshold for all outputs, one for
@@ -58,8 +60,12 @@ class ExportOptions:
     unknown: Given | None = None
     open_places: int | None = None
     with_text_tower: bool = False
+    made_for: str = CPU
 
     def __post_init__(self) -> None:
+        if self.made_for not in DEVICES:
+            message = f"--for is '{self.made_for}'; expected {' or '.join(DEVICES)}."
+            raise UsageError(message)
         unknown = [name for name in self.outputs if name not in (*ALWAYS, *OPTIONAL)]
         if unknown or "labels" not in self.outputs:
             message = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
+from edge_ovss.bundle.sections import CPU, DEVICES
 from edge_ovss.cli.shared.parser import Parser
 from edge_ovss.cli.shared.precision_options import RARE, add_precision_arguments
 from edge_ovss.cli.shared.runtime_options import UNKNOWN_FORMS
@@ -111,6 +112,14 @@ def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
         metavar="N,N,N|auto",
         help=f"slots after each rejection (default {_measured_slots()}, else 64,48,32); auto "
         "measures them on --calibration",
+    )
+    group.add_argument(
+        "--for",
+        dest="made_for",
+        choices=DEVICES,
+        default=CPU,
+        help="what the graph is cut for: for a CPU wide tensors come in pieces that stay in its "
+        "caches, which a GPU is slow at; the labels are the same (default cpu)",
     )
     group.add_argument(
         "--spare-slots",

@@ -24,16 +24,19 @@ class DeopAnswer(AnswerTiles):
         queries: Q.
         categories: T.
         scores: Whether to keep the scores of all categories.
+        bands: How many, one after the other.
     """
 
     def __init__(
-        self, *, size: tuple[int, int], queries: int, categories: int, scores: bool
+        self, *, size: tuple[int, int], queries: int, categories: int, scores: bool, bands: int
     ) -> None:
         grid = (size[0] // _MASK_STEP, size[1] // _MASK_STEP)
-        super().__init__(size=size, grid=grid, scores=scores)
+        super().__init__(size=size, grid=grid, scores=scores, bands=bands)
         self.sums_first = categories <= _CATEGORIES_PER_QUERY * queries
         planes = categories if self.sums_first else queries
-        self.frame_bytes = AnswerBands.pixel_bytes(planes=planes, categories=categories)
+        self.frame_bytes = AnswerBands.pixel_bytes(
+            planes=planes, categories=categories, bands=bands
+        )
 
     def forward(self, masks: Tensor, classes: Tensor, *, height: int, width: int) -> BandedAnswer:
         """Find the best category of every pixel.

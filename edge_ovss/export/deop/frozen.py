@@ -26,6 +26,7 @@ from edge_ovss.export.deop.clip import FrozenClip
 from edge_ovss.export.deop.convolutions import FrozenBackbone, FrozenPixelDecoder
 from edge_ovss.export.deop.decoders import FrozenMaskDecoder
 from edge_ovss.export.family import LoadedModel
+from edge_ovss.export.parts.answer_bands import bands_for
 from edge_ovss.export.parts.mask_graph import MaskGraph
 from edge_ovss.models.deop.masks import MaskPredictor, PixelDecoder
 from edge_ovss.models.deop.model import TEMPERATURE, Deop
@@ -54,6 +55,7 @@ class FrozenDeop(MaskGraph):
             queries=model.query_embedding.num_embeddings,
             categories=self.categories,
             scores="scores" in outputs,
+            bands=bands_for(loaded.made_for),
         )
         self.frame_bytes = self.answer.frame_bytes
         with torch.no_grad():

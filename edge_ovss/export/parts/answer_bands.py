@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from edge_ovss.bundle.sections import GPU
 from edge_ovss.export.parts.sampling import fitted_size, spread_matrix
 
 # At the frame size of a 12-megapixel camera, the scores of all categories do not fit in memory, but
 # those of one of so many bands do. The heights of cameras are multiples of it.
 BANDS = 40
+# ONNX Runtime joins at most 32 tensors in a CUDA graph, and a GPU is slow at many small ones.
+_GPU_BANDS = 20
 _COLORS = 3
 _FLOAT = 4
 
@@ -32,16 +35,23 @@ class BandedAnswer:
     scores: Tensor
 
 
+def bands_for(made_for: str) -> int:
+    """Return how many bands a graph has that is made for a device."""
+    return _GPU_BANDS if made_for == GPU else BANDS
+
+
 class AnswerBands(nn.Module):
     """Resizes planes on a grid over the padded image to the frame, and finds the best category.
 
     Args:
         size: (height, width) inside the network.
         scores: Whether to keep the scores of all categories.
+        bands: How many, one after the other.
     """
 
-    def __init__(self, *, size: tuple[int, int], scores: bool) -> None:
+    def __init__(self, *, size: tuple[int, int], scores: bool, bands: int = BANDS) -> None:
         super().__init__()
+        self.bands = bands
         self.size = size
         self.scores = scores
 
@@ -62,11 +72,12 @@ class AnswerBands(nn.Module):
             finish: From the resized planes of a band, float32 [band, N, W], to the scores of all
                 categories, [band, T, W]; None where the planes are the scores.
         """
-        band = (height + BANDS - 1) // BANDS
-        rows, wide = self._spread(planes, height=height, width=width, count=BANDS * band)
+        count = self.bands
+        band = (height + count - 1) // count
+        rows, wide = self._spread(planes, height=height, width=width, count=count * band)
         shape = (band, planes.shape[0], width)
         bands: list[Tensor] = []
-        for part in rows.view(BANDS, band, -1).unbind(0):
+        for part in rows.view(count, band, -1).unbind(0):
             values = (part @ wide).view(shape)
             bands.append(values if finish is None else finish(values))
         best = [best_of(values) for values in bands]
@@ -76,10 +87,10 @@ class AnswerBands(nn.Module):
         return BandedAnswer(index[:, 0], top[:, 0], scores)
 
     @staticmethod
-    def pixel_bytes(*, planes: int, categories: int) -> int:
+    def pixel_bytes(*, planes: int, categories: int, bands: int = BANDS) -> int:
         """Memory in bytes that one pixel of a frame takes at the peak, without kept scores."""
         # In a band: planes before and after `finish` reads them, scores and what reads them.
-        band = 2 * (planes + categories) / BANDS
+        band = 2 * (planes + categories) / bands
         # The frame is there as floats twice: before and after a step of its normalization.
         return round(_FLOAT * (2 * _COLORS + band))
 

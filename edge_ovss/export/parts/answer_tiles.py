@@ -52,10 +52,14 @@ class AnswerTiles(nn.Module):
         size: (height, width) of the padded image.
         grid: (height, width) of the planes, which lie over it.
         scores: Whether to keep the scores of all categories.
+        bands: How many, one after the other.
     """
 
-    def __init__(self, *, size: tuple[int, int], grid: tuple[int, int], scores: bool) -> None:
+    def __init__(
+        self, *, size: tuple[int, int], grid: tuple[int, int], scores: bool, bands: int = BANDS
+    ) -> None:
         super().__init__()
+        self.bands = bands
         self.size = size
         self.grid = grid
         self.scores = scores
@@ -76,7 +80,7 @@ class AnswerTiles(nn.Module):
         down, across = (
             _axis(parts, wanted=wanted, fitted=inside, padded=padded, cells=cells)
             for parts, wanted, inside, padded, cells in zip(
-                (BANDS, PARTS), (height, width), fitted, self.size, self.grid, strict=True
+                (self.bands, PARTS), (height, width), fitted, self.size, self.grid, strict=True
             )
         )
         wide = self._widen(planes, across)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.export.family import LoadedModel
-from edge_ovss.export.parts.answer_bands import AnswerBands, BandedAnswer
+from edge_ovss.export.parts.answer_bands import AnswerBands, BandedAnswer, bands_for
 from edge_ovss.export.parts.mask_graph import MaskGraph
 from edge_ovss.export.parts.sampling import bilinear_matrix
 from edge_ovss.export.san.clip import FrozenExtractor, FrozenRecognition
@@ -48,9 +48,14 @@ class FrozenSan(MaskGraph):
         self.decoder = FrozenMaskDecoder(model.side_adapter_network.mask_decoder)
         self.head = FrozenRecognition(model.clip_rec_head)
         fast = loaded.answer == FAST
-        self.answer = SanAnswer(size=loaded.size, fast=fast, scores="scores" in outputs)
+        bands = bands_for(loaded.made_for)
+        self.answer = SanAnswer(
+            size=loaded.size, fast=fast, scores="scores" in outputs, bands=bands
+        )
         queries = int(model.side_adapter_network.numbers.queries)
-        self.frame_bytes = self.answer.pixel_bytes(planes=queries, categories=self.categories)
+        self.frame_bytes = self.answer.pixel_bytes(
+            planes=queries, categories=self.categories, bands=bands
+        )
         with torch.no_grad():
             classifier = model.classifier(loaded.embeddings)
             self.hold_classes(classifier, scale=float(model.ov_classifier.logit_scale.exp()))
@@ -86,10 +91,11 @@ class SanAnswer(AnswerBands):
         fast: Add up the masks on their grid and resize the sums, instead of resizing every mask
             before its sigmoid as published: cheaper, and a few labels differ.
         scores: Whether to keep the scores of all categories.
+        bands: How many, one after the other.
     """
 
-    def __init__(self, *, size: tuple[int, int], fast: bool, scores: bool) -> None:
-        super().__init__(size=size, scores=scores)
+    def __init__(self, *, size: tuple[int, int], fast: bool, scores: bool, bands: int) -> None:
+        super().__init__(size=size, scores=scores, bands=bands)
         self.fast = fast
 
     def forward(self, masks: Tensor, classes: Tensor, *, height: int, width: int) -> BandedAnswer:

@@ -48,6 +48,7 @@ from edge_ovss.export.sed.rewrites import (
     Rewrites,
     in_this_order,
     norm_rows,
+    rewrites_for,
     to_planes,
     to_rows,
 )
@@ -62,7 +63,7 @@ class FrozenSed(nn.Module):
         loaded: SED with weights and a vocabulary of T categories and K outputs. It is not changed.
         rejection: The rejection, already fitted to T.
         outputs: Names of the outputs, in the order in which they are returned.
-        rewrites: Which rewrites apply; None for all.
+        rewrites: Which rewrites apply; None for those of the device.
     """
 
     visual: Clip
@@ -87,7 +88,7 @@ class FrozenSed(nn.Module):
         self.coarse = (size[0] // 32, size[1] // 32)
         self.first_score = FirstScore(self.conv1, self.decoder.head0, size=self.coarse)
         self.cost_guidance = nn.ModuleList(model.transformer.decoder_corr_guidance_projection)
-        self.rewrites = rewrites or Rewrites()
+        self.rewrites = rewrites or rewrites_for(loaded.made_for)
         trunk_bytes = self.rewrites.piece_bytes
         if rejection.mode == "dynamic":  # how many are alive is not known: they cannot be cut
             self.rewrites = replace(self.rewrites, piece_bytes=None)

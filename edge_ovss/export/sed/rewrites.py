@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edge_ovss.bundle.sections import GPU
+
 # Pieces of about this size stay in a processor's last cache between one operation and the next, and
 # of sed-base's widest products the rows of one core stay in its second cache (docs/performance.md).
 PIECE_BYTES = 5 << 20
@@ -41,6 +43,11 @@ class Rewrites:
     split_skip: bool = True
     joint_heads: bool = True
     piece_bytes: int | None = PIECE_BYTES
+
+
+def rewrites_for(made_for: str) -> Rewrites:
+    """Return the rewrites for a device: a GPU has no such cache, and is slow at many pieces."""
+    return Rewrites(piece_bytes=None) if made_for == GPU else Rewrites()
 
 
 def in_pieces(
