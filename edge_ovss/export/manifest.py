@@ -34,7 +34,7 @@ from edge_ovss.export.parity_check import FrameCheck
 from edge_ovss.export.ties import ties_of
 from edge_ovss.vocabulary import Vocabulary
 
-_PACKAGES = ("torch", "open_clip_torch", "timm", "onnx", "onnxscript", "numpy")
+_PACKAGES = ("torch", "open_clip_torch", "timm", "onnx", "onnxscript")
 _IN_THE_GRAPH = (
     "schema",
     "tool",
@@ -126,6 +126,7 @@ def with_measurements(manifest: Manifest, parity: Sequence[FrameCheck]) -> Manif
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
             "onnxruntime": package_versions()["onnxruntime"] or "?",  # or onnxruntime-gpu
+            "numpy": version("numpy"),
         },
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
-from edge_ovss.bundle.sections import CPU, DEVICES
 from edge_ovss.cli.shared.parser import Parser
 from edge_ovss.cli.shared.precision_options import RARE, add_precision_arguments
 from edge_ovss.cli.shared.runtime_options import UNKNOWN_FORMS
@@ -116,8 +115,8 @@ def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--for",
         dest="made_for",
-        choices=DEVICES,
-        default=CPU,
+        choices=("cpu", "gpu"),
+        default="cpu",
         help="what the graph is cut for: for a CPU wide tensors come in pieces that stay in its "
         "caches, which a GPU is slow at; the labels are the same (default cpu)",
     )
