@@ -16,7 +16,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kSoon(5000);
+constexpr milliseconds kSoon(30000);
 
 // What a pretended camera does, from one opening to the next.
 struct Script {
@@ -170,7 +170,7 @@ void a_lost_camera_is_opened_again(bool throws) {
     grabber.stop();
     wait_for_end(grabber);
     CHECK(!grabber.state().failed && grabber.state().read >= 4);
-    CHECK(heard.has("usb is lost; trying to open it again") && heard.has("usb is back after 0."));
+    CHECK(heard.has("usb is lost; trying to open it again") && heard.has("usb is back after "));
 }
 
 void a_camera_that_stays_away_ends_with_its_last_words() {
@@ -232,12 +232,12 @@ void a_stall_is_said_once_and_its_end_too() {
                                                        heard.warn()));
     apps::Watchdog watchdog(10.0, heard.warn());
     const auto start = std::chrono::steady_clock::now();
-    while (!heard.has("usb sends again after 2.5 s")) {
+    while (!heard.has("usb sends again after ")) {
         CHECK(std::chrono::steady_clock::now() - start < kSoon);
         watchdog.check(grabbers);
         std::this_thread::sleep_for(milliseconds(1));
     }
-    CHECK(watchdog.stalls() == 1 && heard.has("usb stalls: nothing has come for 2.0 s"));
+    CHECK(watchdog.stalls() == 1 && heard.has("usb stalls: nothing has come for "));
 }
 
 void one_of_several_that_is_lost_is_said() {

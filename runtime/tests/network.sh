@@ -46,7 +46,7 @@ says 'sends again after '
 says '"stalls": 1, '
 serve silent
 expect 4 'Video source' "$camera" "$bundle" "$url" --timeout 1
-expect 143 '"error": null' timeout --signal TERM --preserve-status 2 "$camera" "$bundle" \
+expect 143 '"error": null' timeout --signal TERM --preserve-status 3 "$camera" "$bundle" \
     "raw:/dev/zero?format=GRAY8&size=4x6&fps=50" "$url"
 serve away
 expect 4 'Video source' "$camera" "$bundle" "$url" --timeout 2
