@@ -42,8 +42,12 @@ lint: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/ruff check .
 	$(TEST_ENV)/bin/ruff format --check .
 
+# NumPy 2.2, the last for Python 3.10, has less exact types. mypy checks the code as that of 3.10
+# anyway, with the types of the NumPy that is installed.
 types: $(TEST_ENV)/ready
-	$(TEST_ENV)/bin/mypy
+	@if $(TEST_ENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo '$(TEST_ENV)/bin/mypy'; $(TEST_ENV)/bin/mypy; \
+	else echo 'LEFT OUT on Python 3.10: mypy, which needs the types of a later NumPy'; fi
 
 # Each worker runs whole files on a core of its own. For one process: make unit WORKERS=0.
 WORKERS ?= 2
