@@ -137,7 +137,12 @@ def _state(bundle: Bundle) -> tuple[Manifest, dict[str, bytes]]:
     place = {name: f"{WORDS_FOLDER}/{digest}/{name}.{kinds.get(name, 'npy')}" for name in names}
     files = {place[name]: data for name, data in names.items()}
     reference = replace(
-        manifest.reference, **{name: place.get(name) for name in _ANSWER}, lead=place.get("lead")
+        manifest.reference,
+        labels=place["labels"],
+        alive=place["alive"],
+        counts=place["counts"],
+        measure=place.get("measure"),
+        lead=place.get("lead"),
     )
     kept = dict(manifest.files)
     old = bundle.manifest
@@ -155,9 +160,6 @@ def _state(bundle: Bundle) -> tuple[Manifest, dict[str, bytes]]:
     return changed, files
 
 
-_ANSWER = ("labels", "alive", "counts", "measure")
-
-
 def _reference_files(bundle: Bundle) -> dict[str, bytes]:
     """Return what this runtime answers for the reference frame, as files."""
     frame = bundle.reference_frame()
@@ -168,7 +170,11 @@ def _reference_files(bundle: Bundle) -> dict[str, bytes]:
     if slots is not None:
         alive = np.full(slots[-1], -1, np.int32)
         alive[: len(found.alive)] = found.alive
-    arrays = {"labels": found.labels, "alive": alive, "counts": found.counts}
+    arrays: dict[str, NDArray[Any]] = {
+        "labels": found.labels,
+        "alive": alive,
+        "counts": found.counts,
+    }
     if bundle.manifest.unknown is not None:
         assert found.confidence is not None  # an open graph always gives it
         arrays["measure"] = found.confidence

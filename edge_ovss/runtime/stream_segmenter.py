@@ -83,7 +83,13 @@ class StreamSegmenter:
             ArtifactError: The graph fails, or memory runs out.
         """
         start = time.perf_counter()
-        result, step = self._stream(source).answer(check_frame(frame), time_s)
+        stream = self._stream(source)
+        before, checked = stream.names, check_frame(frame)
+        result, step = stream.answer(checked, time_s)
+        if before not in (None, stream.names):
+            # Other words: what is remembered has numbers that name something else now.
+            del self._streams[source]
+            result, step = self._stream(source).answer(checked, time_s)
         total = 1e3 * (time.perf_counter() - start)
         facts = StreamFacts(step.key, step.age_ms, step.held, step.cut)
         # What a network in its own thread says is of an earlier frame, but at a beginning.
@@ -140,6 +146,11 @@ class _Stream:
         else:
             waiting = Stabilizer(hold_ms=hold_ms, keyframe=options.keyframe, flow=flow)
             self.scenes, self._step = waiting.scenes, partial(waiting.step, segment=self._labels)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names of the last answer of the network; None before the first."""
+        return None if self._last is None else self._last.names
 
     def answer(self, frame: NDArray[np.uint8], time_s: float | None) -> tuple[Result, Step]:
         step = self._step(frame, time_s=time_s)

@@ -101,6 +101,7 @@ def same_answers(given: Bundle, frozen: Bundle) -> None:
             assert mine.alive.tolist() == wanted.alive.tolist()
             assert mine.counts.tolist() == wanted.counts.tolist()
             assert mine.scores is not None
+            assert wanted.scores is not None
             np.testing.assert_allclose(mine.scores, wanted.scores, atol=2e-5, rtol=0)
 
 
@@ -141,6 +142,8 @@ def test_ten_changes_in_a_row_leave_no_trace(opened: Callable[[str], Bundle]) ->
         segmenter.use_words(bundle)
         after = segmenter.segment(FRAMES[0])
     assert np.array_equal(before.labels, after.labels)
+    assert before.scores is not None
+    assert after.scores is not None
     assert np.array_equal(before.scores, after.scores)
 
 
@@ -161,6 +164,8 @@ def test_how_many_empty_places_a_graph_sees_changes_nothing(
     assert np.array_equal(few.labels, full.labels)
     assert few.alive.tolist() == full.alive.tolist() == odd.alive.tolist()
     assert np.array_equal(odd.labels, full.labels)
+    assert few.scores is not None
+    assert full.scores is not None
     np.testing.assert_allclose(few.scores, full.scores, atol=1e-6)
 
 

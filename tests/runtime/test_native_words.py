@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,14 @@ from edge_ovss.runtime.rewording import change_words
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.runtime.selftest import run_selftest
 from edge_ovss.synthetic import render_street
+from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.words.editing import read_words
 
 FRAME = render_street(seed=3, height=120, width=160).image
+
+
+def _instead(chosen: Vocabulary, _: Vocabulary) -> Vocabulary:
+    return chosen
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +55,8 @@ def test_the_library_answers_as_python_does(
     path = Path(shutil.copytree(original, tmp_path / "a.ovss"))
     for words in (None, "sky", ", ".join(f"thing {number}" for number in range(14)) + ", road"):
         if words is not None:
-            change_words(path, lambda _, given=words: read_words(given))
+            chosen = read_words(words)
+            change_words(path, partial(_instead, chosen))
         bundle = Bundle.open(path)
         backend = NativeBackend(bundle, threads=1, library=native_library.path).open()
         with Segmenter.open(bundle, threads=1) as ours, Segmenter(bundle, backend) as theirs:
@@ -62,6 +69,8 @@ def test_the_library_answers_as_python_does(
                 assert np.array_equal(mine.labels, wanted.labels)
                 assert mine.alive.tolist() == wanted.alive.tolist()
                 assert mine.counts.tolist() == wanted.counts.tolist()
+                assert mine.scores is not None
+                assert wanted.scores is not None
                 assert np.array_equal(mine.scores, wanted.scores)
             with pytest.raises(UsageError, match="keeps the words"):
                 theirs.set_words("road")

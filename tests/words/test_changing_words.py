@@ -32,6 +32,7 @@ from edge_ovss.runtime.rewording import change_words, undo_words
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.runtime.selftest import run_selftest
 from edge_ovss.runtime.settings import set_unknown
+from edge_ovss.runtime.stream_segmenter import StreamOptions, StreamSegmenter
 from edge_ovss.synthetic import render_street
 from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.words.editing import add_words, read_words, remove_words
@@ -333,3 +334,19 @@ def test_a_killed_pid_is_no_lock(bundle: Path) -> None:
     assert os.path.lexists(bundle)
     change_words(bundle, lambda _: read_words("road, car"))
     assert prompts(bundle) == ("road", "car")
+
+
+@pytest.mark.parametrize("keyframe", [1, 2, None])
+def test_a_stream_forgets_labels_of_other_words(bundle: Path, keyframe: int | None) -> None:
+    options = StreamOptions(hold_ms=10_000, keyframe=keyframe)
+    with (
+        Segmenter.open(bundle, threads=1, unknown="off") as segmenter,
+        StreamSegmenter(segmenter.segment, options) as stream,
+    ):
+        for number in range(3):
+            stream.segment(FRAME, time_s=number / 10)
+        segmenter.set_words("person")
+        found = [stream.segment(FRAME, time_s=1 + number / 10) for number in range(6)]
+        assert found[-1].names == ("person",)
+        assert not found[-1].labels.any()
+        assert all(int(each.labels.max()) < len(each.names) for each in found)
