@@ -14,6 +14,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,9 @@ def main() -> int:
     args = parser.parse_args()
     checks: dict[str, Check] = {"gpu": _gpu}
     for way in memory_ways():
-        checks[f"memory by {way}"] = lambda way=way: _memory(way)
-        checks[f"graph by {way}"] = lambda way=way: _graph(way)
-        checks[f"buffers by {way}"] = lambda way=way: _buffers(way)
+        checks[f"memory by {way}"] = partial(_memory, way)
+        checks[f"graph by {way}"] = partial(_graph, way)
+        checks[f"buffers by {way}"] = partial(_buffers, way)
     checks["too much memory"] = _too_much
     if args.bundle:
         checks["labels"] = lambda: _labels(args.bundle)

@@ -53,7 +53,8 @@ def _telling(run: Run, segmenter: Segmenter, path: Path) -> Run:
     def told() -> tuple[NDArray[Any], list[int]]:
         answer = run()
         if not path.exists():
-            refused = segmenter._backend.graph_refused
+            backend: Any = segmenter._backend
+            refused = backend.graph_refused
             path.write_text("a CUDA graph" if refused is None else f"no CUDA graph: {refused}")
         return answer
 

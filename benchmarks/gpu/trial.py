@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.gpu.report import used_mib
 from edge_ovss.runtime import Bundle
-from edge_ovss.runtime.backends.ort import open_session
+from edge_ovss.runtime.backends.ort import dtype_name, open_session
 from edge_ovss.synthetic import render_street
 
 _BASE = {"use_tf32": "0"}
@@ -108,8 +108,7 @@ def _try(bundle: Bundle, name: str, frame: Any) -> tuple[Any, dict[str, Any]]:  
         for key, value in values.items():
             binding.bind_ortvalue_input(key, value)
         for each in session.get_outputs():
-            kind = {"tensor(uint8)": np.uint8, "tensor(uint16)": np.uint16}.get(each.type)
-            kind = kind or {"tensor(int32)": np.int32}.get(each.type, np.float32)
+            kind = np.dtype(dtype_name(each.type)).type
             shape = [sides.get(side, side) for side in each.shape]
             outputs[each.name] = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
                 shape, kind, "cuda", 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ OUTPUTS = ("labels", "alive", "counts", "scores", "confidence")
 MOST_JOINED = 32
 
 
-def _options(model: str, **more: object) -> ExportOptions:
+def _options(model: str, **more: Any) -> ExportOptions:  # noqa: ANN401
     size = (64, 96) if model == "san-tiny" else (96, 128)
     return replace(ExportOptions(model=model, weights="random", size=size), **more)
 

@@ -70,7 +70,7 @@ def test_none_starts_after_the_end(load: Load, tmp_path: Path) -> None:
 
 def _row(title: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
     times = {"p50_ms": 11.3, "p99_ms": 13.5, "labels_equal": 1.0, "survivors": None}
-    rest = {"survivors_equal": None, "device_mib": None, "times_as_fast_as": {}}
+    rest: dict[str, Any] = {"survivors_equal": None, "device_mib": None, "times_as_fast_as": {}}
     return {"title": title, **times, **rest, **more}
 
 
