@@ -194,7 +194,7 @@ class Search:
         times = f"{clock_text(spent)} gone, about {clock_text(left)} left in this rung"
         if row.error is not None:
             return f"[{at}; {times}] {row.candidate.title}: failed: {row.error}"
-        lost = "" if row.drop is None else f", {-row.drop:+.2f} points"
+        lost = "" if row.drop is None else f", {0.0 - row.drop:+.2f} points"
         return f"[{at}; {times}] {row.candidate.title}: {1 / row.ratio:.2f} x as fast{lost}"
 
 
