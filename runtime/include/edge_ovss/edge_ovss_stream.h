@@ -3,8 +3,9 @@
  * edge_ovss_stream.h - labels that do not flicker, and a network that need not see every frame.
  *
  * A stream follows labels from frame to frame along the motion of the images, and holds a label
- * against the network until the network has contradicted it often enough. It works on labels
- * alone: with every bundle, and with any other network. Python computes the same, byte for byte.
+ * against the network until the network has contradicted it often enough, or until an edge moves
+ * over it. It works on labels alone: with every bundle, and with any other network. Python computes
+ * the same, byte for byte.
  *
  *     edge_ovss_stream *stream = NULL;
  *     edge_ovss_step step = edge_ovss_step_default();
@@ -19,8 +20,9 @@
  *     edge_ovss_stream_close(stream);
  *
  * Ownership, threads, errors and structures are as in edge_ovss.h; calls on one stream wait for
- * each other. A stream holds two planes (labels and counts) and, with EDGE_OVSS_FLOW_DIS, one gray
- * image of at most 240 columns between frames, two within one.
+ * each other. A stream remembers two planes (labels and counts) and, with EDGE_OVSS_FLOW_DIS, one
+ * gray image of at most 240 columns between frames, two within one. It keeps the room that it works
+ * in, some 7 bytes a pixel; with late answers twice that.
  */
 #ifndef EDGE_OVSS_EDGE_OVSS_STREAM_H
 #define EDGE_OVSS_EDGE_OVSS_STREAM_H
