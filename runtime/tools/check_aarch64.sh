@@ -99,7 +99,8 @@ PKG_CONFIG_LIBDIR=$folder/root/usr/lib/aarch64-linux-gnu/pkgconfig:$folder/root/
 export PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR
 cmake -S "$root" -B "$folder/build" -DCMAKE_TOOLCHAIN_FILE="$root/cmake/jetson-aarch64.cmake" \
     -DCMAKE_SYSROOT="$folder/root" -DONNXRuntime_ROOT="$folder/onnxruntime" -DEDGE_OVSS_WERROR=ON \
-    -DCMAKE_INSTALL_PREFIX=/usr -DEDGE_OVSS_PACKAGE_ONNXRUNTIME=ON -DEDGE_OVSS_GSTREAMER_ELEMENT=ON
+    -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_LIBDIR=lib/aarch64-linux-gnu \
+    -DEDGE_OVSS_PACKAGE_ONNXRUNTIME=ON -DEDGE_OVSS_GSTREAMER_ELEMENT=ON
 cmake --build "$folder/build" -j"$(nproc)"
 
 data=$root/tests/data
