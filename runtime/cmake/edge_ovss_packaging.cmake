@@ -77,6 +77,10 @@ else()
   # The names of Debian 12 and Ubuntu 22.04, and after the bars those of Ubuntu 24.04.
   set(CPACK_DEBIAN_PACKAGE_DEPENDS
     "libc6 (>= 2.34), libstdc++6 (>= 11), libssl3 | libssl3t64, libpng16-16 | libpng16-16t64, libjpeg62-turbo | libjpeg-turbo8")
+  if(EDGE_OVSS_GSTREAMER_ELEMENT)
+    string(APPEND CPACK_DEBIAN_PACKAGE_DEPENDS
+      ", libgstreamer1.0-0 (>= 1.20), libgstreamer-plugins-base1.0-0 (>= 1.20)")
+  endif()
 endif()
 # ldconfig runs after the package is installed.
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
