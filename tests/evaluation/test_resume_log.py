@@ -18,7 +18,7 @@ from edge_ovss.cli import main
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.datasets.opening import open_dataset
 from edge_ovss.errors import InputError, OutputError
-from edge_ovss.evaluation import resume_log as journal_module
+from edge_ovss.evaluation.checked_lines import checked_line
 from edge_ovss.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
 from edge_ovss.evaluation.resume_log import Journal, JournalEntry
 from edge_ovss.runtime import Bundle, Segmenter
@@ -284,7 +284,7 @@ def test_a_line_of_the_wrong_form_is_dropped(path: Path) -> None:
         {"timings_ms": None, "sha256": ["x"]},
     )
     for bad in wrong:
-        path.write_bytes(good + journal_module.checked_line(LINES[0].to_json() | bad))
+        path.write_bytes(good + checked_line(LINES[0].to_json() | bad))
         journal = kept(path)
         assert (len(journal.entries), journal.damaged) == (3, 1)
 

@@ -28,6 +28,7 @@ from edge_ovss.export.families import family_export  # noqa: E402
 from edge_ovss.export.family import LoadedModel  # noqa: E402
 from edge_ovss.export.loading import load_for_export  # noqa: E402
 from edge_ovss.export.manifest import describe  # noqa: E402
+from edge_ovss.export.parts.answer_bands import BANDS  # noqa: E402
 from edge_ovss.models import load_model  # noqa: E402
 from edge_ovss.models.deop import Deop, DeopNumbers, build_deop  # noqa: E402
 from edge_ovss.models.deop.backbone import NormConv  # noqa: E402
@@ -198,7 +199,7 @@ def test_both_orders_of_the_last_sum_are_two_resizes(
 ) -> None:
     torch.manual_seed(0)
     masks, classes = 4 * torch.randn(20, 24, 32), torch.rand(categories, 20)
-    tiles = DeopAnswer(size=(96, 128), queries=20, categories=categories, scores=True)
+    tiles = DeopAnswer(size=(96, 128), queries=20, categories=categories, scores=True, bands=BANDS)
     assert tiles.sums_first == (categories == 4)
     found = tiles(masks, classes, height=frame[0], width=frame[1])
     ratio = min(96 / frame[0], 128 / frame[1])
