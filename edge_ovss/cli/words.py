@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from edge_ovss.bundle.reader import Bundle
@@ -78,10 +79,10 @@ def _wanted(args: argparse.Namespace) -> Callable[[Vocabulary], Vocabulary]:
         words = read_words(args.set_to)
         return lambda _: words
     if args.add is not None:
-        added = read_words(args.add)
-        return lambda old: add_words(old, added)
+        added = [read_words(given) for given in args.add]
+        return lambda old: reduce(add_words, added, old)
     if args.remove is not None:
-        names = [name.strip() for name in args.remove.split(",")]
+        names = [name.strip() for name in ",".join(args.remove).split(",")]
         return lambda old: remove_words(old, names)
     bundle = Bundle.open(args.bundle, verify=False)
     of_pack = words_of_pack(bundle, args.embeddings)

@@ -243,6 +243,14 @@ def test_a_frozen_bundle_names_the_command_that_makes_an_open_one(
     assert "edge-ovss export --open" in capsys.readouterr().err
 
 
+def test_words_are_added_and_removed_by_options_given_twice(bundle: Path) -> None:
+    before = prompts(bundle)
+    assert main(["words", str(bundle), "--add", "tram; streetcar", "--add", "kiosk"]) == 0
+    assert prompts(bundle) == (*before, "tram; streetcar", "kiosk")
+    assert main(["words", str(bundle), "--remove", "tram", "--remove", "kiosk"]) == 0
+    assert prompts(bundle) == before
+
+
 def test_packs_are_taken_from_the_same_tower_only(bundle: Path, tmp_path: Path) -> None:
     pack, other = tmp_path / "sky.npz", tmp_path / "other.npz"
     tower = str(bundle / "text_tower")

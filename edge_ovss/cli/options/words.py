@@ -27,9 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="have these words and no others: a built-in vocabulary, a file, or names",
     )
     what.add_argument(
-        "--add", metavar="LIST|FILE", help="have more words; ';' separates names of the same one"
+        "--add",
+        action="append",
+        metavar="LIST|FILE",
+        help="have more words; ';' separates names of the same one; may be given several times",
     )
-    what.add_argument("--remove", metavar="LIST", help="have these words no longer")
+    what.add_argument(
+        "--remove",
+        action="append",
+        metavar="LIST",
+        help="have these words no longer; may be given several times",
+    )
     what.add_argument("--undo", action="store_true", help="have the words before the last change")
     source = parser.add_argument_group("embeddings of new words")
     source.add_argument(
