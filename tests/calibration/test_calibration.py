@@ -347,7 +347,7 @@ def test_require_faster_refuses_what_is_slower(
     from edge_ovss.calibration import calibrate
     from edge_ovss.calibration.race import Race
 
-    monkeypatch.setattr(calibrate, "race", lambda *_: Race(10.0, 11.0, runs=1, threads=1))
+    monkeypatch.setattr(calibrate, "race", lambda *_, **__: Race(10.0, 11.0, runs=1, threads=1))
     made = options(target="cpu", require_faster=True)
     with pytest.raises(GateError, match=r"11\.0 ms"):
         calibrate_bundle(source, tmp_path / "b.ovss", made)

@@ -384,8 +384,8 @@ def test_graph_that_departs_is_not_written(tmp_path: Path, monkeypatch: pytest.M
 
     real = graph_files.run_graph
 
-    def broken(*args: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-        return [{**a, "labels": (a["labels"] + 1) % 9} for a in real(*args)]
+    def broken(*args: Any, **more: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+        return [{**a, "labels": (a["labels"] + 1) % 9} for a in real(*args, **more)]
 
     monkeypatch.setattr(graph_files, "run_graph", broken)
     with pytest.raises(ParityError, match="differs from torch") as caught:

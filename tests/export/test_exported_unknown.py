@@ -149,7 +149,7 @@ def test_a_graph_that_does_not_compare_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = graph_files.run_graph
-    monkeypatch.setattr(graph_files, "run_graph", lambda path, frames, *_: real(path, frames))
+    monkeypatch.setattr(graph_files, "run_graph", lambda path, frames, *_, **__: real(path, frames))
     options = ExportOptions(weights="random", size=(64, 96))
     with pytest.raises(ParityError, match="With thresholds of 'unknown'"):
         export_bundle(THREE, tmp_path / "x.ovss", options)

@@ -60,6 +60,10 @@ def model_of(kind: str) -> Any:  # noqa: ANN401
     return load_for_export(words(1), options(kind)).model
 
 
+# Of scores, between two graphs that add the same numbers in another order.
+ROUNDING = 2e-5
+
+
 def encode(kind: str, vocabulary: Vocabulary) -> NDArray[np.float32]:
     array: NDArray[np.float32] = model_of(kind).encode_text(vocabulary).array
     return array
@@ -97,12 +101,22 @@ def same_answers(given: Bundle, frozen: Bundle) -> None:
         for frame in FRAMES:
             mine, wanted = ours.segment(frame), theirs.segment(frame)
             assert mine.names == wanted.names
-            assert (mine.labels == wanted.labels).mean() >= 0.9999
             assert mine.alive.tolist() == wanted.alive.tolist()
             assert mine.counts.tolist() == wanted.counts.tolist()
             assert mine.scores is not None
             assert wanted.scores is not None
-            np.testing.assert_allclose(mine.scores, wanted.scores, atol=2e-5, rtol=0)
+            np.testing.assert_allclose(mine.scores, wanted.scores, atol=ROUNDING, rtol=0)
+            decided = leads(wanted.scores) > 2 * ROUNDING
+            assert decided.any()
+            assert (mine.labels == wanted.labels)[decided].mean() >= 0.9999
+
+
+def leads(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By how much the best output of each pixel is ahead; words alike may tie but for rounding."""
+    if len(scores) == 1:
+        return np.ones_like(scores[0])
+    second, first = np.partition(scores, -2, axis=0)[-2:]
+    return first - second
 
 
 @pytest.mark.parametrize("kind", ["sed-tiny", pytest.param("san-tiny", marks=pytest.mark.slow)])

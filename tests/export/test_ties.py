@@ -56,7 +56,8 @@ def test_words_that_score_alike_are_exported_and_named(
     tied: Tied,
 ) -> None:
     path, document, printed = tied
-    (warning,) = document["warnings"]
+    warning, license_ = document["warnings"]
+    assert "not for commercial use" in license_
     assert "cannot tell apart" in warning
     assert "'dog' and 'cat'" in warning
     assert warning in printed
@@ -117,8 +118,8 @@ def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], 
     """Let every run of an exported graph give another answer."""
     real = graph_files.run_graph
 
-    def run(*args: Any) -> Answers:  # noqa: ANN401
-        answers = real(*args)
+    def run(*args: Any, **more: Any) -> Answers:  # noqa: ANN401
+        answers = real(*args, **more)
         for answer in answers:
             change(answer)
         return answers
