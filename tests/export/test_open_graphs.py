@@ -116,7 +116,8 @@ def leads(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     if len(scores) == 1:
         return np.ones_like(scores[0])
     second, first = np.partition(scores, -2, axis=0)[-2:]
-    return first - second
+    found: NDArray[np.float32] = first - second
+    return found
 
 
 @pytest.mark.parametrize("kind", ["sed-tiny", pytest.param("san-tiny", marks=pytest.mark.slow)])
