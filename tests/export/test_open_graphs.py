@@ -22,6 +22,7 @@ from edge_ovss.bundle.words.inputs import graph_text  # noqa: E402
 from edge_ovss.errors import BundleError, UsageError, VocabularyError  # noqa: E402
 from edge_ovss.export import ExportOptions, export_bundle  # noqa: E402
 from edge_ovss.export.loading import load_for_export  # noqa: E402
+from edge_ovss.metrics.label_comparison import compare_by_scores  # noqa: E402
 from edge_ovss.runtime.segmenter import Segmenter  # noqa: E402
 from edge_ovss.runtime.selftest import run_selftest  # noqa: E402
 from edge_ovss.synthetic import render_street  # noqa: E402
@@ -58,10 +59,6 @@ def options(kind: str, **more: Any) -> ExportOptions:  # noqa: ANN401
 @cache
 def model_of(kind: str) -> Any:  # noqa: ANN401
     return load_for_export(words(1), options(kind)).model
-
-
-# Of scores, between two graphs that add the same numbers in another order.
-ROUNDING = 2e-5
 
 
 def encode(kind: str, vocabulary: Vocabulary) -> NDArray[np.float32]:
@@ -105,19 +102,15 @@ def same_answers(given: Bundle, frozen: Bundle) -> None:
             assert mine.counts.tolist() == wanted.counts.tolist()
             assert mine.scores is not None
             assert wanted.scores is not None
-            np.testing.assert_allclose(mine.scores, wanted.scores, atol=ROUNDING, rtol=0)
-            decided = leads(wanted.scores) > 2 * ROUNDING
-            assert decided.any()
-            assert (mine.labels == wanted.labels)[decided].mean() >= 0.9999
-
-
-def leads(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """By how much the best output of each pixel is ahead; words alike may tie but for rounding."""
-    if len(scores) == 1:
-        return np.ones_like(scores[0])
-    second, first = np.partition(scores, -2, axis=0)[-2:]
-    found: NDArray[np.float32] = first - second
-    return found
+            np.testing.assert_allclose(mine.scores, wanted.scores, atol=2e-5, rtol=0)
+            compared, _ = compare_by_scores(
+                mine.labels,
+                wanted.labels,
+                wanted.scores,
+                frozen.vocabulary,
+                thresholds=theirs.thresholds(),
+            )
+            assert compared.agreement >= 0.9999
 
 
 @pytest.mark.parametrize("kind", ["sed-tiny", pytest.param("san-tiny", marks=pytest.mark.slow)])
