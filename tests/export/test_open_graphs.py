@@ -110,6 +110,7 @@ def same_answers(given: Bundle, frozen: Bundle) -> None:
                 frozen.vocabulary,
                 thresholds=theirs.thresholds(),
             )
+            assert compared.counted > 0.5
             assert compared.agreement >= 0.9999
 
 
