@@ -78,7 +78,11 @@ class Bundle:
             ArtifactError: Its graph is none that edge-ovss writes.
         """
         folder = Path(path).expanduser().absolute()
-        manifest = read_manifest(folder)
+        return cls.of_manifest(folder, read_manifest(folder), verify=verify)
+
+    @classmethod
+    def of_manifest(cls, folder: Path, manifest: Manifest, *, verify: bool) -> Bundle:
+        """Read and check a bundle as `open` does, by a manifest that need not be the one in it."""
         _check_names(manifest)
         _check_limits(manifest)
         _check_files(folder, manifest, verify=verify)

@@ -23,7 +23,13 @@ from edge_ovss.bundle.sections import FileEntry
 from edge_ovss.bundle.unknown import OFF, untuned
 from edge_ovss.bundle.words.inputs import words_bytes
 from edge_ovss.bundle.words.section import check_room, require_open
-from edge_ovss.bundle.words.state import WORDS_FOLDER, only_writer, undo_state, write_state
+from edge_ovss.bundle.words.state import (
+    WORDS_FOLDER,
+    only_writer,
+    state_before,
+    undo_state,
+    write_state,
+)
 from edge_ovss.errors import MissingDependencyError
 from edge_ovss.runtime.result import Result
 from edge_ovss.runtime.segmenter import Segmenter, target_of
@@ -94,15 +100,17 @@ def undo_words(path: str | os.PathLike[str]) -> Reworded:
     """Put the words before back; doing it twice changes nothing.
 
     Raises:
-        BundleError: There is nothing to undo, or the bundle is damaged.
+        BundleError: There is nothing to undo, or the bundle or the state before is damaged; the
+            bundle is then unchanged.
         OutputError: Nothing could be written, or another process is changing the bundle.
     """
     folder = Path(path).expanduser().absolute()
     with only_writer(folder if folder.is_dir() else folder.parent):
         old = Bundle.open(folder)
         require_open(folder.name, old.manifest.open)
+        # Its files were left alone since, and may be damaged: a bundle that works stays as it is.
+        bundle = Bundle.of_manifest(folder, state_before(folder), verify=True)
         undo_state(folder)
-        bundle = Bundle.open(folder)
     return _reworded(old, bundle)
 
 

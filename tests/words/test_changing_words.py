@@ -243,6 +243,19 @@ def test_a_frozen_bundle_names_the_command_that_makes_an_open_one(
     assert "edge-ovss export --open" in capsys.readouterr().err
 
 
+def test_undo_refuses_words_before_that_are_damaged(bundle: Path) -> None:
+    change_words(bundle, lambda _: read_words("sky, tree"))
+    (before,) = [path for path in bundle.rglob("words.f32") if path.is_file()]
+    data = bytearray(before.read_bytes())
+    data[len(data) // 2] ^= 8
+    before.write_bytes(data)
+    kept = files(bundle)
+    with pytest.raises(BundleError, match="has been changed"):
+        undo_words(bundle)
+    assert files(bundle) == kept
+    assert Bundle.open(bundle).vocabulary.prompts == ("sky", "tree")
+
+
 def test_words_are_added_and_removed_by_options_given_twice(bundle: Path) -> None:
     before = prompts(bundle)
     assert main(["words", str(bundle), "--add", "tram; streetcar", "--add", "kiosk"]) == 0

@@ -107,26 +107,30 @@ def write_state(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) ->
     _forget_unnamed(folder)
 
 
-def undo_state(folder: Path) -> Manifest:
-    """Put the manifest before back; what was there is then the one before.
-
-    Call it inside of `only_writer`.
-
-    Returns:
-        The manifest that is back.
+def state_before(folder: Path) -> Manifest:
+    """Return the manifest that `undo_state` would put back.
 
     Raises:
         BundleError: There is none, or it is damaged.
-        OutputError: It cannot be written; the bundle is then unchanged.
     """
     found = previous(folder)
-    current = (folder / MANIFEST).read_bytes()
-    if found is None or (folder / PREVIOUS).read_bytes() == current:
+    if found is None or (folder / PREVIOUS).read_bytes() == (folder / MANIFEST).read_bytes():
         message = f"The words of '{folder.name}' were not changed; there is nothing to undo."
         raise BundleError(message, hint="See the words: edge-ovss words BUNDLE list")
+    return found
+
+
+def undo_state(folder: Path) -> None:
+    """Put the manifest before back; what was there is then the one before.
+
+    Call it inside of `only_writer`; nothing is checked here (see `state_before`).
+
+    Raises:
+        OutputError: It cannot be written; the bundle is then unchanged.
+    """
+    current = (folder / MANIFEST).read_bytes()
     write_bytes(folder / MANIFEST, (folder / PREVIOUS).read_bytes(), durable=True)
     write_bytes(folder / PREVIOUS, current, durable=True)
-    return found
 
 
 def previous(folder: Path) -> Manifest | None:
