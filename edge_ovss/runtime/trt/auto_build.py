@@ -14,7 +14,7 @@ import time
 
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError, EdgeOvssError, ParityError
-from edge_ovss.runtime.trt.commands import build_arguments
+from edge_ovss.runtime.trt.commands import build_command
 from edge_ovss.runtime.trt.engine_store import read_engines
 from edge_ovss.runtime.trt.frame_sizes import FrameRange, Size
 from edge_ovss.runtime.trt.variants import FLAVORS
@@ -37,12 +37,11 @@ def auto_build(bundle: Bundle, backend: str, size: Size) -> None:
         ParityError: The engine's output is wrong.
         ArtifactError: The build fails; the message has the command and what it printed.
     """
-    arguments = build_arguments(bundle, backend, frames=FrameRange.pinned(size))
-    shown = shlex.join(["edge-ovss", *arguments])
-    _log.warning("Building an engine, %s: %s", _expected(bundle, backend), shown)
+    command = build_command(bundle, backend, frames=FrameRange.pinned(size))
+    _log.warning("Building an engine, %s: %s", _expected(bundle, backend), command)
     start = time.monotonic()
     done = subprocess.run(
-        [*_PROGRAM, *arguments],
+        [*_PROGRAM, *shlex.split(command)[1:]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -51,7 +50,7 @@ def auto_build(bundle: Bundle, backend: str, size: Size) -> None:
         check=False,
     )
     if done.returncode:
-        raise _failure(shown, done.returncode, done.stderr)
+        raise _failure(command, done.returncode, done.stderr)
     seconds = time.monotonic() - start
     _log.warning("The engine was built in %.0f s and is kept for the next start.", seconds)
 

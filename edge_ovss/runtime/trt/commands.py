@@ -19,28 +19,7 @@ def build_command(
     capabilities: tuple[str, ...] = (),
     overwrite: bool = False,
 ) -> str:
-    """Return the command that builds an engine; the arguments are those of `build_arguments`."""
-    arguments = build_arguments(
-        bundle,
-        backend,
-        frames=frames,
-        flags=flags,
-        capabilities=capabilities,
-        overwrite=overwrite,
-    )
-    return shlex.join(["edge-ovss", *arguments])
-
-
-def build_arguments(
-    bundle: Bundle,
-    backend: str,
-    *,
-    frames: FrameRange | None = None,
-    flags: Flags | None = None,
-    capabilities: tuple[str, ...] = (),
-    overwrite: bool = False,
-) -> list[str]:
-    """Return the arguments of `edge-ovss`; whatever is not given keeps its default.
+    """Return the command that builds an engine; whatever is not given keeps its default.
 
     Args:
         bundle: The bundle to build.
@@ -50,12 +29,13 @@ def build_arguments(
         capabilities: Compute capabilities; () for the local GPU.
         overwrite: Build even if the engine exists.
     """
-    parts = ["build", str(bundle.path), "--backend", backend]
+    parts = ["edge-ovss", "build", str(bundle.path), "--backend", backend]
     if capabilities:
         parts += ["--compute-capability", ",".join(capabilities)]
     parts += frames.options() if frames is not None else []
     parts += flags.options() if flags is not None else []
-    return [*parts, *(["--overwrite"] if overwrite else [])]
+    parts += ["--overwrite"] if overwrite else []
+    return shlex.join(parts)
 
 
 def rebuild_command(bundle: Bundle, key: EngineKey, *, overwrite: bool = True) -> str:
