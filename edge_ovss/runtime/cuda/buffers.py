@@ -1,34 +1,17 @@
-"""Arrays on the GPU with mirrors in pinned memory, and the stream and clock of their use."""
+"""The inputs and outputs of a session on the GPU, and the stream and clock of their use."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from edge_ovss.runtime.cuda.memory import Bytes, DeviceMemory
+from edge_ovss.runtime.cuda.memory import DeviceMemory
+from edge_ovss.runtime.cuda.tensor import DeviceTensor
 
 _MANY = 1 << 16  # bytes, from which on comparing takes longer than it may
-
-
-@dataclass(frozen=True)
-class DeviceTensor:
-    """An array on the GPU, and the pinned host memory that mirrors it.
-
-    Attributes:
-        name: In the graph.
-        pointer: On the device.
-        host: uint8 [bytes], pinned.
-        array: `host` in the tensor's own type and shape.
-    """
-
-    name: str
-    pointer: int
-    host: Bytes
-    array: NDArray[Any]
 
 
 class DeviceBuffers:
@@ -51,13 +34,13 @@ class DeviceBuffers:
 
     def add_input(self, name: str, array: NDArray[Any]) -> DeviceTensor:
         """Make room for an input of this shape and type."""
-        self.inputs[name] = self._allocate(name, array.shape, array.dtype)
+        self.inputs[name] = DeviceTensor.allocate(self.memory, array.shape, array.dtype)
         self._fresh.add(name)
         return self.inputs[name]
 
     def add_output(self, name: str, shape: Sequence[int], dtype: DTypeLike) -> DeviceTensor:
         """Make room for an output."""
-        self.outputs[name] = self._allocate(name, shape, np.dtype(dtype))
+        self.outputs[name] = DeviceTensor.allocate(self.memory, shape, np.dtype(dtype))
         return self.outputs[name]
 
     def start(self, inputs: Mapping[str, NDArray[Any]], *, kept: frozenset[str]) -> None:
@@ -77,7 +60,7 @@ class DeviceBuffers:
                 continue
             self._given[name] = array
             np.copyto(tensor.array, array)
-            self.memory.upload(tensor.pointer, tensor.host, self.stream)
+            tensor.upload(self.stream)
         self._fresh.clear()
 
     def finish(self) -> tuple[dict[str, NDArray[Any]], float]:
@@ -88,7 +71,7 @@ class DeviceBuffers:
         """
         driver, (start, end) = self.memory.driver, self._events
         for tensor in self.outputs.values():
-            self.memory.download(tensor.host, tensor.pointer, self.stream)
+            tensor.download(self.stream)
         driver.record(end, self.stream)
         self.memory.synchronize(self.stream)
         answer = {name: tensor.array.copy() for name, tensor in self.outputs.items()}
@@ -98,8 +81,7 @@ class DeviceBuffers:
         """Free all arrays; the stream stays."""
         self.memory.synchronize(self.stream)
         for tensor in (*self.inputs.values(), *self.outputs.values()):
-            self.memory.free(tensor.pointer)
-            self.memory.free_pinned(tensor.host)
+            tensor.free()
         self.inputs, self.outputs, self._given = {}, {}, {}
 
     def close(self) -> None:
@@ -108,15 +90,3 @@ class DeviceBuffers:
         for event in self._events:
             self.memory.driver.free_event(event)
         self.memory.free_stream(self.stream)
-
-    def _allocate(self, name: str, shape: Sequence[int], dtype: np.dtype[Any]) -> DeviceTensor:
-        count = int(np.prod(tuple(shape)))
-        size = max(1, count * dtype.itemsize)
-        host = self.memory.allocate_pinned(size)
-        try:
-            pointer = self.memory.allocate(size)
-        except BaseException:
-            self.memory.free_pinned(host)
-            raise
-        array = host[: count * dtype.itemsize].view(dtype).reshape(tuple(shape))
-        return DeviceTensor(name, pointer, host, array)

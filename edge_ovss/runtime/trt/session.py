@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 from edge_ovss._optional import env_flag
 from edge_ovss.bundle.contract import PLACES, TEXT
 from edge_ovss.errors import ArtifactError, EdgeOvssError
-from edge_ovss.runtime.cuda.memory import Bytes, DeviceMemory
+from edge_ovss.runtime.cuda.memory import DeviceMemory
+from edge_ovss.runtime.cuda.tensor import DeviceTensor
 from edge_ovss.runtime.trt.loading import LoadedEngine
 
 # numpy types by the name of the library's DataType.
@@ -26,20 +26,8 @@ DTYPES = {
     "BOOL": np.bool_,
 }
 
-
-@dataclass(frozen=True)
-class EngineTensor:
-    """An input or output: its device buffer, and the pinned host buffer that mirrors it.
-
-    An input that is `kept` is copied when it changes, and not with every frame.
-    """
-
-    name: str
-    is_input: bool
-    pointer: int
-    host: Bytes
-    array: NDArray[Any]
-    kept: bool = False
+# Inputs that are copied when they change, and not with every frame.
+_KEPT = frozenset({TEXT, PLACES})
 
 
 class TrtSession:
@@ -65,7 +53,8 @@ class TrtSession:
         self._context = engine.create_context()
         self._stream = memory.create_stream()
         self._events = (memory.driver.create_event(), memory.driver.create_event())
-        self._tensors: dict[str, EngineTensor] = {}
+        self._inputs: dict[str, DeviceTensor] = {}
+        self._outputs: dict[str, DeviceTensor] = {}
         self._shapes: dict[str, tuple[int, ...]] | None = None
         self._graph: int | None = None
         self._profiler: object = None  # the library uses it without owning it
@@ -111,8 +100,7 @@ class TrtSession:
         driver.record(end, self._stream)
         self.memory.synchronize(self._stream)
         self.device_ms = driver.elapsed_ms(start, end)
-        outputs = (tensor for tensor in self._tensors.values() if not tensor.is_input)
-        return {tensor.name: tensor.array.copy() for tensor in outputs}
+        return {name: tensor.array.copy() for name, tensor in self._outputs.items()}
 
     def layer_times(self) -> dict[str, float]:
         """Run the last frame once more, and return milliseconds by layer.
@@ -142,17 +130,13 @@ class TrtSession:
 
     def _fill(self, inputs: Mapping[str, NDArray[Any]]) -> None:
         """Copy the inputs to where the run reads them; those that are kept only if they changed."""
-        changed = []
         for name, array in inputs.items():
-            tensor = self._tensors[name]
-            if tensor.kept and self._held.get(name) is array:
+            if name in _KEPT and self._held.get(name) is array:
                 continue
-            np.copyto(tensor.array, array)
-            if tensor.kept:
-                changed.append(tensor)
+            np.copyto(self._inputs[name].array, array)
+            if name in _KEPT:
+                self._inputs[name].upload(self._stream)
                 self._held[name] = array
-        for tensor in changed:
-            self.memory.upload(tensor.pointer, tensor.host, self._stream)
 
     def _prepare(self, inputs: Mapping[str, NDArray[Any]]) -> None:
         """Set the inputs' shapes, allocate, run once, and try to capture."""
@@ -166,8 +150,10 @@ class TrtSession:
             message = f"The engine also needs the shapes of {', '.join(missing)}."
             raise ArtifactError(message, hint="It was not built by edge-ovss; build it again.")
         given, outputs = self.io()
-        for tensor, kind in {**given, **outputs}.items():
-            self._allocate(tensor, kind, is_input=tensor in given)
+        for tensors, kinds in ((self._inputs, given), (self._outputs, outputs)):
+            for name, kind in kinds.items():
+                tensors[name] = self._allocate(name, kind)
+                self._place(name, tensors[name])
         self._shapes = {name: array.shape for name, array in inputs.items()}
         self._fill(inputs)
         # The first run after a change of shape does extra work that cannot be captured.
@@ -175,37 +161,27 @@ class TrtSession:
         self.memory.synchronize(self._stream)
         self._capture()
 
-    def _allocate(self, name: str, kind: str, *, is_input: bool) -> None:
+    def _allocate(self, name: str, kind: str) -> DeviceTensor:
         shape = tuple(self._context.get_tensor_shape(name))
         if min(shape, default=1) < 0 or kind not in DTYPES:
             message = f"Output '{name}' of the engine is {kind} of shape {shape}."
             raise ArtifactError(message, hint="Export with --reject slots and build again.")
-        dtype = np.dtype(DTYPES[kind])
-        size = max(1, int(np.prod(shape)) * dtype.itemsize)
-        host = self.memory.allocate_pinned(size)
-        try:
-            pointer = self.memory.allocate(size)
-        except BaseException:
-            self.memory.free_pinned(host)
-            raise
-        array = host[: int(np.prod(shape)) * dtype.itemsize].view(dtype).reshape(shape)
-        kept = is_input and name in (TEXT, PLACES)
-        self._tensors[name] = EngineTensor(name, is_input, pointer, host, array, kept)
-        if not self._context.set_tensor_address(name, pointer):
+        return DeviceTensor.allocate(self.memory, shape, np.dtype(DTYPES[kind]))
+
+    def _place(self, name: str, tensor: DeviceTensor) -> None:
+        if not self._context.set_tensor_address(name, tensor.pointer):
             message = f"The engine refuses the buffer of '{name}'."
             raise ArtifactError(message, hint="Build the engine again.")
 
     def _enqueue(self) -> None:
-        tensors = self._tensors.values()
-        for tensor in tensors:
-            if tensor.is_input and not tensor.kept:
-                self.memory.upload(tensor.pointer, tensor.host, self._stream)
+        for name, tensor in self._inputs.items():
+            if name not in _KEPT:
+                tensor.upload(self._stream)
         if not self._context.execute_async_v3(self._stream):
             message = "The engine failed on a frame."
             raise ArtifactError(message, hint="Run edge-ovss selftest with this --backend.")
-        for tensor in tensors:
-            if not tensor.is_input:
-                self.memory.download(tensor.host, tensor.pointer, self._stream)
+        for tensor in self._outputs.values():
+            tensor.download(self._stream)
 
     def _capture(self) -> None:
         """Capture copy, run and copy; if that fails, every frame queues them again."""
@@ -233,10 +209,9 @@ class TrtSession:
 
     def _free_buffers(self) -> None:
         self._free_graph()
-        for tensor in self._tensors.values():
-            self.memory.free(tensor.pointer)
-            self.memory.free_pinned(tensor.host)
-        self._tensors, self._shapes, self._held = {}, None, {}
+        for tensor in (*self._inputs.values(), *self._outputs.values()):
+            tensor.free()
+        self._inputs, self._outputs, self._shapes, self._held = {}, {}, None, {}
 
     def _free_graph(self) -> None:
         if self._graph is not None:
