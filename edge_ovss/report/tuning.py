@@ -39,7 +39,9 @@ def front_plot(found: Document) -> str:
         if row.get("numbers")
     ]
     what = "peak memory, MiB" if found["speed_only"] else "points of mIoU lost"
-    return scatter_plot(marks, title=f"{what} by milliseconds", across="milliseconds (p50)")
+    # front.svg stands alone: nothing around it says what is upward.
+    across = f"milliseconds (p50); upward: {what}"
+    return scatter_plot(marks, title=f"{what} by milliseconds", across=across)
 
 
 def tuning_part(found: Document) -> str:
