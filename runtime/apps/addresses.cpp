@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "words.h"
+
 namespace apps {
 
 const char* const kGrammar =
@@ -30,16 +32,6 @@ constexpr const char* kSecrets[] = {"user-id", "user-pw",  "proxy-id", "proxy-pw
 bool of_scheme(char letter) {
     return std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '+' ||
            letter == '.' || letter == '-';
-}
-
-bool of_word(char letter) {
-    return std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '_';
-}
-
-std::string lower(std::string words) {
-    std::transform(words.begin(), words.end(), words.begin(),
-                   [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-    return words;
 }
 
 // Where the scheme before a "://" at `mark` begins; `mark` if there is none.
@@ -110,7 +102,7 @@ std::string without_properties(const std::string& words) {
     std::string clean;
     std::size_t at = 0;
     while (at < words.size()) {
-        const bool begins = at == 0 || !of_word(words[at - 1]);
+        const bool begins = begins_word(words, at);
         const auto* found =
             std::find_if(std::begin(kSecrets), std::end(kSecrets), [&](const std::string& name) {
                 return begins && lower(words.substr(at, name.size() + 1)) == name + "=" &&

@@ -2,8 +2,8 @@
 #include "grabber.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <limits>
+
+#include "../words.h"
 
 namespace apps {
 
@@ -17,12 +17,6 @@ constexpr std::chrono::seconds kGoodbye(1);
 double seconds_since(Time start) {
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
     return passed.count();
-}
-
-std::string in_words(const char* format, double seconds) {
-    char words[48];
-    std::snprintf(words, sizeof words, format, seconds);
-    return words;
 }
 
 edge_ovss::Error lost(const std::string& message, const std::string& hint) {

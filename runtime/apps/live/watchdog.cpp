@@ -2,7 +2,8 @@
 #include "watchdog.h"
 
 #include <algorithm>
-#include <cstdio>
+
+#include "../words.h"
 
 namespace apps {
 
@@ -11,12 +12,6 @@ namespace {
 constexpr double kShortestStall = 2.0;  // seconds
 constexpr double kUsualGaps = 10.0;
 constexpr double kSlack = 2.0;  // opening has the same limit of its own, and its message says more
-
-std::string in_words(const char* format, double seconds) {
-    char words[48];
-    std::snprintf(words, sizeof words, format, seconds);
-    return words;
-}
 
 }  // namespace
 

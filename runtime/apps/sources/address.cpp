@@ -7,16 +7,18 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
-#include <regex>
+#include <sstream>
 
 #include "../addresses.h"
 #include "../arguments.h"
+#include "../words.h"
 
 namespace apps {
 
 namespace {
 
 constexpr double kFastest = 1000.0;
+constexpr std::size_t kSideDigits = 6;
 constexpr const char* kTail =
     "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false";
 
@@ -33,27 +35,19 @@ edge_ovss::Error wrong_value(const std::string& name, const std::string& value,
                  "Expected " + expected + ".");
 }
 
-bool matches(const std::string& words, const char* pattern) {
-    return std::regex_match(words, std::regex(pattern));
-}
-
 std::string upper(std::string words) {
     std::transform(words.begin(), words.end(), words.begin(),
                    [](unsigned char letter) { return static_cast<char>(std::toupper(letter)); });
     return words;
 }
 
-std::string lower(std::string words) {
-    std::transform(words.begin(), words.end(), words.begin(),
-                   [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-    return words;
-}
-
 void set_size(Address& address, const std::string& value, const std::string& given) {
-    const auto cross = value.find('x');
-    if (matches(value, "[0-9]{1,6}x[0-9]{1,6}")) {
-        address.height = std::atoi(value.c_str());
-        address.width = std::atoi(value.c_str() + cross + 1);
+    const auto cross = std::min(value.find('x'), value.size());
+    const std::string height = value.substr(0, cross);
+    const std::string width = value.substr(std::min(cross + 1, value.size()));
+    if (is_digits(height, kSideDigits) && is_digits(width, kSideDigits)) {
+        address.height = std::atoi(height.c_str());
+        address.width = std::atoi(width.c_str());
     }
     address.is_size_asked = true;
     const int largest = std::max(address.height, address.width);
@@ -72,7 +66,9 @@ void set_fps(Address& address, const std::string& value, const std::string& give
 
 void set_format(Address& address, const std::string& value, const std::string& given) {
     address.format = upper(value);
-    if (!matches(address.format, "[A-Z0-9]{3,4}")) {
+    const bool is_plain = std::all_of(
+        value.begin(), value.end(), [](unsigned char letter) { return std::isalnum(letter) != 0; });
+    if (!is_plain || value.size() < 3 || value.size() > 4) {
         throw wrong_value("format", value, given,
                           "a format of V4L2 such as MJPG or YUYV; see v4l2-ctl --list-formats");
     }
@@ -83,12 +79,17 @@ void set_raw_format(Address& address, const std::string& value, const std::strin
     address.format = value;
 }
 
+// Two digits of base 16.
+bool is_code(const std::string& words, std::size_t at) {
+    return at + 2 <= words.size() && std::isxdigit(static_cast<unsigned char>(words[at])) != 0 &&
+           std::isxdigit(static_cast<unsigned char>(words[at + 1])) != 0;
+}
+
 std::string decoded(const std::string& words) {
     std::string plain;
     for (std::size_t at = 0; at < words.size(); ++at) {
-        const std::string code = words.substr(at + 1, 2);
-        if (words[at] == '%' && matches(code, "[0-9a-fA-F]{2}")) {
-            plain += static_cast<char>(std::strtol(code.c_str(), nullptr, 16));
+        if (words[at] == '%' && is_code(words, at + 1)) {
+            plain += static_cast<char>(std::strtol(words.substr(at + 1, 2).c_str(), nullptr, 16));
             at += 2;
         } else {
             plain += words[at] == '+' ? ' ' : words[at];
@@ -175,7 +176,7 @@ Address csi(const std::string& rest) {
         {"size", set_size},
         {"fps", set_fps},
         {"flip", [&flip](Address&, const std::string& value, const std::string& given) {
-             if (!matches(value, "[0-7]")) {
+             if (value.size() != 1 || value[0] < '0' || value[0] > '7') {
                  throw wrong_value("flip", value, given, "the flip-method of nvvidconv, 0 to 7");
              }
              flip = value;
@@ -198,16 +199,37 @@ Address csi(const std::string& rest) {
     return address;
 }
 
-std::string trimmed(const std::string& words) {
-    const auto first = words.find_first_not_of(" \t\r\n\f\v");
-    const auto last = words.find_last_not_of(" \t\r\n\f\v");
-    return first == std::string::npos ? "" : words.substr(first, last - first + 1);
+// "num-buffers=9"
+bool counts_buffers(const std::string& pipeline) {
+    const std::string name = "num-buffers=";
+    for (auto at = find_start(pipeline, name); at != std::string::npos;
+         at = find_start(pipeline, name, at + 1)) {
+        if (is_digits(pipeline.substr(at + name.size(), 1), 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// "uridecodebin ... file:..." in one line
+bool decodes_file(const std::string& pipeline) {
+    std::istringstream lines(pipeline);
+    for (std::string line; std::getline(lines, line);) {
+        const auto at = find_word(line, "uridecodebin");
+        if (at != std::string::npos && find_start(line, "file:", at) != std::string::npos) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// One that reads a file, or counts its frames, ends; all others are expected to go on.
+bool has_end(const std::string& pipeline) {
+    return has_word(pipeline, "filesrc") || has_word(pipeline, "multifilesrc") ||
+           has_word(pipeline, "imagesrc") || counts_buffers(pipeline) || decodes_file(pipeline);
 }
 
 Address pipeline(const std::string& words, const std::string& rest) {
-    // One that reads a file, or counts its frames, ends; all others are expected to go on.
-    static const std::regex ends(
-        "\\b(file|multifile|image)src\\b|\\bnum-buffers=[0-9]|\\buridecodebin\\b.*\\bfile:");
     Address address;
     address.kind = Kind::kPipeline;
     address.place = trimmed(rest);
@@ -217,14 +239,14 @@ Address pipeline(const std::string& words, const std::string& rest) {
     }
     const bool has_address = address.place.find("://") != std::string::npos;
     address.label = has_address ? "gst://" + shown_address(address.place) : words;
-    address.ends = std::regex_search(address.place, ends);
+    address.ends = has_end(address.place);
     return address;
 }
 
 }  // namespace
 
 bool is_number(const std::string& words) {
-    return matches(words, "[0-9]{1,3}");
+    return is_digits(words, 3);
 }
 
 Address parse_camera(const std::string& words) {
@@ -264,8 +286,7 @@ Address parse_raw(const std::string& words) {
 }
 
 std::string with_appsink(const std::string& pipeline) {
-    static const std::regex sink("\\bappsink\\b");
-    return std::regex_search(pipeline, sink) ? pipeline : pipeline + " ! " + kTail;
+    return has_word(pipeline, "appsink") ? pipeline : pipeline + " ! " + kTail;
 }
 
 }  // namespace apps

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <string>
 
 #include "../addresses.h"
 #include "../arguments.h"
+#include "../words.h"
 #include "source.h"
 
 namespace apps {
@@ -106,7 +106,7 @@ public:
                 return false;
             }
             if (std::chrono::steady_clock::now() - start > patience) {
-                fail("sends no frame for " + seconds(reading_.timeout_s));
+                fail(in_words("sends no frame for %g seconds", reading_.timeout_s));
             }
         }
         return false;
@@ -214,7 +214,7 @@ private:
         }
         if (last_ + std::max<GstClockTime>(GST_SECOND / 2, whole / 20) < whole) {
             const auto in_seconds = [](GstClockTime time) {
-                return seconds(static_cast<double>(time / GST_MSECOND) / 1000.0);
+                return in_words("%g seconds", static_cast<double>(time / GST_MSECOND) / 1000.0);
             };
             throw edge_ovss::Error(
                 EDGE_OVSS_ERROR_INPUT,
@@ -222,12 +222,6 @@ private:
                     in_seconds(whole) + ": it is cut off or damaged.",
                 "All frames before the damage were used. Copy or record it again.");
         }
-    }
-
-    static std::string seconds(double time) {
-        char words[48];
-        std::snprintf(words, sizeof words, "%g seconds", time);
-        return words;
     }
 
     void take(GstSample& sample, Captured& captured) {

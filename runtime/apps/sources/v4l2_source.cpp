@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "../picture_files.h"
+#include "../words.h"
 #include "source.h"
 
 namespace apps {
@@ -217,9 +218,7 @@ private:
             }
             if (std::chrono::steady_clock::now() - start > patience) {
                 errno = ETIMEDOUT;
-                char words[64];
-                std::snprintf(words, sizeof words, "no frame for %g seconds", reading_.timeout_s);
-                throw device_error(name_, words);
+                throw device_error(name_, in_words("no frame for %g seconds", reading_.timeout_s));
             }
             pollfd ready{device_, POLLIN, 0};
             poll(&ready, 1, kTickMs);
