@@ -27,8 +27,8 @@ edge_ovss::Error usage(const std::string& message) {
     return edge_ovss::Error(EDGE_OVSS_ERROR_USAGE, message, "Try --help.");
 }
 
-edge_ovss::Error bad_input(const std::string& message) {
-    return edge_ovss::Error(EDGE_OVSS_ERROR_INPUT, message, "");
+edge_ovss::Error bad_input(const std::string& message, const std::string& hint) {
+    return edge_ovss::Error(EDGE_OVSS_ERROR_INPUT, message, hint);
 }
 
 Arguments::Arguments(int argc, char** argv, const std::vector<std::string>& with_value,

@@ -13,7 +13,7 @@ namespace apps {
 
 // A mistake in the use of a program or its surroundings; `status` is the exit status.
 edge_ovss::Error usage(const std::string& message);
-edge_ovss::Error bad_input(const std::string& message);
+edge_ovss::Error bad_input(const std::string& message, const std::string& hint = "");
 
 // Options that take a value ("--threads N") and flags that do not ("--help").
 class Arguments {

@@ -152,6 +152,9 @@ void check_many() {
     const auto matched = apps::find_sources({"day/*", "a.mp4"});
     CHECK(matched.size() == 3 && matched[0].place == "day/a.jpg");
     CHECK(matched[2].kind == apps::Kind::kVideo);
+    std::ofstream("raw:c.png", std::ios::binary) << bytes_of("89504e470d0a1a0a");
+    const auto odd = apps::find_sources({"raw*.png"});  // a name that only looks like an address
+    CHECK(odd.size() == 1 && odd[0].kind == apps::Kind::kPictures);
     std::ofstream("list.txt") << "day/b.png\n\n  day/a.jpg  \r\n";
     const auto list = apps::find_sources({"list.txt"});
     CHECK((list[0].pictures == std::vector<std::string>{"day/b.png", "day/a.jpg"}));

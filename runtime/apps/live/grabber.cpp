@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "../arguments.h"
 #include "../words.h"
 
 namespace apps {
@@ -17,10 +18,6 @@ constexpr std::chrono::seconds kGoodbye(1);
 double seconds_since(Time start) {
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
     return passed.count();
-}
-
-edge_ovss::Error lost(const std::string& message, const std::string& hint) {
-    return edge_ovss::Error(EDGE_OVSS_ERROR_INPUT, message, hint);
 }
 
 }  // namespace
@@ -72,8 +69,8 @@ void Grabber::Work::run() {
     } catch (const edge_ovss::Error& err) {
         failed = err;
     } catch (const std::exception& err) {  // the run must learn of it, and its thread cannot throw
-        failed = lost("Reading '" + source.label + "' failed: " + err.what() + ".",
-                      "Check the camera and its driver.");
+        failed = bad_input("Reading '" + source.label + "' failed: " + err.what() + ".",
+                           "Check the camera and its driver.");
     }
     {
         const std::lock_guard<std::mutex> lock(mutex);
@@ -131,8 +128,8 @@ std::unique_ptr<Source> Grabber::Work::after_the_end(bool ends, const std::strin
         return nullptr;
     }
     if (state.read == 0) {
-        throw lost("Video source '" + source.label + "' gave no frames.",
-                   "Try it in a player, and check that it is switched on.");
+        throw bad_input("Video source '" + source.label + "' gave no frames.",
+                        "Try it in a player, and check that it is switched on.");
     }
     if (ends) {
         return nullptr;
@@ -188,7 +185,7 @@ std::unique_ptr<Source> Grabber::Work::open_again(const std::string& why) {
         message += in_words(", and was not back within %g s (", persistence.reconnect_s) +
                    std::to_string(tries) + " tries)";
     }
-    throw lost(message + ".", hint);
+    throw bad_input(message + ".", hint);
 }
 
 // Whether the program is ending.
