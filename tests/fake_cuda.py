@@ -43,6 +43,7 @@ class FakeCuda:
         self.capturing: dict[int, list[Work]] = {}
         self.graphs: dict[int, list[Work]] = {}
         self.launches = 0
+        self.uploads: list[int] = []  # where to, as they were done
         self.events: dict[int, float | None] = {}
         self.clock_ms = 0.0
         self._next = 100
@@ -130,8 +131,12 @@ class FakeCuda:
     def cuMemcpyHtoDAsync_v2(self, to: int, source: int, size: int, stream: int) -> int:
         if to not in self.blocks or source not in self.pinned:
             return INVALID_VALUE
-        self.queue(stream, lambda: void(ctypes.memmove(to, source, size)))
+        self.queue(stream, lambda: self._upload(to, source, size))
         return 0
+
+    def _upload(self, to: int, source: int, size: int) -> None:
+        self.uploads.append(to)
+        ctypes.memmove(to, source, size)
 
     def cuMemcpyDtoHAsync_v2(self, to: int, source: int, size: int, stream: int) -> int:
         if source not in self.blocks or to not in self.pinned:

@@ -10,12 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from open_words import open_up
 
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError, MissingDependencyError
 from edge_ovss.runtime import Segmenter
 from edge_ovss.runtime.backends import ort
 from edge_ovss.runtime.backends.ort_cuda import CudaBackend
 from edge_ovss.runtime.cuda import driver as cuda_driver
+from edge_ovss.runtime.cuda.buffers import DeviceBuffers
+from edge_ovss.runtime.cuda.memory import open_memory
+from edge_ovss.vocabulary import Vocabulary
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -77,6 +82,7 @@ class PretendedSession:
         self.session, self.library, self.options = session, library, options
         self.runs = 0
         self.fails: str | None = None
+        self.captured: PretendedBinding | None = None
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self.session, name)
@@ -94,6 +100,9 @@ class PretendedSession:
         self.runs += 1
         if self.fails is not None:
             raise RuntimeError(self.fails)
+        if "enable_cuda_graph" in self.options:
+            self.captured = self.captured or binding
+            assert binding is self.captured, "what was captured runs, whatever is bound"
         self.session.run_with_iobinding(binding.real)
 
 
@@ -192,6 +201,54 @@ def test_frames_of_another_size_end_the_graph_and_are_right(
             assert np.array_equal(labels, frame.sum(-1, dtype=np.int32) % 3)
         assert segmenter._backend.graph_refused == "frames come in several sizes"  # type: ignore[attr-defined]
     assert len(library.sessions) == 3  # any size, one size, any size again
+
+
+def test_other_words_are_used_and_another_number_of_them_captures_anew(
+    library: PretendedCuda, make_bundle: MakeBundle
+) -> None:
+    path = make_bundle(extras=("confidence",))
+    open_up(path, places=8, least=1, words=3)
+    bundle = Bundle.open(path)
+    words = {count: Vocabulary.from_names([f"w{i}" for i in range(count)]) for count in (3, 5)}
+    frame = frame_of(20, 30)
+    with Segmenter.open(bundle, backend="onnxruntime-cuda") as segmenter:
+        backend = segmenter._backend
+        assert isinstance(backend, CudaBackend)
+        for sessions, count, value in ((2, 3, 1), (2, 3, 2), (3, 5, 3), (3, 5, 4), (4, 3, 5)):
+            text = np.full((count, 1, 4), value, np.float32)
+            segmenter.use_words(bundle.with_words(words[count], text))
+            labels = segmenter.segment(frame).labels
+            assert np.array_equal(labels, frame.sum(-1, dtype=np.int32) % 3)
+            assert backend.captured
+            assert len(library.sessions) == sessions
+            place = backend._buffers.inputs["text"].pointer
+            assert bytes(library.driver.blocks[place]) == text.tobytes()
+            assert library.sessions[-1].get_inputs()[0].shape == [1, 20, 30, 3]
+            library.driver.uploads.clear()
+            segmenter.segment(frame)  # words that are there already are not copied again
+            assert library.driver.uploads == [backend._buffers.inputs["frame"].pointer]
+
+
+@pytest.mark.parametrize("places", [8, 1 << 13])  # what is large is not compared, but recognized
+def test_numbers_that_stay_are_copied_once(library: PretendedCuda, places: int) -> None:
+    memory = open_memory()
+    with memory.current():
+        buffers = DeviceBuffers(memory)
+        values = np.arange(places, dtype=np.float64)
+        place = buffers.add_input("values", values).pointer
+        for given, copied in (
+            (values, True),
+            (values, False),
+            (values.copy(), False),
+            (values + 1, True),
+            (values, True),
+        ):
+            library.driver.uploads.clear()
+            buffers.start({"values": given}, kept=frozenset({"values"}))
+            buffers.finish()
+            assert library.driver.uploads == [place] * copied
+            assert bytes(library.driver.blocks[place]) == given.tobytes()
+        buffers.close()
 
 
 @pytest.mark.parametrize("when", ["loading", "running", "switch"])

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from open_words import WIDTH, open_up
 
 from edge_ovss.cli import main
 from edge_ovss.engines.build import BuildOptions, build_engine
@@ -23,6 +24,7 @@ from edge_ovss.runtime.cuda import memory as device_memory
 from edge_ovss.runtime.trt import gpu as machine
 from edge_ovss.runtime.trt.backend import TensorRtBackend
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
+from edge_ovss.vocabulary import Vocabulary
 
 pytest.importorskip("onnxruntime")
 
@@ -45,6 +47,29 @@ def build(path: Path, frames: FrameRange = PINNED, **options: Any) -> Any:  # no
 
 def frame_of(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_words_are_copied_when_they_change_and_not_with_every_frame(
+    trt: Pretended, make_bundle: MakeBundle
+) -> None:
+    path = make_bundle(extras=("confidence",))
+    open_up(path, places=8, least=8, words=3)
+    build(path)
+    bundle, frame = Bundle.open(path), frame_of(20, 30)
+    with Segmenter.open(bundle, backend="tensorrt") as segmenter:
+        for count in (3, 5, 5):
+            words = Vocabulary.from_names([f"w{i}" for i in range(count)])
+            text = np.random.default_rng().random((count, 1, WIDTH), np.float32)
+            segmenter.use_words(bundle.with_words(words, text))
+            expected = frame.sum(-1, dtype=np.int32) % 3
+            assert np.array_equal(segmenter.segment(frame).labels, expected)
+            session = session_of(segmenter)
+            assert session.captured
+            held = bytes(trt.CUDA.blocks[session._inputs["text"].pointer])
+            assert held == text.tobytes() + bytes(4 * WIDTH * (8 - count))
+            trt.CUDA.uploads.clear()
+            segmenter.segment(frame)
+            assert trt.CUDA.uploads == [session._inputs["frame"].pointer]
 
 
 def session_of(segmenter: Segmenter) -> Any:  # noqa: ANN401

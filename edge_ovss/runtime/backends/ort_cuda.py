@@ -34,7 +34,8 @@ class CudaBackend(CpuBackend):
 
     A frame is copied from pinned memory to a buffer on the device, and the answers are written to
     buffers that stay. For the first frame the graph is loaded once more with its size fixed, so
-    that ONNX Runtime can capture a CUDA graph. A frame of another size ends that.
+    that ONNX Runtime can capture a CUDA graph. A frame of another size ends that. A graph holds for
+    one shape of all inputs, so another number of words loads and captures it anew.
 
     Attributes:
         graph_refused: Why frames do not run as a CUDA graph; None if they do.
@@ -65,6 +66,7 @@ class CudaBackend(CpuBackend):
         self._binding: Any = None
         self._bound: dict[str, tuple[int, ...]] | None = None
         self._pinned: Size | None = None
+        self._names: tuple[str | int, ...] = ()
 
     @classmethod
     def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
@@ -85,10 +87,13 @@ class CudaBackend(CpuBackend):
         with self._memory.current():
             self._buffers = DeviceBuffers(self._memory)
         try:
-            return self._load(self._options())
+            session = self._load(self._options())
         except BaseException:
             self._close_impl()
             raise
+        frame = next(e for e in session.get_inputs() if e.name == self.contract.inputs[0].name)
+        self._names = tuple(frame.shape[1:3])
+        return session
 
     def _infer_impl(self, inputs: Arrays) -> Arrays:
         memory = self._memory
@@ -127,11 +132,12 @@ class CudaBackend(CpuBackend):
     def _prepare(self, inputs: Arrays) -> None:
         """Choose the session for frames of this size, and bind its inputs and outputs."""
         size = self.contract.frame_size(inputs)
-        if self._pinned is None and self._bound is None:
+        first = self._pinned is None and self._bound is None
+        if first or size == self._pinned:
             self.graph_refused = self._why_not_pinned()
             if self.graph_refused is None and self._pin(inputs, size):
                 return
-        elif self._pinned is not None and size != self._pinned:
+        elif self._pinned is not None:
             self.graph_refused = _SEVERAL
             self._replace(self._options())
             self._pinned = None
@@ -146,9 +152,9 @@ class CudaBackend(CpuBackend):
 
     def _pin(self, inputs: Arrays, size: Size) -> bool:
         """Load the graph for frames of one size and capture it; else load it for any size."""
+        self._pinned = None
         try:
-            sides = self._sides(size)
-            self._replace({**self._options(), "enable_cuda_graph": "1"}, sides)
+            self._replace({**self._options(), "enable_cuda_graph": "1"}, self._sides(size))
             self._bind(inputs)
             self._run(inputs)  # captures
         except EdgeOvssError as err:
@@ -207,11 +213,8 @@ class CudaBackend(CpuBackend):
         return next(each.shape for each in self._session.get_outputs() if each.name == output)
 
     def _sides(self, size: Size) -> dict[str, int]:
-        """Return the frame's height and width by what the graph calls them; {} once it is fixed."""
-        (frame,) = (
-            each for each in self._session.get_inputs() if each.name == self.contract.inputs[0].name
-        )
-        named = zip(frame.shape[1:3], size, strict=True)
+        """Return the frame's height and width by what the graph calls them, before it is fixed."""
+        named = zip(self._names, size, strict=True)
         return {name: side for name, side in named if isinstance(name, str)}
 
 
