@@ -5,33 +5,14 @@
 #include <cstring>
 #include <string>
 
+#include "../apps/sources/gstreamer_format.h"
+
 namespace ovss {
 
 namespace {
 
 // What an overlay is drawn in.
 constexpr std::array<const char*, 6> kDrawn{"RGB", "BGR", "RGBx", "BGRx", "RGBA", "BGRA"};
-
-std::int32_t format_of(GstVideoFormat format) {
-    switch (format) {
-        case GST_VIDEO_FORMAT_RGB:
-            return EDGE_OVSS_FORMAT_RGB8;
-        case GST_VIDEO_FORMAT_BGR:
-            return EDGE_OVSS_FORMAT_BGR8;
-        case GST_VIDEO_FORMAT_RGBA:
-        case GST_VIDEO_FORMAT_RGBx:
-            return EDGE_OVSS_FORMAT_RGBA8;
-        case GST_VIDEO_FORMAT_BGRA:
-        case GST_VIDEO_FORMAT_BGRx:
-            return EDGE_OVSS_FORMAT_BGRA8;
-        case GST_VIDEO_FORMAT_NV12:
-            return EDGE_OVSS_FORMAT_NV12;
-        case GST_VIDEO_FORMAT_YUY2:
-            return EDGE_OVSS_FORMAT_YUYV;
-        default:
-            return EDGE_OVSS_FORMAT_GRAY8;
-    }
-}
 
 void append(GValue* list, const char* format) {
     GValue value = G_VALUE_INIT;
@@ -175,7 +156,7 @@ edge_ovss::Frame MappedFrame::view() const {
                                "The planes of a buffer do not lie in it, or its rows go upwards.",
                                "Put videoconvert or videoflip in front.");
     }
-    edge_ovss::Frame frame(format_of(format()), frame_.data[0], height(), width(),
+    edge_ovss::Frame frame(apps::format_of(format()), frame_.data[0], height(), width(),
                            static_cast<std::size_t>(stride), room);
     if (has_chroma) {
         frame.c.chroma = frame_.data[1];

@@ -11,6 +11,7 @@
 #include "../addresses.h"
 #include "../arguments.h"
 #include "../words.h"
+#include "gstreamer_format.h"
 #include "source.h"
 
 namespace apps {
@@ -44,29 +45,6 @@ using Object = std::unique_ptr<T, Unref<T>>;
 // videoconvert knows.
 constexpr const char* kConverted =
     "videoconvert ! video/x-raw,format=(string){RGB,BGR,RGBA,BGRA,RGBx,BGRx,GRAY8}";
-
-int format_of(GstVideoFormat format) {
-    switch (format) {
-        case GST_VIDEO_FORMAT_RGB:
-            return EDGE_OVSS_FORMAT_RGB8;
-        case GST_VIDEO_FORMAT_BGR:
-            return EDGE_OVSS_FORMAT_BGR8;
-        case GST_VIDEO_FORMAT_RGBA:
-        case GST_VIDEO_FORMAT_RGBx:
-            return EDGE_OVSS_FORMAT_RGBA8;
-        case GST_VIDEO_FORMAT_BGRA:
-        case GST_VIDEO_FORMAT_BGRx:
-            return EDGE_OVSS_FORMAT_BGRA8;
-        case GST_VIDEO_FORMAT_GRAY8:
-            return EDGE_OVSS_FORMAT_GRAY8;
-        case GST_VIDEO_FORMAT_NV12:
-            return EDGE_OVSS_FORMAT_NV12;
-        case GST_VIDEO_FORMAT_YUY2:
-            return EDGE_OVSS_FORMAT_YUYV;
-        default:
-            return -1;
-    }
-}
 
 class GStreamerSource final : public Source {
 public:
