@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "element.h"
 
-#include <gst/video/gstvideometa.h>
-
+#include <initializer_list>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "errors.h"
 #include "formats.h"
-#include "frames.h"
-#include "labeler.h"
-#include "latency.h"
 #include "messages.h"
-#include "pools.h"
+#include "negotiation.h"
 #include "properties.h"
+#include "state.h"
 
 GST_DEBUG_CATEGORY_STATIC(edge_ovss_debug);
 #define GST_CAT_DEFAULT edge_ovss_debug
@@ -23,25 +18,12 @@ namespace {
 
 using ovss::guarded;
 using ovss::Labeler;
-using ovss::Mode;
+using ovss::Lock;
+using ovss::parent_class;
 using ovss::post;
 using ovss::Settings;
-
-struct State {
-    // Of any thread, under the object's lock.
-    Settings wanted;
-    bool is_changed = true;
-    Mode mode = Mode::kOverlay;  // that caps are negotiated for
-    int label_bytes = 0;         // of the open bundle; 0: none is open
-    ovss::LatencyEstimate latency;
-
-    // Of the streaming thread.
-    Settings current;
-    std::unique_ptr<Labeler> labeler;
-    ovss::Frames frames;
-    guint64 count = 0;
-    GstClockTime last_message = GST_CLOCK_TIME_NONE;
-};
+using ovss::State;
+using ovss::state_of;
 
 }  // namespace
 
@@ -52,26 +34,19 @@ struct _EdgeOvss {
 
 G_DEFINE_TYPE(EdgeOvss, edge_ovss, GST_TYPE_BASE_TRANSFORM)
 
-namespace {
-
-GstBaseTransformClass* parent_class() {
-    return GST_BASE_TRANSFORM_CLASS(edge_ovss_parent_class);
-}
+namespace ovss {
 
 State& state_of(gpointer element) {
     return *EDGE_OVSS_ELEMENT(element)->state;
 }
 
-class Lock {
-public:
-    explicit Lock(gpointer element) : element_(element) { GST_OBJECT_LOCK(element_); }
-    ~Lock() { GST_OBJECT_UNLOCK(element_); }
-    Lock(const Lock&) = delete;
-    Lock& operator=(const Lock&) = delete;
+GstBaseTransformClass* parent_class() {
+    return GST_BASE_TRANSFORM_CLASS(edge_ovss_parent_class);
+}
 
-private:
-    gpointer element_;
-};
+}  // namespace ovss
+
+namespace {
 
 // ---- Settings --------------------------------------------------------------------------------
 
@@ -235,95 +210,6 @@ gboolean query(GstBaseTransform* transform, GstPadDirection direction, GstQuery*
     return parent_class()->query(transform, direction, asked);
 }
 
-// ---- Caps and memory -------------------------------------------------------------------------
-
-GstCaps* transform_caps(GstBaseTransform* transform, GstPadDirection direction, GstCaps* caps,
-                        GstCaps* filter) {
-    Mode mode = Mode::kOverlay;
-    int label_bytes = 0;
-    {
-        const Lock lock(transform);
-        mode = state_of(transform).mode;
-        label_bytes = state_of(transform).label_bytes;
-    }
-    GstCaps* other = ovss::other_caps(direction, caps, mode, label_bytes);
-    if (filter != nullptr) {
-        GstCaps* both = gst_caps_intersect_full(filter, other, GST_CAPS_INTERSECT_FIRST);
-        gst_caps_unref(other);
-        other = both;
-    }
-    return other;
-}
-
-gboolean set_caps(GstBaseTransform* transform, GstCaps* in, GstCaps* out) {
-    State& state = state_of(transform);
-    if (gst_video_info_from_caps(&state.frames.in, in) == FALSE ||
-        gst_video_info_from_caps(&state.frames.out, out) == FALSE) {
-        return FALSE;
-    }
-    gst_base_transform_set_in_place(transform, state.current.mode == Mode::kMeta ? TRUE : FALSE);
-    if (!ovss::has_our_colors(state.frames.in)) {
-        gchar* given = gst_video_colorimetry_to_string(&state.frames.in.colorimetry);
-        post(transform, GST_MESSAGE_WARNING, EDGE_OVSS_ERROR_INPUT,
-             std::string("The frames have the colors of ") + (given != nullptr ? given : "?") +
-                 "; the library reads YUV as BT.601 of limited range.",
-             "For exact colors put videoconvert in front, and RGB between the two.");
-        g_free(given);
-    }
-    return guarded(transform, [&] { state.labeler->forget(); }) ? TRUE : FALSE;
-}
-
-gboolean get_unit_size(GstBaseTransform*, GstCaps* caps, gsize* size) {
-    GstVideoInfo info;
-    if (gst_video_info_from_caps(&info, caps) == FALSE) {
-        return FALSE;
-    }
-    *size = info.size;
-    return TRUE;
-}
-
-// A buffer may be longer than its caps say, where its rows have gaps.
-gboolean transform_size(GstBaseTransform* transform, GstPadDirection, GstCaps*, gsize,
-                        GstCaps* other, gsize* size) {
-    return get_unit_size(transform, other, size);
-}
-
-gboolean propose_allocation(GstBaseTransform* transform, GstQuery* decided, GstQuery* asked) {
-    if (state_of(transform).current.mode == Mode::kMeta) {
-        // Frames pass through: who comes after must be able to take what comes.
-        return gst_pad_peer_query(transform->srcpad, asked);
-    }
-    if (parent_class()->propose_allocation(transform, decided, asked) == FALSE) {
-        return FALSE;
-    }
-    gst_query_add_allocation_meta(asked, GST_VIDEO_META_API_TYPE, nullptr);
-    return TRUE;
-}
-
-gboolean decide_allocation(GstBaseTransform* transform, GstQuery* asked) {
-    if (state_of(transform).current.mode == Mode::kMeta) {
-        return parent_class()->decide_allocation(transform, asked);
-    }
-    if (!ovss::offer_pool(asked)) {
-        return FALSE;
-    }
-    return parent_class()->decide_allocation(transform, asked);
-}
-
-// With metadata a buffer goes on itself; where others hold it, one that shares its memory does.
-GstFlowReturn prepare_output_buffer(GstBaseTransform* transform, GstBuffer* in, GstBuffer** out) {
-    if (gst_base_transform_is_in_place(transform) == FALSE) {
-        return parent_class()->prepare_output_buffer(transform, in, out);
-    }
-    if (gst_buffer_is_writable(in) != FALSE) {
-        *out = in;
-        return GST_FLOW_OK;
-    }
-    *out = gst_buffer_copy(in);
-    gst_buffer_add_parent_buffer_meta(*out, in);  // its pool gets it back after this one
-    return GST_FLOW_OK;
-}
-
 // ---- Frames ----------------------------------------------------------------------------------
 
 bool wants_message(const State& state, GstClockTime now) {
@@ -421,13 +307,7 @@ static void edge_ovss_class_init(EdgeOvssClass* klass) {
     base->stop = stop;
     base->sink_event = sink_event;
     base->query = query;
-    base->transform_caps = transform_caps;
-    base->set_caps = set_caps;
-    base->get_unit_size = get_unit_size;
-    base->transform_size = transform_size;
-    base->propose_allocation = propose_allocation;
-    base->decide_allocation = decide_allocation;
-    base->prepare_output_buffer = prepare_output_buffer;
+    ovss::install_negotiation(base);
     base->submit_input_buffer = submit_input_buffer;
     base->transform = run;
     base->transform_ip = transform_ip;
