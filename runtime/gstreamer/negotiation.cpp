@@ -47,7 +47,10 @@ gboolean set_caps(GstBaseTransform* transform, GstCaps* in, GstCaps* out) {
              "For exact colors put videoconvert in front, and RGB between the two.");
         g_free(given);
     }
-    return guarded(transform, [&] { state.labeler->forget(); }) ? TRUE : FALSE;
+    // No bundle is open where a new one could not be opened; the next frame tries again.
+    const bool done =
+        state.labeler == nullptr || guarded(transform, [&] { state.labeler->forget(); });
+    return done ? TRUE : FALSE;
 }
 
 gboolean get_unit_size(GstBaseTransform*, GstCaps* caps, gsize* size) {

@@ -64,6 +64,7 @@ void mistakes_while_it_plays_are_errors(const std::string& data) {
         CHECK(bench.run(frame()) == nullptr);
         CHECK(bench.flow() == GST_FLOW_ERROR);
         CHECK(bench.error().find(each.words) != std::string::npos);
+        bench.set_caps(caps_of("BGR", kHeight, kWidth));  // with no bundle open, perhaps
         // It goes on where that is set right.
         set(bench, "bundle", data + "/things");
         set(bench, "unknown", "off");
