@@ -108,10 +108,10 @@ def names(bundle: Bundle) -> list[str]:
     return [shown(" ".join(name.split())) for name in bundle.vocabulary.outputs]
 
 
-def colors(bundle: Bundle) -> list[tuple[int, ...]]:
+def colors(bundle: Bundle) -> list[list[int]]:
     """Return red, green and blue of each label."""
-    found = {each.output: tuple(each.color) for each in bundle.vocabulary.categories}
-    return [found[label] for label in range(len(bundle.vocabulary.outputs))]
+    found: list[list[int]] = bundle.vocabulary.palette.tolist()
+    return found
 
 
 def page_text(network: Network, origin: Origin) -> str:

@@ -164,7 +164,7 @@ def _settings(bundle: Bundle, served: Served, origin: Origin) -> dict[str, objec
     manifest, frames = bundle.manifest, served.frames
     labels = manifest.output.labels_dtype
     thresholds, slots = manifest.thresholds, manifest.rejection.slots
-    colors = {each.output: list(each.color) for each in bundle.vocabulary.categories}
+    vocabulary = bundle.vocabulary
     return {
         **origin.document(),
         "served_as": served.name,
@@ -174,7 +174,7 @@ def _settings(bundle: Bundle, served: Served, origin: Origin) -> dict[str, objec
         "slots": list(slots) if slots else None,
         "frames": None if frames is None else [list(frames.smallest), list(frames.largest)],
         "outputs": [
-            {"name": name, "color": colors[index]}
-            for index, name in enumerate(bundle.vocabulary.outputs)
+            {"name": name, "color": color}
+            for name, color in zip(vocabulary.outputs, vocabulary.palette.tolist(), strict=True)
         ],
     }
