@@ -110,8 +110,8 @@ public:
         const std::vector<apps::Address>& sources)
         : limits_{arguments.number("--limit", 0, 1, 1000000000),
                   arguments.real("--duration", 0.0, 0.001, 1e9)},
-          is_live_(sources.front().is_live()),
-          watchdog_(arguments.real("--timeout", 10.0, 0.1, 86400.0), warn) {
+          timeout_s_(arguments.real("--timeout", 10.0, 0.1, 86400.0)),
+          watchdog_(timeout_s_, warn) {
         const bool all = arguments.has("--all");
         bool are_images = false;
         for (const apps::Address& source : sources) {
@@ -122,8 +122,8 @@ public:
         }
         // An image is not replaced by another one that is newer.
         const bool keep_all = all || are_images;
-        heed_stalls_ = is_live_ && !keep_all;
-        const std::vector<apps::LiveSource> readers = readers_of(arguments, sources, !keep_all);
+        heed_stalls_ = sources.front().is_live() && !keep_all;
+        const std::vector<apps::LiveSource> readers = readers_of(sources, !keep_all);
         newest_ = std::make_shared<apps::Newest>(readers.size(), keep_all);
         for (std::size_t i = 0; i < readers.size(); ++i) {
             channels_.emplace_back();
@@ -205,12 +205,11 @@ public:
 
 private:
     // Each camera has a reader of its own; recordings have one together.
-    static std::vector<apps::LiveSource> readers_of(const apps::Arguments& arguments,
-                                                    const std::vector<apps::Address>& sources,
-                                                    bool paced) {
+    std::vector<apps::LiveSource> readers_of(const std::vector<apps::Address>& sources,
+                                             bool paced) const {
         apps::Reading reading;
         reading.paced = paced;
-        reading.timeout_s = arguments.real("--timeout", 10.0, 0.1, 86400.0);
+        reading.timeout_s = timeout_s_;
         if (!sources.front().is_live()) {
             const std::string label = sources.size() == 1
                                           ? sources.front().label
@@ -275,7 +274,7 @@ private:
     }
 
     Limits limits_;
-    bool is_live_;
+    double timeout_s_;
     bool heed_stalls_ = false;
     bool has_hanging_ = false;
     Totals totals_;

@@ -134,18 +134,14 @@ std::unique_ptr<Source> Grabber::Work::after_the_end(bool ends, const std::strin
     if (ends) {
         return nullptr;
     }
-    set_trying(true);
-    try {
-        auto camera = open_again(why);
-        set_trying(false);
-        return camera;
-    } catch (...) {
-        set_trying(false);
-        throw;
-    }
+    return open_again(why);
 }
 
 std::unique_ptr<Source> Grabber::Work::open_again(const std::string& why) {
+    {
+        const std::lock_guard<std::mutex> lock(mutex);
+        state.is_trying = true;
+    }
     const Time start = std::chrono::steady_clock::now();
     double wait_s = persistence.first_wait_s;
     long tries = 0;
@@ -193,11 +189,6 @@ bool Grabber::Work::sleep(double seconds) {
     std::unique_lock<std::mutex> lock(mutex);
     return changed.wait_for(lock, std::chrono::duration<double>(seconds),
                             [this] { return ending.load(); });
-}
-
-void Grabber::Work::set_trying(bool is_trying) {
-    const std::lock_guard<std::mutex> lock(mutex);
-    state.is_trying = is_trying;
 }
 
 }  // namespace apps

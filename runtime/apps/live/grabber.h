@@ -36,7 +36,7 @@ struct GrabberState {
     long reconnects = 0;
     std::chrono::steady_clock::time_point heard;  // of the last frame, or of the beginning
     double interval_s = 0.0;                      // usual time between frames; 0 while unknown
-    bool is_trying = false;                       // lost, and being opened again
+    bool is_trying = false;                       // lost; until it is open again or given up
     bool has_ended = false;
     std::optional<edge_ovss::Error> failed;  // why it ended; none for an expected end
 };
@@ -81,7 +81,6 @@ private:
         std::unique_ptr<Source> after_the_end(bool ends, const std::string& why);
         std::unique_ptr<Source> open_again(const std::string& why);
         bool sleep(double seconds);
-        void set_trying(bool is_trying);
     };
 
     std::shared_ptr<Work> work_;
