@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from edge_ovss._files import output_error, write_bytes
 from edge_ovss.errors import InputError
-from edge_ovss.evaluation.checked_lines import checked_line, parse_checked
+from edge_ovss.evaluation.checked_lines import append_line, checked_line, parse_checked, read_lines
 from edge_ovss.metrics.confusion import Confusion, pack_confusion, unpack_confusion
 from edge_ovss.metrics.risk_coverage import Tally, pack_tally, unpack_tally
 
@@ -143,34 +143,27 @@ class Journal:
             message = "Journal is used outside of its 'with' block"
             raise RuntimeError(message)
         self.entries[entry.sha256] = entry
-        rest = memoryview(checked_line(entry.to_json()))
         try:
-            # Usually a single write, so that lines of other processes stay intact.
-            while rest:
-                rest = rest[self._stream.write(rest) :]
+            append_line(self._stream, entry.to_json())
         except OSError as err:
             raise output_error(self.path, err) from err
 
     def _read(self) -> None:
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
+        found = read_lines(self.path)
+        if found is None:
             return
-        except OSError as err:
-            message = f"The journal '{self.path}' cannot be read: {err.strerror or err}."
-            raise InputError(message, hint="Start over with --fresh.") from err
-        head, *lines = content.split(b"\n")
+        head, *lines = found
         documents = [parse_checked(line) for line in lines if line]
         key = (parse_checked(head) or {}).get("key")
         if not isinstance(key, dict):
             self._require_journal(head, documents)
-            self.damaged += bool(content)
+            self.damaged += found != [b""]
             return
         self._compare(key)
         if not self.differs:
             self._keep(documents)
             # Without a final line end the last line is truncated: nothing may be appended to it.
-            self._keeps_file = content.endswith(b"\n") and not self.damaged
+            self._keeps_file = found[-1] == b"" and not self.damaged
 
     def _keep(self, documents: list[dict[str, Any] | None]) -> None:
         for document in documents:
@@ -209,13 +202,7 @@ def read_entries(path: Path, *, classes: int) -> dict[str, JournalEntry]:
     Raises:
         InputError: It cannot be read.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")[1:]
-    except FileNotFoundError:
-        return {}
-    except OSError as err:
-        message = f"The journal '{path}' cannot be read: {err.strerror or err}."
-        raise InputError(message) from err
-    documents = (parse_checked(line) for line in lines if line)
+    lines = read_lines(path) or []
+    documents = (parse_checked(line) for line in lines[1:] if line)
     found = [JournalEntry.from_json(d, classes=classes) for d in documents if d is not None]
     return {entry.name: entry for entry in found}

@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edge_ovss._files import output_error, write_bytes
 from edge_ovss.errors import InputError, OutputError
-from edge_ovss.evaluation.checked_lines import checked_line, parse_checked
+from edge_ovss.evaluation.checked_lines import append_line, checked_line, parse_checked, read_lines
 
 try:
     import fcntl
@@ -44,7 +44,8 @@ class RunJournal:
         self.path, self._fresh = path, fresh
         self._run: dict[str, object] = json.loads(json.dumps(dict(run)))
         self.rows: list[dict[str, Any]] = []
-        self._folder = self._descriptor = -1
+        self._folder = -1
+        self._stream: IO[bytes] | None = None
 
     def __enter__(self) -> RunJournal:
         """Lock the folder, read what is there, and open the file for appending.
@@ -60,7 +61,7 @@ class RunJournal:
                 self._read()
             lines = [checked_line({_RUN: self._run}), *map(checked_line, self.rows)]
             write_bytes(self.path, b"".join(lines))
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+            self._stream = self.path.open("ab", buffering=0)
         except OSError as err:
             self.__exit__()
             raise output_error(self.path, err) from err
@@ -70,10 +71,11 @@ class RunJournal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for descriptor in (self._descriptor, self._folder):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._descriptor = self._folder = -1
+        if self._stream is not None:
+            self._stream.close()
+        if self._folder >= 0:
+            os.close(self._folder)
+        self._folder, self._stream = -1, None
 
     def add(self, row: Mapping[str, object]) -> None:
         """Write a row to the disk before anything else is measured.
@@ -81,11 +83,12 @@ class RunJournal:
         Raises:
             OutputError: It cannot be written.
         """
-        line = checked_line(row)
+        if self._stream is None:
+            message = "RunJournal is used outside of its 'with' block"
+            raise RuntimeError(message)
         try:
-            while line:
-                line = line[os.write(self._descriptor, line) :]
-            os.fsync(self._descriptor)
+            append_line(self._stream, row)
+            os.fsync(self._stream.fileno())
         except OSError as err:
             raise output_error(self.path, err) from err
         self.rows.append(dict(row))
@@ -102,13 +105,10 @@ class RunJournal:
             return
 
     def _read(self) -> None:
-        try:
-            head, *lines = self.path.read_bytes().split(b"\n")
-        except FileNotFoundError:
+        found = read_lines(self.path)
+        if found is None:
             return
-        except OSError as err:
-            message = f"The journal '{self.path}' cannot be read: {err.strerror or err}."
-            raise InputError(message, hint="Start over with --fresh.") from err
+        head, *lines = found
         if not head.strip(b"\0") and not any(lines):
             return  # the machine went off before anything was written
         run = (parse_checked(head) or {}).get(_RUN)
