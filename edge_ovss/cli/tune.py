@@ -13,7 +13,7 @@ from edge_ovss._optional import require
 from edge_ovss.bundle.reader import MANIFEST
 from edge_ovss.cli.options.tune import MODEL_OPTIONS
 from edge_ovss.cli.shared.console import Console
-from edge_ovss.cli.shared.data_options import check_fps, check_limit, open_data, read_ignore
+from edge_ovss.cli.shared.data_options import check_fps, check_limit, read_ignore
 from edge_ovss.cli.shared.precision_options import refuse_unread
 from edge_ovss.cli.shared.vocabulary import checked_vocabulary, file_part
 from edge_ovss.doctor.backends import survey_backends
@@ -158,7 +158,6 @@ def _data(args: argparse.Namespace) -> LabeledData | None:
         refuse_unread(args, _DATA, "--data is not given", "Give --data, or leave it out.")
         return None
     check_limit(args.limit)
-    open_data(args)  # with the checks of eval, such as --expect
     return LabeledData(
         args.data,
         layout=args.layout,
@@ -168,6 +167,7 @@ def _data(args: argparse.Namespace) -> LabeledData | None:
         limit=args.limit,
         seed=args.seed,
         allow_missing=args.allow_missing,
+        expect=args.expect,
         fps=None if args.fps is None else check_fps(args.fps),
     )
 

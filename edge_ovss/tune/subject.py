@@ -25,6 +25,7 @@ class LabeledData:
         limit: Size of a random subset; None for all.
         seed: Seed of the subset, and of the order in which images are measured.
         allow_missing: Ignore pixels of classes that the vocabulary does not have.
+        expect: How many images there must be before a subset is taken; None for any number.
         fps: Frames per second, where the images are videos.
     """
 
@@ -36,6 +37,7 @@ class LabeledData:
     limit: int | None = None
     seed: int = 0
     allow_missing: bool = False
+    expect: int | None = None
     fps: float | None = None
 
     def open(self) -> Dataset:
@@ -53,7 +55,7 @@ class LabeledData:
         )
         if self.fps is not None:
             found = replace(found, fps=self.fps)
-        return found.take(self.limit, seed=self.seed)
+        return found.require_count(self.expect).take(self.limit, seed=self.seed)
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ def test_without_labels_only_speed_is_measured(
         (["--threads", "0"], 2, "--threads has '0'"),
         (["--backends", "onnx"], 2, "no backend 'onnx'"),
         (["--layout", "folders"], 2, "folders"),
+        (["--expect", "99"], 4, "has 5 images here; expected 99"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_measured(
