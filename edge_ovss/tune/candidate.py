@@ -53,16 +53,30 @@ class Candidate:
         """A short name for files, the same in every run."""
         return _hash(self.settings)
 
-    @property
-    def made_key(self) -> str:
-        """A short name of its bundle, which candidates that only run it differently share."""
-        made = {axis: self.settings[axis] for axis in MADE if axis in self.settings}
-        return _hash(made | {"for": self.target} if PRECISION in made else made)
+    def backend(self, usual: str | None) -> str:
+        """Return what runs it; "" for that of `auto`, which needs neither engine nor GPU.
 
-    @property
-    def target(self) -> str:
-        """What INT8 is made for, as `calibrate --target`."""
-        backend = self.settings.get(BACKEND, "")
+        Args:
+            usual: That of the default export, where it was chosen (`Subject.backend`).
+        """
+        return self.settings.get(BACKEND, usual or "")
+
+    def made_key(self, usual: str | None) -> str:
+        """Return a short name of its bundle, which candidates that only run it differently share.
+
+        Args:
+            usual: As for `backend`.
+        """
+        made = {axis: self.settings[axis] for axis in MADE if axis in self.settings}
+        return _hash(made | {"for": self.target(usual)} if PRECISION in made else made)
+
+    def target(self, usual: str | None) -> str:
+        """Return what INT8 is made for, as `calibrate --target`.
+
+        Args:
+            usual: As for `backend`.
+        """
+        backend = self.backend(usual)
         on_gpu = backend.startswith("tensorrt") or backend.endswith("cuda")
         return "tensorrt" if on_gpu or self.settings.get(PRECISION) == "fp16" else "cpu"
 

@@ -37,13 +37,13 @@ def commands_of(candidate: Candidate, subject: Subject) -> list[list[str]]:
     if {PRECISION, RANK} & set(chosen) and subject.calibration is not None:
         make += ["--calibration", subject.calibration]
     if PRECISION in chosen:
-        make += ["--precision", chosen[PRECISION], "--target", candidate.target]
+        make += ["--precision", chosen[PRECISION], "--target", candidate.target(subject.backend)]
         make += [] if subject.count is None else ["--count", str(subject.count)]
     if DROP in chosen and subject.data is not None:
         make += ["--max-miou-drop", chosen[DROP], *_validation_words(subject.data)]
     commands = [[*make, "--out", NAME]]
-    if asked.get(BACKEND) in FLAVORS:
-        commands.append(["edge-ovss", "build", NAME, "--backend", asked[BACKEND], "--size", "HxW"])
+    if (backend := candidate.backend(subject.backend)) in FLAVORS:
+        commands.append(["edge-ovss", "build", NAME, "--backend", backend, "--size", "HxW"])
     return [*commands, ["edge-ovss", "run", NAME, "IMAGE", *run]]
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_ovss.bundle.manifest import Manifest
@@ -18,7 +19,7 @@ from edge_ovss.models.catalogue import entry_of
 from edge_ovss.tune.candidate import Candidate
 from edge_ovss.tune.choices import Asked, Machine, model_space, read_size
 from edge_ovss.tune.commands import commands_of
-from edge_ovss.tune.measuring import making
+from edge_ovss.tune.measuring import making, runner, worker
 from edge_ovss.tune.space import measured_slots, smaller_sizes
 from edge_ovss.tune.subject import LabeledData, Subject
 
@@ -106,9 +107,12 @@ def test_a_gpu_is_tried_together_with_the_precisions_that_it_computes_in(
         {"precision": "fp16", "backend": "tensorrt"},
         {"precision": "int8", "backend": "tensorrt"},
     ]
-    assert Candidate(pairs[1]).target == "tensorrt"
-    assert Candidate({"precision": "int8"}).target == "cpu"
-    assert Candidate(pairs[1]).made_key != Candidate({"precision": "int8"}).made_key
+    on_gpu, plain = Candidate(pairs[1]), Candidate({"precision": "int8"})
+    assert (on_gpu.target(None), plain.target(None)) == ("tensorrt", "cpu")
+    assert on_gpu.made_key(None) != plain.made_key(None)
+    # Where the default export runs on that GPU, so does what names no backend.
+    assert plain.target("tensorrt") == "tensorrt"
+    assert on_gpu.made_key(None) == plain.made_key("tensorrt")
 
 
 def test_videos_are_tried_as_streams(manifest: Manifest) -> None:
@@ -125,15 +129,61 @@ def test_the_engine_of_a_candidate_is_built_for_the_frames(
         built.append((bundle.path, backend, str(options.frames)))
 
     monkeypatch.setattr("edge_ovss.engines.build.build_engine", build)
-    making.build_for(Candidate({"backend": "openvino"}), place, [(24, 32)])
-    making.build_for(Candidate(), place, [(24, 32)])
+    making.build_for("openvino", place, [(24, 32)])
+    making.build_for("", place, [(24, 32)])
     assert built == []
-    making.build_for(Candidate({"backend": "tensorrt"}), place, [(24, 32), (24, 32)])
-    making.build_for(Candidate({"backend": "tensorrt"}), place, [(24, 32), (30, 20)])
+    making.build_for("tensorrt", place, [(24, 32), (24, 32)])
+    making.build_for("tensorrt", place, [(24, 32), (30, 20)])
     assert built == [
         (place, "tensorrt", "24x32"),
         (place, "tensorrt", "24x20…30x32 (best 30x32)"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("usual", "settings", "builds"),
+    [
+        ("tensorrt", {}, True),
+        ("tensorrt", {"backend": "onnxruntime"}, False),
+        ("onnxruntime", {"backend": "tensorrt"}, True),
+        ("onnxruntime", {}, False),
+        (None, {}, False),
+    ],
+)
+def test_what_is_there_needs_no_process_but_for_an_engine(
+    make_bundle: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    usual: str | None,
+    settings: dict[str, str],
+    builds: bool,
+) -> None:
+    candidate = Candidate(settings)
+    subject = Subject(model="sed-tiny", vocab="camvid", backend=usual)
+    built, orders = [], []
+    monkeypatch.setattr(
+        "edge_ovss.engines.build.build_engine", lambda _, name, __: built.append(name)
+    )
+
+    class Here:
+        """A worker in this process."""
+
+        def __enter__(self) -> Here:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing is open."""
+
+        def ask(self, what: str, **order: Any) -> dict[str, object]:  # noqa: ANN401
+            orders.append(what)
+            return worker.Runner().make(order)
+
+    monkeypatch.setattr(runner, "Worker", Here)
+    given = runner.ProcessRunner(subject, tmp_path, [np.zeros((24, 32, 3), np.uint8)], fps=None)
+    place = make_bundle(f"bundles/{candidate.made_key(usual)}.ovss")
+    assert given.make(candidate) == place
+    assert orders == ["make"] * builds
+    assert built == ["tensorrt"] * builds
 
 
 def test_the_commands_hold_everything_that_was_measured() -> None:

@@ -13,7 +13,6 @@ from edge_ovss.runtime.trt.frame_sizes import FrameRange
 from edge_ovss.runtime.trt.variants import FLAVORS
 from edge_ovss.tune.candidate import (
     ANSWER,
-    BACKEND,
     BUNDLE,
     CALIBRATED,
     DROP,
@@ -38,7 +37,15 @@ def place_of(candidate: Candidate, subject: Subject, folder: Path) -> Path:
     """Return where the bundle of a candidate is, or will be."""
     if subject.bundles:
         return Path(candidate.settings.get(BUNDLE, subject.bundles[0]))
-    return folder / f"{candidate.made_key}.ovss"
+    return folder / f"{candidate.made_key(subject.backend)}.ovss"
+
+
+def is_made(candidate: Candidate, subject: Subject, folder: Path) -> bool:
+    """Return whether the bundle of a candidate is there, and needs no engine."""
+    if subject.bundles:  # others are not changed
+        return True
+    needs_engine = candidate.backend(subject.backend) in FLAVORS
+    return place_of(candidate, subject, folder).is_dir() and not needs_engine
 
 
 def make_bundle(candidate: Candidate, subject: Subject, folder: Path) -> Path:
@@ -58,18 +65,17 @@ def make_bundle(candidate: Candidate, subject: Subject, folder: Path) -> Path:
     return place
 
 
-def build_for(candidate: Candidate, place: Path, sizes: Sequence[Sequence[int]]) -> None:
-    """Build the engine that the backend of a candidate needs, for these frames; none for others.
+def build_for(backend: str, place: Path, sizes: Sequence[Sequence[int]]) -> None:
+    """Build the engine that a backend needs, for these frames; none where it needs none.
 
     Args:
-        candidate: The candidate.
+        backend: What runs the candidate (`Candidate.backend`).
         place: Its bundle, into which the engine goes.
         sizes: (height, width) of every frame.
 
     Raises:
         EdgeOvssError: It cannot be built; the message says why.
     """
-    backend = candidate.settings.get(BACKEND, "")
     if backend not in FLAVORS:
         return
     from edge_ovss.engines.build import BuildOptions, build_engine
@@ -129,7 +135,7 @@ def _calibrate(candidate: Candidate, subject: Subject, source: Path, place: Path
         calibration=subject.calibration or "",
         count=subject.count,
         seed=subject.seed,
-        target=candidate.target,
+        target=candidate.target(subject.backend),
         validation=None if drop is None or subject.data is None else _validation(subject.data),
         max_miou_drop=None if drop is None else float(drop),
     )

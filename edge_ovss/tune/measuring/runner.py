@@ -14,6 +14,7 @@ from edge_ovss._files import make_folder, write_bytes
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.backends import AUTO
 from edge_ovss.tune.candidate import KEYFRAME, Candidate
+from edge_ovss.tune.measuring.making import is_made, place_of
 from edge_ovss.tune.measuring.process import CandidateError, Worker
 from edge_ovss.tune.measuring.scoring import compare
 from edge_ovss.tune.rows import Rung
@@ -71,11 +72,13 @@ class ProcessRunner:
         self._base: Worker | None = None
 
     def make(self, candidate: Candidate) -> Path:
-        """Make the bundle of a candidate, in a process that may run out of memory.
+        """Make what a candidate lacks, in a process that may run out of memory.
 
         Raises:
             CandidateError: It cannot be made.
         """
+        if is_made(candidate, self.subject, self.bundles):
+            return place_of(candidate, self.subject, self.bundles)
         order: dict[str, object] = {
             "settings": dict(candidate.settings),
             "folder": str(self.bundles),

@@ -38,7 +38,7 @@ class Runner:
         subject, candidate = Subject.from_json(order["subject"]), Candidate(order["settings"])
         place = make_bundle(candidate, subject, Path(order["folder"]))
         if not subject.bundles:  # others are not changed
-            build_for(candidate, place, order["sizes"])
+            build_for(candidate.backend(subject.backend), place, order["sizes"])
         return {"bundle": str(place)}
 
     def open(self, order: Mapping[str, Any]) -> dict[str, object]:
