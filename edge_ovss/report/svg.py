@@ -115,7 +115,7 @@ def curve_plot(
         mark: A point to mark with a dot.
     """
     highest = max(*(up for _, up in points), mark[1] if mark else 0, 1e-3) * 1.05
-    parts = [*_axes(highest, title=title, across=across, shares=range(0, 101, 25))]
+    parts = [*_axes(highest, title=title, across=across)]
     parts.append(f'<polyline class="line one" points="{_polyline(points, highest)}"/>')
     if mark is not None:
         x, y = _place(mark, highest)
@@ -156,7 +156,7 @@ def scatter_plot(marks: Sequence[Mark], *, title: str, across: str) -> str:
     def placed(mark: Mark) -> Point:
         return 100 * mark.place[0] / rightmost, mark.place[1] - lowest
 
-    parts = [_open(_HEIGHT, title), *_grid(span, lowest), *_across(rightmost, across)]
+    parts = [*_axes(span, title=title, across=across, lowest=lowest, rightmost=rightmost)]
     line = sorted(placed(mark) for mark in marks if mark.on_line)
     parts.append(f'<polyline class="line one" points="{_polyline(line, span)}"/>')
     # What stands out is drawn last, over the others.
@@ -168,22 +168,31 @@ def scatter_plot(marks: Sequence[Mark], *, title: str, across: str) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def _across(rightmost: float, across: str) -> Iterator[str]:
-    for share in range(0, 101, 25):
-        x, y = _place((share, 0), 1.0)
-        value = _label(rightmost * share / 100)
-        yield f'<text class="dim" x="{x:.1f}" y="{y + 18:.1f}" {_MIDDLE}>{value}</text>'
-    where = f'x="{(_LEFT + _RIGHT) / 2}" y="{_HEIGHT - 4}"'
-    yield f'<text class="dim" {where} {_MIDDLE}>{escape(across)}</text>'
+def _axes(
+    highest: float,
+    *,
+    title: str,
+    across: str,
+    shares: Sequence[int] = range(0, 101, 25),
+    lowest: float = 0.0,
+    rightmost: float = 100.0,
+) -> Iterator[str]:
+    """Yield the beginning of a plot.
 
-
-def _axes(highest: float, *, title: str, across: str, shares: Sequence[int]) -> Iterator[str]:
-    """Yield the beginning of a plot of points in percent across, up to a highest one."""
+    Args:
+        highest: The top of the axis upward, above its lowest value.
+        title: For readers that see no image.
+        across: What the axis across shows.
+        shares: Where that has labels, in percent of its length.
+        lowest: What the labels upward begin with.
+        rightmost: What the labels across end with.
+    """
     yield _open(_HEIGHT, title)
-    yield from _grid(highest)
+    yield from _grid(highest, lowest)
     for share in shares:
         x, y = _place((share, 0), highest)
-        yield f'<text class="dim" x="{x:.1f}" y="{y + 18:.1f}" {_MIDDLE}>{share}</text>'
+        label = _label(rightmost * share / 100)
+        yield f'<text class="dim" x="{x:.1f}" y="{y + 18:.1f}" {_MIDDLE}>{label}</text>'
     where = f'x="{(_LEFT + _RIGHT) / 2}" y="{_HEIGHT - 4}"'
     yield f'<text class="dim" {where} {_MIDDLE}>{escape(across)}</text>'
 
@@ -194,7 +203,7 @@ def _place(point: Point, highest: float) -> Point:
     return x, _BOTTOM - (_BOTTOM - _TOP) * point[1] / highest
 
 
-def _grid(highest: float, lowest: float = 0.0) -> Iterator[str]:
+def _grid(highest: float, lowest: float) -> Iterator[str]:
     """Yield the lines up to a highest value; their labels begin at the lowest."""
     for step in range(5):
         value = highest * step / 4
