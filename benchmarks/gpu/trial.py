@@ -2,8 +2,9 @@ r"""Which options of ONNX Runtime's CUDA provider help: one graph, several sessi
 
     python -m benchmarks.gpu.trial BUNDLE --out trial.json
 
-Each row is a session with I/O binding on device buffers. `backend` is what `onnxruntime-cuda` asks
-for; the others change one thing. A session that is refused is a row with the library's words.
+Each row is a session, all but the first with I/O binding on device buffers. `onnxruntime-cuda` asks
+for one size, a graph and heuristic convolutions; the others change one thing. A session that is
+refused is a row with the library's words.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from benchmarks.gpu.report import used_mib
 from edge_ovss.runtime import Bundle
 from edge_ovss.runtime.backends.ort import dtype_name, open_session
+from edge_ovss.runtime.backends.ort_cuda import CudaBackend
 from edge_ovss.synthetic import render_street
 
 _BASE = {"use_tf32": "0"}
@@ -81,17 +83,15 @@ def _try(bundle: Bundle, name: str, frame: Any) -> tuple[Any, dict[str, Any]]:  
         onnxruntime,
         bundle.graph_path,
         threads=len(os.sched_getaffinity(0)),
-        providers=("CUDAExecutionProvider", "CPUExecutionProvider"),
+        providers=CudaBackend.providers,
         settings=options,
         sizes={"H": frame.shape[1], "W": frame.shape[2]} if fixed else None,
     )
-    if "CUDAExecutionProvider" not in session.get_providers():
+    if CudaBackend.providers[0] not in session.get_providers():
         message = "the CUDA provider does not load"
         raise RuntimeError(message)
     loaded = time.perf_counter() - start
-    inputs = {"frame": frame}
-    spec = bundle.manifest.contract
-    inputs = {each: array for each, array in spec.feed(frame).items()}
+    inputs = bundle.manifest.contract.feed(frame)
     names = [each.name for each in session.get_outputs()]
     if name.startswith("as before"):
 
