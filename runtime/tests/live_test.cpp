@@ -28,7 +28,7 @@ struct Script {
     bool throws = false;             // a loss is an error of the driver
     std::atomic<bool> hangs{false};  // reads neither return nor heed the end
     std::atomic<bool> is_hanging{false};
-    int silent_ms = 0;               // before the third frame
+    int silent_ms = 0;  // before the third frame
     milliseconds pause{1};
 };
 
@@ -173,6 +173,38 @@ void a_lost_camera_is_opened_again(bool throws) {
     CHECK(heard.has("usb is lost; trying to open it again") && heard.has("usb is back after "));
 }
 
+// Doubled without an end, the waits would take two minutes.
+void tries_are_never_far_apart() {
+    const auto newest = std::make_shared<apps::Newest>(1, false);
+    const auto script = std::make_shared<Script>();
+    script->frames = 3;
+    script->refused = 16;
+    Heard heard;
+    apps::Grabber grabber(0, source(script, "usb"), newest, {600.0, 0.001, 0.002}, heard.warn());
+    const auto start = std::chrono::steady_clock::now();
+    while (grabber.state().reconnects < 1) {
+        CHECK(std::chrono::steady_clock::now() - start < kSoon);
+        std::this_thread::sleep_for(milliseconds(1));
+    }
+}
+
+// Else one that sends a frame now and then would be said to stall after each loss.
+void the_pace_of_a_camera_outlasts_a_loss() {
+    const auto newest = std::make_shared<apps::Newest>(1, false);
+    const auto script = std::make_shared<Script>();
+    script->frames = 4;
+    script->pause = milliseconds(20);
+    Heard heard;
+    apps::Grabber grabber(0, source(script, "usb"), newest, quick(60.0), heard.warn());
+    const auto start = std::chrono::steady_clock::now();
+    while (grabber.state().reconnects < 1) {
+        CHECK(std::chrono::steady_clock::now() - start < kSoon);
+        std::this_thread::sleep_for(milliseconds(1));
+    }
+    const auto state = grabber.state();
+    CHECK(state.interval_s >= 0.02 && !state.is_trying && state.read >= 5);
+}
+
 void a_camera_that_stays_away_ends_with_its_last_words() {
     const auto newest = std::make_shared<apps::Newest>(1, false);
     const auto script = std::make_shared<Script>();
@@ -287,6 +319,8 @@ int main() {
     nothing_is_dropped_where_all_are_wanted();
     a_lost_camera_is_opened_again(false);
     a_lost_camera_is_opened_again(true);
+    tries_are_never_far_apart();
+    the_pace_of_a_camera_outlasts_a_loss();
     a_camera_that_stays_away_ends_with_its_last_words();
     without_reconnect_a_loss_is_the_end();
     one_that_never_sends_is_an_error();

@@ -109,7 +109,10 @@ void Grabber::Work::put(Captured& captured) {
     {
         const std::lock_guard<std::mutex> lock(mutex);
         const Time now = std::chrono::steady_clock::now();
-        if (state.read > 0) {
+        if (state.is_trying) {  // a first frame says nothing of the pace
+            state.is_trying = false;
+            ++state.reconnects;
+        } else if (state.read > 0) {
             const double gap = std::chrono::duration<double>(now - state.heard).count();
             state.interval_s = state.interval_s > 0.0
                                    ? state.interval_s + (1.0 - kUsual) * (gap - state.interval_s)
@@ -160,13 +163,6 @@ std::unique_ptr<Source> Grabber::Work::open_again(const std::string& why) {
             auto camera = source.open(ending);
             Captured captured;
             if (camera->read(captured)) {
-                {
-                    const std::lock_guard<std::mutex> lock(mutex);
-                    ++state.reconnects;
-                    state.interval_s = 0.0;
-                    state.heard = std::chrono::steady_clock::now();
-                    state.is_trying = false;
-                }
                 put(captured);
                 warn(source.label + " is back after " + in_words("%.1f s", seconds_since(start)));
                 return camera;
