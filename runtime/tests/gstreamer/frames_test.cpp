@@ -95,6 +95,23 @@ void labels_of_frames_with_gaps(const std::string& data) {
     CHECK(found == segmenter.segment(frame).labels);
 }
 
+// Rows may have gaps in what goes out, where those who read it say that they understand them.
+void labels_go_into_the_buffers_that_are_understood(const std::string& data) {
+    for (const bool understands : {false, true}) {
+        Bench bench("mode=labels bundle=" + data + "/things");
+        if (understands) {
+            gst_harness_add_propose_allocation_meta(bench.harness(), GST_VIDEO_META_API_TYPE,
+                                                    nullptr);
+        }
+        const std::string caps = caps_of("RGB", kHeight, kWidth);
+        bench.set_caps(caps);
+        GstBuffer* answer = bench.run(buffer_of(noise(info_of(caps).size)));
+        CHECK(answer != nullptr);
+        CHECK((gst_buffer_get_video_meta(answer) != nullptr) == understands);
+        gst_buffer_unref(answer);
+    }
+}
+
 // Metadata that lies about the memory is an error, and nothing is read past the end.
 void frames_that_lie_are_errors(const std::string& data) {
     const std::string caps = caps_of("RGB", kHeight, kWidth);
@@ -185,6 +202,9 @@ void metadata_on_the_same_memory(const std::string& data) {
             CHECK((answer == buffer) == !is_shared);
             CHECK(gst_buffer_peek_memory(answer, 0) == memory);
             CHECK(attached_labels(answer) == expected(segmenter, format, bytes, info).labels);
+            // The pool of a shared frame gets it back after the answer only.
+            const auto* parent = gst_buffer_get_parent_buffer_meta(answer);
+            CHECK(is_shared ? parent != nullptr && parent->buffer == buffer : parent == nullptr);
             gst_buffer_unref(answer);
             if (is_shared) {
                 CHECK(gst_buffer_get_custom_meta(buffer, "EdgeOvssLabels") == nullptr);
@@ -297,6 +317,7 @@ int main(int argc, char** argv) {
     start_gstreamer(argv[2]);
     labels_of_every_format(data);
     labels_of_frames_with_gaps(data);
+    labels_go_into_the_buffers_that_are_understood(data);
     frames_that_lie_are_errors(data);
     overlays_of_every_format(data);
     metadata_on_the_same_memory(data);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "../../gstreamer/latency.h"
 #include "bench.h"
 
 namespace {
@@ -189,6 +190,49 @@ void labels_are_held(const std::string& data) {
     CHECK(first(zero, 0) == 0);
 }
 
+// What is held is of the frames before: other caps are another camera, perhaps.
+void new_caps_forget_what_is_held(const std::string& data) {
+    const std::vector<std::uint8_t> zero(3 * kHeight * kWidth, 0);
+    std::vector<std::uint8_t> one(zero);
+    for (std::size_t at = 0; at < one.size(); at += 3) {
+        one[at] = 1;  // label 1
+    }
+    for (const bool changes : {false, true}) {
+        Bench bench("mode=labels stabilize=true hold=200 bundle=" + data + "/things");
+        bench.set_caps(caps());
+        int ms = 0;
+        const auto first = [&](const std::vector<std::uint8_t>& bytes) {
+            const auto pts = static_cast<GstClockTime>(ms += 40) * GST_MSECOND;
+            return rows_of(bench.run(buffer_of(bytes, pts)), caps_of("GRAY8", kHeight, kWidth))[0];
+        };
+        for (int i = 0; i < 3; ++i) {
+            CHECK(first(zero) == 0);
+        }
+        if (changes) {
+            GstCaps* next = gst_caps_from_string(caps_of("BGR", kHeight, kWidth).c_str());
+            CHECK(gst_harness_push_event(bench.harness(), gst_event_new_caps(next)));
+            gst_caps_unref(next);
+        }
+        CHECK(first(one) == (changes ? 1 : 0));
+    }
+}
+
+void the_latency_estimate_follows_the_slowest_frames() {
+    ovss::LatencyEstimate estimate;
+    CHECK(estimate.add(100) && estimate.told() == 125);
+    CHECK(!estimate.add(125) && !estimate.add(1));
+    CHECK(estimate.add(200) && estimate.told() == 250);
+    for (int i = 0; i < 29; ++i) {  // the slowest is still among the last
+        CHECK(!estimate.add(100));
+    }
+    // Twice too large is left alone, more is not.
+    CHECK(!estimate.add(100) && estimate.told() == 250);
+    for (int i = 0; i < 29; ++i) {
+        CHECK(!estimate.add(80));
+    }
+    CHECK(estimate.add(80) && estimate.told() == 100);
+}
+
 GstMessage* play(GstElement* pipeline) {
     GstBus* bus = gst_element_get_bus(pipeline);
     CHECK(gst_element_set_state(pipeline, GST_STATE_PLAYING) != GST_STATE_CHANGE_FAILURE);
@@ -314,8 +358,10 @@ int main(int argc, char** argv) {
     modes_and_thresholds_while_it_plays(data);
     a_missing_bundle_does_not_start(data);
     the_latency_query_is_answered(data);
+    the_latency_estimate_follows_the_slowest_frames();
     late_frames_are_dropped(data);
     labels_are_held(data);
+    new_caps_forget_what_is_held(data);
     a_pipeline_ends_and_starts_again(data);
     an_application_pulls_labels(data);
     if (argc == 4) {
