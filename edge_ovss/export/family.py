@@ -84,15 +84,22 @@ class LoadedModel:
         """How many outputs the graph knows: K, or as many as it has places."""
         return self.places or len(self.vocabulary.outputs)
 
-    def open_text(self, rejection: Rejection) -> OpenText | None:
-        """Return the words as an open graph with this rejection takes them; None if frozen."""
+    def open_info(self, rejection: Rejection) -> OpenInfo | None:
+        """Return the room for words of an open graph with this rejection; None if frozen."""
         if self.places is None:
             return None
-        array = self.embeddings.array
-        prompts = 1 if self.family.averages_templates else array.shape[1]
+        _, templates, width = self.embeddings.array.shape
+        prompts = 1 if self.family.averages_templates else templates
         least = self.family.fewest_places(rejection, self.places)
-        info = OpenInfo(self.places, least, prompts, array.shape[2], WORDS_FILE)
-        return OpenText(info, graph_text(array, prompts), self.vocabulary.output_map)
+        return OpenInfo(self.places, least, prompts, width, WORDS_FILE)
+
+    def open_text(self, rejection: Rejection) -> OpenText | None:
+        """Return the words as an open graph with this rejection takes them; None if frozen."""
+        info = self.open_info(rejection)
+        if info is None:
+            return None
+        text = graph_text(self.embeddings.array, info.prompts)
+        return OpenText(info, text, self.vocabulary.output_map)
 
     def freeze(self, rejection: Rejection, outputs: tuple[str, ...]) -> Any:  # noqa: ANN401
         """Return the graph (a `FrozenGraph`) with a rejection that is already fitted to T."""

@@ -175,7 +175,7 @@ class GraphPair:
         words: OpenText | None = None,
     ) -> None:
         self.path = writer.path(name)
-        self._words = words
+        self.words = words
         self._copy: Path | None = None
         if SCORES not in outputs:
             self._copy = writer.path(_COPY)
@@ -185,9 +185,9 @@ class GraphPair:
 
     def run(self, frames: Sequence[NDArray[np.uint8]]) -> Answers:
         """Run the graph, and its copy for the scores; outputs by name for every frame."""
-        found = run_graph(self.path, frames, words=self._words)
+        found = run_graph(self.path, frames, words=self.words)
         if self._copy is not None:
-            scored = run_graph(self._copy, frames, words=self._words)
+            scored = run_graph(self._copy, frames, words=self.words)
             found = [{**a, SCORES: b[SCORES]} for a, b in zip(found, scored, strict=True)]
         return found
 
@@ -195,7 +195,7 @@ class GraphPair:
         self, frame: NDArray[np.uint8], thresholds: NDArray[np.float32]
     ) -> dict[str, NDArray[Any]]:
         """Run the graph alone on a frame, with thresholds; outputs by name."""
-        return run_graph(self.path, [frame], thresholds, self._words)[0]
+        return run_graph(self.path, [frame], thresholds, self.words)[0]
 
     def forget(self) -> None:
         """Remove the copy."""

@@ -63,7 +63,6 @@ def describe(
     """Return the manifest of a new float32 bundle, without files and without measurements."""
     spec, vocabulary, embeddings = loaded.model.spec, loaded.vocabulary, loaded.embeddings
     height, width = loaded.size
-    words = loaded.open_text(rejection)
     return Manifest(
         model=ModelInfo(spec.family, spec.name, loaded.model.origin),
         licenses=loaded.model.licenses,
@@ -87,7 +86,7 @@ def describe(
         ),
         rejection=rejection,
         unknown=unknown or UnknownInfo(),
-        open=None if words is None else words.info,
+        open=loaded.open_info(rejection),
         precision_facts=Precision("fp32"),
         graph=GraphInfo(
             GRAPH_FILE,

@@ -109,7 +109,7 @@ def compare_graph(
     parities: list[FrameCheck] = []
     answers: list[Answered] = []
     for frame, answer in zip(frames, pair.run(frames), strict=True):
-        expected = run_torch(frozen.graph, frame, frozen.loaded.open_text(frozen.graph.rejection))
+        expected = run_torch(frozen.graph, frame, pair.words)
         parity, ranking = compare_frame(
             answer,
             expected,

@@ -84,7 +84,7 @@ class MaskGraph(nn.Module):
         answers: dict[str, Callable[[], Tensor]] = {
             "labels": lambda: self.label(answer, words.table, thresholds),
             "alive": lambda: _alive(words),
-            "counts": lambda: count_present(words, self.categories, STAGES),
+            "counts": lambda: count_present(words, STAGES),
             "scores": lambda: answer.scores.unsqueeze(0),
             "confidence": lambda: answer.best.clamp(max=1).unsqueeze(0),
         }
@@ -131,6 +131,6 @@ class MaskGraph(nn.Module):
 
 
 def _alive(words: Words) -> Tensor:
-    if words.present is None:
+    if words.present is None:  # no cast, which would be one more node of a frozen graph
         return torch.arange(words.table.shape[0], dtype=torch.int32)
     return mark_empty(torch.arange(words.table.shape[0]), words.present)

@@ -34,10 +34,10 @@ class Words:
         return cls(text, places.clamp(min=0), present)
 
 
-def count_present(words: Words, count: int, stages: int) -> Tensor:
+def count_present(words: Words, stages: int) -> Tensor:
     """Return how many words there are, int32 [stages]."""
     if words.present is None:
-        return torch.full((stages,), count, dtype=torch.int32)
+        return torch.full((stages,), words.table.shape[0], dtype=torch.int32)
     return words.present.sum().to(torch.int32).expand(stages).clone()
 
 

@@ -102,7 +102,7 @@ class FrozenSed(nn.Module):
         self.size = size
         self.outputs = outputs
         self.frame_bytes = PIXEL_BYTES
-        labels = labels_dtype(loaded.places or len(loaded.vocabulary.outputs))
+        labels = labels_dtype(loaded.outputs)
         self.labels_dtype, self.unknown = getattr(torch, labels), UNKNOWN[labels]
         text = F.normalize(torch.from_numpy(loaded.embeddings.array), dim=-1)
         self.categories, self.templates, _ = text.shape
@@ -287,7 +287,7 @@ class FrozenSed(nn.Module):
 
     def report_counts(self, counts: list[Tensor], words: Words) -> Tensor:
         """int32 [3]; without rejection everybody wants to stay."""
-        return torch.stack(counts) if counts else count_present(words, self.categories, STAGES)
+        return torch.stack(counts) if counts else count_present(words, STAGES)
 
     def spread(self, scores: Tensor, ids: Tensor, valid: Tensor | None, count: int) -> Tensor:
         """Scores of the slots float [S, h, w] → of all categories float [count, h, w]."""
