@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss.bundle.words.section import OpenInfo
 from edge_ovss.errors import ArtifactError
 
 GRAPH_OUTPUTS = ("labels", "alive", "counts", "confidence", "scores")
@@ -31,9 +32,6 @@ THRESHOLDS = "thresholds"
 
 TEXT, PLACES = "text", "places"
 """The inputs by which an open graph knows its words (`bundle.words`)."""
-
-WORDS = "n"
-"""Name of the side whose size is the number of rows that an open graph is given."""
 
 Arrays = Mapping[str, NDArray[Any]]
 Shape = tuple[int | str, ...]
@@ -81,23 +79,6 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class OpenSizes:
-    """Sizes of the inputs with the words.
-
-    Attributes:
-        places: N, the most rows.
-        rows: N where no other number is taken; else `WORDS`.
-        prompts: P.
-        width: D.
-    """
-
-    places: int
-    rows: int | str
-    prompts: int
-    width: int
-
-
-@dataclass(frozen=True)
 class GraphContract:
     """Names, types and shapes of the inputs and outputs of one graph.
 
@@ -120,7 +101,7 @@ class GraphContract:
         places: int | str,
         scores_size: tuple[int, int] | None,
         thresholds: NDArray[np.float32] | None = None,
-        words: OpenSizes | None = None,
+        words: OpenInfo | None = None,
     ) -> GraphContract:
         """Return the contract of a graph.
 
@@ -133,10 +114,10 @@ class GraphContract:
             scores_size: (height, width) of the scores; (0, 0) is the frame's.
             thresholds: Below which a label is unknown, float32 [K]; None where the graph has no
                 such input, and so no such label.
-            words: Sizes of the inputs with the words; None where they are frozen.
+            words: Room for words; None where they are frozen.
         """
         height, width = scores_size or (0, 0)
-        most = categories if words is None else words.rows
+        most = categories if words is None else words.side
         reserved = None if thresholds is None else UNKNOWN[labels]
         known = {
             "labels": Tensor("labels", labels, (1, "H", "W"), names, reserved=reserved),
@@ -150,8 +131,8 @@ class GraphContract:
             limits = thresholds if words is None else pad_thresholds(thresholds, words.places)
             inputs.append(Tensor(THRESHOLDS, "float32", limits.shape, default=limits))
         if words is not None:
-            inputs.append(Tensor(TEXT, "float32", (words.rows, words.prompts, words.width)))
-            inputs.append(Tensor(PLACES, "float32", (words.rows,)))
+            inputs.append(Tensor(TEXT, "float32", (words.side, words.prompts, words.width)))
+            inputs.append(Tensor(PLACES, "float32", (words.side,)))
         return cls(tuple(inputs), tuple(known[name] for name in outputs))
 
     @property

@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from edge_ovss.bundle.contract import WORDS, GraphContract, OpenSizes, labels_dtype
+from edge_ovss.bundle.contract import GraphContract, labels_dtype
 from edge_ovss.bundle.json_fields import HIDDEN, Fields, as_json
 from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.bundle.sections import (
@@ -109,12 +109,8 @@ class Manifest:
         """Inputs and outputs of the graph."""
         rejection, categories = self.rejection, self.vocabulary.categories
         places: int | str = categories if rejection.mode == "none" else "n"
-        words = None
         if self.open is not None:
-            fixed = self.open.least == self.open.places
-            rows: int | str = self.open.places if fixed else WORDS
-            words = OpenSizes(self.open.places, rows, self.open.prompts, self.open.width)
-            places = rows
+            places = self.open.side
         return GraphContract.of(
             self.output.outputs,
             labels=self.output.labels_dtype,
@@ -123,7 +119,7 @@ class Manifest:
             places=rejection.limit[-1] if rejection.limit else places,
             scores_size=self.output.scores_size,
             thresholds=self.thresholds,
-            words=words,
+            words=self.open,
         )
 
     @classmethod

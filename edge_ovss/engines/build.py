@@ -208,7 +208,7 @@ def make_request(
 def _shapes_of_words(bundle: Bundle) -> dict[str, tuple[int, ...]]:
     """Return the shapes of an open graph's words: an engine takes all places, used or empty."""
     info = bundle.manifest.open
-    if info is None or info.least == info.places:
+    if info is None or info.is_fixed:
         return {}
     return {TEXT: (info.places, info.prompts, info.width), PLACES: (info.places,)}
 

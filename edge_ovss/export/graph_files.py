@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from edge_ovss._optional import require
 from edge_ovss._version import VERSION
-from edge_ovss.bundle.contract import PLACES, TEXT, THRESHOLDS, WORDS
-from edge_ovss.bundle.words.section import OpenInfo
+from edge_ovss.bundle.contract import PLACES, TEXT, THRESHOLDS
+from edge_ovss.bundle.words.section import WORDS, OpenInfo
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.export.family import OpenText
 from edge_ovss.graph.export_passes import apply_export_passes
@@ -86,7 +86,7 @@ def trace(
 
 def _free_rows(info: OpenInfo) -> dict[str, Mapping[int, Any]]:
     """Return the free side of the words, if an open graph has one."""
-    if info.least == info.places:
+    if info.is_fixed:
         return {}
     rows = {0: torch.export.Dim(WORDS, min=info.least, max=info.places)}
     return {TEXT: rows, PLACES: rows}

@@ -18,6 +18,9 @@ from edge_ovss.vocabulary import Vocabulary
 
 WORDS_FILE = "words.f32"
 MADE_BY_EXPORT, MADE_HERE = "export", "words"
+WORDS = "n"
+"""Name of the side whose size is the number of rows that an open graph is given."""
+
 MOST_PLACES = 4096
 """The most places of an open graph, which is far above any published list."""
 
@@ -53,6 +56,16 @@ class OpenInfo:
     def is_export(self) -> bool:
         """Whether the words are those of the export."""
         return self.made_by == MADE_BY_EXPORT
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the graph takes N rows and no other number."""
+        return self.least == self.places
+
+    @property
+    def side(self) -> int | str:
+        """Size of the side with the rows: N where it is fixed, else `WORDS`."""
+        return self.places if self.is_fixed else WORDS
 
     def rows(self, words: int) -> int:
         """Return how many rows a graph is given that takes as few as it can."""
