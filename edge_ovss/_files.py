@@ -90,13 +90,16 @@ def _sync(path: Path) -> None:
 def write_json(path: Path, document: object, *, durable: bool = False) -> None:
     """Write `document` as indented JSON in UTF-8, whole or not at all (see `write_bytes`).
 
-    Bytes in names that are not UTF-8 are written as escapes.
-
     Raises:
         OutputError: It cannot be written; `path` is then unchanged.
     """
+    write_bytes(path, json_bytes(document), durable=durable)
+
+
+def json_bytes(document: object) -> bytes:
+    """Return indented JSON in UTF-8; bytes in names that are not UTF-8 become escapes."""
     text = json.dumps(json_ready(document), indent=2, ensure_ascii=False) + "\n"
-    write_bytes(path, text.encode("utf-8"), durable=durable)
+    return text.encode("utf-8")
 
 
 def discard(path: Path) -> None:

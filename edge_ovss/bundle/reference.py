@@ -14,6 +14,7 @@ The files are read without trust (`edge_ovss.bundle.npy`).
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,19 +142,31 @@ def write_reference(
         info: Names of the files.
         reference: What is written; `alive` with its empty slots.
     """
+    for part, data in reference_files(reference).items():
+        name = getattr(info, part)
+        if name is not None:
+            place(name).write_bytes(data)
+
+
+def reference_files(reference: Reference) -> dict[str, bytes]:
+    """Return the content of the files of a reference answer, by field of `ReferenceInfo`."""
     arrays: dict[str, NDArray[Any]] = {
-        info.frame: reference.frame,
-        info.labels: reference.labels,
-        info.alive: reference.alive,
-        info.counts: reference.counts,
+        "frame": reference.frame,
+        "labels": reference.labels,
+        "alive": reference.alive,
+        "counts": reference.counts,
     }
-    if info.lead is not None and reference.lead is not None:
-        arrays[info.lead] = pack_lead(reference.lead)
-    if info.measure is not None and reference.measure is not None:
-        arrays[info.measure] = reference.measure.astype(np.float32)
-    for name, array in arrays.items():
-        with place(name).open("wb") as stream:
-            np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+    if reference.lead is not None:
+        arrays["lead"] = pack_lead(reference.lead)
+    if reference.measure is not None:
+        arrays["measure"] = reference.measure.astype(np.float32)
+    return {part: _npy(array) for part, array in arrays.items()}
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+    return stream.getvalue()
 
 
 def load_reference(manifest: Manifest, folder: Path) -> Reference:

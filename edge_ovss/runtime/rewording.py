@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ovss._files import json_bytes
 from edge_ovss._progress import CountProgress, Note, silent
-from edge_ovss._safe_text import json_ready
-from edge_ovss.bundle.decisive import pack_lead, rank_outputs
+from edge_ovss.bundle.decisive import rank_outputs
 from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.reference import Reference, reference_files
 from edge_ovss.bundle.sections import FileEntry
 from edge_ovss.bundle.unknown import OFF, untuned
 from edge_ovss.bundle.words.inputs import words_bytes
@@ -133,12 +132,12 @@ def _state(bundle: Bundle) -> tuple[Manifest, dict[str, bytes]]:
     manifest, text = bundle.manifest, bundle.text
     assert manifest.open is not None
     assert text is not None
-    words = words_bytes(text)
-    document = json.dumps(json_ready(bundle.vocabulary.to_json()), indent=2, ensure_ascii=False)
+    answer = reference_files(_answer(bundle))
+    del answer["frame"]  # it stays
     names = {
-        "vocabulary": f"{document}\n".encode(),
-        "text": words,
-        **_reference_files(bundle),
+        "vocabulary": json_bytes(bundle.vocabulary.to_json()),
+        "text": words_bytes(text),
+        **answer,
     }
     digest = hashlib.sha256(b"".join(names.values())).hexdigest()[:16]
     kinds = {"vocabulary": "json", "text": "f32"}
@@ -152,11 +151,9 @@ def _state(bundle: Bundle) -> tuple[Manifest, dict[str, bytes]]:
         measure=place.get("measure"),
         lead=place.get("lead"),
     )
-    kept = dict(manifest.files)
-    old = bundle.manifest
-    for name in (old.vocabulary.file, manifest.open.file, *old.reference.files):
-        if name != old.reference.frame:
-            kept.pop(name, None)
+    named = {manifest.vocabulary.file, manifest.open.file, *manifest.reference.files}
+    gone = named - {manifest.reference.frame}
+    kept = {name: entry for name, entry in manifest.files.items() if name not in gone}
     kept |= {name: _entry(data) for name, data in files.items()}
     changed = replace(
         manifest,
@@ -168,50 +165,30 @@ def _state(bundle: Bundle) -> tuple[Manifest, dict[str, bytes]]:
     return changed, files
 
 
-def _reference_files(bundle: Bundle) -> dict[str, bytes]:
-    """Return what this runtime answers for the reference frame, as files."""
+def _answer(bundle: Bundle) -> Reference:
+    """Return what this runtime answers for the reference frame."""
     frame = bundle.reference_frame()
-    with Segmenter.open(bundle, backend="onnxruntime", unknown=_off(bundle)) as segmenter:
+    with Segmenter.open(bundle, backend="onnxruntime", unknown=OFF) as segmenter:
         found = segmenter.segment(frame)
     slots = bundle.manifest.rejection.limit
     alive = found.alive
     if slots is not None:
         alive = np.full(slots[-1], -1, np.int32)
         alive[: len(found.alive)] = found.alive
-    arrays: dict[str, NDArray[Any]] = {
-        "labels": found.labels,
-        "alive": alive,
-        "counts": found.counts,
-    }
-    if bundle.manifest.unknown is not None:
-        assert found.confidence is not None  # an open graph always gives it
-        arrays["measure"] = found.confidence
+    measure = None if bundle.manifest.unknown is None else found.confidence
     lead = _lead(bundle, found)
-    if lead is not None:
-        arrays["lead"] = lead
-    return {name: _npy(array) for name, array in arrays.items()}
-
-
-def _off(bundle: Bundle) -> str | None:
-    return None if bundle.manifest.unknown is None else OFF
+    return Reference(frame, found.labels, alive, found.counts, lead, measure)
 
 
 def _lead(bundle: Bundle, found: Result) -> NDArray[Any] | None:
-    """Return how sure the labels are, uint16 [H, W]; None where the graph gives no scores."""
+    """Return by how much the labels lead, [H, W]; None where the graph gives no scores."""
     if found.scores is None:
         return None
     size = (found.labels.shape[0], found.labels.shape[1])
     try:
-        ranking = rank_outputs(found.scores, bundle.vocabulary.output_map, size, found.labels)
+        return rank_outputs(found.scores, bundle.vocabulary.output_map, size, found.labels).lead
     except MissingDependencyError:  # without OpenCV every label counts
         return None
-    return pack_lead(ranking.lead)
-
-
-def _npy(array: NDArray[Any]) -> bytes:
-    stream = io.BytesIO()
-    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
-    return stream.getvalue()
 
 
 def _entry(data: bytes) -> FileEntry:

@@ -9,7 +9,6 @@ that nothing names; the next change removes them. The manifest before is kept as
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -17,11 +16,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from edge_ovss._files import discard, make_folder, output_error, write_bytes
-from edge_ovss._safe_text import json_ready
+from edge_ovss._files import discard, json_bytes, make_folder, output_error, write_bytes
 from edge_ovss._strict_parsing import DocumentError, read_json
-from edge_ovss.bundle.manifest import Manifest
+from edge_ovss.bundle.manifest import VOCABULARY_FILE, Manifest
 from edge_ovss.bundle.reader import MANIFEST, MANIFEST_LIMIT, read_manifest, resolve_inside
+from edge_ovss.bundle.reference import reference_info
+from edge_ovss.bundle.tolerances import EXACT
+from edge_ovss.bundle.words.section import WORDS_FILE
 from edge_ovss.errors import BundleError, OutputError
 
 try:
@@ -34,9 +35,9 @@ PREVIOUS = f"{WORDS_FOLDER}/previous.json"
 
 # What an export writes and a change of words writes anew.
 _OF_EXPORT = (
-    "vocabulary.json",
-    "words.f32",
-    *(f"reference/{name}.npy" for name in ("labels", "alive", "counts", "lead", "measure")),
+    VOCABULARY_FILE,
+    WORDS_FILE,
+    *(name for name in reference_info(EXACT).files if name != reference_info(EXACT).frame),
 )
 _WAIT_S = 30.0
 _POLL_S = 0.05
@@ -103,7 +104,7 @@ def write_state(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) ->
     before = (folder / MANIFEST).read_bytes()
     make_folder(folder / WORDS_FOLDER)
     write_bytes(folder / PREVIOUS, before, durable=True)
-    write_bytes(folder / MANIFEST, manifest_bytes(manifest), durable=True)
+    write_bytes(folder / MANIFEST, json_bytes(manifest.to_json()), durable=True)
     _forget_unnamed(folder)
 
 
@@ -148,12 +149,6 @@ def previous(folder: Path) -> Manifest | None:
         message = f"'{PREVIOUS}' of the bundle cannot be read: {err}."
         hint = "The words before are lost; the bundle itself is not."
         raise BundleError(message, hint=hint) from err
-
-
-def manifest_bytes(manifest: Manifest) -> bytes:
-    """Return a manifest as it is written."""
-    text = json.dumps(json_ready(manifest.to_json()), indent=2, ensure_ascii=False) + "\n"
-    return text.encode("utf-8")
 
 
 def _forget_unnamed(folder: Path) -> None:
