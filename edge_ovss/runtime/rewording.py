@@ -21,7 +21,7 @@ from edge_ovss.bundle.reference import Reference, reference_files
 from edge_ovss.bundle.sections import FileEntry
 from edge_ovss.bundle.unknown import OFF, untuned
 from edge_ovss.bundle.words.inputs import words_bytes
-from edge_ovss.bundle.words.section import check_room, require_open
+from edge_ovss.bundle.words.section import require_open
 from edge_ovss.bundle.words.state import (
     WORDS_FOLDER,
     only_writer,
@@ -85,7 +85,6 @@ def change_words(
         old = Bundle.open(folder)
         require_open(folder.name, old.manifest.open)
         vocabulary = change(old.vocabulary)
-        check_room(require_open(folder.name, old.manifest.open), vocabulary)
         text = encode_words(old, vocabulary, source, progress=progress)
         new = old.with_words(vocabulary, text)
         note("making the reference answer again")

@@ -21,7 +21,6 @@ from edge_ovss.bundle.unknown import (
     UnknownInfo,
     for_other_words,
 )
-from edge_ovss.bundle.words.section import check_room, require_open
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.backends import compute_precision, create_backend
 from edge_ovss.runtime.backends.base import Backend
@@ -183,7 +182,6 @@ class Segmenter:
 
         chosen = words if isinstance(words, Vocabulary) else read_words(words)
         bundle, source = self.bundle, WordSource(embeddings, tower, self.threads)
-        check_room(require_open(bundle.path.name, bundle.manifest.open), chosen)
         self.use_words(bundle.with_words(chosen, encode_words(bundle, chosen, source)))
 
     def use_words(self, bundle: Bundle) -> None:
@@ -192,6 +190,8 @@ class Segmenter:
         Args:
             bundle: The same bundle with other words (`Bundle.with_words`).
         """
+        # Its file is read before: a frame need not wait for that, and an error changes nothing.
+        spare = None if self._spare is None else bundle.spare()
         with self._turn:
             self._backend.use_words(bundle)
             if self.unknown == self.bundle.manifest.unknown or self.unknown is None:
@@ -200,7 +200,6 @@ class Segmenter:
                 old, new = target_of(self.bundle, self.unknown), target_of(bundle, self.unknown)
                 self.unknown = for_other_words(old, new)
             self.bundle = bundle
-            spare = bundle.spare() if self._spare is not None else None
             if self._spare is not None and spare is not None:
                 self._spare.use_words(spare)
 

@@ -12,7 +12,7 @@ from edge_ovss._files import cache_folder
 from edge_ovss._progress import CountProgress
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.words.inputs import Floats, graph_text
-from edge_ovss.bundle.words.section import require_open
+from edge_ovss.bundle.words.section import check_room, require_open
 from edge_ovss.errors import EdgeOvssError, UsageError, VocabularyError
 from edge_ovss.vocabulary import Category, TextEmbeddings, Vocabulary
 from edge_ovss.words.tower import TextTower
@@ -58,12 +58,13 @@ def encode_words(
         float32 [T, P, D].
 
     Raises:
-        UsageError: The bundle is not open, or there is no text tower that fits it.
+        UsageError: The bundle is not open, there are too many words, or no text tower fits it.
         VocabularyError: The pack is of other words, another tower or other templates.
         ArtifactError: The text tower is damaged, or not the bundle's.
     """
     source = source or WordSource()
     info = require_open(bundle.path.name, bundle.manifest.open)
+    check_room(info, vocabulary)
     rows = _own_rows(bundle)
     fresh = [each for each in vocabulary.categories if _key(each) not in rows]
     if source.pack is not None:

@@ -28,6 +28,7 @@ from edge_ovss.bundle.words import state
 from edge_ovss.cli import main
 from edge_ovss.errors import BundleError, OutputError, UsageError, VocabularyError
 from edge_ovss.export import ExportOptions, export_bundle
+from edge_ovss.runtime.backends import create_backend
 from edge_ovss.runtime.rewording import change_words, undo_words
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.runtime.selftest import run_selftest
@@ -310,6 +311,23 @@ def test_words_change_between_two_frames_while_a_camera_runs(bundle: Path) -> No
     assert all(highest < len(names) for names, highest in seen)
     assert {names for names, _ in seen} >= {("sky",), ("person", "road")}
     assert prompts(bundle) == ("road", "car", "person")  # the disk is as it was
+
+
+def test_words_that_the_spare_graph_does_not_get_are_not_used_at_all(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Bundle.open(bundle)
+    with create_backend("onnxruntime", opened, threads=1) as backend:
+        segmenter = Segmenter(opened, backend, spare=backend)
+
+        def lost(_: Bundle) -> None:
+            raise BundleError("the file is gone")  # noqa: EM101
+
+        monkeypatch.setattr(Bundle, "spare", lost)
+        with pytest.raises(BundleError, match="gone"):
+            segmenter.set_words("person")
+        assert segmenter.names == opened.vocabulary.outputs
+        assert backend.bundle is opened
 
 
 def test_outputs_and_background_survive_adding_and_removing() -> None:
