@@ -15,7 +15,7 @@ from edge_ovss._files import sha256_of_file
 from edge_ovss._machine import machine_facts, package_versions
 from edge_ovss._progress import Progress
 from edge_ovss._version import VERSION
-from edge_ovss.bundle.identity import graph_hash
+from edge_ovss.bundle.identity import answer_hash
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.calibration.images import CalibrationPictures, collect_pictures, refuse_overlap
 from edge_ovss.datasets.dataset import Dataset
@@ -103,7 +103,7 @@ def identity(
         "checkpoint": _file_hash(subject.checkpoint),
         "embeddings": _file_hash(subject.embeddings),
         "vocabulary": words,
-        "bundles": [[str(bundle.path.name), graph_hash(bundle)] for bundle in bundles],
+        "bundles": [[str(bundle.path.name), answer_hash(bundle)] for bundle in bundles],
         "data": None if dataset is None else _data_hash(dataset, subject),
         "calibration": None if pictures is None else pictures.sha256,
         "source": subject.source,

@@ -232,6 +232,29 @@ def test_a_frozen_bundle_keeps_its_words(opened: Callable[[str], Bundle]) -> Non
     assert "export --open" in str(caught.value.hint)
 
 
+def test_what_was_measured_with_other_words_is_of_another_bundle(
+    opened: Callable[[str], Bundle],
+) -> None:
+    from edge_ovss.bundle.identity import answer_hash, graph_hash, is_of_graph
+    from edge_ovss.tune.checks import identity
+    from edge_ovss.tune.subject import Subject
+
+    bundle = opened("sed-tiny")
+    assert bundle.text is not None
+    renamed = bundle.with_words(words(len(bundle.text), 9), bundle.text)
+    encoded = bundle.with_words(bundle.vocabulary, -bundle.text)
+    runs = [
+        identity(Subject(vocab="camvid"), None, None, [each], {})
+        for each in (bundle, renamed, encoded)
+    ]
+    assert runs[1] != runs[0] != runs[2]
+    for other in (renamed, encoded):
+        assert graph_hash(other) == graph_hash(bundle)  # engines do not depend on words
+        assert not is_of_graph(other, answer_hash(bundle))
+        assert not is_of_graph(other, graph_hash(bundle))
+    assert is_of_graph(bundle, answer_hash(bundle))
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [("short", b"\0" * 8), ("nan", None)],

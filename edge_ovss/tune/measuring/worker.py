@@ -45,7 +45,7 @@ class Runner:
         """Open the bundle, and read the frames."""
         import numpy as np
 
-        from edge_ovss.bundle.identity import graph_hash
+        from edge_ovss.bundle.identity import answer_hash
         from edge_ovss.runtime.segmenter import Segmenter
 
         chosen: Mapping[str, str] = order["settings"]
@@ -61,7 +61,7 @@ class Runner:
         files = self.segmenter.bundle.manifest.files.values()
         return {
             "backend": self.segmenter.backend,
-            "graph_sha256": graph_hash(self.segmenter.bundle),
+            "graph_sha256": answer_hash(self.segmenter.bundle),
             "bundle_mib": sum(entry.bytes for entry in files) / 2**20,
             "slots": self.segmenter.bundle.manifest.rejection.limit,
         }
