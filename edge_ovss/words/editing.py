@@ -47,15 +47,12 @@ def add_words(vocabulary: Vocabulary, added: Vocabulary) -> Vocabulary:
     for entry in _entries(added):
         color = None if entry.color in taken else entry.color
         fresh.append(CategoryEntry(entry.place, entry.text, entry.synonyms, entry.output, color))
-    outputs = [*_outputs(vocabulary), *(OutputEntry(name) for name in _new(vocabulary, added))]
-    background = None
-    if vocabulary.background is not None:
-        background = vocabulary.outputs[vocabulary.background]
+    outputs = list(map(OutputEntry, dict.fromkeys((*vocabulary.outputs, *added.outputs))))
     found = assemble(
         [*_entries(vocabulary), *fresh],
         name=vocabulary.name,
         outputs=outputs,
-        background=background,
+        background=_background(vocabulary),
     )
     refuse_alikes(found)
     return found
@@ -93,12 +90,18 @@ def remove_words(vocabulary: Vocabulary, names: Sequence[str]) -> Vocabulary:
         message = "No word would be left; expected at least one."
         raise VocabularyError(message, hint="Give other words with --set.")
     named = {entry.output_name for entry in entries}
-    outputs = [each for each in _outputs(vocabulary) if each.name in named]
-    background = None
-    if vocabulary.background is not None:
-        name = vocabulary.outputs[vocabulary.background]
-        background = name if name in named else None
-    return assemble(entries, name=vocabulary.name, outputs=outputs, background=background)
+    outputs = [OutputEntry(name) for name in vocabulary.outputs if name in named]
+    background = _background(vocabulary)
+    return assemble(
+        entries,
+        name=vocabulary.name,
+        outputs=outputs,
+        background=background if background in named else None,
+    )
+
+
+def _background(vocabulary: Vocabulary) -> str | None:
+    return None if vocabulary.background is None else vocabulary.outputs[vocabulary.background]
 
 
 def _entries(vocabulary: Vocabulary) -> list[CategoryEntry]:
@@ -112,11 +115,3 @@ def _entries(vocabulary: Vocabulary) -> list[CategoryEntry]:
         )
         for index, each in enumerate(vocabulary.categories)
     ]
-
-
-def _outputs(vocabulary: Vocabulary) -> list[OutputEntry]:
-    return [OutputEntry(name) for name in vocabulary.outputs]
-
-
-def _new(vocabulary: Vocabulary, added: Vocabulary) -> list[str]:
-    return [name for name in added.outputs if name not in vocabulary.outputs]
