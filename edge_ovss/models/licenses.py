@@ -6,13 +6,13 @@ safetensors file states in its header is taken over; of all others the license i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_ovss.bundle.sections import WeightsInfo
 from edge_ovss.models.checkpoints.kind import checkpoint_kind
+from edge_ovss.models.checkpoints.safetensors_file import read_metadata
 
 _PARTS = ("weights", "text_encoder", "training_data")
 _LONGEST = 300
@@ -101,12 +101,8 @@ def _stated(path: Path) -> dict[str, str]:
     """
     if checkpoint_kind(path) != "safetensors":
         return {}
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))  # which the reader of the tensors has accepted
-    metadata = header.get("__metadata__") or {}
     found = {}
-    for key, text in metadata.items():
+    for key, text in read_metadata(path).items():
         if key == "license" or key.startswith("license_"):
             part = key.removeprefix("license").removeprefix("_") or "weights"
             found[part] = f"{' '.join(str(text).split())[:_LONGEST]} {_STATED}"

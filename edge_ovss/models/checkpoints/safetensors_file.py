@@ -26,3 +26,9 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         hint = "The file is truncated or damaged; download or save it again."
         raise CheckpointError(message, hint=hint) from err
     return tensors
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what the header of a safetensors file, whose tensors were read, states of them."""
+    with require("safetensors", extra="export").safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
