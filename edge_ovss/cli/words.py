@@ -11,12 +11,12 @@ from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.words.section import require_open
 from edge_ovss.calibration.images import refuse_live
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.cli.shared.vocabulary import MOST_WARNINGS
+from edge_ovss.cli.shared.vocabulary import warn_of_words
 from edge_ovss.errors import UsageError
 from edge_ovss.frames.sources import open_source
 from edge_ovss.runtime.rewording import Reworded, change_words, undo_words
 from edge_ovss.runtime.segmenter import Segmenter
-from edge_ovss.vocabulary import Vocabulary, lint
+from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.vocabulary.words import short
 from edge_ovss.words.editing import add_words, read_words, remove_words
 from edge_ovss.words.encoding import WordSource, words_of_pack
@@ -65,7 +65,7 @@ def _change(args: argparse.Namespace, console: Console) -> Reworded:
 
     def change(old: Vocabulary) -> Vocabulary:
         new = _wanted(args)(old)
-        _warn(old, new, console)
+        warn_of_words(new, console, known=old.prompts)
         return new
 
     return change_words(
@@ -87,20 +87,6 @@ def _wanted(args: argparse.Namespace) -> Callable[[Vocabulary], Vocabulary]:
     bundle = Bundle.open(args.bundle, verify=False)
     of_pack = words_of_pack(bundle, args.embeddings)
     return lambda _: of_pack
-
-
-def _warn(old: Vocabulary, new: Vocabulary, console: Console) -> None:
-    """Print what lint finds in words that were not there before."""
-    known = set(old.prompts)
-    findings = [
-        each
-        for each in lint(new)
-        if each.level == "warning" and new.categories[each.index].text not in known
-    ]
-    for finding in findings[:MOST_WARNINGS]:
-        console.warn(f"word {finding.index} ({short(finding.text)}): {finding.message}")
-    if len(findings) > MOST_WARNINGS:
-        console.warn(f"{len(findings) - MOST_WARNINGS} more such warnings")
 
 
 def _print(args: argparse.Namespace, console: Console, found: Reworded) -> None:

@@ -265,6 +265,14 @@ def test_words_are_added_and_removed_by_options_given_twice(bundle: Path) -> Non
     assert prompts(bundle) == before
 
 
+def test_only_words_that_are_new_are_warned_of(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word, warned in (("traffic_light", True), ("sky", False)):
+        assert main(["words", str(bundle), "--add", word]) == 0
+        assert ("category 3 ('traffic_light')" in capsys.readouterr().err) == warned
+
+
 def test_packs_are_taken_from_the_same_tower_only(bundle: Path, tmp_path: Path) -> None:
     pack, other = tmp_path / "sky.npz", tmp_path / "other.npz"
     tower = str(bundle / "text_tower")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from edge_ovss.bundle.manifest import Manifest
@@ -13,7 +14,7 @@ from edge_ovss.vocabulary import Vocabulary, lint
 from edge_ovss.vocabulary.alikes import refuse_alikes
 from edge_ovss.vocabulary.words import short
 
-MOST_WARNINGS = 10
+_MOST_WARNINGS = 10
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -25,13 +26,24 @@ def checked_vocabulary(spec: str, console: Console, *, background: str | None = 
     """
     vocabulary = Vocabulary.load(spec, background=background)
     refuse_alikes(vocabulary)
-    findings = [finding for finding in lint(vocabulary) if finding.level == "warning"]
-    for finding in findings[:MOST_WARNINGS]:
+    warn_of_words(vocabulary, console)
+    return vocabulary
+
+
+def warn_of_words(
+    vocabulary: Vocabulary, console: Console, *, known: Collection[str] = frozenset()
+) -> None:
+    """Print lint's warnings of all categories but those whose text is known."""
+    findings = [
+        finding
+        for finding in lint(vocabulary)
+        if finding.level == "warning" and finding.text not in known
+    ]
+    for finding in findings[:_MOST_WARNINGS]:
         console.warn(f"category {finding.index} ({short(finding.text)}): {finding.message}")
-    more = len(findings) - MOST_WARNINGS
+    more = len(findings) - _MOST_WARNINGS
     if more > 0:
         console.warn(f"{more} more such warnings; see them all with: edge-ovss vocab lint")
-    return vocabulary
 
 
 def file_part(name: str) -> str:
