@@ -127,16 +127,15 @@ bool Memory::segment(const Captured& captured, edge_ovss::Result& result) {
     const std::chrono::duration<double> passed = captured.time - start_ + std::chrono::hours(1);
     const auto frame = captured.frame();
     edge_ovss_step step = edge_ovss_step_default();
-    edge_ovss::check(
-        edge_ovss_stream_advance(stream_, &frame.c, nullptr, passed.count(), &step));
+    edge_ovss::check(edge_ovss_stream_advance(stream_, &frame.c, nullptr, passed.count(), &step));
     if (step.key != 0) {
         if (background_ != nullptr) {
             background_->drop();
         }
         segmenter_.segment(frame, result);
     }
-    edge_ovss::check(edge_ovss_stream_answer(stream_, result.labels.data(), result.labels.size(),
-                                             0, result.label_bytes, &step));
+    edge_ovss::check(edge_ovss_stream_answer(stream_, result.labels.data(), result.labels.size(), 0,
+                                             result.label_bytes, &step));
     if (step.key != 0 || background_ == nullptr) {
         return step.key != 0;
     }
@@ -149,9 +148,8 @@ bool Memory::answer_late(const Captured& captured, edge_ovss::Result& result) {
         result.labels = background_->answer().labels;
         result.c = background_->answer().c;
         background_->taken();
-        edge_ovss::check(edge_ovss_stream_late_answer(stream_, result.labels.data(),
-                                                      result.labels.size(), 0, result.label_bytes,
-                                                      nullptr));
+        edge_ovss::check(edge_ovss_stream_late_answer(
+            stream_, result.labels.data(), result.labels.size(), 0, result.label_bytes, nullptr));
     }
     if (!background_->busy()) {
         edge_ovss::check(edge_ovss_stream_ask(stream_));

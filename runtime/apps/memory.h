@@ -46,10 +46,10 @@ private:
     Captured captured_;
     edge_ovss::Result result_;
     std::exception_ptr failure_;
-    bool busy_ = false;    // of the caller: a frame is under way, or its answer not taken
-    bool given_ = false;   // to the thread: a frame to look at
+    bool busy_ = false;   // of the caller: a frame is under way, or its answer not taken
+    bool given_ = false;  // to the thread: a frame to look at
     bool ending_ = false;
-    std::thread thread_;   // last: it uses the others
+    std::thread thread_;  // last: it uses the others
 };
 
 // What the options ask for; without them, every frame goes to the network and stays as it is. In

@@ -102,8 +102,9 @@ public:
         feeds_[0] = input_value_.get();
         release_free_values();
         try {
-            ort::check(api_.Run(handles_.session.get(), nullptr, input_names_.data(),
-                                feeds_.data(), feeds_.size(), output_names_.data(), output_names_.size(), values_.data()));
+            ort::check(api_.Run(handles_.session.get(), nullptr, input_names_.data(), feeds_.data(),
+                                feeds_.size(), output_names_.data(), output_names_.size(),
+                                values_.data()));
             read_answer();
             held_ = std::max(held_, taken_);
         } catch (const ort::Failure& err) {
@@ -130,8 +131,8 @@ private:
         bool right = inputs == input_names_.size();
         std::string listed;
         for (std::size_t i = 0; i < input_names_.size(); ++i) {
-            const auto type = i == 0 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8
-                                     : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+            const auto type =
+                i == 0 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
             listed += text(i == 0 ? "" : ", ", "'", input_names_[i],
                            i == 0 ? "' of uint8" : "' of float32");
             if (right) {

@@ -137,9 +137,10 @@ public:
           facts_(require_gpu(settings.device)),
           thresholds_(bundle.manifest.thresholds) {
         if (bundle.manifest.places > 0) {
-            throw artifact_error("The words of this bundle are inputs of its graph, which this "
-                                 "library runs on ONNX Runtime only.",
-                                 "Use the backend onnxruntime, or export the words without --open.");
+            throw artifact_error(
+                "The words of this bundle are inputs of its graph, which this "
+                "library runs on ONNX Runtime only.",
+                "Use the backend onnxruntime, or export the words without --open.");
         }
         use_device();
         const Gpu gpu{facts_.name, text(facts_.major, ".", facts_.minor), system_name()};

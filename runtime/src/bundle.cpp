@@ -213,7 +213,8 @@ std::vector<float> open_words(const fs::path& folder, const Manifest& manifest) 
     const std::uintmax_t expected = count * sizeof(float);
     const auto refuse = [&](const std::string& why) {
         throw artifact_error(
-            text("'", name, "' of the bundle, the embeddings of its words, ", why, "."), kCopyAgain);
+            text("'", name, "' of the bundle, the embeddings of its words, ", why, "."),
+            kCopyAgain);
     };
     const auto size = manifest.files.at(name).bytes;
     if (size != expected) {
@@ -344,8 +345,7 @@ Bundle open_bundle(const std::string& path, bool hashes) {
     open_spare_graph(folder, manifest, vocabulary);
     std::vector<float> words = open_words(folder, manifest);
     manifest.document.reset();
-    return Bundle{std::move(folder), std::move(manifest), std::move(vocabulary),
-                  std::move(words)};
+    return Bundle{std::move(folder), std::move(manifest), std::move(vocabulary), std::move(words)};
 }
 
 }  // namespace edge_ovss::internal

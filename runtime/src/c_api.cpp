@@ -26,8 +26,8 @@ using namespace edge_ovss::internal;
 using Sessions = HandleTable<edge_ovss_session, Session>;
 
 Sessions& sessions() {
-    static Sessions* const table = new Sessions(
-        "session", "Use the handle that edge_ovss_open gave, before edge_ovss_close.");
+    static Sessions* const table =
+        new Sessions("session", "Use the handle that edge_ovss_open gave, before edge_ovss_close.");
     return *table;
 }
 
@@ -89,7 +89,8 @@ edge_ovss_status edge_ovss_open(const char* path, const edge_ovss_options* optio
                                             : take(options, "options", sizeof(edge_ovss_options));
         const Settings settings = settings_of(given);
         resolve_backend(settings.backend);  // before the bundle is hashed
-        *session = sessions().add(std::make_shared<Session>(path, settings, given.skip_hashes == 0));
+        *session =
+            sessions().add(std::make_shared<Session>(path, settings, given.skip_hashes == 0));
     });
 }
 

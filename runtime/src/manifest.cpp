@@ -199,8 +199,8 @@ void check_room(const Fields& fields, const Manifest& manifest) {
     }
     const std::string dtype = manifest.places <= kNarrowOutputs ? "uint8" : "uint16";
     if (manifest.labels_dtype != dtype) {
-        fields.section("output").refuse(
-            "labels_dtype", text("'", dtype, "' for ", manifest.places, " places"));
+        fields.section("output").refuse("labels_dtype",
+                                        text("'", dtype, "' for ", manifest.places, " places"));
     }
 }
 

@@ -74,8 +74,8 @@ void Sources::follow_grid(const Motion& motion, const Size& frame) {
                 static_cast<std::int64_t>(y) + ((mixed(motion, row, columns[x], 1) + 16) >> 5);
             const bool inside = from_x >= 0 && from_x < width && from_y >= 0 && from_y < height;
             const std::size_t cell = cells + x * motion.grid.width / frame.width;
-            index[at] = static_cast<std::uint32_t>(
-                inside ? from_y * width + from_x : static_cast<std::int64_t>(at));
+            index[at] = static_cast<std::uint32_t>(inside ? from_y * width + from_x
+                                                          : static_cast<std::int64_t>(at));
             trusted[at] = inside && (motion.valid == nullptr || motion.valid[cell] != 0) ? 1 : 0;
         }
     }

@@ -32,14 +32,13 @@ double median_of(std::vector<double> values) {
 
 edge_ovss_stream_options checked(const edge_ovss_stream_options& options) {
     if (options.keyframe < 1) {
-        throw usage_error(
-            text("'options.keyframe' is ", options.keyframe, "; expected 1 or more."),
-            "1: the network sees every frame; 2: every second one.");
+        throw usage_error(text("'options.keyframe' is ", options.keyframe, "; expected 1 or more."),
+                          "1: the network sees every frame; 2: every second one.");
     }
     if (!(options.hold_ms >= 0.0 && options.hold_ms <= kLongestHoldMs)) {
-        throw usage_error(text("'options.hold_ms' is ", options.hold_ms, "; expected 0 to ",
-                               kLongestHoldMs, "."),
-                          "150 is the usual value.");
+        throw usage_error(
+            text("'options.hold_ms' is ", options.hold_ms, "; expected 0 to ", kLongestHoldMs, "."),
+            "150 is the usual value.");
     }
     if (options.flow < EDGE_OVSS_FLOW_GIVEN || options.flow > EDGE_OVSS_FLOW_NONE) {
         throw usage_error(
@@ -159,8 +158,8 @@ double LabelCounter<Label>::count(const std::vector<Label>& labels, std::uint8_t
     for (std::size_t at = 0; at < labels_.size(); ++at) {
         const std::uint8_t known = counts_[at];
         const bool same = labels[at] == labels_[at];
-        const bool kept = !same && known > 1 &&
-                          !(sources != nullptr && is_edge(labels[at], at, size, *sources));
+        const bool kept =
+            !same && known > 1 && !(sources != nullptr && is_edge(labels[at], at, size, *sources));
         moved_[at] = kept ? labels_[at] : labels[at];
         if (same) {
             counts_[at] = static_cast<std::uint8_t>(std::min<int>(known + 1, cap));
@@ -346,8 +345,8 @@ void Stream::late_answer_in(LabelCounter<Label>& counter, LabelCounter<Label>& a
     if (asked_) {
         const std::vector<Label> given = without_gaps<Label>(labels, size_, stride);
         clock_.saw(asked_s_);
-        step_.held = asked.count(given, clock_.cap(), size_,
-                                  asked_moved_ ? &asked_sources_ : nullptr);
+        step_.held =
+            asked.count(given, clock_.cap(), size_, asked_moved_ ? &asked_sources_ : nullptr);
         if (!asked_is_newest_) {
             asked.follow(since_asked_);
         }

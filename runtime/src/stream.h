@@ -101,13 +101,13 @@ private:
     Sources sources_;
     LabelCounter<std::uint8_t> bytes_;
     LabelCounter<std::uint16_t> words_;
-    Size size_;               // of the planes; 0 before the first answer
-    Size next_;               // of the frame that waits for its answer
+    Size size_;  // of the planes; 0 before the first answer
+    Size next_;  // of the frame that waits for its answer
     std::int32_t label_bytes_ = 0;
     std::int32_t since_ = 0;  // frames since the last key frame
     double time_s_ = -1.0;
     bool waits_ = false;
-    bool fresh_ = true;       // nothing that is known belongs to the waiting frame
+    bool fresh_ = true;  // nothing that is known belongs to the waiting frame
     edge_ovss_step step_ = edge_ovss_step_default();
 
     // What was known of the frame that the network looks at, and where the newest frame's pixels

@@ -99,11 +99,9 @@ edge_ovss_status edge_ovss_stream_advance(edge_ovss_stream* stream, const edge_o
 }
 
 edge_ovss_status edge_ovss_stream_answer(edge_ovss_stream* stream, void* labels, size_t size,
-                                         size_t stride, int32_t label_bytes,
-                                         edge_ovss_step* step) {
-    return fence([&] {
-        answer_by(&Stream::answer, stream, labels, size, stride, label_bytes, step);
-    });
+                                         size_t stride, int32_t label_bytes, edge_ovss_step* step) {
+    return fence(
+        [&] { answer_by(&Stream::answer, stream, labels, size, stride, label_bytes, step); });
 }
 
 edge_ovss_status edge_ovss_stream_ask(edge_ovss_stream* stream) {
@@ -113,9 +111,8 @@ edge_ovss_status edge_ovss_stream_ask(edge_ovss_stream* stream) {
 edge_ovss_status edge_ovss_stream_late_answer(edge_ovss_stream* stream, void* labels, size_t size,
                                               size_t stride, int32_t label_bytes,
                                               edge_ovss_step* step) {
-    return fence([&] {
-        answer_by(&Stream::late_answer, stream, labels, size, stride, label_bytes, step);
-    });
+    return fence(
+        [&] { answer_by(&Stream::late_answer, stream, labels, size, stride, label_bytes, step); });
 }
 
 edge_ovss_status edge_ovss_stream_forget(edge_ovss_stream* stream) {
