@@ -28,6 +28,8 @@ enum Number : guint {
 constexpr auto kFlags = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
                                                  GST_PARAM_MUTABLE_PLAYING);
 
+const Settings kUsual;
+
 GType mode_type() {
     static const GEnumValue values[] = {
         {static_cast<int>(Mode::kOverlay), "Frames with the colors of their classes", "overlay"},
@@ -63,10 +65,10 @@ void install_opening(GObjectClass* klass) {
                  nullptr);
     install_text(klass, kBackend, "backend", "Backend",
                  "Library that runs the graph, as in edge-ovss run; auto: the first that there is",
-                 "auto");
+                 kUsual.backend.c_str());
     install_int(klass, kThreads, "threads", "Threads",
-                "CPU threads; 0: the cores that this process may use", 0, 1024, 0);
-    install_int(klass, kDevice, "device", "Device", "Number of the GPU", 0, 1024, 0);
+                "CPU threads; 0: the cores that this process may use", 0, 1024, kUsual.threads);
+    install_int(klass, kDevice, "device", "Device", "Number of the GPU", 0, 1024, kUsual.device);
     install_text(klass, kCache, "cache", "Cache",
                  "Folder of the TensorRT engines; by default engines in the bundle", nullptr);
 }
@@ -74,15 +76,15 @@ void install_opening(GObjectClass* klass) {
 void install_answers(GObjectClass* klass) {
     g_object_class_install_property(klass, kMode,
                                     g_param_spec_enum("mode", "Mode", "What comes out", mode_type(),
-                                                      static_cast<int>(Mode::kOverlay), kFlags));
+                                                      static_cast<int>(kUsual.mode), kFlags));
     install_text(klass, kUnknown, "unknown", "Unknown",
                  "When a label is unknown: off, auto, a threshold such as 0.2, or a file of "
                  "edge-ovss eval --tune-unknown; by default as the bundle says",
                  nullptr);
     g_object_class_install_property(
         klass, kAlpha,
-        g_param_spec_double("alpha", "Alpha", "Weight of the colors in an overlay", 0.0, 1.0, 0.55,
-                            kFlags));
+        g_param_spec_double("alpha", "Alpha", "Weight of the colors in an overlay", 0.0, 1.0,
+                            kUsual.alpha, kFlags));
 }
 
 void install_stream(GObjectClass* klass) {
@@ -90,30 +92,30 @@ void install_stream(GObjectClass* klass) {
         klass, kStabilize,
         g_param_spec_boolean("stabilize", "Stabilize",
                              "Follow labels from frame to frame, so that they do not flicker",
-                             FALSE, kFlags));
+                             kUsual.stabilize ? TRUE : FALSE, kFlags));
     g_object_class_install_property(
         klass, kHold,
         g_param_spec_double("hold", "Hold",
                             "With stabilize: the longest time in milliseconds that a label is held "
                             "against the network",
-                            0.0, 10000.0, 150.0, kFlags));
+                            0.0, 10000.0, kUsual.hold_ms, kFlags));
     install_int(klass, kKeyframe, "keyframe", "Key frame",
                 "The network sees every N-th frame; labels are followed in between", 1,
-                EDGE_OVSS_NO_KEYFRAMES - 1, 1);
+                EDGE_OVSS_NO_KEYFRAMES - 1, kUsual.keyframe);
 }
 
 void install_messages(GObjectClass* klass) {
     g_object_class_install_property(
         klass, kMessage,
         g_param_spec_boolean("message", "Message",
-                             "Post element messages: edge-ovss-bundle, edge-ovss-frame", TRUE,
-                             kFlags));
+                             "Post element messages: edge-ovss-bundle, edge-ovss-frame",
+                             kUsual.message ? TRUE : FALSE, kFlags));
     g_object_class_install_property(
         klass, kMessageInterval,
         g_param_spec_uint64("message-interval", "Message interval",
                             "Least time between two messages about frames, in nanoseconds; 0: one "
                             "for every frame",
-                            0, G_MAXUINT64, 0, kFlags));
+                            0, G_MAXUINT64, kUsual.message_interval_ns, kFlags));
 }
 
 }  // namespace
