@@ -92,7 +92,9 @@ class Search:
         self._runner, self._journal, self._rungs = runner, journal, rungs
         self._gates, self._clock, self._note = gates, clock, note
         known = [Row.from_json(document) for document in journal.rows]
-        self._known = {(row.candidate, row.rung): row for row in known}
+        # Nothing can be compared with a default export that failed, so it is tried again.
+        of_use = [row for row in known if row.error is None or row.candidate.settings]
+        self._known = {(row.candidate, row.rung): row for row in of_use}
         self._expected = self._measured = 0
         self.rows: dict[tuple[Candidate, int], Row] = {}
         self.complete = True
@@ -169,7 +171,8 @@ class Search:
         self._measured += 1
         row = self._known.get(place)
         if row is None:
-            if self._clock.is_over:
+            # Without the default export, which is the first, there is nothing to say.
+            if self._clock.is_over and self.rows:
                 raise OutOfTime
             row = self._new(candidate, self._rungs[rung])
             self.rows[place] = row

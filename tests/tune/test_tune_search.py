@@ -12,7 +12,8 @@ from edge_ovss.tune.budget import parse_budget
 from edge_ovss.tune.candidate import Candidate
 from edge_ovss.tune.journal import RunJournal
 from edge_ovss.tune.outcome import Outcome, text_of
-from edge_ovss.tune.rows import Rung
+from edge_ovss.tune.ranking import recommend
+from edge_ovss.tune.rows import Row, Rung
 from edge_ovss.tune.search import Clock, Search, rungs_for
 from edge_ovss.tune.space import Space
 from edge_ovss.tune.subject import LabeledData, Subject
@@ -145,6 +146,40 @@ def test_the_time_limit_counts_all_runs_and_a_larger_one_goes_on(tmp_path: Path)
     assert late.measured == []
     assert not again.complete
     assert search(tmp_path, late, clock=Clock(None, spent_s=60.0)).complete
+
+
+def test_a_default_export_that_failed_is_tried_again_whatever_the_time(tmp_path: Path) -> None:
+    class Failing(PretendedRunner):
+        def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
+            return {"error": "Memory ran out."}
+
+    said: list[str] = []
+
+    def start(runner: PretendedRunner, clock: Clock) -> Row:
+        with RunJournal(tmp_path / "journal.jsonl", {}) as journal:
+            return Search(runner, journal, rungs_for(101), (), clock, said.append).default()
+
+    assert start(Failing(EFFECTS), Clock()).error == "Memory ran out."
+    second = PretendedRunner(EFFECTS)
+    assert start(second, Clock(1.0, spent_s=2.0)).error is None
+    assert start(second, Clock(1.0, spent_s=2.0)).error is None
+    assert second.measured == [("default export", 2)]
+
+
+def test_of_equal_times_the_one_that_departs_least_is_recommended() -> None:
+    def row(lost: float, ms: float, **settings: str) -> Row:
+        change = {"points": -lost, "low": -lost, "high": -lost}
+        times = {"cycle": 1, "ms": [ms], "base_ms": [100.0]}
+        return Row(Candidate(settings), 2, {**times, "miou_change": change})
+
+    rows = [
+        row(0.0, 50.0, size="320x416", threads="1"),
+        row(0.5, 53.0, size="320x416"),
+        row(0.2, 53.9, backend="openvino"),
+        row(0.0, 55.0, threads="1"),  # beyond a tie
+    ]
+    best = recommend(rows, [each.numbers(100.0) for each in rows], parse_budget("miou_drop<=1"))
+    assert best is rows[2]
 
 
 def test_where_nothing_meets_the_budget_the_front_shows_it(tmp_path: Path) -> None:
