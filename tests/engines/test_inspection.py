@@ -55,6 +55,12 @@ LOG = "\n".join(
 ASKED = {"stem/Conv": "FP16", "mlp/MatMul": "INT8", "head/MatMul": "FP32", "body/MatMul": "FP16"}
 
 
+def test_a_product_of_quantized_numbers_is_no_bare_quantization() -> None:
+    alone = PlanLayer("DequantizeLinear_3", "cast", ("INT8",), ("FP16",), ())
+    fused = PlanLayer("QuantizeLinear_3", "gemm", ("INT8",), ("INT8",), ())
+    assert (alone.bare_quantization, fused.bare_quantization) == (True, False)
+
+
 def test_the_log_of_the_builder_is_read_and_counted() -> None:
     layers = layers_of_log(LOG)
     assert [layer.precision for layer in layers] == [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -237,6 +238,7 @@ def test_numbers_that_stay_are_copied_once(library: PretendedCuda, places: int) 
         values = np.arange(places, dtype=np.float64)
         place = buffers.add_input("values", values).pointer
         for given, copied in (
+            (0 * values, True),  # what happens to be in new memory counts for nothing
             (values, True),
             (values, False),
             (values.copy(), False),
@@ -281,6 +283,32 @@ def test_without_a_graph_frames_still_run_and_the_reason_is_kept(
         assert isinstance(backend, CudaBackend)
         assert not backend.captured
         assert said in str(backend.graph_refused)
+
+
+def test_a_graph_whose_answer_has_no_fixed_size_is_not_captured(
+    library: PretendedCuda, make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get_outputs(self: PretendedSession) -> list[SimpleNamespace]:
+        """As the graph says, and not as the library infers from its constants."""
+        found = self.session.get_outputs()
+        shapes = {each.name: ["n"] if each.name == "alive" else each.shape for each in found}
+        return [
+            SimpleNamespace(name=each.name, type=each.type, shape=shapes[each.name])
+            for each in found
+        ]
+
+    monkeypatch.setattr(PretendedSession, "get_outputs", get_outputs, raising=False)
+    frame = frame_of(20, 30)
+    path = make_bundle(mode="dynamic", alive=(2, 0))
+    with Segmenter.open(path, backend="onnxruntime-cuda") as segmenter:
+        for _ in range(2):
+            found = segmenter.segment(frame)
+            assert np.array_equal(found.labels, frame.sum(-1, dtype=np.int32) % 3)
+            assert found.alive.tolist() == [2, 0]
+        backend = segmenter._backend
+        assert isinstance(backend, CudaBackend)
+        assert "depends on the image" in str(backend.graph_refused)
+    assert options_of(library) == [SETTINGS]
 
 
 def test_nothing_stays_on_the_device(library: PretendedCuda, make_bundle: MakeBundle) -> None:

@@ -20,6 +20,7 @@ from edge_ovss.tune.candidate import Candidate
 from edge_ovss.tune.choices import Asked, Machine, model_space, read_size
 from edge_ovss.tune.commands import commands_of
 from edge_ovss.tune.measuring import making, runner, worker
+from edge_ovss.tune.measuring.scoring import first_images
 from edge_ovss.tune.space import measured_slots, smaller_sizes
 from edge_ovss.tune.subject import LabeledData, Subject
 
@@ -184,6 +185,20 @@ def test_what_is_there_needs_no_process_but_for_an_engine(
     assert given.make(candidate) == place
     assert orders == ["make"] * builds
     assert built == ["tensorrt"] * builds
+
+
+def test_few_images_are_among_more_and_frames_go_there_and_back() -> None:
+    dataset = LabeledData("synthetic://street?count=9").open()
+
+    def names(count: int) -> list[str]:
+        return [sample.name for sample in first_images(dataset, count, seed=3).samples]
+
+    for count in range(1, 9):
+        assert set(names(count)) < set(names(count + 1))
+        assert names(count) == sorted(names(count))
+    assert names(9) == [sample.name for sample in dataset.samples]
+    assert [worker.there_and_back(turn, 4) for turn in range(8)] == [0, 1, 2, 3, 2, 1, 0, 1]
+    assert [worker.there_and_back(turn, 1) for turn in range(3)] == [0, 0, 0]
 
 
 def test_the_commands_hold_everything_that_was_measured() -> None:

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from edge_ovss.cli import main
+from edge_ovss.tune.checks import identity, read_calibration
+from edge_ovss.tune.subject import LabeledData, Subject
 
 pytest.importorskip("onnxruntime")
 cv2 = pytest.importorskip("cv2")
@@ -191,6 +193,27 @@ def test_calibration_images_among_the_labeled_ones_are_refused_by_content(
     error = capsys.readouterr().err
     assert "also in the validation set" in error
     assert "renamed = 3" in error
+
+
+def test_images_and_labels_count_by_content(labeled: Path, tmp_path: Path) -> None:
+    images = write_images(tmp_path / "other", 3, seed=2) / "images"
+    data = LabeledData(str(labeled), layout="folder", classes=str(labeled / "classes.txt"))
+    subject = Subject(model="sed-tiny", vocab="camvid", calibration=str(images), data=data)
+
+    def known() -> dict[str, object]:
+        pictures = read_calibration(subject, data.open(), None)
+        return identity(subject, data.open(), pictures, [], {})
+
+    before = known()
+    assert known() == before
+    for changed, part in (
+        (labeled / "labels" / "1.png", "data"),
+        (images / "1.png", "calibration"),
+    ):
+        cv2.imwrite(str(changed), 1 - cv2.imread(str(changed)) % 2)
+        after = known()
+        assert {name for name in after if after[name] != before[name]} == {part}
+        before = after
 
 
 def test_a_folder_that_cannot_be_written_is_refused(

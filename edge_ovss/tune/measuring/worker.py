@@ -82,7 +82,7 @@ class Runner:
         """Segment the next frames; return how long each took."""
         times = []
         for _ in range(order["count"]):
-            frame = self.frames[_there_and_back(self.turn, len(self.frames))]
+            frame = self.frames[there_and_back(self.turn, len(self.frames))]
             start = time.perf_counter()
             if self.stream is None:
                 self.segmenter.segment(frame)
@@ -106,7 +106,7 @@ class Runner:
         return score(self.segmenter, Subject.from_json(order["subject"]), order)
 
 
-def _there_and_back(turn: int, count: int) -> int:
+def there_and_back(turn: int, count: int) -> int:
     """Return the place of a frame: a video that is played again from its end has no cut."""
     if count == 1:
         return 0
