@@ -15,6 +15,7 @@ from golden_manifests import FOLDER, as_text, golden, steady
 from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.sections import ImageSpec, WeightsInfo
+from edge_ovss.errors import BundleError
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 CALIBRATED = [name for name in NAMES if name.endswith(("fp16", "tensorrt", "cpu"))]
@@ -58,6 +59,28 @@ def test_an_older_manifest_gains_no_keys() -> None:
     manifest = Manifest.from_json(document)
     assert manifest.to_json() == document
     assert manifest.output.answer == "published"
+
+
+@pytest.mark.parametrize(
+    ("places", "outputs", "said"),
+    [
+        (2, (), "at most 2, as 'open.places' says"),
+        (16, ("labels", "alive", "counts", "scores"), "'confidence' too"),
+        (300, (), "'uint16' for 300 places"),
+    ],
+)
+def test_an_open_manifest_has_room_for_its_words(
+    places: int, outputs: tuple[str, ...], said: str
+) -> None:
+    document = json.loads(golden("sed-slots"))
+    document["output"]["outputs"].append("confidence")
+    sizes = {"places": 16, "least": 16, "prompts": 1, "width": 4}
+    document["open"] = {**sizes, "file": "words.f32", "made_by": "export"}
+    assert Manifest.from_json(document).open is not None
+    document["open"].update(places=places, least=1)
+    document["output"]["outputs"] = list(outputs or document["output"]["outputs"])
+    with pytest.raises(BundleError, match=said):
+        Manifest.from_json(document)
 
 
 @torch_only

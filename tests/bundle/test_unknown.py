@@ -13,7 +13,7 @@ from golden_manifests import golden
 
 from edge_ovss.bundle.contract import GraphContract, labels_dtype
 from edge_ovss.bundle.manifest import Manifest
-from edge_ovss.bundle.unknown import Target, UnknownInfo, file_document
+from edge_ovss.bundle.unknown import Target, UnknownInfo, file_document, for_other_words, untuned
 from edge_ovss.errors import ArtifactError, BundleError, EdgeOvssError, InputError, UsageError
 
 NAMES = ("road", "car", "a person")
@@ -260,3 +260,42 @@ def test_only_the_background_is_hidden_where_nothing_was_measured() -> None:
     hidden = WITH_BACKGROUND.hide_background()
     assert (hidden.thresholds, hidden.source) == ((0.0, 1.0, 0.0), "background")
     assert not hidden.is_off
+
+
+WITH_FIRST = replace(TARGET, background=0)
+OTHERS = replace(TARGET, names=("sky", "road"))
+OTHERS_AND_BACKGROUND = replace(TARGET, names=("car", "tree"), background=0)
+
+
+@pytest.mark.parametrize(
+    ("old", "given", "new", "thresholds"),
+    [
+        (TARGET, "off", OTHERS_AND_BACKGROUND, (0.0,)),
+        (TARGET, 0.4, OTHERS, (0.4,)),
+        (TARGET, 0.4, OTHERS_AND_BACKGROUND, (1.0, 0.4)),
+        (WITH_FIRST, 0.4, OTHERS, (0.4,)),
+        (WITH_BACKGROUND, "auto", OTHERS_AND_BACKGROUND, (1.0, 0.25)),
+        # A threshold of a name that stays is kept; all others take what was measured.
+        (TARGET, {"road": 0.1, "*": 0.5}, OTHERS, (0.25, 0.1)),
+        (WITH_BACKGROUND, {"car": 0.6, "*": 0.3}, OTHERS_AND_BACKGROUND, (0.6, 0.25)),
+    ],
+)
+def test_thresholds_for_other_words(
+    old: Target,
+    given: Any,  # noqa: ANN401
+    new: Target,
+    thresholds: tuple[float, ...],
+) -> None:
+    before = old.choose(given)
+    after = for_other_words(replace(old, info=before), new)
+    assert after.thresholds == pytest.approx(thresholds)
+    assert after.source == before.source
+    lacking = tuple(name for name in new.names if name not in NAMES)
+    assert untuned(replace(old, info=before), new) == (lacking if before.source == "each" else ())
+
+
+def test_a_background_stays_hidden_while_there_is_one() -> None:
+    old = replace(WITH_BACKGROUND, info=WITH_BACKGROUND.hide_background())
+    kept = for_other_words(old, OTHERS_AND_BACKGROUND)
+    assert (kept.thresholds, kept.source) == ((1.0, 0.0), "background")
+    assert for_other_words(old, OTHERS).is_off

@@ -224,6 +224,11 @@ def test_options_that_need_frozen_words_are_refused(given: dict[str, Any], tmp_p
         export_bundle(words(9), tmp_path / "x.ovss", ExportOptions(open_places=16, **given))
 
 
+def test_a_text_tower_is_of_no_use_to_frozen_words(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="without --open"):
+        export_bundle(words(9), tmp_path / "x.ovss", ExportOptions(with_text_tower=True))
+
+
 def test_a_frozen_bundle_keeps_its_words(opened: Callable[[str], Bundle]) -> None:
     bundle = opened("sed-tiny")
     frozen = replace(bundle, manifest=replace(bundle.manifest, open=None))

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_ovss.bundle.sections import WeightsInfo
 from edge_ovss.metrics.license_terms import NON_COMMERCIAL, use_of
 from edge_ovss.models import load_model
+from edge_ovss.models.licenses import FamilyTerms, checkpoint_terms
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
@@ -65,3 +67,13 @@ def test_a_torch_file_states_nothing(tmp_path: Path) -> None:
     torch.save(load_model("sed-tiny").state_dict(), tmp_path / "c.pth")
     found = load_model("sed-tiny", checkpoint=tmp_path / "c.pth").licenses
     assert found["weights"] == found["training_data"] == NONE
+
+
+def test_parts_of_other_origin_keep_their_licenses(tmp_path: Path) -> None:
+    path = save_tiny(tmp_path / "d.safetensors", {"license": "Apache-2.0"})
+    terms = FamilyTerms(parts={"mask_proposals": "CC-BY-NC-4.0"})
+    origin = WeightsInfo("checkpoint", file=path.name, sha256="0" * 64)
+    found = checkpoint_terms(terms, origin, path, added_tower=True)
+    assert found["text_encoder"].startswith("MIT (OpenAI's CLIP")
+    assert found["weights"].startswith("Apache-2.0")
+    assert list(use_of(found).barred) == ["mask_proposals"]

@@ -37,6 +37,7 @@ from edge_ovss.runtime.stream_segmenter import StreamOptions, StreamSegmenter
 from edge_ovss.synthetic import render_street
 from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.words.editing import add_words, read_words, remove_words
+from edge_ovss.words.encoding import find_tower
 
 FRAME = render_street(seed=3, height=120, width=160).image
 WORDS = "road, car, person"
@@ -292,6 +293,26 @@ def test_packs_are_taken_from_the_same_tower_only(bundle: Path, tmp_path: Path) 
             segmenter.set_words("sky, tree, car", embeddings=other)
         segmenter.set_words("tree, sky")  # it has both
         assert segmenter.names == ("tree", "sky")
+
+
+def test_a_text_tower_is_found_beside_the_bundle_and_in_the_cache(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, inside = Bundle.open(bundle), bundle / "text_tower"
+    assert find_tower(opened) == inside
+    beside = Path(shutil.move(inside, bundle.parent / "my.tower"))
+    other = Path(shutil.copytree(beside, bundle.parent / "a.tower"))
+    document = json.loads((other / "manifest.json").read_text())
+    document["sha256"] = "0" * 64
+    (other / "manifest.json").write_text(json.dumps(document))
+    assert find_tower(opened) == beside  # the first one is another model's
+    with pytest.raises(VocabularyError, match="not that of bundle"):
+        find_tower(opened, other)
+    cache = bundle.parent / "cache"
+    (cache / "towers").mkdir(parents=True)
+    monkeypatch.setenv("EDGE_OVSS_CACHE", str(cache))
+    shared = Path(shutil.move(beside, cache / "towers" / "mine"))
+    assert find_tower(opened) == shared
 
 
 def test_words_change_between_two_frames_while_a_camera_runs(bundle: Path) -> None:
