@@ -186,6 +186,11 @@ def test_the_core_judges_what_it_did(core: Process) -> None:
     assert core.status(15.0)[1] == "no image for 5 s"
     core.segment(FRAME.tobytes(), "32FC7", 3 * FRAME.shape[1], 16.0)
     assert core.status(16.0)[0] == 2
+    for _ in range(31):  # a failure is over with the next good frame; the last 30 count
+        core.segment(FRAME.tobytes(), "rgb8", 3 * FRAME.shape[1], 16.0)
+    level, message, values = core.status(16.0)
+    assert (level, message, values["frames"]) == (0, "segmenting", "32")
+    assert values["frames with too few slots"] == "0 of the last 30"
     assert core.order("unknown much").startswith("error ")
     assert core.order("unknown off") == "ok"
     assert core.status(16.0)[2]["threshold"] == "0"
