@@ -37,7 +37,7 @@ from edge_ovss.runtime.stream_segmenter import StreamOptions, StreamSegmenter
 from edge_ovss.synthetic import render_street
 from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.words.editing import add_words, read_words, remove_words
-from edge_ovss.words.encoding import find_tower
+from edge_ovss.words.encoding import find_tower, words_of_pack
 
 FRAME = render_street(seed=3, height=120, width=160).image
 WORDS = "road, car, person"
@@ -285,9 +285,15 @@ def test_packs_are_taken_from_the_same_tower_only(bundle: Path, tmp_path: Path) 
         change_words(bundle, lambda old: add_words(old, read_words("car")))
     content = dict(np.load(pack))
     header = json.loads(content["header"].tobytes())
-    header["text_tower_sha256"] = "0" * 64
-    content["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    np.savez(other, **content)
+    for key, said in (
+        ("vocabulary_sha256", "list with synonyms, outputs or a background"),
+        ("templates_sha256", "other templates"),
+        ("text_tower_sha256", "other text tower"),
+    ):
+        changed = json.dumps({**header, key: "0" * 64}).encode()
+        np.savez(other, **{**content, "header": np.frombuffer(changed, np.uint8)})
+        with pytest.raises(VocabularyError, match=said):
+            words_of_pack(Bundle.open(bundle), other)
     with Segmenter.open(bundle, threads=1) as segmenter:
         with pytest.raises(VocabularyError, match="other text tower"):
             segmenter.set_words("sky, tree, car", embeddings=other)
