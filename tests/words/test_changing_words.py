@@ -222,6 +222,7 @@ def test_a_writer_that_does_not_end_is_waited_for_and_then_named(
         (["--remove", "road, car, person"], 4, "No word would be left"),
         (["--undo"], 5, "nothing to undo"),
         (["--undo", "--add", "sky"], 2, "More than one"),
+        (["--remove", "road", "--embeddings", "road.npz"], 2, "needs none"),
         (["--add", "sky", "--tower", "nowhere"], 5, "no text tower"),
         (["--add", "sky", "--calibration", "synthetic://street?x=1"], 2, "no option 'x'"),
         (["--add", "sky", "--embeddings", "nowhere.npz"], 4, "no file"),
