@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,8 @@ class Soak:
         segmented: Frames segmented and shown.
         dropped: Frames that were replaced by a newer one.
         skipped: Frames left at the end.
-        growth_mb: Growth of memory from result 500 to the last.
+        growth_mb: Growth of memory after result 500: the median of the last tenth of the looks
+            less that of the first tenth. One look would also see the frames on their way.
         age_ms: Percentiles of the age of what was shown, by the clock of the run.
         behind: How often the frame taken was so many frames behind the newest.
         in_order: Whether all frames came in order, none twice.
@@ -90,20 +92,25 @@ class _Watching:
     """Draws every result, and looks at the memory from time to time."""
 
     def __init__(self) -> None:
-        self.settled_mb = self.last_mb = 0.0
+        self._looks_mb: list[float] = []
         self._painter = Painter(_NAMES, _PALETTE)
         self._count = 0
 
     def show(self, frame: LiveFrame) -> None:
         self._painter.paint(frame)
         self._count += 1
-        if self._count == SETTLED:
-            self.settled_mb = _resident_mb()
-        if self._count % 50 == 0:
-            self.last_mb = _resident_mb()
+        if self._count >= SETTLED and self._count % 10 == 0:
+            self._looks_mb.append(_resident_mb())
+
+    def growth_mb(self) -> float:
+        if not self._looks_mb:
+            text = f"fewer than {SETTLED} results were shown: send more frames"
+            raise ValueError(text)
+        part = max(1, len(self._looks_mb) // 10)
+        return median(self._looks_mb[-part:]) - median(self._looks_mb[:part])
 
     def close(self) -> None:
-        self.last_mb = _resident_mb()
+        """Nothing is held."""
 
 
 def soak(frames: int, speed: float) -> Soak:
@@ -130,7 +137,7 @@ def soak(frames: int, speed: float) -> Soak:
         facts.segmented,
         facts.dropped,
         facts.skipped,
-        round(watching.last_mb - watching.settled_mb, 2),
+        round(watching.growth_mb(), 2),
         run.summary.age.to_json(),
         dict(sorted(behind.items())),
         all(a < b for a, b in pairwise(numbers)),
