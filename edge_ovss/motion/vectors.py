@@ -61,6 +61,10 @@ class Sources:
         moved *= self.trusted
         return moved
 
+    def both(self, labels: Labels, counts: NDArray[np.uint8]) -> tuple[Labels, NDArray[np.uint8]]:
+        """Return what `labels` and `counts` do."""
+        return self.labels(labels), self.counts(counts)
+
     def plain(self) -> Sources:
         """Return these."""
         return self

@@ -31,6 +31,12 @@ def test_opencv_gives_the_same_bytes_as_numpy(reach: int, labels: type, valid: t
     assert np.array_equal(fast.labels(plane), plain.labels(plane))
     assert fast.labels(plane).dtype == labels
     assert np.array_equal(fast.counts(counts), plain.counts(counts))
+    for found in (fast, plain):
+        there, count = found.both(plane, counts)
+        assert np.array_equal(there, plain.labels(plane))
+        assert np.array_equal(count, plain.counts(counts))
+        assert there.dtype == labels
+        assert count.dtype == np.uint8
     assert fast.lost == plain.lost
     at = np.flatnonzero(plain.trusted)
     for pixels in (1, 2, 8):
