@@ -43,7 +43,8 @@ std::string fitted(std::string words, int dots) {
 std::vector<Line> lines_of(const edge_ovss::Result& result, const std::vector<std::string>& names,
                            const Palette& palette, std::size_t most) {
     std::vector<Line> lines;
-    for (const auto& [output, share] : shares(result, static_cast<int>(names.size()))) {
+    const Shares found = shares(result, static_cast<int>(names.size()));
+    for (const auto& [output, share] : found.classes) {
         if (lines.size() == most) {
             break;
         }

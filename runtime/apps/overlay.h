@@ -2,27 +2,26 @@
 // Show a label map over its picture.
 #pragma once
 
-#include <edge_ovss/edge_ovss.hpp>
-
-#include <array>
 #include <cstdint>
-#include <string>
+#include <edge_ovss/edge_ovss.hpp>
 #include <utility>
 #include <vector>
 
-namespace apps {
+#include "painter.h"
 
-using Palette = std::vector<std::array<std::uint8_t, 3>>;
+namespace apps {
 
 // Mix the categories' colors into `rgb` (height * width * 3 of the result's size) with weight
 // `alpha`, borders darker. Where the label is unknown, `rgb` stays as it is.
 void blend(std::uint8_t* rgb, const edge_ovss::Result& result, const Palette& palette,
            double alpha);
 
-// Share of pixels in (0, 1] by output, the largest first.
-std::vector<std::pair<int, double>> shares(const edge_ovss::Result& result, int outputs);
+// Shares of an image's pixels, 0 to 1.
+struct Shares {
+    std::vector<std::pair<int, double>> classes;  // by output, the largest first; none is 0
+    double unknown = 0.0;
+};
 
-// Share of pixels whose label is unknown, 0 to 1.
-double unknown_share(const edge_ovss::Result& result);
+Shares shares(const edge_ovss::Result& result, int outputs);
 
 }  // namespace apps

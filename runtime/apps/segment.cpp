@@ -58,15 +58,16 @@ void print(const edge_ovss::Segmenter& segmenter, const edge_ovss::Result& resul
     const auto info = segmenter.info();
     std::printf("{\"backend\": %s, \"height\": %d, \"width\": %d, \"shares\": {",
                 apps::json_string(info.backend).c_str(), result.height, result.width);
+    const apps::Shares shares = apps::shares(result, info.outputs);
     const char* comma = "";
-    for (const auto& [output, share] : apps::shares(result, info.outputs)) {
+    for (const auto& [output, share] : shares.classes) {
         std::printf("%s%s: %.6f", comma, apps::json_string(segmenter.name(output)).c_str(), share);
         comma = ", ";
     }
     std::printf(
         "}, \"unknown\": %.6f, \"alive\": %zu, \"overflow\": %s, \"timings_ms\": {\"pre\": %.3f, "
         "\"infer\": %.3f, \"post\": %.3f, \"total\": %.3f}}\n",
-        apps::unknown_share(result), result.alive.size(), result.c.overflow != 0 ? "true" : "false",
+        shares.unknown, result.alive.size(), result.c.overflow != 0 ? "true" : "false",
         result.c.pre_ms, result.c.infer_ms, result.c.post_ms, result.c.total_ms);
     if (result.c.overflow != 0) {
         std::fprintf(stderr,

@@ -166,31 +166,15 @@ edge_ovss::Frame MappedFrame::view() const {
     return frame;
 }
 
-void write_rgb(const std::vector<std::uint8_t>& rgb, const MappedFrame& to) {
-    const auto row = 3 * static_cast<std::size_t>(to.width());
-    const bool is_swapped = to.format() == GST_VIDEO_FORMAT_BGR ||
-                            to.format() == GST_VIDEO_FORMAT_BGRx ||
-                            to.format() == GST_VIDEO_FORMAT_BGRA;
-    const std::size_t red = is_swapped ? 2 : 0;
-    const bool is_wide = to.format() != GST_VIDEO_FORMAT_RGB && to.format() != GST_VIDEO_FORMAT_BGR;
-    const std::uint8_t* from = rgb.data();
-    for (int y = 0; y < to.height(); ++y) {
-        std::uint8_t* out = to.row(y);
-        if (to.format() == GST_VIDEO_FORMAT_RGB) {
-            std::memcpy(out, from, row);
-            from += row;
-            continue;
-        }
-        for (int x = 0; x < to.width(); ++x, from += 3) {
-            out[red] = from[0];
-            out[1] = from[1];
-            out[2 - red] = from[2];
-            if (is_wide) {
-                out[3] = 255;
-            }
-            out += is_wide ? 4 : 3;
-        }
-    }
+apps::Plane<std::uint8_t> drawn_plane(const MappedFrame& frame) {
+    const GstVideoInfo& info = frame.info();
+    const auto at = [&](guint component) {
+        return static_cast<std::size_t>(GST_VIDEO_INFO_COMP_POFFSET(&info, component));
+    };
+    return {frame.row(0),
+            info.stride[0],
+            static_cast<std::size_t>(GST_VIDEO_INFO_COMP_PSTRIDE(&info, 0)),
+            {at(0), at(1), at(2)}};
 }
 
 bool has_our_colors(const GstVideoInfo& info) {

@@ -8,6 +8,7 @@
 #include <edge_ovss/edge_ovss.hpp>
 #include <initializer_list>
 
+#include "../apps/painter.h"
 #include "settings.h"
 
 namespace ovss {
@@ -42,6 +43,7 @@ public:
         return static_cast<std::uint8_t*>(frame_.data[0]) +
                static_cast<std::ptrdiff_t>(y) * frame_.info.stride[0];
     }
+    const GstVideoInfo& info() const { return frame_.info; }
     int height() const { return GST_VIDEO_FRAME_HEIGHT(&frame_); }
     int width() const { return GST_VIDEO_FRAME_WIDTH(&frame_); }
     GstVideoFormat format() const { return GST_VIDEO_FRAME_FORMAT(&frame_); }
@@ -52,8 +54,8 @@ private:
     GstVideoFrame frame_;
 };
 
-// Write RGB pixels without gaps as RGB, BGR, RGBx, BGRx, RGBA or BGRA (opaque).
-void write_rgb(const std::vector<std::uint8_t>& rgb, const MappedFrame& to);
+// The pixels of a frame in RGB, BGR, RGBx, BGRx, RGBA or BGRA.
+apps::Plane<std::uint8_t> drawn_plane(const MappedFrame& frame);
 
 // Whether the library's formula (BT.601, limited range) is that of these caps; it is for RGB.
 bool has_our_colors(const GstVideoInfo& info);

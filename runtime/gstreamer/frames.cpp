@@ -3,8 +3,6 @@
 
 #include <cstring>
 
-#include "formats.h"
-
 namespace ovss {
 
 namespace {
@@ -36,12 +34,22 @@ bool Frames::segment(Labeler& labeler, const Settings& settings, GstBuffer* from
         write_labels(result, drawn);
         return is_key;
     }
-    rgb_.resize(3 * static_cast<std::size_t>(result.height) *
-                static_cast<std::size_t>(result.width));
-    edge_ovss::check(edge_ovss_to_rgb(&frame.c, rgb_.data(), 0, rgb_.size()));
-    apps::blend(rgb_.data(), result, labeler.palette(), settings.alpha);
-    write_rgb(rgb_, drawn);
+    painter_.use(labeler.palette(), settings.alpha);
+    painter_.paint(shown_plane(mapped, frame), result, drawn_plane(drawn));
     return is_key;
+}
+
+// Of a frame in RGB its own bytes, of others what they are in RGB.
+apps::Plane<const std::uint8_t> Frames::shown_plane(const MappedFrame& mapped,
+                                                    const edge_ovss::Frame& frame) {
+    if (GST_VIDEO_INFO_IS_RGB(&mapped.info())) {
+        const auto plane = drawn_plane(mapped);
+        return {plane.data, plane.stride, plane.step, plane.at};
+    }
+    rgb_.resize(3 * static_cast<std::size_t>(mapped.height()) *
+                static_cast<std::size_t>(mapped.width()));
+    edge_ovss::check(edge_ovss_to_rgb(&frame.c, rgb_.data(), 0, rgb_.size()));
+    return apps::packed<const std::uint8_t>(rgb_.data(), mapped.width());
 }
 
 }  // namespace ovss

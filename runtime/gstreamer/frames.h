@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "../apps/painter.h"
+#include "formats.h"
 #include "labeler.h"
 #include "settings.h"
 
@@ -21,6 +23,10 @@ struct Frames {
     bool segment(Labeler& labeler, const Settings& settings, GstBuffer* from, GstBuffer* to);
 
 private:
+    apps::Plane<const std::uint8_t> shown_plane(const MappedFrame& mapped,
+                                                const edge_ovss::Frame& frame);
+
+    apps::Painter painter_;
     std::vector<std::uint8_t> rgb_;  // kept, so that the next overlay allocates nothing
 };
 

@@ -62,11 +62,11 @@ GstStructure* frame_structure(const Labeler& labeler, const Facts& facts) {
         gst_structure_new("edge-ovss-frame", "timestamp", G_TYPE_UINT64, facts.pts, "running-time",
                           G_TYPE_UINT64, facts.running_time, nullptr);
     add_facts(structure, labeler, facts);
-    gst_structure_set(structure, "unknown", G_TYPE_DOUBLE, apps::unknown_share(labeler.result()),
-                      nullptr);
+    const apps::Shares shares = apps::shares(labeler.result(), labeler.info().outputs);
+    gst_structure_set(structure, "unknown", G_TYPE_DOUBLE, shares.unknown, nullptr);
     GValue classes = G_VALUE_INIT;
     g_value_init(&classes, GST_TYPE_ARRAY);
-    for (const auto& [label, share] : apps::shares(labeler.result(), labeler.info().outputs)) {
+    for (const auto& [label, share] : shares.classes) {
         GstStructure* each = class_structure(labeler, label);
         gst_structure_set(each, "share", G_TYPE_DOUBLE, share, nullptr);
         append(&classes, each);

@@ -30,6 +30,10 @@ def test_addresses_mean_what_the_table_says(row: dict[str, Any]) -> None:
     assert parse_camera(row["given"]) == wanted
 
 
+def test_a_pipeline_of_several_lines_ends_too() -> None:
+    assert parse_camera("gst://uridecodebin3 name=a\n  uri=file:///a.mp4\n! appsink").ends
+
+
 @pytest.mark.parametrize("row", [row for row in TABLE if "error" in row], ids=str)
 def test_wrong_options_are_refused(row: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=row["error"]):

@@ -24,7 +24,11 @@ _FASTEST = 1000.0
 _CODE = re.compile(r"[A-Z0-9]{3,4}")
 _SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
 # A pipeline that reads a file, or counts its frames, ends; all others are expected to go on.
-_ENDS = re.compile(r"\b(file|multifile|image)src\b|\bnum-buffers=\d|\buridecodebin\b.*\bfile:")
+_ENDS = re.compile(
+    r"\b((push|multi)?file|image|splitmux)src\b|\bnum-buffers=\d"
+    r"|\b(uridecodebin3?|playbin3?|urisourcebin|giosrc)\b.*\bfile:",
+    re.DOTALL,
+)
 
 
 class Transport(Enum):

@@ -75,7 +75,9 @@ bool Screen::show(const Captured& captured, const edge_ovss::Result& result, lon
     rgb_.resize(static_cast<std::size_t>(captured.height) *
                 static_cast<std::size_t>(captured.width) * 3);
     edge_ovss::check(edge_ovss_to_rgb(&frame.c, rgb_.data(), 0, rgb_.size()));
-    blend(rgb_.data(), result, palette_, alpha_);
+    painter_.use(palette_, alpha_);
+    painter_.paint(packed<const std::uint8_t>(rgb_.data(), captured.width), result,
+                   packed(rgb_.data(), captured.width));
     char words[64];
     std::snprintf(words, sizeof words, "%.0f ms  dropped %ld", milliseconds_since(captured.time),
                   dropped);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "../arguments.h"
-#include "../overlay.h"
+#include "../painter.h"
 #include "../sources/source.h"
 #include "../video_file.h"
 
@@ -38,6 +38,7 @@ private:
     std::string window_;  // its name; empty: none
     std::optional<VideoFile> file_;
     std::vector<std::uint8_t> rgb_;
+    Painter painter_;
 };
 
 }  // namespace apps

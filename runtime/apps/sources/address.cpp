@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <map>
-#include <sstream>
 
 #include "../addresses.h"
 #include "../arguments.h"
@@ -211,22 +211,22 @@ bool counts_buffers(const std::string& pipeline) {
     return false;
 }
 
-// "uridecodebin ... file:..." in one line
-bool decodes_file(const std::string& pipeline) {
-    std::istringstream lines(pipeline);
-    for (std::string line; std::getline(lines, line);) {
-        const auto at = find_word(line, "uridecodebin");
-        if (at != std::string::npos && find_start(line, "file:", at) != std::string::npos) {
-            return true;
-        }
-    }
-    return false;
-}
+// Elements that read a file by its name.
+constexpr const char* kFiles[] = {"filesrc", "multifilesrc", "pushfilesrc", "imagesrc",
+                                  "splitmuxsrc"};
+// Elements that read an address, which may be that of a file.
+constexpr const char* kAddresses[] = {"uridecodebin", "uridecodebin3", "playbin",
+                                      "playbin3",     "urisourcebin",  "giosrc"};
 
 // One that reads a file, or counts its frames, ends; all others are expected to go on.
 bool has_end(const std::string& pipeline) {
-    return has_word(pipeline, "filesrc") || has_word(pipeline, "multifilesrc") ||
-           has_word(pipeline, "imagesrc") || counts_buffers(pipeline) || decodes_file(pipeline);
+    const auto has = [&](const char* element) { return has_word(pipeline, element); };
+    const auto reads_file = [&](const char* element) {
+        const auto at = find_word(pipeline, element);
+        return at != std::string::npos && find_start(pipeline, "file:", at) != std::string::npos;
+    };
+    return counts_buffers(pipeline) || std::any_of(std::begin(kFiles), std::end(kFiles), has) ||
+           std::any_of(std::begin(kAddresses), std::end(kAddresses), reads_file);
 }
 
 Address pipeline(const std::string& words, const std::string& rest) {

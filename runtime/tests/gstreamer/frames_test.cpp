@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // frames_test DATA PLUGIN: what comes out of the element is what the library says, to the byte.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
-#include "../../apps/overlay.h"
 #include "bench.h"
 
 namespace {
@@ -129,8 +129,34 @@ void frames_that_lie_are_errors(const std::string& data) {
     }
 }
 
-void overlays_of_every_format(const std::string& data) {
-    edge_ovss::Segmenter segmenter(data + "/things", one_thread());
+// The formula of an overlay, pixel after pixel.
+std::vector<std::uint8_t> blended(const std::vector<std::uint8_t>& rgb,
+                                  const edge_ovss::Result& result,
+                                  const std::vector<std::array<std::uint8_t, 3>>& palette,
+                                  double alpha) {
+    std::vector<std::uint8_t> mixed(rgb);
+    for (int y = 0; y < result.height; ++y) {
+        for (int x = 0; x < result.width; ++x) {
+            const int label = result.label(y, x);
+            const bool is_border = (x + 1 < result.width && result.label(y, x + 1) != label) ||
+                                   (y + 1 < result.height && result.label(y + 1, x) != label);
+            if (label >= static_cast<int>(palette.size())) {
+                continue;
+            }
+            for (std::size_t c = 0; c < 3; ++c) {
+                const std::size_t at = 3 * static_cast<std::size_t>(y * result.width + x) + c;
+                const double light =
+                    (1.0 - alpha) * rgb[at] + alpha * palette[static_cast<std::size_t>(label)][c];
+                const double shown = is_border && alpha > 0.0 ? 0.55 * light : light;
+                mixed[at] = static_cast<std::uint8_t>(shown + 0.5);
+            }
+        }
+    }
+    return mixed;
+}
+
+void overlays_of_every_format(const std::string& data, const std::string& bundle, double alpha) {
+    edge_ovss::Segmenter segmenter(data + bundle, one_thread());
     for (const Format& format : kFormats) {
         const std::string caps = caps_of(format.name, kHeight, kWidth);
         const GstVideoInfo info = info_of(caps);
@@ -144,9 +170,9 @@ void overlays_of_every_format(const std::string& data) {
         }
         std::vector<std::uint8_t> rgb(3 * kHeight * kWidth);
         edge_ovss::check(edge_ovss_to_rgb(&frame.c, rgb.data(), 0, rgb.size()));
-        apps::blend(rgb.data(), result, segmenter.palette(), 0.25);
+        rgb = blended(rgb, result, segmenter.palette(), alpha);
 
-        Bench bench("alpha=0.25 bundle=" + data + "/things");
+        Bench bench("alpha=" + std::to_string(alpha) + " bundle=" + data + bundle);
         bench.set_caps(caps);
         GstBuffer* answer = bench.run(buffer_of(bytes));
         const std::string out = bench.out_format();
@@ -319,7 +345,10 @@ int main(int argc, char** argv) {
     labels_of_frames_with_gaps(data);
     labels_go_into_the_buffers_that_are_understood(data);
     frames_that_lie_are_errors(data);
-    overlays_of_every_format(data);
+    overlays_of_every_format(data, "/things", 0.25);
+    overlays_of_every_format(data, "/things-unknown", 1.0);
+    overlays_of_every_format(data, "/many", 0.0);
+    overlays_of_every_format(data, "/many", 0.75);
     metadata_on_the_same_memory(data);
     messages_about_frames(data);
     messages_now_and_then(data);
