@@ -66,7 +66,7 @@ cpp: $(TEST_ENV)/ready
 # Whether the pins fit together on $(PYTHON): asks the index, installs nothing.
 resolve:
 	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(PYTHON) -m venv "$$dir" && \
-		"$$dir/bin/python" $(INSTALL) --dry-run --only-binary=:all: '.[export,tensorrt-rtx,test]'
+		"$$dir/bin/python" $(INSTALL) --dry-run --only-binary=:all: '.[export,tensorrt-rtx,onnxruntime-rtx,test]'
 
 $(DEMO_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEMO_ENV)
@@ -75,7 +75,7 @@ $(DEMO_ENV)/ready: pyproject.toml constraints.txt
 
 $(TEST_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_ENV)
-	$(TEST_ENV)/bin/python $(INSTALL) --editable '.[export,tensorrt-rtx,test]'
+	$(TEST_ENV)/bin/python $(INSTALL) --editable '.[export,tensorrt-rtx,onnxruntime-rtx,test]'
 	touch $@
 
 clean:

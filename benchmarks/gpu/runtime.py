@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gpu import native, plug_in
+from benchmarks.gpu import native
 from benchmarks.sed.runtime import bundle
 from benchmarks.shared.race import Run
 from edge_ovss.errors import ArtifactError
@@ -26,7 +26,12 @@ from edge_ovss.runtime.trt.variants import FLAVORS, load_library
 RTX = "tensorrt-rtx"
 RTX_WORDS = f"{RTX}.txt"
 ENGINES = {"trt": "tensorrt", "rtx": RTX}
-BACKENDS = {"cuda": "onnxruntime-cuda", "queued": "onnxruntime-cuda", "cpu": "onnxruntime"}
+BACKENDS = {
+    "cuda": "onnxruntime-cuda",
+    "queued": "onnxruntime-cuda",
+    "plugin": "onnxruntime-rtx",
+    "cpu": "onnxruntime",
+}
 # In the list of TensorRT for RTX, and the nearest to the data-center GPUs that are not.
 _NEAREST = "8.0"
 
@@ -38,8 +43,6 @@ def ready(name: str, folder: Path, threads: int) -> Run:
         return _engine(ENGINES[kind], folder, threads, precision)
     if kind == "cpp":
         return native.ready(folder, threads, precision)
-    if kind == "plugin":
-        return plug_in.ready(folder, threads, precision)
     if kind == "queued":
         os.environ["EDGE_OVSS_CUDA_GRAPHS"] = "0"
     opened: list[Segmenter] = []

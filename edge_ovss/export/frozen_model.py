@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_ovss._addresses import shown_address
 from edge_ovss._progress import Note
@@ -85,10 +89,22 @@ def _compress(
         graph,
         options.template_rank,
         fresh=lambda: loaded.freeze(graph.rejection, graph.outputs),
-        frames=[frame.image for frame in open_source(options.pictures or _STREETS)],
+        frames=_some(options.pictures or _STREETS, options.most_pictures, options.seed),
     )
     note(
         f"template rank {report.rank} of {report.templates}: {100 * report.energy:.2f} % of the "
         f"energy, {100 * report.label_agreement:.2f} % of the labels on {report.pictures} images"
     )
     return report
+
+
+def _some(source: str, most: int | None, seed: int) -> list[NDArray[np.uint8]]:
+    """Return the images of a source, or so many of them, each as likely as the others."""
+    chance = random.Random(seed)
+    kept: list[NDArray[np.uint8]] = []
+    for number, frame in enumerate(open_source(source)):
+        if most is None or number < most:
+            kept.append(frame.image)
+        elif (place := chance.randint(0, number)) < most:
+            kept[place] = frame.image
+    return kept

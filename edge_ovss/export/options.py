@@ -33,6 +33,7 @@ class ExportOptions:
         outputs: Any of "labels", "scores", "confidence"; "alive" and "counts" are always included.
         slots_from: Source of images from which slots are chosen ("--slots auto"), or None.
         pictures: Source of images on which a template rank is measured; None for street scenes.
+        most_pictures: Use so many of them at most, chosen by the seed; None for all.
         template_rank: Number of templates to compress to, "auto", or None.
         spare_slots: Slots of a second graph that `rerun` uses when the first overflows: three
             numbers, "all", or None for no second graph.
@@ -57,6 +58,7 @@ class ExportOptions:
     answer: str = PUBLISHED
     template_rank: int | str | None = None
     pictures: str | None = None
+    most_pictures: int | None = None
     unknown: Given | None = None
     open_places: int | None = None
     with_text_tower: bool = False

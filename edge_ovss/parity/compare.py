@@ -23,6 +23,7 @@ from edge_ovss.metrics.reported import DEFAULT_PROTOCOL
 from edge_ovss.metrics.tensors import compare_tensors
 from edge_ovss.parity.results import BackendParity, Example, FrameParity
 from edge_ovss.runtime.segmenter import Segmenter
+from edge_ovss.runtime.trt.engine_store import plan_hashes
 
 if TYPE_CHECKING:
     from edge_ovss.parity.torch_reference import TorchAnswer, TorchReference
@@ -86,6 +87,7 @@ def compare_backends(
             protocol=protocol,
             scope="" if truthful is None else truthful.scope,
             left_out=() if truthful is None else truthful.left_out,
+            engines=plan_hashes(segmenter.bundle, segmenter.backend),
         )
         for segmenter, compared, kept in zip(segmenters, frames, examples, strict=True)
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,7 @@ class BackendParity:
         bisection: Where a failure begins, if searched for.
         scope: Qualifier of every mIoU, as in `Alignment.scope`.
         left_out: Categories of the data set that are not scored.
+        engines: sha256 of each plan that was there to run, by the name of its engine.
     """
 
     bundle: str
@@ -109,6 +110,7 @@ class BackendParity:
     bisection: Bisection | None = None
     scope: str = ""
     left_out: tuple[str, ...] = ()
+    engines: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label_agreement(self) -> float:
@@ -195,6 +197,7 @@ class BackendParity:
             "graph_sha256": self.graph_sha256,
             "precision": self.precision,
             "backend": self.backend,
+            "engines": dict(self.engines),
             "passed": bool(self),
             "failures": list(self.failures()),
             "tolerance": self.tolerance.to_json(),

@@ -176,6 +176,7 @@ def _own_parts(document: Document, bundle: Bundle) -> list[Document]:
         result | {"own": is_of_graph(bundle, result.get("graph_sha256"))}
         for result in document.get("results", [])
     ]
+    results = [one for one in results if not one["own"] or _is_of_plans(bundle, one)]
     # One run compares several precisions of a model; keep the others as rows for comparison.
     if not any(result["own"] for result in results):
         return []

@@ -77,7 +77,7 @@ class Candidate:
             usual: As for `backend`.
         """
         backend = self.backend(usual)
-        on_gpu = backend.startswith("tensorrt") or backend.endswith("cuda")
+        on_gpu = backend.startswith("tensorrt") or backend.endswith(("-cuda", "-rtx"))
         return "tensorrt" if on_gpu or self.settings.get(PRECISION) == "fp16" else "cpu"
 
     @property

@@ -98,12 +98,10 @@ def model_space(
     """
     own = {SIZE: smaller_sizes(default.picture.height, default.picture.width)}
     own |= _rejections(family, default, counts)
-    own |= {RANK: ("auto",)} if family.compresses else {}
     own |= {ANSWER: tuple(family.answers)[1:]}
-    own |= {PRECISION: PRECISIONS[1:]} if asked.has_images else {}
     if not asked.has_labels:
         own = {axis: _EXACT[axis] for axis in own if axis in _EXACT and own[axis]}
-    levels = {**own, **machine.levels(), **_streams(asked), **asked.levels}
+    levels = {**own, **machine.levels(), **_streams(asked), **_slow(family, asked), **asked.levels}
     if SIZE in asked.levels:
         sizes = (read_size(t, default.picture.height, default.picture.width) for t in levels[SIZE])
         inside = f"{default.picture.height}x{default.picture.width}"
@@ -111,14 +109,26 @@ def model_space(
     return Space({axis: values for axis, values in levels.items() if values}, _on_gpu(levels))
 
 
+def _slow(family: FamilyEntry, asked: Asked) -> dict[str, Sequence[str]]:
+    """Return what takes minutes to make: it comes last, where time may be short."""
+    if not asked.has_labels:
+        return {}
+    found: dict[str, Sequence[str]] = {RANK: ("auto",)} if family.compresses else {}
+    return found | ({PRECISION: PRECISIONS[1:]} if asked.has_images else {})
+
+
 def _on_gpu(levels: Levels) -> tuple[Candidate, ...]:
     """Return each lower precision on each backend that computes in it: on a CPU FP16 only costs."""
-    backends = [name for name in levels[BACKEND] if name.startswith("tensorrt") or "cuda" in name]
+    backends = [name for name in levels[BACKEND] if _is_gpu(name)]
     return tuple(
         Candidate({PRECISION: precision, BACKEND: backend})
         for backend in backends
         for precision in levels.get(PRECISION, ())
     )
+
+
+def _is_gpu(backend: str) -> bool:
+    return backend.startswith("tensorrt") or backend.endswith(("-cuda", "-rtx"))
 
 
 def _rejections(

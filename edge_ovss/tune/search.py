@@ -20,6 +20,9 @@ _IMAGES = (12, 36)
 _CYCLES = (8, 16, 40)
 # So many candidates are measured on the second rung, and on the last one at least.
 _SECOND, _LAST = 10, 6
+# Parts of the time limit after which a step stops adding candidates: what it has found goes on, so
+# that there is always something that was measured on all images.
+_SINGLES, _GENTLER, _COMBINED, _HALVED = 0.5, 0.55, 0.65, 0.8
 # The last rung goes on to candidates that are slower than the best by this factor.
 _WIDE = 1.2
 
@@ -58,10 +61,9 @@ class Clock:
         """Seconds so far."""
         return self.spent_s + self.now() - self._start
 
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more may begin."""
-        return self.limit_s is not None and self.seconds >= self.limit_s
+    def is_over(self, share: float = 1.0) -> bool:
+        """Whether this share of the time is gone, so that nothing more may begin."""
+        return self.limit_s is not None and self.seconds >= share * self.limit_s
 
 
 class Search:
@@ -114,10 +116,12 @@ class Search:
     def run(self, space: Space) -> None:
         """Search until enough is known, or the time is over."""
         try:
-            singles = self._all([Candidate(), *space.singles()], 0)
+            singles = self._all([Candidate(), *space.singles()], 0, _SINGLES)
+            if not singles:
+                return
             limit = largest_drop(self._gates)
-            singles += self._all(_gentler(singles, limit), 0)
-            combined = self._all(combinations(singles, limit=limit), 0)
+            singles += self._all(_gentler(singles, limit), 0, _GENTLER)
+            combined = self._all(combinations(singles, limit=limit), 0, _COMBINED)
             chosen = self._halve([*singles, *combined])
             self._finish(chosen)
         except OutOfTime:
@@ -126,7 +130,8 @@ class Search:
     def _halve(self, rows: Sequence[Row]) -> list[Row]:
         """Measure what is promising on the next rung; return all with what is known best."""
         for rung in self._rungs[1:-1]:
-            better = self._all([r.candidate for r in self._promising(rows)[:_SECOND]], rung.number)
+            best = [row.candidate for row in self._promising(rows)[:_SECOND]]
+            better = self._all(best, rung.number, _HALVED)
             found = {row.candidate: row for row in better if row.error is None}
             rows = [found.get(row.candidate, row) for row in rows]
         return list(rows)
@@ -157,14 +162,22 @@ class Search:
     def _numbers(self, row: Row) -> Numbers:
         return row.numbers(base_median(list(self.rows.values())))
 
-    def _all(self, candidates: Sequence[Candidate], rung: int) -> list[Row]:
+    def _all(self, candidates: Sequence[Candidate], rung: int, share: float = 1.0) -> list[Row]:
+        """Measure candidates, until this share of the time is gone."""
         self._expect([(candidate, rung) for candidate in candidates])
-        return [self._measure(candidate, rung) for candidate in candidates]
+        found = []
+        for candidate in candidates:
+            try:
+                found.append(self._measure(candidate, rung, share))
+            except OutOfTime:
+                self.complete = False
+                break
+        return found
 
     def _expect(self, places: Sequence[tuple[Candidate, int]]) -> None:
         self._expected = self._measured + len(set(places) - set(self.rows))
 
-    def _measure(self, candidate: Candidate, rung: int) -> Row:
+    def _measure(self, candidate: Candidate, rung: int, share: float = 1.0) -> Row:
         place = (candidate, rung)
         if place in self.rows:
             return self.rows[place]
@@ -172,7 +185,7 @@ class Search:
         row = self._known.get(place)
         if row is None:
             # Without the default export, which is the first, there is nothing to say.
-            if self._clock.is_over and self.rows:
+            if self._clock.is_over(share) and self.rows:
                 raise OutOfTime
             row = self._new(candidate, self._rungs[rung])
             self.rows[place] = row

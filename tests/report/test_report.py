@@ -9,16 +9,21 @@ import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.cli import main
+from edge_ovss.engines.build import BuildOptions, build_engine
 from edge_ovss.errors import InputError
 from edge_ovss.report.data import gather
 from edge_ovss.report.svg import Bar, Series, bar_plot, curve_plot, percentile_plot
 from edge_ovss.runtime import Bundle
+from edge_ovss.runtime.trt.engine_store import plan_hashes
+from edge_ovss.runtime.trt.frame_sizes import FrameRange
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("cv2")
@@ -202,14 +207,35 @@ def test_an_older_evaluation_still_says_what_was_left_out(measured: Path, labels
 def test_pictures_outside_the_folder_are_not_shown(measured: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(b"secret")
     bundle = Bundle.open(measured)
-    from edge_ovss.bundle.identity import graph_hash
-
     result = {"bundle": "a", "graph_sha256": graph_hash(bundle)}
     files = {"frame": "../../../../secret.png"}
     example = {"name": "a", "bundle": "a", "label_agreement": 1.0, "files": files}
     document = {"kind": "parity", "results": [result], "examples": [example]}
     (measured / "reports" / "parity.json").write_text(json.dumps(document))
     assert gather(bundle).pictures == ()
+
+
+def test_parity_of_an_engine_that_is_gone_is_left_out(
+    trt: Any,  # noqa: ANN401
+    measured: Path,
+) -> None:
+    bundle = Bundle.open(measured)
+    options = BuildOptions(FrameRange.pinned((20, 30)))
+    engine = build_engine(bundle, "tensorrt", options).engine
+    plans = plan_hashes(bundle, "tensorrt")
+    assert plans == {engine.folder.name: engine.record.sha256}
+
+    def shown(engines: dict[str, str]) -> bool:
+        result = {"bundle": "a", "graph_sha256": graph_hash(bundle), "backend": "tensorrt"}
+        document = {"kind": "parity", "results": [{**result, "engines": engines}]}
+        (measured / "reports" / "parity.json").write_text(json.dumps(document))
+        return any(part.get("engines") == engines for part in gather(bundle).comparisons)
+
+    assert shown(plans)
+    assert shown({})  # a report of an earlier version
+    assert not shown(dict.fromkeys(plans, "0" * 64))
+    shutil.rmtree(engine.folder)
+    assert not shown(plans)
 
 
 def test_long_lists_of_a_calibration_are_folded_away(measured: Path) -> None:

@@ -138,7 +138,6 @@ def test_the_time_limit_counts_all_runs_and_a_larger_one_goes_on(tmp_path: Path)
 
     first = search(tmp_path, Slow(EFFECTS), clock=Clock(55.0, now=lambda: now[0]))
     assert not first.complete
-    assert len(first.rows) == 5  # the default export twice, and four sizes
     with RunJournal(tmp_path / "journal.jsonl", {}) as journal:
         assert sum(row["seconds"] for row in journal.rows) == 60.0
     late = PretendedRunner(EFFECTS)
@@ -146,6 +145,24 @@ def test_the_time_limit_counts_all_runs_and_a_larger_one_goes_on(tmp_path: Path)
     assert late.measured == []
     assert not again.complete
     assert search(tmp_path, late, clock=Clock(None, spent_s=60.0)).complete
+
+
+def test_where_time_is_short_something_was_still_measured_on_all_images(tmp_path: Path) -> None:
+    now = [0.0]
+
+    class Slow(PretendedRunner):
+        def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
+            now[0] += 10.0
+            return super().measure(candidate, rung)
+
+    runner = Slow(EFFECTS)
+    found = search(tmp_path, runner, clock=Clock(200.0, now=lambda: now[0]))
+    assert not found.complete
+    assert found.recommended is not None
+    assert found.recommended.rung == found.last
+    assert found.recommended.ratio < 0.5
+    by_rung = [sum(rung == number for _, rung in runner.measured) for number in range(3)]
+    assert by_rung == [12, 3, 5]
 
 
 def test_a_default_export_that_failed_is_tried_again_whatever_the_time(tmp_path: Path) -> None:

@@ -69,6 +69,13 @@ REGISTRY: dict[str, Entry] = {
         extra="onnxruntime-gpu",
         automatic=False,
     ),
+    # The same engines as tensorrt-rtx, compiled by ONNX Runtime when the first frame comes.
+    "onnxruntime-rtx": Entry(
+        factory="edge_ovss.runtime.plug_in.backend:RtxPlugInBackend",
+        requires=("onnxruntime", "onnxruntime_ep_nv_tensorrt_rtx"),
+        extra="onnxruntime-rtx",
+        automatic=False,
+    ),
     # An engine must have been built for this very machine first, so they are asked for as well.
     "tensorrt": Entry(
         factory="edge_ovss.runtime.trt.backend:TensorRtBackend",

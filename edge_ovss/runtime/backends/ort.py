@@ -83,7 +83,7 @@ class CpuBackend(Backend):
                 sizes=sizes,
             )
         except Exception as err:  # ONNX Runtime raises a class of its own for every status
-            raise _load_error(err, path, self._runtime) from err
+            raise load_error(err, path, self._runtime) from err
         # A provider whose libraries do not load is left out by ONNX Runtime without an error.
         self._check_providers(session.get_providers())
         inputs = {each.name: dtype_name(each.type) for each in session.get_inputs()}
@@ -150,7 +150,7 @@ def open_session(
     Raises:
         Exception: Whatever ONNX Runtime raises.
     """
-    options = _options(runtime, threads)
+    options = session_options(runtime, threads)
     for name, value in (sizes or {}).items():
         options.add_free_dimension_override_by_name(name, value)
     if profile is not None:
@@ -171,7 +171,8 @@ def open_session(
     return session
 
 
-def _options(runtime: ModuleType, threads: int) -> Any:  # noqa: ANN401 (a class of onnxruntime)
+def session_options(runtime: ModuleType, threads: int) -> Any:  # noqa: ANN401 (a class of onnxruntime)
+    """Return the options of a session: these threads for one operator, and little memory."""
     options = runtime.SessionOptions()
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads
@@ -205,7 +206,8 @@ def dtype_name(kind: str) -> str:
     return "float32" if name == "float" else name
 
 
-def _load_error(err: Exception, path: Path, runtime: ModuleType) -> EdgeOvssError:
+def load_error(err: Exception, path: Path, runtime: ModuleType) -> EdgeOvssError:
+    """Return the error for a graph that ONNX Runtime cannot load."""
     if _is_memory(err):
         return ArtifactError(
             f"There is not enough memory to load '{path.name}'.",

@@ -24,7 +24,9 @@ from edge_ovss.runtime.cuda.memory import DeviceMemory, memory_choice, open_memo
 Size = tuple[int, int]
 
 _DEVICE = "cuda"
-_SEVERAL = "frames come in several sizes"
+SEVERAL = "frames come in several sizes"
+"""Why there is no CUDA graph any more."""
+
 # Inputs that stay on the device while they do not change.
 _KEPT = frozenset({THRESHOLDS, TEXT, PLACES})
 
@@ -83,9 +85,7 @@ class CudaBackend(CpuBackend):
 
     def _load_first(self) -> Any:  # noqa: ANN401 (a class of onnxruntime)
         require_driver(f"Backend '{self.name}'")
-        self._memory = open_memory(memory_choice())
-        with self._memory.current():
-            self._buffers = DeviceBuffers(self._memory)
+        self._take_memory()
         try:
             session = self._load(self._options())
         except BaseException:
@@ -94,6 +94,11 @@ class CudaBackend(CpuBackend):
         frame = next(e for e in session.get_inputs() if e.name == self.contract.inputs[0].name)
         self._names = tuple(frame.shape[1:3])
         return session
+
+    def _take_memory(self) -> None:
+        self._memory = open_memory(memory_choice())
+        with self._memory.current():
+            self._buffers = DeviceBuffers(self._memory)
 
     def _infer_impl(self, inputs: Arrays) -> Arrays:
         memory = self._memory
@@ -138,7 +143,7 @@ class CudaBackend(CpuBackend):
             if self.graph_refused is None and self._pin(inputs, size):
                 return
         elif self._pinned is not None:
-            self.graph_refused = _SEVERAL
+            self.graph_refused = SEVERAL
             self._replace(self._options())
             self._pinned = None
         self._bind(inputs)

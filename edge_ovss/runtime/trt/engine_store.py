@@ -202,8 +202,6 @@ def _check_owner(folder: Path) -> None:
 
 def plan_hashes(bundle: Bundle, backend: str) -> dict[str, str]:
     """Return the sha256 of each plan of a backend, as recorded; {} for those without engines."""
-    if backend.startswith(_WITHOUT_ENGINES):
-        return {}
     engines, _ = read_engines(bundle, backend)
     return {engine.folder.name: engine.record.sha256 for engine in engines}
 

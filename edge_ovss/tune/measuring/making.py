@@ -29,6 +29,8 @@ from edge_ovss.tune.subject import LabeledData, Subject
 if TYPE_CHECKING:
     from edge_ovss.calibration import Validation
 
+RANK_IMAGES = 8
+"""Images on which a template rank is chosen: each is labeled once per rank, by torch."""
 BLOCK_IMAGES = 32
 """Labeled images on which blocks are chosen that stay in float."""
 
@@ -101,6 +103,7 @@ def _export(candidate: Candidate, subject: Subject, place: Path) -> Bundle:
         rejection=_rejection(chosen.get(REJECT), chosen.get(SLOTS)),
         template_rank=_rank(chosen.get(RANK)),
         pictures=subject.calibration,
+        most_pictures=RANK_IMAGES,
         answer=chosen.get(ANSWER, PUBLISHED),
     )
     words = Vocabulary.load(subject.vocab, background=subject.background)
