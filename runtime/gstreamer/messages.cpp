@@ -4,6 +4,7 @@
 #include <gst/video/video.h>
 
 #include <new>
+#include <string>
 
 namespace ovss {
 
@@ -22,10 +23,19 @@ GstStructure* class_structure(const Labeler& labeler, int label) {
                              labeler.names()[at].c_str(), nullptr);
 }
 
+// A folder may have any name, the strings of a structure are UTF-8.
+std::string path_of(const Labeler& labeler) {
+    gchar* valid =
+        g_utf8_make_valid(labeler.path().data(), static_cast<gssize>(labeler.path().size()));
+    std::string path = valid;
+    g_free(valid);
+    return path;
+}
+
 // What stands in messages and metadata alike.
 void add_facts(GstStructure* structure, const Labeler& labeler, const Facts& facts) {
     const edge_ovss_result& result = labeler.result().c;
-    gst_structure_set(structure, "bundle", G_TYPE_STRING, labeler.path().c_str(), "frame",
+    gst_structure_set(structure, "bundle", G_TYPE_STRING, path_of(labeler).c_str(), "frame",
                       G_TYPE_UINT64, facts.frame, "latency-ms", G_TYPE_DOUBLE, facts.latency_ms,
                       "infer-ms", G_TYPE_DOUBLE, result.infer_ms, "key", G_TYPE_BOOLEAN,
                       facts.is_key ? TRUE : FALSE, "overflow", G_TYPE_BOOLEAN,
@@ -37,7 +47,7 @@ void add_facts(GstStructure* structure, const Labeler& labeler, const Facts& fac
 GstStructure* bundle_structure(const Labeler& labeler) {
     const edge_ovss_info& info = labeler.info();
     GstStructure* structure = gst_structure_new(
-        "edge-ovss-bundle", "path", G_TYPE_STRING, labeler.path().c_str(), "model", G_TYPE_STRING,
+        "edge-ovss-bundle", "path", G_TYPE_STRING, path_of(labeler).c_str(), "model", G_TYPE_STRING,
         info.model, "vocabulary", G_TYPE_STRING, info.vocabulary, "precision", G_TYPE_STRING,
         info.precision, "backend", G_TYPE_STRING, info.backend, "label-bytes", G_TYPE_INT,
         info.label_bytes, nullptr);

@@ -55,6 +55,45 @@ void failures_are_exceptions(edge_ovss::Segmenter& segmenter) {
     CHECK(thrown);
 }
 
+std::string message_about(const std::string& path) {
+    try {
+        const edge_ovss::Segmenter nowhere(path);
+    } catch (const edge_ovss::Error& err) {
+        return err.what();
+    }
+    return "";
+}
+
+// No name in a message clears a screen, and messages are UTF-8.
+void messages_can_be_printed() {
+    const struct {
+        const char* name;
+        const char* shown;
+    } names[] = {
+        {"/a\x1b[2Jb\x7f", "/a\\x1b[2Jb\\x7f"},
+        {"/\xe2\x80\xae"
+         "c",
+         "/\\u202ec"},  // turns what follows
+        {"/\xc2\x9b"
+         "1m",
+         "/\\x9b1m"},                                             // ESC [ in one character
+        {"/\xff\xe2\x82", "/\\xff\\xe2\\x82"},                    // no UTF-8, and cut short
+        {"/\xc0\xaf\xed\xa0\x80", "/\\xc0\\xaf\\xed\\xa0\\x80"},  // overlong; a surrogate
+        {"/b\xc3\xa4r \xe6\xa3\xae \xf0\x9f\x8c\xb2", "/b\xc3\xa4r \xe6\xa3\xae \xf0\x9f\x8c\xb2"},
+    };
+    for (const auto& each : names) {
+        CHECK(message_about(each.name).find(each.shown) != std::string::npos);
+    }
+    // However long it is, an escape or a character is whole.
+    for (std::size_t length = 900; length < 1100; ++length) {
+        const std::string message =
+            message_about(std::string(length, 'x') + "\x1b\xf0\x9f\x8c\xb2");
+        CHECK(message.size() < 1024 && message.find('\x1b') == std::string::npos);
+        const auto last = static_cast<unsigned char>(message.back());
+        CHECK(last < 0x80 || last == 0xb2);
+    }
+}
+
 void facts_are_told(const edge_ovss::Segmenter& segmenter) {
     CHECK(segmenter.names() == std::vector<std::string>({"thing0", "thing1", "thing2"}));
     CHECK(segmenter.palette().size() == 3);
@@ -128,6 +167,7 @@ int main(int argc, char** argv) {
     edge_ovss::Segmenter segmenter(data + "/things");
     labels_are_right(segmenter, 3);
     failures_are_exceptions(segmenter);
+    messages_can_be_printed();
     facts_are_told(segmenter);
     sessions_move(data + "/things");
     memory_is_used_again(segmenter);

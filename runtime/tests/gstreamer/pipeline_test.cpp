@@ -120,6 +120,39 @@ void a_missing_bundle_does_not_start(const std::string& data) {
     }
 }
 
+// Of any bytes that a folder's name may have.
+void names_of_folders_are_safe(const std::string& data) {
+    const std::string link =
+        std::string(g_get_tmp_dir()) + "/edge_ovss_\x1b[2J\xff_" + std::to_string(getpid());
+    std::remove(link.c_str());
+    CHECK(symlink((data + "/things").c_str(), link.c_str()) == 0);
+    for (const char* end : {"", "/nothing"}) {
+        Bench bench("mode=labels message=true bundle=" + data + "/things");
+        bench.set_caps(caps());
+        gst_buffer_unref(bench.run(frame()));
+        gst_message_unref(bench.message(GST_MESSAGE_ELEMENT));
+        gst_message_unref(bench.message(GST_MESSAGE_ELEMENT));
+        g_object_set(bench.element(), "bundle", (link + end).c_str(), nullptr);
+        GstBuffer* answer = bench.run(frame());
+        CHECK((answer != nullptr) == (end[0] == '\0'));
+        if (answer == nullptr) {
+            const std::string words = bench.error();
+            CHECK(words.find("\\x1b[2J\\xff_") != std::string::npos);
+            CHECK(words.find('\x1b') == std::string::npos);
+            continue;
+        }
+        gst_buffer_unref(answer);
+        GstMessage* message = bench.message(GST_MESSAGE_ELEMENT);
+        const char* path = gst_structure_get_string(gst_message_get_structure(message), "path");
+        CHECK(path != nullptr && g_utf8_validate(path, -1, nullptr));
+        gchar* printed = gst_structure_to_string(gst_message_get_structure(message));
+        CHECK(std::string(printed).find('\x1b') == std::string::npos);
+        g_free(printed);
+        gst_message_unref(message);
+    }
+    std::remove(link.c_str());
+}
+
 void the_latency_query_is_answered(const std::string& data) {
     Bench bench("mode=labels bundle=" + data + "/things");
     gst_harness_set_upstream_latency(bench.harness(), 5 * GST_MSECOND);
@@ -357,6 +390,7 @@ int main(int argc, char** argv) {
     mistakes_while_it_plays_are_errors(data);
     modes_and_thresholds_while_it_plays(data);
     a_missing_bundle_does_not_start(data);
+    names_of_folders_are_safe(data);
     the_latency_query_is_answered(data);
     the_latency_estimate_follows_the_slowest_frames();
     late_frames_are_dropped(data);
