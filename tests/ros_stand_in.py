@@ -134,11 +134,16 @@ class Node:
 
     def change(self, name: str, value: object) -> str:
         """What `ros2 param set` does; returns why not, or ""."""
-        if not self.dynamic[name] and type(value) is not type(self.parameters[name]):
-            return "wrong parameter type"
-        result = self.callback([Parameter(name, value)])
+        return self.change_all({name: value})
+
+    def change_all(self, values: dict[str, object]) -> str:
+        """What the service `set_parameters_atomically` does; returns why not, or ""."""
+        for name, value in values.items():
+            if not self.dynamic[name] and type(value) is not type(self.parameters[name]):
+                return "wrong parameter type"
+        result = self.callback([Parameter(*each) for each in values.items()])
         if result.successful:
-            self.parameters[name] = value
+            self.parameters.update(values)
         return str(result.reason)
 
     def get_name(self) -> str:

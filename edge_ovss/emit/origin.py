@@ -44,11 +44,15 @@ class Origin:
         """The hash of the graph, short enough for the name of a file that cannot say it."""
         return self.graph_sha256[:12]
 
-    def lines(self, what: str) -> tuple[str, str]:
-        """Return two lines for the top of a file; `what` is the action, such as "triton"."""
+    def lines(self, what: str) -> tuple[str, ...]:
+        """Return the lines for the top of a file; `what` is the action, such as "triton".
+
+        The words have a hash of their own: those of an open bundle are not in its graph.
+        """
         return (
             f"Made by edge-ovss emit {what} from the bundle '{self.bundle}'.",
             f"graph sha256: {self.graph_sha256}",
+            f"words sha256: {self.vocabulary_sha256}",
         )
 
     def comment(self, what: str) -> str:

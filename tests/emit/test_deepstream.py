@@ -103,7 +103,7 @@ def test_the_configuration_fits_the_graph(make_bundle: MakeBundle, tmp_path: Pat
     made = (out / "parser" / "Makefile").read_text("utf-8")
     assert Path(found["custom-lib-path"]).name in made
     assert found["parse-segmentation-func-name"] in (out / "parser" / "parser.cpp").read_text()
-    rows = list(csv.reader((out / "colors.csv").read_text("utf-8").splitlines()[2:]))
+    rows = list(csv.reader((out / "colors.csv").read_text("utf-8").splitlines()[3:]))
     assert [row[1] for row in rows[1:]] == labels
 
 

@@ -312,6 +312,25 @@ def test_parameters_change_while_it_runs_or_say_why_not(node: Any) -> None:  # n
     assert node.parameters["unknown"] == "1"
 
 
+def test_parameters_that_come_together_are_all_taken_or_none(node: Any) -> None:  # noqa: ANN401
+    node.on_configure(None)
+    node.on_activate(None)
+    callback = node.subscriptions["image"][0]
+    assert node.change_all({"unknown": "1", "confidence": True}) == ""
+    refused: list[dict[str, object]] = [
+        {"overlay": True, "unknown": "much"},
+        {"unknown": "off", "words": "road, forklift", "overlay": True},
+        {"unknown": "off", "overlay": True, "threads": 2},
+    ]
+    for given in refused:
+        assert node.change_all(given)
+        callback(ros_image(FRAME, 1))
+        assert set(node.publishers["labels"].messages[-1].data.tolist()) == {255}
+    assert not node.publishers["overlay"].messages
+    assert len(node.publishers["confidence"].messages) == len(refused)
+    assert [each.threshold for each in node.publishers["label_info"].messages] == [0.0, 1.0]
+
+
 def test_diagnostics_tell_of_damaged_images(node: Any) -> None:  # noqa: ANN401
     node.on_configure(None)
     node.on_activate(None)

@@ -128,10 +128,9 @@ def carried(fields: dict[str, Any]) -> Any:  # noqa: ANN401 (a message of rosbag
 def test_the_core_in_cpp_answers_as_the_one_in_python(core: Process, bundle: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("cv2")
-    assert core.order("overlay") == "ok"
-    assert core.order("confidence") == "ok"
+    assert core.order("change overlay=true confidence=true") == "ok"
     for unknown in ("", "off", "0.6"):
-        assert core.order(f"unknown {unknown}") == "ok"
+        assert core.order(f"change unknown={unknown}") == "ok"
         with Core(bundle, graph_hash(Bundle.open(bundle)), backend=BACKEND, threads=1) as python:
             python.overlay = python.confidence = True
             python.set_unknown(unknown)
@@ -162,7 +161,7 @@ def test_encodings_and_strides(core: Process, pad: int) -> None:
         found: NDArray[np.uint8] = answer[0]["data"].reshape(FRAME.shape[:2])
         return found
 
-    assert core.order("unknown off") == "ok"
+    assert core.order("change unknown=off") == "ok"
     expected = FRAME.sum(-1, dtype=np.int32) % 3
     alpha = np.zeros((*FRAME.shape[:2], 1), np.uint8)
     assert np.array_equal(labels(FRAME, "rgb8"), expected)
@@ -175,6 +174,22 @@ def test_encodings_and_strides(core: Process, pad: int) -> None:
         answer = core.segment(data, encoding, 3 * FRAME.shape[1])
         assert isinstance(answer, str)
         assert damaged in answer
+
+
+def test_values_that_come_together_are_all_taken_or_none(core: Process) -> None:
+    def answer() -> list[Any]:
+        found = core.segment(FRAME.tobytes(), "rgb8", 3 * FRAME.shape[1])
+        assert isinstance(found, list), found
+        return found
+
+    assert core.order("change unknown=1 confidence=true") == "ok"
+    for wrong in ("overlay=true unknown=much", "unknown=much overlay=true confidence=false"):
+        assert "much" in core.order(f"change {wrong}")
+        labels, overlay, confidence = answer()
+        assert (overlay, confidence is None, set(labels["data"])) == (None, False, {255})
+    assert core.order("change overlay=true unknown=off confidence=false") == "ok"
+    labels, overlay, confidence = answer()
+    assert (overlay is None, confidence, 255 in labels["data"]) == (False, None, False)
 
 
 def test_the_core_judges_what_it_did(core: Process) -> None:
@@ -191,8 +206,8 @@ def test_the_core_judges_what_it_did(core: Process) -> None:
     level, message, values = core.status(16.0)
     assert (level, message, values["frames"]) == (0, "segmenting", "32")
     assert values["frames with too few slots"] == "0 of the last 30"
-    assert core.order("unknown much").startswith("error ")
-    assert core.order("unknown off") == "ok"
+    assert core.order("change unknown=much").startswith("error ")
+    assert core.order("change unknown=off") == "ok"
     assert core.status(16.0)[2]["threshold"] == "0"
 
 

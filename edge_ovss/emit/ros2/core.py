@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import statistics
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
@@ -140,6 +141,30 @@ class Core:
             self._segmenter.set_words(given, tower=tower or None)
         elif self._segmenter.bundle is not self._own:
             self._segmenter.use_words(self._own)
+
+    def change(self, values: Mapping[str, Any]) -> None:
+        """Take new values of parameters from the next image on: all, or none where one is wrong.
+
+        Args:
+            values: By name: `words` with `tower`, `unknown`, `overlay`, `confidence`. Those that
+                are missing stay as they are, others are not looked at.
+
+        Raises:
+            EdgeOvssError: As `set_words` and `set_unknown`.
+        """
+        words, limits = self._segmenter.bundle, self._segmenter.unknown
+        try:
+            if "words" in values:
+                self.set_words(values["words"], values.get("tower", ""))
+            if "unknown" in values:
+                self.set_unknown(values["unknown"])
+        except EdgeOvssError:
+            if self._segmenter.bundle is not words:
+                self._segmenter.use_words(words)
+            self._segmenter.unknown = limits
+            raise
+        self.overlay = values.get("overlay", self.overlay)
+        self.confidence = values.get("confidence", self.confidence)
 
     def segment(self, image: Any, now: float) -> Answer:  # noqa: ANN401 (sensor_msgs/Image)
         """Segment a sensor_msgs/Image.

@@ -3,7 +3,7 @@
 //
 //   image ENCODING HEIGHT WIDTH STEP SIZE NOW    answer: pixels three times, or "error WORDS"
 //   status NOW                                   answer: level, message, then "key=value", one a line
-//   unknown WORDS | overlay | confidence         answer: "ok", or "error WORDS"
+//   change NAME=VALUE...                         answer: "ok", or "error WORDS"
 #include <iostream>
 #include <sstream>
 
@@ -43,6 +43,22 @@ void tell(const segmenter::Core& core, std::istringstream& words) {
     std::cout << "threshold=" << core.threshold() << "\nend\n";
 }
 
+segmenter::Changes changes_of(std::istringstream& words) {
+    segmenter::Changes changes;
+    for (std::string each; words >> each;) {
+        const std::string name = each.substr(0, each.find('='));
+        const std::string value = each.substr(name.size() + 1);
+        if (name == "unknown") {
+            changes.unknown = value;
+        } else if (name == "overlay") {
+            changes.overlay = value == "true";
+        } else if (name == "confidence") {
+            changes.confidence = value == "true";
+        }
+    }
+    return changes;
+}
+
 void obey(segmenter::Core& core, const std::string& line) {
     std::istringstream words(line);
     std::string what;
@@ -55,15 +71,7 @@ void obey(segmenter::Core& core, const std::string& line) {
         tell(core, words);
         return;
     }
-    std::string value;
-    words >> value;
-    if (what == "unknown") {
-        core.set_unknown(value);
-    } else if (what == "overlay") {
-        core.set_overlay(true);
-    } else {
-        core.set_confidence(true);
-    }
+    core.change(changes_of(words));
     std::cout << "ok\n";
 }
 
