@@ -66,7 +66,7 @@ cpp: $(TEST_ENV)/ready
 # Whether the pins fit together on $(PYTHON): asks the index, installs nothing.
 resolve:
 	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(PYTHON) -m venv "$$dir" && \
-		"$$dir/bin/python" $(INSTALL) --dry-run --only-binary=:all: '.[export,tensorrt-rtx,onnxruntime-rtx,test]'
+		"$$dir/bin/python" $(INSTALL) --dry-run --only-binary=:all: '.[export,tensorrt-rtx,onnxruntime-rtx,bench,test]'
 
 $(DEMO_ENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEMO_ENV)

@@ -121,8 +121,8 @@ def export_plain(folder: Path) -> Path:
     path = folder / "plain.onnx"
     if not path.is_file():
         model = filled_model(folder)
-        spec = model.spec.picture
-        image = torch.zeros(1, 3, spec.height, spec.width)
+        facts = load_setting(folder)
+        image = torch.zeros(1, 3, facts["height"], facts["width"])
         with torch.no_grad():
             program = torch.onnx.export(
                 _Plain(model, load_text(folder)).eval(), (image,), dynamo=True, verbose=False
@@ -136,8 +136,9 @@ def export_plain(folder: Path) -> Path:
 
 def plain_export(folder: Path, threads: int) -> Run:
     """A plain export in ONNX Runtime, with numpy and OpenCV around it."""
-    import cv2
     import onnxruntime
+
+    from benchmarks.shared.plain import image_of, labels_of
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -145,15 +146,9 @@ def plain_export(folder: Path, threads: int) -> Run:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     frame, facts = _frame(folder), load_setting(folder)
-    mean, std = (np.array(facts[key], np.float32) for key in ("mean", "std"))
-    size = (facts["width"], facts["height"])
 
     def run() -> tuple[NDArray[Any], list[int]]:
-        image = cv2.resize((frame - mean) / std, size, interpolation=cv2.INTER_LINEAR)
-        logits = session.run(None, {name: image.transpose(2, 0, 1)[None]})[0][0]
-        scores = 1 / (1 + np.exp(-logits))
-        target = (frame.shape[1], frame.shape[0])
-        resized = np.stack([cv2.resize(s, target, interpolation=cv2.INTER_LINEAR) for s in scores])
-        return resized.argmax(0), [len(scores)] * 3
+        logits = session.run(None, {name: image_of(frame, facts)})[0][0]
+        return labels_of(logits, *frame.shape[:2]), [len(logits)] * 3
 
     return run

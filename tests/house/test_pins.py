@@ -14,8 +14,8 @@ from edge_ovss._strict_parsing import parse_toml_table
 
 ROOT = Path(__file__).parents[2]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
-# What `make demo` and `make test` install.
-EXTRAS = ("export", "tensorrt-rtx", "test")
+# What `make demo` and `make test` install, and the race against peers.
+EXTRAS = ("export", "tensorrt-rtx", "bench", "test")
 
 
 def pins(python: str) -> dict[str, Requirement]:
