@@ -52,7 +52,7 @@ def test_every_page_of_docs_is_in_the_index() -> None:
 
 def test_documents_that_the_sources_name_are_there() -> None:
     # By the programs themselves.
-    written = {"parity.md", "report.md", "reports/sensitivity.md", "proof.md"}
+    written = {"parity.md", "report.md", "reports/sensitivity.md", "results.md", "proof.md"}
     folders = ("edge_ovss", "runtime", "benchmarks", "calibration", "training", "examples")
     kinds = (".py", ".h", ".hpp", ".cpp", ".sh", ".txt")
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*")]
