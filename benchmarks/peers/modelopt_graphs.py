@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.peers.calibration import read_images
 from benchmarks.peers.programs import graph_path
@@ -18,20 +20,25 @@ from edge_ovss.errors import ArtifactError, MissingDependencyError
 
 def autocast(folder: Path, *, python: str) -> None:
     """Write the graph of AutoCast in FP16, with inputs and outputs in FP32."""
-    data = folder / "calibration.npz"
-    np.savez(data, **{input_name(folder): read_images(folder)[0]})
+    data = _write_inputs(folder, "autocast", read_images(folder)[0])
     words = ["-t", "fp16", "--keep_io_types", "--providers", "cpu", "--calibration_data", str(data)]
     _run(folder, python, "autocast", "modelopt-autocast", words)
 
 
 def int8(folder: Path, *, python: str, rest: str = "fp32") -> None:
     """Write the graph in INT8, the rest of it in `rest`: "fp32", or "fp16" for engines."""
-    data = folder / "calibration.npz"
-    np.savez(data, **{input_name(folder): np.concatenate(read_images(folder))})
+    data = _write_inputs(folder, "int8", np.concatenate(read_images(folder)))
     words = ["--quantize_mode", "int8", "--calibration_eps", "cpu", "--high_precision_dtype", rest]
     words += ["--calibration_data_path", str(data)]
     step = "modelopt-int8" if rest == "fp32" else f"modelopt-int8-{rest}"
     _run(folder, python, "quantization", step, words)
+
+
+def _write_inputs(folder: Path, name: str, images: NDArray[np.float32]) -> Path:
+    path = folder / f"calibration-{name}.npz"
+    arrays: dict[str, Any] = {input_name(folder): images}
+    np.savez(path, **arrays)
+    return path
 
 
 def input_name(folder: Path) -> str:

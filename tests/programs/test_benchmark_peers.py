@@ -20,8 +20,10 @@ from edge_ovss.errors import MissingDependencyError
 TOP = Path(__file__).parents[2]
 WORDS = "road, sidewalk, building, sky, tree, car, person, grass, fence, bus, pole, signboard"
 STREET = "synthetic://street?count=2&seed=1000000&size=90x120"
-RAN = ("slots", "slots-openvino", "int8", "torch-fp32", "plain-onnxruntime", "plain-openvino")
-RAN += ("closed-onnxruntime",)
+RAN = (
+    *("slots", "slots-openvino", "int8", "torch-fp32"),
+    *("plain-onnxruntime", "plain-openvino", "closed-onnxruntime"),
+)
 MISSING = ("nncf", "modelopt-int8")
 OPTIONS = (
     *("--model", "sed-tiny", "--size", "96", "128", "--survivors", "9", "--slots", "10,10,10"),
