@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -137,7 +137,12 @@ def keep_within(
 
 
 def halve_within(
-    model: ir.Model, largest: Mapping[str, float], baseline: Baseline, *, note: Note
+    model: ir.Model,
+    largest: Mapping[str, float],
+    baseline: Baseline,
+    *,
+    note: Note,
+    exact: Collection[str] = (),
 ) -> tuple[ir.Model, HalfReport]:
     """Convert a graph to FP16; where labels change, its beginning stays in float32.
 
@@ -149,12 +154,13 @@ def halve_within(
         largest: Largest magnitude by tensor.
         baseline: Images and the labels of float32; the first few are used.
         note: Called with one line for every step of a search.
+        exact: Names of modules that stay in float32 whatever the labels do.
 
     Returns:
         The new graph, and which of its nodes are FP16.
     """
     few = baseline.first(_IMAGES)
-    half, report = halve(model, largest)
+    half, report = halve(model, largest, exact=exact)
     if _agreement(half, few) >= LEAST_AGREEMENT:
         return half, report
     converted = set(report.half_nodes)
@@ -168,15 +174,19 @@ def halve_within(
     fewest, most = 0, len(products) - 1
     while fewest < most:
         middle = (fewest + most) // 2
-        attempt = halve(model, largest, products[middle])
+        attempt = halve(model, largest, products[middle], exact=exact)
         agreement = _agreement(attempt[0], few)
         note(f"{middle + 1} of {len(products)} products in float32: labels {100 * agreement:.2f} %")
         fewest, most = (fewest, middle) if agreement >= LEAST_AGREEMENT else (middle + 1, most)
-    return halve(model, largest, products[most])
+    return halve(model, largest, products[most], exact=exact)
 
 
 def halve(
-    model: ir.Model, largest: Mapping[str, float], last: str | None = None
+    model: ir.Model,
+    largest: Mapping[str, float],
+    last: str | None = None,
+    *,
+    exact: Collection[str] = (),
 ) -> tuple[ir.Model, HalfReport]:
     """Convert a copy of a graph to FP16, in which everything up to the node `last` stays float32.
 
@@ -184,6 +194,7 @@ def halve(
         model: A float32 graph; it is not changed.
         largest: Largest magnitude by tensor.
         last: Name of a node; None to convert all that can be.
+        exact: Names of modules that stay in float32 too.
 
     Returns:
         The new graph, and which of its nodes are FP16.
@@ -191,7 +202,7 @@ def halve(
     half = model.clone()
     names = [str(node.name) for node in half.graph]
     kept = () if last is None else names[: names.index(last) + 1]
-    return half, convert_to_half(half, largest, frozenset(kept))
+    return half, convert_to_half(half, largest, frozenset(kept), exact)
 
 
 def _agreement(model: ir.Model, baseline: Baseline) -> float:

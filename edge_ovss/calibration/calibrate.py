@@ -50,6 +50,7 @@ from edge_ovss.graph.fp16 import HalfReport
 from edge_ovss.graph.model import feed, load_graph, save_graph
 from edge_ovss.graph.tensor_probe import TensorProbe, open_session
 from edge_ovss.graph.walk import measured_value
+from edge_ovss.models.catalogue import exact_modules
 from edge_ovss.runtime.selftest import require_selftest
 from edge_ovss.words.encoding import TOWER_FOLDER
 
@@ -235,10 +236,12 @@ def _make_half(work: _Work, model: ir.Model) -> Made:
 def _halve(
     work: _Work, model: ir.Model, largest: Mapping[str, float]
 ) -> tuple[ir.Model, HalfReport]:
-    """Convert to FP16; for the labels of untrained weights nothing is kept in float32."""
-    if work.source.manifest.model.weights.source in _UNTRAINED:
-        return halve(model, largest)
-    return halve_within(model, largest, work.baseline, note=work.note)
+    """Convert to FP16; for the labels of untrained weights no more is kept in float32."""
+    source = work.source.manifest.model
+    exact = exact_modules(source.family)
+    if source.weights.source in _UNTRAINED:
+        return halve(model, largest, exact=exact)
+    return halve_within(model, largest, work.baseline, note=work.note, exact=exact)
 
 
 def _measure_rounding(work: _Work, model: ir.Model, report: HalfReport) -> Accuracy:

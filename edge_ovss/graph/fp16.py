@@ -81,6 +81,7 @@ def convert_to_half(
     model: ir.Model,
     ranges: Mapping[str, float] | None = None,
     kept: Collection[str] = (),
+    exact: Collection[str] = (),
 ) -> HalfReport:
     """Convert a graph in place.
 
@@ -88,6 +89,7 @@ def convert_to_half(
         model: A float32 graph, with or without Q/DQ.
         ranges: Largest magnitude by tensor name on real images; tensors near overflow stay FP32.
         kept: Names of further nodes that stay in FP32.
+        exact: Names of modules that stay in FP32.
 
     Raises:
         ArtifactError: A weight is not finite, or too large for FP16.
@@ -96,9 +98,8 @@ def convert_to_half(
 
     graph = model.graph
     tensors = (value for node in graph for value in (*node.inputs, *node.outputs) if value)
-    work = _Conversion(
-        model, find_islands(model, ranges, kept), {str(value.name) for value in tensors}
-    )
+    islands = find_islands(model, ranges, kept, exact)
+    work = _Conversion(model, islands, {str(value.name) for value in tensors})
     half_nodes = tuple(str(node.name) for node in list(graph) if _convert_node(work, node))
     for value, state in work.states.items():
         if state == _HALF:

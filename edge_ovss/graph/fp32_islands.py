@@ -17,6 +17,7 @@ from edge_ovss.graph.walk import (
     has_weight,
     is_float,
     is_weight,
+    is_within,
     readers,
     stems,
     upstream,
@@ -77,6 +78,7 @@ def find_islands(
     model: ir.Model,
     ranges: Mapping[str, float] | None = None,
     kept: Collection[str] = (),
+    exact: Collection[str] = (),
 ) -> Islands:
     """Find the nodes that must stay in FP32.
 
@@ -84,6 +86,7 @@ def find_islands(
         model: A float32 graph.
         ranges: Largest magnitude by tensor name on real images, or None if it was not measured.
         kept: Names of nodes that stay in FP32 because FP16 changes too many labels there.
+        exact: Names of modules that stay in FP32 because the model's family says so.
     """
     islands: Islands = {}
     # Two categories whose scores differ by less than FP16 can tell would tie, and ties are
@@ -100,7 +103,11 @@ def find_islands(
             islands.setdefault(node.name, island)
     _add_large(model, ranges or {}, islands)
     for node in model.graph:
-        if node.name in kept and (float_outputs(node) or activations(node)):
+        if not float_outputs(node) and not activations(node):
+            continue
+        if is_within(node, exact):
+            islands.setdefault(node.name, Island("family"))
+        elif node.name in kept:
             islands.setdefault(node.name, Island("accuracy"))
     return islands
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,3 +139,9 @@ def answer_nodes(model: ir.Model) -> list[ir.Node]:
 def module_of(node: ir.Node) -> str:
     """Return the torch module that a node comes from: "layers.0.cnext.pwconv1"."""
     return str(node.name).rpartition("/")[0]
+
+
+def is_within(node: ir.Node, modules: Collection[str]) -> bool:
+    """Whether a node comes from one of these modules or from a part of one."""
+    own = f"{module_of(node)}."
+    return any(own.startswith(f"{module}.") for module in modules)

@@ -50,6 +50,8 @@ class FamilyEntry:
             vocabularies of up to so many categories; other models and weights get
             `bundle.rejection.DEFAULT_SLOTS`, which is a guess.
         unknown: When it calls a pixel unknown.
+        exact: Modules of its frozen graph that are float32 in its FP16 bundles too: what is rounded
+            there comes out as other labels, on some images and not on others.
     """
 
     name: str
@@ -60,6 +62,7 @@ class FamilyEntry:
     answers: Mapping[str, str] = field(default_factory=lambda: {PUBLISHED: "as the authors do"})
     slots: Mapping[str, Mapping[int, Slots]] = field(default_factory=dict)
     unknown: UnknownEntry = field(default_factory=UnknownEntry)
+    exact: tuple[str, ...] = ()
 
     @property
     def published(self) -> tuple[str, ...]:
@@ -112,6 +115,8 @@ CATALOGUE: tuple[FamilyEntry, ...] = (
         name="deop",
         title="DeOP",
         models=("deop", "deop-tiny"),
+        # All that masks are made from (docs/adding-a-family.md#decisions-for-deop).
+        exact=("backbone", "mask_decoder"),
     ),
 )
 
@@ -133,6 +138,11 @@ def entry_of(model: str) -> FamilyEntry:
     close = difflib.get_close_matches(model, list_models(), n=3) or list_models()
     message = f"Model '{model}' is unknown; expected one of: {', '.join(list_models())}."
     raise UsageError(message, hint=f"Did you mean: {', '.join(close)}?")
+
+
+def exact_modules(family: str) -> tuple[str, ...]:
+    """Return `exact` of a family; nothing for one that only another version knows."""
+    return next((entry.exact for entry in CATALOGUE if entry.name == family), ())
 
 
 def family_entry(name: str) -> FamilyEntry:

@@ -19,6 +19,7 @@ if importlib.util.find_spec("open_clip") is None:
 from edge_ovss.calibration import CalibrateOptions, calibrate_bundle
 from edge_ovss.cli import main
 from edge_ovss.export import ExportOptions, export_bundle
+from edge_ovss.models.catalogue import exact_modules
 from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.runtime.selftest import run_selftest
 from edge_ovss.synthetic import render_street
@@ -83,4 +84,7 @@ def test_engines_have_the_precision(
     document = json.loads(capsys.readouterr().out)
     assert document["key"]["capabilities"] == ["8.6", "8.9", "12.0"]
     assert document["precision"] == precision
+    kept = facts_of(Bundle.open(out, verify=False)).get("islands", {}).get("family", ())
+    parts = {name.partition("/")[0].partition(".")[0] for name in kept}
+    assert parts == (set(exact_modules("deop")) if precision == "fp16" else set())
     assert document["layers"][kind] > 20

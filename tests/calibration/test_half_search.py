@@ -18,6 +18,7 @@ from edge_ovss.calibration.accuracy import Accuracy, Baseline  # noqa: E402
 from edge_ovss.calibration.budget import LEAST_AGREEMENT, halve_within  # noqa: E402
 from edge_ovss.graph.fp32_islands import summarize_islands  # noqa: E402
 from edge_ovss.graph.walk import HALF  # noqa: E402
+from edge_ovss.models.catalogue import exact_modules  # noqa: E402
 
 PRODUCTS = 12
 
@@ -97,6 +98,29 @@ def test_a_graph_without_products_in_half_is_left_as_it_is(monkeypatch: pytest.M
     large = {f"x{number}": 6.0e4 for number in range(PRODUCTS + 1)}
     _, report = halve_within(chain(), large, baseline(), note=lambda _: None)
     assert report.half_nodes == ()
+
+
+def test_modules_of_the_family_stay_whatever_the_labels_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "_agreement", Judge(0))
+    exact = ("layers.1", "layer")
+    half, report = halve_within(chain(), {}, baseline(), note=lambda _: None, exact=exact)
+    assert summarize_islands(report.islands)["family"] == ["layers.1/MatMul"]
+    kinds = {name: weight.dtype for name, weight in half.graph.initializers.items()}
+    answer = f"w{PRODUCTS - 1}"
+    assert [name for name, kind in kinds.items() if kind != HALF] == ["w1", answer]
+
+
+def test_a_search_leaves_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "_agreement", Judge(5))
+    _, report = halve_within(chain(), {}, baseline(), note=lambda _: None, exact=("layers.9",))
+    found = summarize_islands(report.islands)
+    assert found["family"] == ["layers.9/MatMul"]
+    # Three, with that one and the last, which makes the answer, are the five that are needed.
+    assert found["accuracy"] == [f"layers.{number}/MatMul" for number in range(3)]
+
+
+def test_a_family_of_another_version_keeps_nothing() -> None:
+    assert exact_modules("mask2former") == ()
 
 
 def test_a_few_images_decide() -> None:

@@ -104,6 +104,7 @@ PICTURE: dict[str, set[str]] = {
         "frames",
         "graph",
         "metrics",
+        "models",
         "runtime",
         "runtime.backends",
         "vocabulary",
