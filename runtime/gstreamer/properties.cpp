@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "properties.h"
 
+#include <glib/gstdio.h>
 #include <gst/gst.h>
 
 #include <edge_ovss/edge_ovss_stream.h>
@@ -47,6 +48,17 @@ std::string text(const GValue* value) {
     return words != nullptr ? words : "";
 }
 
+// Of what stands in the folder now; "" where there is no bundle.
+std::string written(const std::string& bundle) {
+    GStatBuf found;
+    gchar* manifest = g_build_filename(bundle.c_str(), "manifest.json", nullptr);
+    const bool is_there = g_stat(manifest, &found) == 0;
+    g_free(manifest);
+    return is_there ? std::to_string(found.st_ino) + " " + std::to_string(found.st_size) + " " +
+                          std::to_string(found.st_mtime)
+                    : "";
+}
+
 void install_text(GObjectClass* klass, Number number, const char* name, const char* nick,
                   const char* about, const char* usual) {
     g_object_class_install_property(klass, number,
@@ -60,9 +72,11 @@ void install_int(GObjectClass* klass, Number number, const char* name, const cha
 }
 
 void install_opening(GObjectClass* klass) {
-    install_text(klass, kBundle, "bundle", "Bundle",
-                 "Folder that edge-ovss export wrote; another one is opened before the next frame",
-                 nullptr);
+    install_text(
+        klass, kBundle, "bundle", "Bundle",
+        "Folder that edge-ovss export wrote; another one, or the same one set again after it was "
+        "replaced, is opened before the next frame",
+        nullptr);
     install_text(klass, kBackend, "backend", "Backend",
                  "Library that runs the graph, as in edge-ovss run; auto: the first that there is",
                  kUsual.backend.c_str());
@@ -132,6 +146,7 @@ bool set_property(Settings& settings, guint number, const GValue* value) {
     switch (number) {
         case kBundle:
             settings.bundle = text(value);
+            settings.written = written(settings.bundle);
             return true;
         case kMode:
             settings.mode = static_cast<Mode>(g_value_get_enum(value));

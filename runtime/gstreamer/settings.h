@@ -12,6 +12,7 @@ enum class Mode { kOverlay, kLabels, kMeta };
 struct Settings {
     // Another value of these means that the bundle is opened again.
     std::string bundle;
+    std::string written;  // which manifest stood there when `bundle` was set
     std::string backend = "auto";
     std::string cache;  // "": `engines` in the bundle
     int threads = 0;
@@ -28,8 +29,8 @@ struct Settings {
     std::uint64_t message_interval_ns = 0;
 
     bool opens_as(const Settings& other) const {
-        return bundle == other.bundle && backend == other.backend && cache == other.cache &&
-               threads == other.threads && device == other.device;
+        return bundle == other.bundle && written == other.written && backend == other.backend &&
+               cache == other.cache && threads == other.threads && device == other.device;
     }
     bool follows_as(const Settings& other) const {
         return stabilize == other.stabilize && hold_ms == other.hold_ms &&

@@ -131,5 +131,7 @@ GST_REGISTRY=$folder/registry.bin GST_REGISTRY_FORK=no
 export GST_PLUGIN_SYSTEM_PATH GST_REGISTRY GST_REGISTRY_FORK
 emulated "$folder/root/usr/bin/gst-inspect-1.0" edgeovss >"$folder/element.txt"
 grep -q 'Open-vocabulary segmentation' "$folder/element.txt"
+emulated "$folder/build/tests/gstreamer/element_frames_test" "$data" "$GST_PLUGIN_SYSTEM_PATH"
+say "element: labels, overlays and metadata are the library's in every format"
 say "packages: $(ls "$folder"/packages/edge-ovss*)"
 say "all passed; the programs for aarch64 are in $folder/build/apps"

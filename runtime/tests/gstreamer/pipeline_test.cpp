@@ -8,9 +8,11 @@
 #include <gst/app/gstappsink.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include "../../gstreamer/latency.h"
+#include "../scratch.h"
 #include "bench.h"
 
 namespace {
@@ -118,6 +120,28 @@ void a_missing_bundle_does_not_start(const std::string& data) {
         gst_object_unref(bus);
         gst_object_unref(element);
     }
+}
+
+// A folder that another bundle takes the place of, as `edge-ovss export --overwrite` does.
+void a_folder_is_replaced_while_it_plays(const std::string& data) {
+    namespace fs = std::filesystem;
+    const Scratch scratch(data + "/things");
+    const std::string bundle = scratch.path().string();
+    Bench bench("mode=labels bundle=" + bundle);
+    bench.set_caps(caps());
+    const std::string gray = caps_of("GRAY8", kHeight, kWidth);
+    const auto before = rows_of(bench.run(frame()), gray);
+    fs::remove_all(bundle);
+    CHECK(rows_of(bench.run(frame()), gray) == before);
+    fs::copy(data + "/many", bundle, fs::copy_options::recursive);
+    CHECK(rows_of(bench.run(frame()), gray) == before);  // until somebody says so
+    set(bench, "bundle", bundle);
+    gst_buffer_unref(bench.run(frame()));
+    CHECK(bench.out_format() == "GRAY16_LE");
+    fs::remove_all(bundle);
+    set(bench, "bundle", bundle);
+    CHECK(bench.run(frame()) == nullptr && bench.flow() == GST_FLOW_ERROR);
+    CHECK(bench.error().find("There is no bundle at '" + bundle) != std::string::npos);
 }
 
 // Of any bytes that a folder's name may have.
@@ -390,6 +414,7 @@ int main(int argc, char** argv) {
     mistakes_while_it_plays_are_errors(data);
     modes_and_thresholds_while_it_plays(data);
     a_missing_bundle_does_not_start(data);
+    a_folder_is_replaced_while_it_plays(data);
     names_of_folders_are_safe(data);
     the_latency_query_is_answered(data);
     the_latency_estimate_follows_the_slowest_frames();
