@@ -83,6 +83,7 @@ def _options(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Ex
         answer=args.answer,
         template_rank=parse_rank(args.template_rank),
         pictures=args.calibration,
+        most_pictures=args.count,
         unknown=args.unknown,
         open_places=args.open_places,
         made_for=args.made_for,

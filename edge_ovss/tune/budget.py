@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 
 from edge_ovss.errors import UsageError
-from edge_ovss.evaluation.gates import Gate, parse_gates, require_known
+from edge_ovss.evaluation.gates import LICENSE, Gate, parse_gates
 from edge_ovss.metrics.reported import TUNING
 
 ACCURACY = ("miou", "miou_drop", "miou_drop_high", "overflow_share")
@@ -34,11 +35,7 @@ def parse_budget(text: str | None) -> tuple[Gate, ...]:
         message = "--budget is empty; expected limits."
         raise UsageError(message, hint=_EXAMPLE)
     gates = parse_gates(text)
-    require_known(gates, TUNING)
-    for gate in gates:
-        if gate.name not in TUNING:
-            message = f"--budget has '{gate}', which is no figure that is measured."
-            raise UsageError(message, hint="Check the licenses with: edge-ovss eval --gate")
+    _require_known(gates)
     bounds = {name: _bounds(gates, name) for name in TUNING}
     for name, (low, high, open_) in bounds.items():
         if low > high or (low == high and open_):
@@ -47,9 +44,22 @@ def parse_budget(text: str | None) -> tuple[Gate, ...]:
         never = high < least or low > most or (high == least and open_)
         if never or (name not in _RANGES and high == 0.0):  # nothing takes no time, no memory
             said = f"{name} is always from {least:g} to {most:g}"
+            said = f"{name} is always above 0" if most == math.inf else said
             _refuse([g for g in gates if g.name == name], said)
     _check_rising(gates, bounds)
     return gates
+
+
+def _require_known(gates: Sequence[Gate]) -> None:
+    for gate in gates:
+        if gate.name == LICENSE:
+            message = f"--budget has '{gate}', which is no figure that is measured."
+            raise UsageError(message, hint="Check the licenses with: edge-ovss eval --gate")
+        if gate.name not in TUNING:
+            known = ", ".join(TUNING)
+            message = f"--budget has '{gate}', and '{gate.name}' is none of: {known}."
+            close = difflib.get_close_matches(gate.name, TUNING, n=1)
+            raise UsageError(message, hint=f"Did you mean {close[0]}?" if close else _EXAMPLE)
 
 
 def _bounds(gates: Sequence[Gate], name: str) -> tuple[float, float, bool]:

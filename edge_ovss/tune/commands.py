@@ -20,9 +20,17 @@ from edge_ovss.tune.subject import LabeledData, Subject
 NAME = "tuned.ovss"
 
 
-def commands_of(candidate: Candidate, subject: Subject) -> list[list[str]]:
-    """Return what makes the bundle of a candidate (nothing where it was given), and runs it."""
+def commands_of(candidate: Candidate, subject: Subject, rank: int | None = None) -> list[list[str]]:
+    """Return what makes the bundle of a candidate (nothing where it was given), and runs it.
+
+    Args:
+        candidate: The candidate.
+        subject: What is tuned.
+        rank: The template rank that "auto" chose; the command names it.
+    """
     chosen = candidate.settings
+    if RANK in chosen and rank is not None:
+        chosen = {**chosen, RANK: str(rank)}
     usual = {
         BACKEND: subject.backend,
         THREADS: None if subject.threads is None else str(subject.threads),
@@ -34,7 +42,8 @@ def commands_of(candidate: Candidate, subject: Subject) -> list[list[str]]:
         return [["edge-ovss", "run", bundle, "IMAGE", *run]]
     make = ["edge-ovss", "export", *_model_words(subject)]
     make += _options({axis: chosen[axis] for axis in EXPORTED if axis in chosen})
-    if {PRECISION, RANK} & set(chosen) and subject.calibration is not None:
+    measured = PRECISION in chosen or chosen.get(RANK) == "auto"
+    if measured and subject.calibration is not None:
         make += ["--calibration", subject.calibration]
     if PRECISION in chosen:
         make += ["--precision", chosen[PRECISION], "--target", candidate.target(subject.backend)]

@@ -75,6 +75,11 @@ class Outcome:
         """The time of the default export against itself, in a process of its own."""
         return next((row.ratio for row in self.finals if not row.candidate.settings), None)
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the default export differs from itself by more than what counts as a tie."""
+        return self.noise is not None and not 1 / TIE <= self.noise <= TIE
+
     def numbers(self, row: Row) -> Numbers:
         """Return the numbers of a row."""
         return row.numbers(self.base_ms)
@@ -102,6 +107,7 @@ class Outcome:
             "rule": RULE,
             "default_p50_ms": self.base_ms,
             "default_against_itself": self.noise,
+            "noisy": self.is_noisy,
             "notes": list(self.notes),
             "candidates": [self._row_json(row) for row in self.rows],
             "front": [row.candidate.key for row in self.front],
@@ -117,8 +123,13 @@ class Outcome:
             "settings": dict(row.candidate.settings),
             "numbers": dict(self.numbers(row)),
             "gates": [verdict.to_json() for verdict in verdicts],
-            "commands": [shlex.join(words) for words in commands_of(row.candidate, self.subject)],
+            "commands": self.commands(row),
         }
+
+    def commands(self, row: Row) -> list[str]:
+        """Return what makes and runs a candidate, quoted for a shell."""
+        words = commands_of(row.candidate, self.subject, row.found.get("template_rank"))
+        return [shlex.join(each) for each in words]
 
     def _row_json(self, row: Row) -> dict[str, object]:
         common = {
@@ -144,6 +155,10 @@ RULE = (
     f"of those that meet the budget the fastest; times within {100 * (TIE - 1):.0f} % of it are "
     "equal, and of equal ones the one that differs least from the default export is taken, then "
     "the one that loses least, then the first"
+)
+NOISY = (
+    "the machine was busy with other programs: close times decide nothing, so run it again when it "
+    "is quiet (--fresh)"
 )
 _HEAD = ("", "mIoU", "change", "p50 ms", "p99 ms", "x", "peak MiB", "MiB", "images")
 _WIDTHS = (7, 7, 8, 8, 6, 9, 8, 7)
@@ -197,6 +212,8 @@ def text_of(outcome: Outcome) -> str:
             f"times relative to the default export, {outcome.base_ms:.1f} ms (p50); against "
             f"itself it takes {noise:.2f} x"
         )
+    if outcome.is_noisy:
+        lines.append(NOISY)
     lines += outcome.notes
     best = outcome.recommended
     if best is None:
@@ -205,5 +222,4 @@ def text_of(outcome: Outcome) -> str:
     verdicts = check_gates(outcome.gates, outcome.numbers(best))
     lines += [f"  {verdict.text}" for verdict in verdicts]
     lines += [f"  {gate}: not checked, there are no labels" for gate in outcome.unchecked]
-    commands = commands_of(best.candidate, outcome.subject)
-    return "\n".join([*lines, *(f"  {shlex.join(words)}" for words in commands)])
+    return "\n".join([*lines, *(f"  {command}" for command in outcome.commands(best))])

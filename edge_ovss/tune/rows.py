@@ -11,6 +11,9 @@ from edge_ovss.evaluation.latency import summarize
 from edge_ovss.metrics.reported import TUNING
 from edge_ovss.tune.candidate import Candidate
 
+# Two halves of a measurement that differ by less are steady.
+_STEADY = 1.06
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -48,16 +51,8 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Its time, as a multiple of that of the default export in the same minute.
-
-        The median over pairs of neighbors, so that a slow spell of the machine cancels.
-        """
-        size = self.found["cycle"]
-        times, base = self.found["ms"], self.found["base_ms"]
-        cycles = [statistics.fmean(times[i : i + size]) for i in range(0, len(times), size)]
-        pairs = zip(cycles, base, strict=True)
-        middle: float = statistics.median(own / other for own, other in pairs)
-        return round(middle, 6)
+        """Its time, as a multiple of that of the default export in the same minute."""
+        return round(ratio_of(self.found["ms"], self.found["base_ms"], self.found["cycle"]), 6)
 
     @property
     def drop(self) -> float | None:
@@ -102,6 +97,33 @@ class Row:
         """Read what `to_json` wrote."""
         found = {k: v for k, v in document.items() if k not in ("settings", "rung")}
         return cls(Candidate(document["settings"]), document["rung"], found)
+
+
+def ratio_of(times: Sequence[float], base: Sequence[float], cycle: int) -> float:
+    """Return times as a multiple of those of the default export, measured in turns with it.
+
+    Both at their lower quartile: what else runs on the machine only ever adds time, and a slow
+    spell adds to both.
+
+    Args:
+        times: `cycle` for each of `base`.
+        base: Times of the default export.
+        cycle: Frames in one cycle of a stream, of which the mean counts.
+    """
+    cycles = [statistics.fmean(times[i : i + cycle]) for i in range(0, len(times), cycle)]
+    return _lower(cycles) / _lower(base)
+
+
+def is_steady(times: Sequence[float], base: Sequence[float], cycle: int) -> bool:
+    """Return whether both halves of the measurement, each second turn, say about the same."""
+    turns = range(0, len(times), cycle)
+    cycles = [statistics.fmean(times[i : i + cycle]) for i in turns]
+    one, other = (ratio_of(cycles[part::2], base[part::2], 1) for part in (0, 1))
+    return max(one, other) <= _STEADY * min(one, other)
+
+
+def _lower(times: Sequence[float]) -> float:
+    return sorted(times)[len(times) // 4]
 
 
 def base_median(rows: Sequence[Row]) -> float:

@@ -225,6 +225,8 @@ def test_the_commands_hold_everything_that_was_measured() -> None:
     assert run[3:] == ["IMAGE", "--backend", "openvino", "--threads", "2", "--keyframe", "2"]
     plain, _ = commands_of(Candidate(), subject)
     assert "--calibration" not in plain  # nothing would read it
+    ranked, _ = commands_of(Candidate({"template-rank": "auto"}), subject, 24)
+    assert ranked[-4:] == ["--template-rank", "24", "--out", "tuned.ovss"]
     three = commands_of(Candidate({"backend": "tensorrt"}), subject)
     assert three[1] == [
         *["edge-ovss", "build", "tuned.ovss", "--backend", "tensorrt", "--size", "HxW"]

@@ -209,6 +209,19 @@ def test_where_nothing_meets_the_budget_the_front_shows_it(tmp_path: Path) -> No
     assert found.to_json()["recommended"] is None
 
 
+def test_a_machine_that_is_busy_is_said(tmp_path: Path) -> None:
+    class Busy(PretendedRunner):
+        def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
+            found = super().measure(candidate, rung)
+            return found if candidate.settings else {**found, "ms": [1.2 * t for t in found["ms"]]}
+
+    for runner, noisy in ((Busy(EFFECTS), True), (PretendedRunner(EFFECTS), False)):
+        (folder := tmp_path / str(noisy)).mkdir()
+        found = search(folder, runner)
+        assert (found.is_noisy, "the machine was busy" in text_of(found)) == (noisy, noisy)
+        assert found.to_json()["noisy"] is noisy
+
+
 def test_limits_on_memory_and_time_count(tmp_path: Path) -> None:
     effects = {**EFFECTS, "max-miou-drop 0.2": (1.1, -0.1)}
     found = search(tmp_path, PretendedRunner(effects), budget="peak_mib<=100,miou_drop<=0.2")

@@ -17,13 +17,15 @@ from edge_ovss.tune.candidate import KEYFRAME, Candidate
 from edge_ovss.tune.measuring.making import is_made, place_of
 from edge_ovss.tune.measuring.process import CandidateError, Worker
 from edge_ovss.tune.measuring.scoring import compare
-from edge_ovss.tune.rows import Rung
+from edge_ovss.tune.rows import Rung, is_steady
 from edge_ovss.tune.subject import Subject
 
 _WARMUP = 2
 # Timing a candidate takes about as long as this many milliseconds of the default export.
 _LONGEST_MS = 20_000.0
 _LEAST_CYCLES = 3
+# So many times the repetitions of a rung, while other programs disturb the measurement.
+_PATIENCE = 3
 
 
 class Runner(Protocol):
@@ -159,7 +161,9 @@ def _time(worker: Worker, base: Worker, rung: Rung, cycle: int) -> dict[str, Any
     most = max(_LEAST_CYCLES, int(_LONGEST_MS / first))
     times: list[float] = []
     base_times: list[float] = []
-    for number in range(min(rung.cycles, most)):
+    for number in range(min(_PATIENCE * rung.cycles, most)):
+        if number >= rung.cycles and is_steady(times, base_times, cycle):
+            break
         turns = [(worker, cycle, times), (base, 1, base_times)]
         # The first one changes, because the second finds the machine warmer.
         for who, count, kept in turns if number % 2 else reversed(turns):

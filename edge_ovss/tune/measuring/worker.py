@@ -58,12 +58,14 @@ class Runner:
         with np.load(order["frames"], allow_pickle=False) as packed:
             self.frames = [packed[name] for name in packed.files]
         self._open_stream(chosen, order["fps"])
-        files = self.segmenter.bundle.manifest.files.values()
+        manifest = self.segmenter.bundle.manifest
+        files = manifest.files.values()
         return {
             "backend": self.segmenter.backend,
             "graph_sha256": answer_hash(self.segmenter.bundle),
             "bundle_mib": sum(entry.bytes for entry in files) / 2**20,
             "slots": self.segmenter.bundle.manifest.rejection.limit,
+            "template_rank": (manifest.templates.compression or {}).get("rank"),
         }
 
     def _open_stream(self, chosen: Mapping[str, str], fps: float | None) -> None:
