@@ -30,6 +30,8 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "torch": ("torch",),
     "open_clip": ("open_clip_torch",),
     "timm": ("timm",),
+    "tokenizers": ("tokenizers",),
+    "ftfy": ("ftfy",),
     "tensorrt": ("tensorrt",),
     "tensorrt_rtx_bindings": ("tensorrt-rtx-cu13-bindings", "tensorrt-rtx-cu12-bindings"),
     "openvino": ("openvino",),

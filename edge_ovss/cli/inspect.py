@@ -24,6 +24,8 @@ from edge_ovss.evaluation.gates import (
 )
 from edge_ovss.graph.reasons import kept_in_float
 from edge_ovss.metrics.license_terms import use_of
+from edge_ovss.words.encoding import TOWER_FOLDER
+from edge_ovss.words.tower_folder import MANIFEST
 
 _PREFIX = "edge_ovss."
 _MOST_OPERATORS = 12
@@ -84,6 +86,7 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         ("model", f"{manifest.model.name} ({manifest.model.family})"),
         ("weights", f"{weights.source} {source} {(weights.sha256 or '')[:12]}".strip()),
         ("vocabulary", f"{words.name}: {words.categories} categories, {words.outputs} outputs"),
+        ("words", _words(bundle)),
         ("templates", f"{manifest.templates.name} ({manifest.templates.count})"),
         ("network size", f"{picture.height}x{picture.width}; frames of any size"),
         ("labels", manifest.output.labels_dtype),
@@ -101,6 +104,17 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         (f"parity {name}", _short(json.dumps(value))) for name, value in manifest.parity.items()
     ]
     return rows + engine_rows(bundle) + _graph_rows(bundle.graph, bundle.graph_path)
+
+
+def _words(bundle: Bundle) -> str:
+    """Return whether words can be changed, who made those that are there, and by what tower."""
+    info = bundle.manifest.open
+    if info is None:
+        return "frozen into the graph"
+    made = "those of the export" if info.is_export else f"changed {info.changed}"
+    has_tower = (bundle.path / TOWER_FOLDER / MANIFEST).is_file()
+    tower = f"text tower in {TOWER_FOLDER}" if has_tower else "no text tower in the bundle"
+    return f"open: {len(bundle.vocabulary)} of {info.places} places, {made}; {tower}"
 
 
 def _unknown(manifest: Manifest) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.words.section import require_open
-from edge_ovss.calibration.images import refuse_live
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.vocabulary import warn_of_words
 from edge_ovss.errors import UsageError
+from edge_ovss.frames.source_kinds import refuse_live
 from edge_ovss.frames.sources import open_source
 from edge_ovss.runtime.rewording import Reworded, change_words, undo_words
 from edge_ovss.runtime.segmenter import Segmenter
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         message = f"--embeddings is given with --{changes[0]}, which needs none."
         raise UsageError(message, hint="Leave it out.")
     if args.calibration:
-        refuse_live(args.calibration)
+        refuse_live(args.calibration, "Calibration images")
         open_source(args.calibration)  # a mistake is said before anything changes
     if not changes and args.embeddings is None:
         return _list(args, console)

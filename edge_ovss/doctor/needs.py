@@ -41,6 +41,7 @@ class VerbFinding:
 NEEDS = (
     Need("vocab, inspect, set", (), "onnxruntime"),
     Need("run, selftest", ("cv2", "onnxruntime"), "onnxruntime"),
+    Need("words, vocab encode --tower", ("onnxruntime", "tokenizers", "ftfy"), "words"),
     Need("vocab encode", ("torch", "open_clip", "timm"), "export"),
     Need(
         "export",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -93,6 +94,7 @@ def encode_vocabulary(
     result = TextEmbeddings(
         array=_average_synonyms(features, [len(group) for group in groups]).numpy(),
         prompts=vocabulary.prompts,
+        vocabulary=vocabulary,
         **made_by,
     )
     _to_cache(cached, result)
@@ -203,7 +205,8 @@ def _from_cache(
         # A damaged cache file is written again.
         return None
     same = all(getattr(found, name) == value for name, value in made_by.items())
-    return found if same else None
+    # The same words may have other colors, or another name.
+    return replace(found, vocabulary=vocabulary) if same else None
 
 
 def _to_cache(path: Path | None, embeddings: TextEmbeddings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from edge_ovss.bundle.reference import Reference, reference_files
 from edge_ovss.bundle.sections import FileEntry
 from edge_ovss.bundle.unknown import OFF, untuned
 from edge_ovss.bundle.words.inputs import words_bytes
-from edge_ovss.bundle.words.section import require_open
+from edge_ovss.bundle.words.section import check_room, require_open
 from edge_ovss.bundle.words.state import (
     WORDS_FOLDER,
     only_writer,
@@ -83,15 +84,22 @@ def change_words(
     folder = Path(path).expanduser().absolute()
     with only_writer(folder if folder.is_dir() else folder.parent):
         old = Bundle.open(folder)
-        require_open(folder.name, old.manifest.open)
+        info = require_open(folder.name, old.manifest.open)
         vocabulary = change(old.vocabulary)
-        text = encode_words(old, vocabulary, source, progress=progress)
-        new = old.with_words(vocabulary, text)
-        note("making the reference answer again")
-        manifest, files = _state(new)
+        check_room(info, vocabulary)
+        threads = None if source is None else source.threads
+        # The graph is loaded while words are encoded: on two cores that is a second less.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            loading = pool.submit(_open, old, threads)
+            text = encode_words(old, vocabulary, source, progress=progress)
+            new = old.with_words(vocabulary, text)
+            note("making the reference answer again")
+            with loading.result() as segmenter:
+                segmenter.use_words(new)
+                answer = _answer(segmenter)
+        manifest, files = _state(new, answer)
         write_state(folder, manifest, files)
-        bundle = Bundle.open(folder, verify=False)  # what is new was hashed just now
-    return _reworded(old, bundle)
+    return _reworded(old, replace(new, manifest=manifest))
 
 
 def undo_words(path: str | os.PathLike[str]) -> Reworded:
@@ -126,12 +134,16 @@ def _reworded(old: Bundle, new: Bundle) -> Reworded:
     )
 
 
-def _state(bundle: Bundle) -> tuple[Manifest, dict[str, bytes]]:
+def _open(bundle: Bundle, threads: int | None) -> Segmenter:
+    return Segmenter.open(bundle, backend="onnxruntime", unknown=OFF, threads=threads)
+
+
+def _state(bundle: Bundle, reference: Reference) -> tuple[Manifest, dict[str, bytes]]:
     """Return the manifest of a bundle with new words, and the files that are new in it."""
     manifest, text = bundle.manifest, bundle.text
     assert manifest.open is not None
     assert text is not None
-    answer = reference_files(_answer(bundle))
+    answer = reference_files(reference)
     del answer["frame"]  # it stays
     names = {
         "vocabulary": json_bytes(bundle.vocabulary.to_json()),
@@ -142,14 +154,6 @@ def _state(bundle: Bundle) -> tuple[Manifest, dict[str, bytes]]:
     kinds = {"vocabulary": "json", "text": "f32"}
     place = {name: f"{WORDS_FOLDER}/{digest}/{name}.{kinds.get(name, 'npy')}" for name in names}
     files = {place[name]: data for name, data in names.items()}
-    reference = replace(
-        manifest.reference,
-        labels=place["labels"],
-        alive=place["alive"],
-        counts=place["counts"],
-        measure=place.get("measure"),
-        lead=place.get("lead"),
-    )
     named = {manifest.vocabulary.file, manifest.open.file, *manifest.reference.files}
     gone = named - {manifest.reference.frame}
     kept = {name: entry for name, entry in manifest.files.items() if name not in gone}
@@ -158,17 +162,24 @@ def _state(bundle: Bundle) -> tuple[Manifest, dict[str, bytes]]:
         manifest,
         vocabulary=replace(manifest.vocabulary, file=place["vocabulary"]),
         open=replace(manifest.open, file=place["text"]),
-        reference=reference,
+        reference=replace(
+            manifest.reference,
+            labels=place["labels"],
+            alive=place["alive"],
+            counts=place["counts"],
+            measure=place.get("measure"),
+            lead=place.get("lead"),
+        ),
         files=dict(sorted(kept.items())),
     )
     return changed, files
 
 
-def _answer(bundle: Bundle) -> Reference:
+def _answer(segmenter: Segmenter) -> Reference:
     """Return what this runtime answers for the reference frame."""
+    bundle = segmenter.bundle
     frame = bundle.reference_frame()
-    with Segmenter.open(bundle, backend="onnxruntime", unknown=OFF) as segmenter:
-        found = segmenter.segment(frame)
+    found = segmenter.segment(frame)
     slots = bundle.manifest.rejection.limit
     alive = found.alive
     if slots is not None:

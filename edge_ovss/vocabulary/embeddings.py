@@ -1,7 +1,8 @@
 """Embedding packs: text embeddings of a vocabulary, with their origin, in one file.
 
-A pack replaces the text tower at export. It is an uncompressed `.npz` of two arrays: `embeddings`
-(float32 [T, P, D]) and `header` (the bytes of a JSON object).
+A pack replaces the text tower at export, and brings new words to an open bundle. It is an
+uncompressed `.npz` of two arrays: `embeddings` (float32 [T, P, D]) and `header` (the bytes of a
+JSON object). The C++ library reads the same (runtime/src/word_pack.cpp).
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ class TextEmbeddings:
         templates_sha256: `templates_digest` of the P templates, in order.
         text_tower: Name of the model whose text tower made it.
         text_tower_sha256: Hash of that tower's weights.
+        vocabulary: The vocabulary itself; None where an older version wrote the pack.
 
     Raises:
         VocabularyError: Wrong type or size, values that are not finite, norms off 1 by more than
-            0.01.
+            0.01, or a vocabulary that is another one.
     """
 
     array: numpy.typing.NDArray[numpy.float32]
@@ -45,6 +47,7 @@ class TextEmbeddings:
     templates_sha256: str
     text_tower: str
     text_tower_sha256: str
+    vocabulary: Vocabulary | None = None
 
     def __post_init__(self) -> None:
         _check_array(self.array, rows=len(self.prompts))
@@ -55,6 +58,8 @@ class TextEmbeddings:
         if not all(isinstance(prompt, str) for prompt in self.prompts):
             message = "The prompts of text embeddings must be strings."
             raise VocabularyError(message)
+        if self.vocabulary is not None:
+            self.require_match(self.vocabulary)
 
     @staticmethod
     def templates_digest(templates: Sequence[str]) -> str:
@@ -75,8 +80,11 @@ class TextEmbeddings:
 
         header, array = read_pack(path)
         fields = {field: header[field] for field in _FIELDS}
+        words = header.get("vocabulary")
         with located(f"'{os.fspath(path)}'"):
-            return cls(array=array, prompts=tuple(header["prompts"]), **fields)
+            vocabulary = None if words is None else Vocabulary.from_json(words)
+            prompts = tuple(header["prompts"])
+            return cls(array=array, prompts=prompts, vocabulary=vocabulary, **fields)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the pack as `.npz`, whole or not at all; an existing file is replaced.
@@ -88,6 +96,8 @@ class TextEmbeddings:
 
         header: dict[str, object] = {field: getattr(self, field) for field in _FIELDS}
         header["prompts"] = list(self.prompts)
+        if self.vocabulary is not None:
+            header["vocabulary"] = self.vocabulary.to_json()
         write_pack(path, header, self.array)
 
     def require_match(self, vocabulary: Vocabulary) -> None:

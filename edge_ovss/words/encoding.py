@@ -15,6 +15,7 @@ from edge_ovss.bundle.words.inputs import Floats, graph_text
 from edge_ovss.bundle.words.section import check_room, require_open
 from edge_ovss.errors import EdgeOvssError, UsageError, VocabularyError
 from edge_ovss.vocabulary import Category, TextEmbeddings, Vocabulary
+from edge_ovss.vocabulary.alikes import refuse_alikes
 from edge_ovss.words.tower import TextTower
 from edge_ovss.words.tower_folder import MANIFEST, TowerInfo, read_facts
 
@@ -59,12 +60,14 @@ def encode_words(
 
     Raises:
         UsageError: The bundle is not open, there are too many words, or no text tower fits it.
-        VocabularyError: The pack is of other words, another tower or other templates.
+        VocabularyError: Two words read the same, or the pack is of other words, another tower or
+            other templates.
         ArtifactError: The text tower is damaged, or not the bundle's.
     """
     source = source or WordSource()
     info = require_open(bundle.path.name, bundle.manifest.open)
     check_room(info, vocabulary)
+    refuse_alikes(vocabulary)
     rows = _own_rows(bundle)
     fresh = [each for each in vocabulary.categories if _key(each) not in rows]
     if source.pack is not None:
@@ -113,9 +116,12 @@ def words_of_pack(bundle: Bundle, path: str | os.PathLike[str]) -> Vocabulary:
     """Return the words that a pack was made for.
 
     Raises:
-        VocabularyError: Its names alone do not tell them: they had outputs or a background.
+        VocabularyError: An older version wrote it, and its names alone do not tell them: they had
+            outputs or a background.
     """
     pack = read_pack_for(bundle, path)
+    if pack.vocabulary is not None:
+        return pack.vocabulary
     vocabulary = Vocabulary.from_names(pack.prompts, name=Path(path).stem)
     if vocabulary.sha256 != pack.vocabulary_sha256:
         message = f"The pack '{path}' is of a list with synonyms, outputs or a background."

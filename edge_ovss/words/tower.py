@@ -75,6 +75,7 @@ class TextTower:
             templates_sha256=info.templates_sha256,
             text_tower=info.model,
             text_tower_sha256=info.sha256,
+            vocabulary=vocabulary,
         )
 
     def encode_prompts(

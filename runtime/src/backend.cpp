@@ -7,6 +7,11 @@
 
 namespace edge_ovss::internal {
 
+void Backend::use_words(const Bundle&) {
+    throw usage_error("This backend keeps the words with which the bundle was opened.",
+                      "Change them on the disk (edge-ovss words), or open it on ONNX Runtime.");
+}
+
 const std::vector<std::string>& backend_names() {
     // Whether a GPU works shows only when a session is opened, so the CPU comes first.
     static const std::vector<std::string> names{

@@ -49,6 +49,10 @@ public:
     // graph that takes them.
     virtual void use_thresholds(const std::vector<float>& thresholds) { (void)thresholds; }
 
+    // Use the words of `bundle` from the next frame on: the same graph with other words. After an
+    // error those before are used. Throws a usage error where the backend cannot.
+    virtual void use_words(const Bundle& bundle);
+
     // Run the graph on what was put there. Throws an artifact error.
     virtual Answer run() = 0;
 };

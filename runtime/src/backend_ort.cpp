@@ -98,6 +98,8 @@ public:
         std::memcpy(thresholds_.data(), thresholds.data(), thresholds.size() * sizeof(float));
     }
 
+    void use_words(const Bundle& bundle) override { make_words(bundle); }
+
     Answer run() override {
         feeds_[0] = input_value_.get();
         release_free_values();
@@ -126,7 +128,7 @@ private:
             make_thresholds();
         }
         if (bundle_.manifest.places > 0) {
-            make_words();
+            make_words(bundle_);
         }
         bool right = inputs == input_names_.size();
         std::string listed;
@@ -169,28 +171,42 @@ private:
     }
 
     // The words of an open bundle, and behind them empty places if the graph wants more.
-    void make_words() {
-        const Manifest& manifest = bundle_.manifest;
+    void make_words(const Bundle& bundle) {
+        const Manifest& manifest = bundle.manifest;
         const auto rows = static_cast<std::size_t>(manifest.rows());
         const auto row = static_cast<std::size_t>(manifest.prompts * manifest.width);
-        text_.assign(rows * row * sizeof(float), 0);
-        std::memcpy(text_.data(), bundle_.text.data(), bundle_.text.size() * sizeof(float));
-        std::vector<float> places(rows, -1.0F);
-        const auto& outputs = bundle_.vocabulary.output_map;
-        std::transform(outputs.begin(), outputs.end(), places.begin(),
+        std::vector<std::uint8_t> vectors(rows * row * sizeof(float), 0);
+        std::memcpy(vectors.data(), bundle.text.data(), bundle.text.size() * sizeof(float));
+        std::vector<float> numbers(rows, -1.0F);
+        const auto& outputs = bundle.vocabulary.output_map;
+        std::transform(outputs.begin(), outputs.end(), numbers.begin(),
                        [](std::int64_t output) { return static_cast<float>(output); });
-        places_.resize(rows * sizeof(float));
-        std::memcpy(places_.data(), places.data(), places_.size());
-        text_value_.reset(make_value(text_, {manifest.rows(), manifest.prompts, manifest.width},
-                                     ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT));
-        places_value_.reset(
-            make_value(places_, {manifest.rows()}, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT));
+        std::vector<std::uint8_t> places(rows * sizeof(float));
+        std::memcpy(places.data(), numbers.data(), places.size());
+        Handle<OrtValue> text_value(
+            make_value(vectors, {manifest.rows(), manifest.prompts, manifest.width},
+                       ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT),
+            api_.ReleaseValue);
+        Handle<OrtValue> places_value(
+            make_value(places, {manifest.rows()}, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT),
+            api_.ReleaseValue);
+        // Nothing fails from here on. The values point to the memory of the vectors, which moves
+        // with them.
+        text_value_.swap(text_value);
+        places_value_.swap(places_value);
+        text_.swap(vectors);
+        places_.swap(places);
         feed(kText, text_value_.get());
         feed(kPlaces, places_value_.get());
     }
 
-    // Give the graph one more input that stays the same from frame to frame.
+    // Give the graph an input that stays the same from frame to frame.
     void feed(const char* name, const OrtValue* value) {
+        const auto at = std::find(input_names_.begin(), input_names_.end(), name);
+        if (at != input_names_.end()) {
+            feeds_[static_cast<std::size_t>(at - input_names_.begin())] = value;
+            return;
+        }
         input_names_.push_back(name);
         feeds_.push_back(value);
     }

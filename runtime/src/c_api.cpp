@@ -18,6 +18,7 @@
 #include "selftest.h"
 #include "session.h"
 #include "unknown.h"
+#include "words.h"
 
 namespace {
 
@@ -124,8 +125,9 @@ const char* edge_ovss_name(edge_ovss_session* session, int32_t index) {
     const char* name = nullptr;
     fence([&] {
         const auto held = sessions().find(session);
-        const auto& names = held->bundle().vocabulary.names;
-        const Manifest& manifest = held->bundle().manifest;
+        const auto bundle = held->bundle();
+        const auto& names = bundle->vocabulary.names;
+        const Manifest& manifest = bundle->manifest;
         if (manifest.takes_thresholds && index >= 0 &&
             static_cast<std::size_t>(index) == unknown_label(manifest)) {
             name = "unknown";
@@ -135,7 +137,7 @@ const char* edge_ovss_name(edge_ovss_session* session, int32_t index) {
             throw usage_error(
                 text("There is no output ", index, "; expected 0 to ", names.size() - 1, "."));
         }
-        name = names[static_cast<std::size_t>(index)].c_str();
+        name = held->keep(names[static_cast<std::size_t>(index)]);
     });
     return name;
 }
@@ -143,8 +145,8 @@ const char* edge_ovss_name(edge_ovss_session* session, int32_t index) {
 edge_ovss_status edge_ovss_palette(edge_ovss_session* session, uint8_t* rgb, size_t size) {
     return fence([&] {
         require(rgb, "rgb");
-        const auto held = sessions().find(session);
-        const auto& palette = held->bundle().vocabulary.palette;
+        const auto bundle = sessions().find(session)->bundle();
+        const auto& palette = bundle->vocabulary.palette;
         if (size < 3 * palette.size()) {
             throw capacity_error(
                 text("'rgb' has room for ", size, " bytes; expected ", 3 * palette.size(), "."));
@@ -196,9 +198,10 @@ edge_ovss_status edge_ovss_set_unknown(edge_ovss_session* session, const float* 
                                        size_t count) {
     return fence([&] {
         const auto held = sessions().find(session);
-        const Bundle& bundle = held->bundle();
+        const auto now = held->bundle();
+        const Bundle& bundle = *now;
         if (count == 0) {
-            held->use_thresholds(bundle.manifest.thresholds);
+            held->use_thresholds(bundle.manifest.thresholds, bundle.manifest.by_output);
             return;
         }
         require(thresholds, "thresholds");
@@ -207,7 +210,8 @@ edge_ovss_status edge_ovss_set_unknown(edge_ovss_session* session, const float* 
                                    bundle.vocabulary.names.size(), ", one for each output."));
         }
         held->use_thresholds(
-            checked_thresholds(bundle, std::vector<double>(thresholds, thresholds + count)));
+            checked_thresholds(bundle, std::vector<double>(thresholds, thresholds + count)),
+            count > 1);
     });
 }
 
@@ -215,7 +219,10 @@ edge_ovss_status edge_ovss_choose_unknown(edge_ovss_session* session, const char
     return fence([&] {
         require(words, "words");
         const auto held = sessions().find(session);
-        held->use_thresholds(thresholds_of(held->bundle(), words));
+        const auto now = held->bundle();
+        bool by_output = false;
+        std::vector<float> thresholds = thresholds_of(*now, words, &by_output);
+        held->use_thresholds(std::move(thresholds), by_output);
     });
 }
 
@@ -236,6 +243,24 @@ edge_ovss_status edge_ovss_get_unknown(edge_ovss_session* session, float* thresh
     });
 }
 
+edge_ovss_status edge_ovss_set_words(edge_ovss_session* session, const char* pack) {
+    return fence([&] {
+        require(pack, "pack");
+        const auto held = sessions().find(session);
+        held->use_words(read_pack(*held->bundle(), pack));
+    });
+}
+
+edge_ovss_status edge_ovss_use_words(edge_ovss_session* session, const char* vocabulary,
+                                     const float* text, size_t count) {
+    return fence([&] {
+        require(vocabulary, "vocabulary");
+        require(text, "text");
+        const auto held = sessions().find(session);
+        held->use_words(take_words(*held->bundle(), vocabulary, text, count));
+    });
+}
+
 edge_ovss_status edge_ovss_selftest(edge_ovss_session* session, edge_ovss_selftest_report* report) {
     return fence([&] {
         if (report != nullptr) {
@@ -246,7 +271,7 @@ edge_ovss_status edge_ovss_selftest(edge_ovss_session* session, edge_ovss_selfte
         if (report != nullptr) {
             give(filled, report);
         }
-        if (!passed(filled, found->bundle().manifest)) {
+        if (!passed(filled, found->bundle()->manifest)) {
             throw Error(EDGE_OVSS_ERROR_GATE,
                         text("This backend does not reproduce the bundle's reference output: ",
                              100.0 * filled.agreement, " % of the labels that count are equal, ",

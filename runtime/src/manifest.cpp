@@ -48,10 +48,23 @@ void read_vocabulary(const Fields& fields, Manifest& manifest) {
     manifest.outputs = fields.integer("outputs", 1, kMostOutputs);
 }
 
-void read_templates(const Fields& fields) {
+void read_templates(const Fields& fields, Manifest& manifest) {
     fields.string("name");
-    fields.integer("count");
-    fields.string("sha256");
+    manifest.templates = fields.integer("count");
+    manifest.templates_sha256 = fields.string("sha256");
+}
+
+// Nothing else depends on it: a section of another form is as none.
+void read_text_tower(const nlohmann::json& document, Manifest& manifest) {
+    const auto tower = document.find("text_tower");
+    if (tower != document.end() && tower->is_object()) {
+        const auto digest = tower->find("sha256");
+        const auto name = tower->find("name");
+        if (digest != tower->end() && digest->is_string() && name != tower->end() &&
+            name->is_string()) {
+            manifest.text_tower_sha256 = digest->get<std::string>();
+        }
+    }
 }
 
 void read_picture(const Fields& fields, Manifest& manifest) {
@@ -164,7 +177,8 @@ void read_unknown(const Fields& fields, Manifest& manifest) {
         }
     }
     manifest.measure = fields.string("measure");
-    fields.string("source");
+    const std::string source = fields.string("source");
+    manifest.by_output = source == "file" || source == "each";
 }
 
 // Room for words that are inputs of the graph. The same limits as bundle/words/section.py.
@@ -272,7 +286,8 @@ Manifest read_manifest(const std::string& bytes) {
     read_model(fields.section("model"), manifest);
     fields.optional_object("licenses");
     read_vocabulary(fields.section("vocabulary"), manifest);
-    read_templates(fields.section("templates"));
+    read_templates(fields.section("templates"), manifest);
+    read_text_tower(document, manifest);
     read_picture(fields.section("picture"), manifest);
     read_output(fields.section("output"), manifest);
     read_rejection(fields.section("rejection"), manifest);

@@ -32,6 +32,9 @@ struct Manifest {
     std::string vocabulary_sha256;  // of the words, not of the file
     std::int64_t categories = 0;    // T
     std::int64_t outputs = 0;       // K
+    std::int64_t templates = 0;     // prompts of a word
+    std::string templates_sha256;
+    std::string text_tower_sha256;  // "": older bundles do not say
     std::int32_t network_height = 0;
     std::int32_t network_width = 0;
     std::string labels_dtype;          // "uint8" or "uint16"
@@ -45,6 +48,7 @@ struct Manifest {
     double lowest = 0.0;              // of the measure
     double highest = 1.0;
     std::vector<float> thresholds;    // K, the default
+    bool by_output = false;           // they were given for every output, not one for all
     std::optional<double> automatic;  // the threshold that was measured for the model
     std::int64_t places = 0;          // N, room for words that are inputs; 0: they are frozen
     std::int64_t least = 0;           // the fewest rows that an open graph takes

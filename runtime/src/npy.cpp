@@ -15,7 +15,7 @@ constexpr const char* kExportAgain = "Export the bundle again.";
 constexpr std::size_t kMagic = 6;
 
 [[noreturn]] void refuse(const std::string& name, const std::string& reason) {
-    throw artifact_error(text("'", name, "' of the bundle is not a numpy array: ", reason, "."),
+    throw artifact_error(text("'", name, "' is not a numpy array: ", reason, "."),
                          kExportAgain);
 }
 

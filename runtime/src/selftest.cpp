@@ -162,14 +162,21 @@ std::set<std::int32_t> taken(const std::vector<std::int32_t>& slots) {
 }  // namespace
 
 edge_ovss_selftest_report run_selftest(Session& session) {
-    const Reference reference = read_reference(session.bundle());
+    const auto bundle = session.bundle();
+    if (!session.has_opened_words()) {
+        throw usage_error(
+            "The words were changed since the bundle was opened; its reference answer is of "
+            "those before.",
+            "Open it again, or change the words on the disk (edge-ovss words).");
+    }
+    const Reference reference = read_reference(*bundle);
     edge_ovss_frame frame = edge_ovss_frame_default();
     frame.data = reference.frame.bytes.data();
     frame.data_size = reference.frame.bytes.size();
     frame.height = static_cast<std::int32_t>(reference.frame.shape[0]);
     frame.width = static_cast<std::int32_t>(reference.frame.shape[1]);
     std::vector<char> labels(reference.labels.bytes.size());
-    std::vector<std::int32_t> alive(session.bundle().vocabulary.categories);
+    std::vector<std::int32_t> alive(bundle->vocabulary.categories);
     edge_ovss_result result = edge_ovss_result_default();
     result.labels = labels.data();
     result.labels_capacity = labels.size();
@@ -180,7 +187,7 @@ edge_ovss_selftest_report run_selftest(Session& session) {
     alive.resize(result.alive_count);
     const std::vector<std::int32_t> counts(result.counts, result.counts + result.counts_count);
     edge_ovss_selftest_report report = edge_ovss_selftest_report_default();
-    const Manifest& manifest = session.bundle().manifest;
+    const Manifest& manifest = bundle->manifest;
     const Rule rule = rule_for(manifest.precision, manifest.min_label_agreement);
     const Expected expected = expected_with(reference, rule, session.thresholds());
     const std::size_t pixels = reference.labels.shape[0] * reference.labels.shape[1];

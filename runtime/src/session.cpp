@@ -176,23 +176,56 @@ void copy_scores(Answer answer, const Bundle& bundle, edge_ovss_result& result) 
 }  // namespace
 
 Session::Session(const std::string& path, const Settings& settings, bool hashes)
-    : bundle_(open_bundle(path, hashes)),
+    : opened_(std::make_shared<const Bundle>(open_bundle(path, hashes))),
       backend_name_(resolve_backend(settings.backend)),
-      backend_(create_backend(backend_name_, bundle_, settings)),
-      thresholds_(bundle_.manifest.thresholds) {}
+      backend_(create_backend(backend_name_, *opened_, settings)),
+      thresholds_(opened_->manifest.thresholds),
+      by_output_(opened_->manifest.by_output),
+      now_(opened_) {}
 
 Session::Session(Bundle bundle, std::unique_ptr<Backend> backend)
-    : bundle_(std::move(bundle)),
+    : opened_(std::make_shared<const Bundle>(std::move(bundle))),
       backend_name_("test"),
       backend_(std::move(backend)),
-      thresholds_(bundle_.manifest.thresholds) {}
+      thresholds_(opened_->manifest.thresholds),
+      by_output_(opened_->manifest.by_output),
+      now_(opened_) {}
 
-void Session::use_thresholds(std::vector<float> thresholds) {
+std::shared_ptr<const Bundle> Session::bundle() const {
+    const std::lock_guard<std::mutex> lock(now_mutex_);
+    return now_;
+}
+
+const char* Session::keep(const std::string& name) {
+    const std::lock_guard<std::mutex> lock(now_mutex_);
+    return names_.insert(name).first->c_str();
+}
+
+void Session::use_words(Words words) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    const auto old = bundle();
+    auto now = std::make_shared<const Bundle>(with_words(*old, std::move(words)));
+    std::vector<float> thresholds = thresholds_for(*old, thresholds_, by_output_, *now);
+    backend_->use_words(*now);
     if (!thresholds.empty()) {
         backend_->use_thresholds(thresholds);
     }
     thresholds_ = std::move(thresholds);
+    const std::lock_guard<std::mutex> lock_now(now_mutex_);
+    now_ = std::move(now);
+}
+
+void Session::use_thresholds(std::vector<float> thresholds, bool by_output) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!thresholds.empty() && thresholds.size() != bundle()->vocabulary.names.size()) {
+        throw usage_error("The words were changed while thresholds were given for those before.",
+                          "Give them again.");
+    }
+    if (!thresholds.empty()) {
+        backend_->use_thresholds(thresholds);
+    }
+    thresholds_ = std::move(thresholds);
+    by_output_ = by_output;
 }
 
 std::vector<float> Session::thresholds() {
@@ -200,15 +233,16 @@ std::vector<float> Session::thresholds() {
     return thresholds_;
 }
 
-edge_ovss_info Session::info() const {
-    const Manifest& manifest = bundle_.manifest;
+edge_ovss_info Session::info() {
+    const auto now = bundle();
+    const Manifest& manifest = now->manifest;
     edge_ovss_info info = edge_ovss_info_default();
     info.backend = backend_name_.c_str();
-    info.model = manifest.model.c_str();
-    info.vocabulary = manifest.vocabulary_name.c_str();
-    info.precision = manifest.precision.c_str();
-    info.rejection = manifest.rejection.c_str();
-    info.tool = manifest.tool.c_str();
+    info.model = opened_->manifest.model.c_str();
+    info.vocabulary = keep(manifest.vocabulary_name);
+    info.precision = opened_->manifest.precision.c_str();
+    info.rejection = opened_->manifest.rejection.c_str();
+    info.tool = opened_->manifest.tool.c_str();
     info.outputs = static_cast<std::int32_t>(manifest.outputs);
     info.categories = static_cast<std::int32_t>(manifest.categories);
     info.label_bytes = manifest.labels_dtype == "uint8" ? 1 : 2;
@@ -220,30 +254,32 @@ edge_ovss_info Session::info() const {
     info.unknown_label = static_cast<std::int32_t>(unknown_label(manifest));
     info.slot_count = static_cast<std::int32_t>(manifest.slots.size());
     std::copy(manifest.slots.begin(), manifest.slots.end(), info.slots);
+    info.places = static_cast<std::int32_t>(manifest.places);
     return info;
 }
 
 void Session::segment(const edge_ovss_frame& frame, edge_ovss_result& result) {
     const auto start = Clock::now();
     const Pixels pixels = check_frame(frame);
-    const std::size_t element = bundle_.manifest.labels_dtype == "uint8" ? 1 : 2;
+    const std::size_t element = opened_->manifest.labels_dtype == "uint8" ? 1 : 2;
     const LabelRoom room = check_label_room(result, pixels, element);
-    check_wanted(result, pixels, bundle_.manifest);
+    check_wanted(result, pixels, opened_->manifest);
 
     const std::lock_guard<std::mutex> lock(mutex_);
+    const auto now = bundle();
     to_rgb(pixels, backend_->input(pixels.height, pixels.width), 3 * pixels.width);
     const auto ready = Clock::now();
     const Answer answer = backend_->run();
     const auto done = Clock::now();
-    check_answer(answer, pixels, bundle_);
+    check_answer(answer, pixels, *now);
     copy_labels(answer, pixels, room);
     if (result.confidence != nullptr) {
         std::memcpy(result.confidence, answer.confidence,
                     pixels.height * pixels.width * sizeof(float));
     }
     copy_alive(answer, result);
-    copy_counts(answer, bundle_.manifest, result);
-    copy_scores(answer, bundle_, result);
+    copy_counts(answer, now->manifest, result);
+    copy_scores(answer, *now, result);
     const auto end = Clock::now();
     result.pre_ms = milliseconds(start, ready);
     result.infer_ms = milliseconds(ready, done);

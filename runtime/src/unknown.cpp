@@ -174,7 +174,7 @@ std::vector<float> checked_thresholds(const Bundle& bundle, const std::vector<do
     return thresholds;
 }
 
-std::vector<float> thresholds_of(const Bundle& bundle, const std::string& words) {
+std::vector<float> thresholds_of(const Bundle& bundle, const std::string& words, bool* by_output) {
     const Manifest& manifest = bundle.manifest;
     const std::string word = trimmed_lower(words);
     if (word == "off" && !manifest.takes_thresholds) {
@@ -196,6 +196,9 @@ std::vector<float> thresholds_of(const Bundle& bundle, const std::string& words)
         const bool off = *number == manifest.lowest;  // the lowest switches everything off
         return checked_thresholds(bundle,
                                   off ? std::vector<double>{*number} : for_words(bundle, *number));
+    }
+    if (by_output != nullptr) {
+        *by_output = true;
     }
     return from_file(bundle, words);
 }

@@ -17,7 +17,9 @@ std::size_t unknown_label(const Manifest& manifest);
 std::vector<float> checked_thresholds(const Bundle& bundle, const std::vector<double>& given);
 
 // What the words of an option stand for: "off", "auto", a number, or the path of a file that
-// `edge-ovss eval --tune-unknown` wrote. Throws a usage error, and an input error for the file.
-std::vector<float> thresholds_of(const Bundle& bundle, const std::string& words);
+// `edge-ovss eval --tune-unknown` wrote. `by_output` is set where that gives one for every output.
+// Throws a usage error, and an input error for the file.
+std::vector<float> thresholds_of(const Bundle& bundle, const std::string& words,
+                                 bool* by_output = nullptr);
 
 }  // namespace edge_ovss::internal

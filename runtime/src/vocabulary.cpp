@@ -131,6 +131,7 @@ Vocabulary read(const json& document) {
     }
     for (const json& category : list(document, "categories")) {
         check_category(category, vocabulary.names.size());
+        vocabulary.texts.push_back(category["text"].get<std::string>());
         vocabulary.output_map.push_back(category["output"].get<std::int64_t>());
         ++vocabulary.categories;
     }
@@ -154,7 +155,7 @@ Vocabulary read_vocabulary(const std::string& bytes, const std::string& file) {
     } catch (const std::bad_alloc&) {
         throw;
     } catch (const std::exception& err) {
-        throw artifact_error(text("'", file, "' of the bundle is not a vocabulary: ", err.what()),
+        throw artifact_error(text("'", file, "' is not a vocabulary: ", err.what()),
                              "Copy or export the bundle again.");
     }
 }

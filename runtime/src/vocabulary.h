@@ -14,9 +14,10 @@ struct Vocabulary {
     std::vector<std::string> names;                    // K
     std::vector<std::array<std::uint8_t, 3>> palette;  // K, red green blue
     std::string name;
-    std::size_t categories = 0;            // T
-    std::vector<std::int64_t> output_map;  // T, the output of every category
-    std::string sha256;                    // of words, synonyms, outputs, background
+    std::size_t categories = 0;             // T
+    std::vector<std::string> texts;         // T, the published names
+    std::vector<std::int64_t> output_map;   // T, the output of every category
+    std::string sha256;                     // of words, synonyms, outputs, background
     std::optional<std::size_t> background;  // the output that means "none of the words"
 };
 

@@ -528,7 +528,7 @@ def test_doctor_says_what_is_there_and_what_is_missing(
 ) -> None:
     from edge_ovss import _machine as environment
 
-    versions = environment.package_versions() | {"timm": None}
+    versions = environment.package_versions() | {"timm": None, "tokenizers": None}
     monkeypatch.setattr(environment, "package_versions", lambda: versions)
     assert main(["doctor", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -537,5 +537,7 @@ def test_doctor_says_what_is_there_and_what_is_missing(
     verbs = {verb["verb"]: verb for verb in document["verbs"]}
     assert verbs["run, selftest"]["ready"] is True
     assert verbs["export"]["missing"] == ["timm"]
+    words = verbs["words, vocab encode --tower"]
+    assert words["install"] == 'pip install "edge-ovss[words]"'
     assert main(["doctor"]) == 0
     assert 'needs timm: pip install "edge-ovss[export]"' in capsys.readouterr().out

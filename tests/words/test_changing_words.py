@@ -286,12 +286,14 @@ def test_packs_are_taken_from_the_same_tower_only(bundle: Path, tmp_path: Path) 
         change_words(bundle, lambda old: add_words(old, read_words("car")))
     content = dict(np.load(pack))
     header = json.loads(content["header"].tobytes())
-    for key, said in (
-        ("vocabulary_sha256", "list with synonyms, outputs or a background"),
-        ("templates_sha256", "other templates"),
-        ("text_tower_sha256", "other text tower"),
+    older = {"vocabulary": None, "vocabulary_sha256": "0" * 64}
+    for change, said in (
+        (older, "list with synonyms, outputs or a background"),
+        ({"vocabulary_sha256": "0" * 64}, "do not fit the vocabulary"),
+        ({"templates_sha256": "0" * 64}, "other templates"),
+        ({"text_tower_sha256": "0" * 64}, "other text tower"),
     ):
-        changed = json.dumps({**header, key: "0" * 64}).encode()
+        changed = json.dumps({**header, **change}).encode()
         np.savez(other, **{**content, "header": np.frombuffer(changed, np.uint8)})
         with pytest.raises(VocabularyError, match=said):
             words_of_pack(Bundle.open(bundle), other)
@@ -300,6 +302,17 @@ def test_packs_are_taken_from_the_same_tower_only(bundle: Path, tmp_path: Path) 
             segmenter.set_words("sky, tree, car", embeddings=other)
         segmenter.set_words("tree, sky")  # it has both
         assert segmenter.names == ("tree", "sky")
+
+
+def test_a_pack_brings_outputs_and_background(bundle: Path, tmp_path: Path) -> None:
+    pack = tmp_path / "a.npz"
+    given = ["vocab", "encode", "sky; heaven, car", "--background", "wall, fence"]
+    tower = ["--tower", str(bundle / "text_tower"), "--out", str(pack)]
+    assert main([*given, *tower]) == 0
+    assert main(["words", str(bundle), "--embeddings", str(pack)]) == 0
+    found = Bundle.open(bundle).vocabulary
+    assert found == Vocabulary.load("sky; heaven, car", background="wall, fence")
+    assert found.background is not None
 
 
 def test_a_text_tower_is_found_beside_the_bundle_and_in_the_cache(

@@ -7,6 +7,7 @@ refuse these declarations where they are of another version.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_size_t, c_uint8, c_void_p
 from ctypes.util import find_library
@@ -178,6 +179,18 @@ class NativeLibrary:
         place = thresholds.ctypes.data_as(POINTER(c_float))
         self.check(self._c.edge_ovss_set_unknown(session, place, thresholds.size))
 
+    def set_words(self, session: int, pack: str | os.PathLike[str]) -> None:
+        """Have the words of an embedding pack, and no others, from the next frame on."""
+        self.check(self._c.edge_ovss_set_words(session, os.fsencode(pack)))
+
+    def use_words(self, session: int, bundle: Bundle) -> None:
+        """Have the words of an open bundle, and no others, from the next frame on."""
+        assert bundle.text is not None
+        words = json.dumps(bundle.vocabulary.to_json()).encode()
+        text = np.ascontiguousarray(bundle.text, np.float32)
+        place = text.ctypes.data_as(POINTER(c_float))
+        self.check(self._c.edge_ovss_use_words(session, words, place, text.size))
+
     def to_rgb(self, frame: Frame) -> NDArray[np.uint8]:
         """Return uint8 [H, W, 3]: what the graph gets of a frame."""
         rgb = np.empty((max(frame.height, 1), max(frame.width, 1), 3), np.uint8)
@@ -207,6 +220,8 @@ class NativeLibrary:
             "segment": [c_void_p, POINTER(Frame), POINTER(NativeResult)],
             "selftest": [c_void_p, POINTER(SelftestReport)],
             "set_unknown": [c_void_p, POINTER(c_float), c_size_t],
+            "set_words": [c_void_p, c_char_p],
+            "use_words": [c_void_p, c_char_p, POINTER(c_float), c_size_t],
             "to_rgb": [POINTER(Frame), POINTER(c_uint8), c_size_t, c_size_t],
         }
         for name, arguments in declared.items():
@@ -255,16 +270,19 @@ class NativeBackend(Backend):
         options = Options(threads=self.threads or 0, skip_hashes=1)
         self._session = self._library.open(self.bundle.path, options)
         self._thresholds = None  # it has those of the file, which may be newer than the bundle
+        if self.bundle.text is not None:  # the words of the file may be others too
+            self._library.use_words(self._session, self.bundle)
 
     def use_words(self, bundle: Bundle) -> None:
-        """Refuse: the library reads the words of the bundle when it opens it.
+        """Go on with the words of a bundle that has the same graph, from the next frame on.
 
         Raises:
-            UsageError: Always.
+            UsageError: The backend inside the library cannot change words.
         """
-        message = f"Backend '{self.name}' keeps the words with which it was opened."
-        hint = "Change them on the disk (edge-ovss words) and open it again, or use onnxruntime."
-        raise UsageError(message, hint=hint)
+        if self._library is not None:
+            self._library.use_words(self._session, bundle)
+            self._thresholds = None  # they went with the names
+        super().use_words(bundle)
 
     def _infer_impl(self, inputs: Arrays) -> Arrays:
         if self._library is None:

@@ -2,7 +2,7 @@
 /*
  * edge_ovss.h - camera bytes in, label maps out: the C interface of edge-ovss.
  *
- * A bundle is a folder that `edge-ovss export` wrote: an ONNX graph with a frozen vocabulary, its
+ * A bundle is a folder that `edge-ovss export` wrote: an ONNX graph with a vocabulary, its
  * names, and proof of what is in it. This library opens a bundle, checks it, and segments frames
  * with it. It gives the same labels as the Python runtime.
  *
@@ -96,7 +96,7 @@ enum {
     EDGE_OVSS_ERROR_INTERNAL = 1, /* a bug in this library */
     EDGE_OVSS_ERROR_USAGE = 2,    /* a null pointer, a closed handle, an unknown option */
     EDGE_OVSS_ERROR_MISSING = 3,  /* a library, provider or device is missing */
-    EDGE_OVSS_ERROR_INPUT = 4,    /* a frame is malformed */
+    EDGE_OVSS_ERROR_INPUT = 4,    /* a frame is malformed, or a file of yours cannot be used */
     EDGE_OVSS_ERROR_ARTIFACT = 5, /* a bundle or graph is damaged, too new, or does not fit */
     EDGE_OVSS_ERROR_GATE = 6,     /* a comparison failed (selftest) */
     EDGE_OVSS_ERROR_CAPACITY = 7  /* a buffer for a result is too small */
@@ -187,6 +187,8 @@ typedef struct edge_ovss_info {
     int32_t slots[EDGE_OVSS_MAX_REJECTIONS]; /* most categories kept by each rejection */
     int32_t takes_thresholds; /* 1 if a label may be unknown; see edge_ovss_set_unknown */
     int32_t unknown_label;    /* the label that means unknown: 255, or 65535 in uint16 */
+    int32_t places;           /* room for words that can be changed; 0: they are frozen */
+    int32_t reserved;         /* 0 */
 } edge_ovss_info;
 
 /* Fill in `info`. Status: USAGE. */
@@ -285,7 +287,8 @@ typedef struct edge_ovss_result {
     float *scores;             /* scores[(t * h + y) * w + x], t category, h x w in scores_shape */
     size_t scores_capacity;    /* in bytes */
     int32_t *alive;            /* ids of the categories left after the last rejection */
-    size_t alive_capacity;     /* in elements; `categories` always suffices */
+    size_t alive_capacity;     /* in elements; `categories` always suffices, and `places` for
+                                  whatever words are set */
 
     /* The library fills these in. */
     size_t alive_count;        /* how many are left */
@@ -352,6 +355,45 @@ EDGE_OVSS_API edge_ovss_status edge_ovss_choose_unknown(edge_ovss_session *sessi
 EDGE_OVSS_API edge_ovss_status edge_ovss_get_unknown(edge_ovss_session *session, float *thresholds,
                                                      size_t capacity);
 
+/* ---- Words -------------------------------------------------------------------------------- */
+
+/*
+ * The words of an open bundle (`edge-ovss export --open`) can be changed while it runs:
+ * edge_ovss_info.places is then above 0. The bundle on the disk stays as it is.
+ *
+ * What is set holds from the next frame on; `outputs`, `categories`, names and colors are other ones
+ * then. Thresholds of unknown go with the names: one threshold for all stays, and of thresholds by
+ * output those of names that stay. What a stream remembers is of the words before:
+ * edge_ovss_stream_forget.
+ */
+
+/*
+ * Have the words of an embedding pack, and no others.
+ *
+ * pack  UTF-8 path of a file that `edge-ovss vocab encode` wrote, with the text tower of the
+ *       bundle: `--tower DIR`, or the model and checkpoint of the export.
+ *
+ * Status: USAGE (a bundle that is not open, more words than places, a backend that cannot), INPUT
+ * (the file cannot be read, is no pack or is damaged, was made with another text tower or other
+ * templates, holds no words, or one of them twice), ARTIFACT (not enough memory). After a failure
+ * the words are as before.
+ */
+EDGE_OVSS_API edge_ovss_status edge_ovss_set_words(edge_ovss_session *session, const char *pack);
+
+/*
+ * The same for a program that has the embeddings in memory.
+ *
+ * vocabulary  JSON as in the file `vocabulary.json` of a bundle, with T categories.
+ * text        What the graph takes: unit vectors, text[(t P + p) D + d], with P and D those of
+ *             `open.prompts` and `open.width` in the manifest.
+ * count       How many numbers: T P D.
+ *
+ * Status: as above.
+ */
+EDGE_OVSS_API edge_ovss_status edge_ovss_use_words(edge_ovss_session *session,
+                                                   const char *vocabulary, const float *text,
+                                                   size_t count);
+
 /* ---- Selftest ----------------------------------------------------------------------------- */
 
 typedef struct edge_ovss_selftest_report {
@@ -372,8 +414,8 @@ typedef struct edge_ovss_selftest_report {
  *
  * report  May be NULL.
  *
- * Status: GATE (it ran, and the output differs; the report is filled in), USAGE,
- * ARTIFACT (the reference cannot be read, or as for edge_ovss_segment).
+ * Status: GATE (it ran, and the output differs; the report is filled in), USAGE (also where the
+ * words were changed: the reference is of those before), ARTIFACT (the reference cannot be read, or as for edge_ovss_segment).
  */
 EDGE_OVSS_API edge_ovss_status edge_ovss_selftest(edge_ovss_session *session,
                                                   edge_ovss_selftest_report *report);

@@ -77,9 +77,9 @@ struct Result {
     int32_t height = 0;
     int32_t width = 0;
     int32_t label_bytes = 1;
-    std::vector<std::uint8_t> labels;  // height * width * label_bytes, without gaps
-    std::vector<float> confidence;     // height * width, or empty
-    std::vector<std::int32_t> alive;   // ids of the categories left
+    std::vector<std::uint8_t> labels;                 // height * width * label_bytes, without gaps
+    std::vector<float> confidence;                    // height * width, or empty
+    std::vector<std::int32_t> alive;                  // ids of the categories left
     edge_ovss_result c = edge_ovss_result_default();  // counts, overflow and times
 
     // The label of pixel (y, x), which must be inside.
@@ -129,7 +129,9 @@ public:
             result.labels.resize(pixels * static_cast<std::size_t>(facts.label_bytes) + 1);
             result.confidence.resize(facts.has_confidence != 0 ? pixels : 0);
         }
-        result.alive.resize(static_cast<std::size_t>(facts.categories));
+        // Another thread may set more words before the frame runs.
+        result.alive.resize(
+            static_cast<std::size_t>(facts.places > 0 ? facts.places : facts.categories));
         edge_ovss_result& c = result.c;
         c = edge_ovss_result_default();
         c.labels = result.labels.data();
@@ -207,6 +209,10 @@ public:
         check(edge_ovss_get_unknown(session_, thresholds.data(), thresholds.size()));
         return thresholds;
     }
+
+    // Have the words of an embedding pack (`edge-ovss vocab encode`) from the next frame on, and no
+    // others; for an open bundle, `info().places` is above 0.
+    void set_words(const std::string& pack) { check(edge_ovss_set_words(session_, pack.c_str())); }
 
     // Throws with status EDGE_OVSS_ERROR_GATE where the answer is not the reference answer.
     edge_ovss_selftest_report selftest() {
