@@ -143,6 +143,7 @@ def halve_within(
     *,
     note: Note,
     exact: Collection[str] = (),
+    budget: float | None = None,
 ) -> tuple[ir.Model, HalfReport]:
     """Convert a graph to FP16; where labels change, its beginning stays in float32.
 
@@ -152,16 +153,17 @@ def halve_within(
     Args:
         model: A float32 graph; it is not changed.
         largest: Largest magnitude by tensor.
-        baseline: Images and the labels of float32; the first few are used.
+        baseline: Images and the labels of float32; the first few are used, or all for a budget.
         note: Called with one line for every step of a search.
         exact: Names of modules that stay in float32 whatever the labels do.
+        budget: mIoU points that may be lost; None to look at labels only.
 
     Returns:
         The new graph, and which of its nodes are FP16.
     """
-    few = baseline.first(_IMAGES)
+    judge = _Judge(baseline, budget, note)
     half, report = halve(model, largest, exact=exact)
-    if _agreement(half, few) >= LEAST_AGREEMENT:
+    if judge.passes(half, "FP16"):
         return half, report
     converted = set(report.half_nodes)
     products = [
@@ -174,10 +176,9 @@ def halve_within(
     fewest, most = 0, len(products) - 1
     while fewest < most:
         middle = (fewest + most) // 2
-        attempt = halve(model, largest, products[middle], exact=exact)
-        agreement = _agreement(attempt[0], few)
-        note(f"{middle + 1} of {len(products)} products in float32: labels {100 * agreement:.2f} %")
-        fewest, most = (fewest, middle) if agreement >= LEAST_AGREEMENT else (middle + 1, most)
+        attempt, _ = halve(model, largest, products[middle], exact=exact)
+        passes = judge.passes(attempt, f"{middle + 1} of {len(products)} products in float32")
+        fewest, most = (fewest, middle) if passes else (middle + 1, most)
     return halve(model, largest, products[most], exact=exact)
 
 
@@ -205,9 +206,38 @@ def halve(
     return half, convert_to_half(half, largest, frozenset(kept), exact)
 
 
-def _agreement(model: ir.Model, baseline: Baseline) -> float:
+@dataclass(frozen=True)
+class _Judge:
+    """Says whether an FP16 graph is good enough.
+
+    Attributes:
+        baseline: Images and the labels of float32.
+        budget: mIoU points that may be lost, or None.
+        note: Called with one line for every graph.
+    """
+
+    baseline: Baseline
+    budget: float | None
+    note: Note
+
+    def passes(self, model: ir.Model, what: str) -> bool:
+        """Measure a graph, and say so of `what`."""
+        if self.budget is None:
+            agreement = _share(_measure(model, self.baseline.first(_IMAGES)))
+            self.note(f"{what}: labels {100 * agreement:.2f} %")
+            return agreement >= LEAST_AGREEMENT
+        found = _measure(model, self.baseline)
+        drop = found.drop_from(self.baseline.accuracy) or 0.0
+        self.note(f"{what}: mIoU {-drop:+.2f}, labels {100 * found.agreement:.2f} %")
+        return drop <= self.budget and _share(found) >= LEAST_AGREEMENT
+
+
+def _share(found: Accuracy) -> float:
+    return found.agreement if found.decided_agreement is None else found.decided_agreement
+
+
+def _measure(model: ir.Model, baseline: Baseline) -> Accuracy:
     with scratch_folder() as folder:
         path = folder / GRAPH_FILE
         save_graph(model, path, data=DATA_FILE)
-        found = baseline.compare(path)
-    return found.agreement if found.decided_agreement is None else found.decided_agreement
+        return baseline.compare(path)

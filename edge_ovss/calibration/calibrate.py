@@ -236,12 +236,12 @@ def _make_half(work: _Work, model: ir.Model) -> Made:
 def _halve(
     work: _Work, model: ir.Model, largest: Mapping[str, float]
 ) -> tuple[ir.Model, HalfReport]:
-    """Convert to FP16; for the labels of untrained weights no more is kept in float32."""
-    source = work.source.manifest.model
+    """Convert to FP16; untrained weights keep no more in float32, unless a budget asks for it."""
+    source, budget = work.source.manifest.model, work.options.max_miou_drop
     exact = exact_modules(source.family)
-    if source.weights.source in _UNTRAINED:
+    if source.weights.source in _UNTRAINED and budget is None:
         return halve(model, largest, exact=exact)
-    return halve_within(model, largest, work.baseline, note=work.note, exact=exact)
+    return halve_within(model, largest, work.baseline, note=work.note, exact=exact, budget=budget)
 
 
 def _measure_rounding(work: _Work, model: ir.Model, report: HalfReport) -> Accuracy:

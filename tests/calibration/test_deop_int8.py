@@ -16,9 +16,12 @@ pytest.importorskip("onnxruntime")
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("open_clip is not installed", allow_module_level=True)
 
-from edge_ovss.calibration import CalibrateOptions, calibrate_bundle
+from edge_ovss.calibration import CalibrateOptions, Recipe, Validation, calibrate_bundle
+from edge_ovss.calibration.blocks import find_candidates
 from edge_ovss.cli import main
 from edge_ovss.export import ExportOptions, export_bundle
+from edge_ovss.frames.images import write_label_map, write_picture
+from edge_ovss.graph.model import load_graph
 from edge_ovss.models.catalogue import exact_modules
 from edge_ovss.runtime import Bundle, Segmenter
 from edge_ovss.runtime.selftest import run_selftest
@@ -88,3 +91,35 @@ def test_engines_have_the_precision(
     parts = {name.partition("/")[0].partition(".")[0] for name in kept}
     assert parts == (set(exact_modules("deop")) if precision == "fp16" else set())
     assert document["layers"][kind] > 20
+
+
+def test_the_budget_puts_blocks_back_to_float(single: Bundle, tmp_path: Path) -> None:
+    """Truth is what float32 says, so every label that INT8 changes costs points."""
+    labels_of_float32(single, tmp_path / "own")
+    blocks = ("backbone.stages.3.blocks.0", "mask_decoder.layers.0.linear2", "clip.resblocks.0")
+    found = find_candidates(load_graph(single.graph_path)).blocks
+    recipe = Recipe("deop-tiny", tuple(sorted(set(found) - set(blocks))))
+    validation = Validation(str(tmp_path / "own"), layout="folder")
+    order: dict[str, Any] = {"target": "cpu", "validation": validation}
+    whole = CalibrateOptions("int8", PICTURES, recipe=recipe, **order)
+    lost = facts_of(calibrate_bundle(single, tmp_path / "a.ovss", whole).bundle)["loss"]
+    assert lost["miou_drop"] > 0
+    budget = lost["miou_drop"] / 2
+    within = CalibrateOptions("int8", PICTURES, recipe=recipe, max_miou_drop=budget, **order)
+    facts = facts_of(calibrate_bundle(single, tmp_path / "b.ovss", within).bundle)
+    assert 0 < len(facts["quantized"]) < len(blocks)
+    assert facts["loss"]["miou_drop"] <= budget
+    assert set(facts["quantized"]) < set(blocks)
+
+
+def labels_of_float32(bundle: Bundle, folder: Path) -> None:
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    with Segmenter.open(bundle, backend="onnxruntime", threads=1) as segmenter:
+        for seed in (60, 61):
+            frame = render_street(seed=seed, height=64, width=96).image
+            labels = segmenter.segment(frame).labels
+            write_picture(folder / "images" / f"{seed}.png", frame)
+            write_label_map(folder / "labels" / f"{seed}.png", labels)
+    names = "\n".join(bundle.vocabulary.outputs)
+    (folder / "classes.txt").write_text(f"{names}\n", encoding="utf-8")

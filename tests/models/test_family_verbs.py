@@ -93,6 +93,15 @@ def test_measures(bundle: Path, tmp_path: Path, call: Call) -> None:
     assert compared["kind"] == "parity"
 
 
+def test_tune(bundle: Path, tmp_path: Path, call: Call) -> None:
+    data = ("--data", STREET, "--allow-missing", "--backends", "onnxruntime", *ONE_THREAD)
+    limits = ("--time-limit", "0.5", "--budget", "miou_drop<=100", "--out", tmp_path / "tuned")
+    found = call("tune", bundle, *data, *limits)
+    assert found["recommended"]["settings"] == {}
+    assert found["candidates"][0]["numbers"]["p50_ms"] > 0
+    assert (tmp_path / "tuned" / "tune.html").is_file()
+
+
 def test_papers(bundle: Path, tmp_path: Path, call: Call) -> None:
     assert call("inspect", bundle)["verified"]
     call("bench", bundle, "--source", STREET, "--count", "1", "--warmup", "1", *ONE_THREAD)

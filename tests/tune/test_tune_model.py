@@ -41,3 +41,14 @@ def test_a_smaller_size_is_recommended_and_its_command_makes_it(
     # The page of a bundle takes the table that chose it.
     assert main(["report", "tuned.ovss", "--include", "out", "--out", "page.html"]) == 0
     assert "Tuning: points of mIoU lost, by time" in (tmp_path / "page.html").read_text()
+
+
+def test_a_model_without_weights_says_how_to_give_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    assert main(["tune", "deop-tiny", "--vocab", "road, sky", "--budget", "p50_ms<=1"]) == 5
+    said = capsys.readouterr().err
+    assert "'deop-tiny' needs weights" in said
+    assert "Hint: Give --checkpoint FILE, or --weights random" in said

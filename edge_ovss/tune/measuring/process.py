@@ -23,7 +23,16 @@ LONGEST_S = 3600.0
 
 
 class CandidateError(Exception):
-    """A candidate failed; the text says why."""
+    """A candidate failed.
+
+    Args:
+        message: Why.
+        hint: What to do about it, where that is known.
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class Worker:
@@ -70,7 +79,7 @@ class Worker:
         except DocumentError:
             raise CandidateError(self._death()) from None
         if "error" in answer:
-            raise CandidateError(str(answer["error"]))
+            raise CandidateError(str(answer["error"]), answer.get("hint"))
         return answer
 
     def _listen(self) -> None:

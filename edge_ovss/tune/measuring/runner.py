@@ -120,7 +120,7 @@ class ProcessRunner:
             except CandidateError as err:
                 base.close()
                 message = f"The default export cannot be measured: {err}"
-                raise ArtifactError(message, hint="Run edge-ovss doctor.") from err
+                raise ArtifactError(message, hint=err.hint or "Run edge-ovss doctor.") from err
             self._base = base
         return self._base
 

@@ -140,7 +140,7 @@ def _answer(runner: Runner, order: Mapping[str, Any]) -> dict[str, object]:
     try:
         answer: dict[str, object] = getattr(runner, order["do"])(order)
     except EdgeOvssError as err:
-        return {"error": err.message}
+        return {"error": err.message, "hint": err.hint}
     except MemoryError:
         return {"error": "Memory ran out."}
     except Exception as err:  # a candidate that fails is a row, not the end
