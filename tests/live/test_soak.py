@@ -8,8 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-
-from tests.documents import ROOT
+from documents import ROOT
 
 pytest.importorskip("cv2")
 
