@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from documents import ROOT
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
@@ -22,10 +24,18 @@ from edge_ovss.cli import main  # noqa: E402
 from edge_ovss.errors import VocabularyError  # noqa: E402
 from edge_ovss.export import ExportOptions, export_bundle  # noqa: E402
 from edge_ovss.export.families import EXPORTS, family_export  # noqa: E402
-from edge_ovss.export.family import LoadedModel  # noqa: E402
+from edge_ovss.export.family import FamilyExport, LoadedModel  # noqa: E402
 from edge_ovss.export.parity_check import relative_error  # noqa: E402
+from edge_ovss.graph.model import load_graph  # noqa: E402
+from edge_ovss.graph.walk import is_within  # noqa: E402
 from edge_ovss.models import load_model  # noqa: E402
-from edge_ovss.models.catalogue import CATALOGUE, PUBLISHED, family_entry, list_models  # noqa: E402
+from edge_ovss.models.catalogue import (  # noqa: E402
+    CATALOGUE,
+    PUBLISHED,
+    FamilyEntry,
+    family_entry,
+    list_models,
+)
 from edge_ovss.models.checkpoints.loading import recognize_family  # noqa: E402
 from edge_ovss.models.families import FAMILIES, Family  # noqa: E402
 from edge_ovss.runtime import Bundle, Segmenter  # noqa: E402
@@ -102,6 +112,26 @@ def test_the_catalogue_lists_the_registered_families_and_what_they_build() -> No
     for entry in CATALOGUE:
         build = importlib.import_module(f"edge_ovss.models.{entry.name}.build")
         assert set(build.VARIANTS) == set(entry.models)
+
+
+@pytest.mark.parametrize("record", [FamilyEntry, Family, FamilyExport])
+def test_the_guide_explains_every_field_of_a_record(record: type) -> None:
+    guide = (ROOT / "docs/adding-a-family.md").read_text(encoding="utf-8")
+    tables = "".join(line for line in guide.splitlines() if line.startswith("| `"))
+    named = {"name", "title"}  # shown in the examples
+    fields = {field.name for field in dataclasses.fields(record)} - named
+    assert [name for name in sorted(fields) if f"`{name}`" not in tables] == []
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in CATALOGUE if entry.exact], ids=lambda entry: entry.name
+)
+def test_modules_that_stay_exact_are_those_of_the_graph(
+    exported: Export, entry: FamilyEntry
+) -> None:
+    graph = load_graph(exported(entry.name).graph_path)
+    missing = [each for each in entry.exact if not any(is_within(n, [each]) for n in graph.graph)]
+    assert missing == []
 
 
 def test_help_lists_every_model(capsys: pytest.CaptureFixture[str]) -> None:
