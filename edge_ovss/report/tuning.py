@@ -23,6 +23,11 @@ _HEADERS = (
     "images",
 )
 
+_NOISY = (
+    "<p class='bad'>The machine was busy with other programs: the default export took a different "
+    "time against itself, and close times decide nothing.</p>"
+)
+
 
 def front_plot(found: Document) -> str:
     """Return points lost (without labels: peak memory) by time; the front is a line."""
@@ -63,6 +68,7 @@ def tuning_part(found: Document) -> str:
     return section(
         f"Tuning: {what}",
         _advice(found),
+        _NOISY if found.get("noisy") else "",
         marks,
         front_plot(found),
         f"<ul>{notes}</ul>" if notes else "",

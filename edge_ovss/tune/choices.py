@@ -101,7 +101,8 @@ def model_space(
     own |= {ANSWER: tuple(family.answers)[1:]}
     if not asked.has_labels:
         own = {axis: _EXACT[axis] for axis in own if axis in _EXACT and own[axis]}
-    levels = {**own, **machine.levels(), **_streams(asked), **_slow(family, asked), **asked.levels}
+    # What needs no bundle of its own comes first, and what takes minutes to make last.
+    levels = {**machine.levels(), **_streams(asked), **own, **_slow(family, asked), **asked.levels}
     if SIZE in asked.levels:
         sizes = (read_size(t, default.picture.height, default.picture.width) for t in levels[SIZE])
         inside = f"{default.picture.height}x{default.picture.width}"
