@@ -149,7 +149,8 @@ say "the same frames through C++ and Python"
 EDGE_OVSS_NATIVE_LIBRARY=$build/release/libedge_ovss.so
 export EDGE_OVSS_NATIVE_LIBRARY
 if "$PYTHON" -c 'import pytest, numpy, edge_ovss' 2>/dev/null; then
-    (cd "$root/.." && "$PYTHON" -m pytest -q tests/runtime/test_native*.py tests/emit/test_ros2_cpp_core.py)
+    (cd "$root/.." && "$PYTHON" -m pytest -q tests/runtime/test_native*.py tests/emit/test_ros2_cpp_core.py \
+        tests/emit/test_open_bundles.py)
 else
     say "LEFT OUT: $PYTHON lacks pytest or edge_ovss (pip install -e '.[export,test]')"
 fi

@@ -156,7 +156,7 @@ class Segmenter:
 
     def set_words(
         self,
-        words: Vocabulary | str | os.PathLike[str],
+        words: Vocabulary | str | os.PathLike[str] | None,
         *,
         embeddings: str | os.PathLike[str] | None = None,
         tower: str | os.PathLike[str] | None = None,
@@ -166,22 +166,31 @@ class Segmenter:
         It may be called from another thread. New words are encoded before, while frames go on.
 
         Args:
-            words: A vocabulary, or what `Vocabulary.load` takes, or a single word.
+            words: A vocabulary, or what `Vocabulary.load` takes, or a single word; None for the
+                words of the embedding pack.
             embeddings: An embedding pack of these words, instead of a text tower.
             tower: Folder of the text tower; None looks in the bundle, beside it and in the cache.
 
         Raises:
-            UsageError: The bundle is not open, there are too many words, or no text tower.
+            UsageError: The bundle is not open, there are too many words or none, or no text tower.
             VocabularyError: The words, or the pack, cannot be used.
             ArtifactError: The text tower is damaged.
             MissingDependencyError: `tokenizers` is not installed, and words must be encoded.
         """
         # The text tower's packages are needed by those alone who change words.
         from edge_ovss.words.editing import read_words
-        from edge_ovss.words.encoding import WordSource, encode_words
+        from edge_ovss.words.encoding import WordSource, encode_words, words_of_pack
 
-        chosen = words if isinstance(words, Vocabulary) else read_words(words)
         bundle, source = self.bundle, WordSource(embeddings, tower, self.threads)
+        if isinstance(words, Vocabulary):
+            chosen = words
+        elif words is not None:
+            chosen = read_words(words)
+        elif embeddings is not None:
+            chosen = words_of_pack(bundle, embeddings)
+        else:
+            message = "set_words has neither words nor embeddings; expected one of them."
+            raise UsageError(message)
         self.use_words(bundle.with_words(chosen, encode_words(bundle, chosen, source)))
 
     def use_words(self, bundle: Bundle) -> None:

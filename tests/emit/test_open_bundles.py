@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from ros_cpp_core import build, running
 
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -26,6 +27,7 @@ from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.synthetic import render_street
 from edge_ovss.words.editing import read_words
 from edge_ovss.words.encoding import WordSource, encode_words
+from edge_ovss.words.tower import TextTower
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     out = tmp_path_factory.mktemp("open") / "a.ovss"
     return export_bundle("road, car, person", out, options).path
+
+
+@pytest.fixture(scope="module")
+def pack(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("packs") / "words.npz"
+    words = read_words("sky, building, road, car")
+    TextTower(bundle / "text_tower", threads=1).encode_vocabulary(words).save(found)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +81,8 @@ def test_deepstream_gets_a_graph_with_the_words_of_the_bundle(
 
 
 @pytest.mark.slow
-def test_words_change_with_the_tower_that_the_package_holds(
-    bundle: Path, frame: NDArray[np.uint8], tmp_path: Path
+def test_words_change_with_the_tower_that_the_package_holds_or_a_pack(
+    bundle: Path, pack: Path, frame: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     out = tmp_path / "package"
     assert main(["emit", "ros2", str(bundle), "--out", str(out), "--quiet"]) == 0
@@ -90,6 +100,42 @@ def test_words_change_with_the_tower_that_the_package_holds(
         with pytest.raises(EdgeOvssError, match="much"):
             core.change({"words": "sky, tree", "overlay": True, "unknown": "much"})
         assert (list(core.names), core.overlay) == (["sky", "building", "road", "car"], False)
+        encoded = core.segment(image, 2.0).labels
         core.set_words("")
         assert list(core.names) == ["road", "car", "person"]
-        assert np.array_equal(core.segment(image, 2.0).labels, before)
+        assert np.array_equal(core.segment(image, 3.0).labels, before)
+        core.set_words(str(pack))  # needs no tower
+        assert list(core.names) == ["sky", "building", "road", "car"]
+        assert np.array_equal(core.segment(image, 4.0).labels, encoded)
+
+
+@pytest.mark.slow
+def test_the_node_in_cpp_takes_the_words_of_a_pack(
+    bundle: Path, pack: Path, frame: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    out = tmp_path / "package"
+    assert main(["emit", "ros2", str(bundle), "--out", str(out), "--quiet"]) == 0
+    program = build(out, tmp_path / "build")
+    with Segmenter.open(bundle, backend="onnxruntime", threads=1) as segmenter:
+        own = segmenter.segment(frame).labels
+        segmenter.set_words(None, embeddings=pack)
+        others = segmenter.segment(frame).labels
+    with running(program, out / "bundle", frame.shape[:2]) as core:
+
+        def answers(words: str, labels: NDArray[np.uint8]) -> bool:
+            found = core.segment(frame.tobytes(), "rgb8", 3 * frame.shape[1])
+            assert isinstance(found, list), found
+            assert core.status(0.0)[2]["names"] == words
+            return np.array_equal(found[0]["data"].reshape(labels.shape), labels)
+
+        before, after = "road, car, person", "sky, building, road, car"
+        assert answers(before, own)
+        assert core.order(f"change words={tmp_path}/none.npz unknown=off").startswith("error ")
+        assert core.order(f"change words={pack} unknown=much").startswith("error ")
+        assert answers(before, own)
+        assert core.order(f"change words={pack}") == "ok"
+        assert answers(after, others)
+        assert core.order("change words= unknown=much").startswith("error ")
+        assert answers(after, others)
+        assert core.order("change words=") == "ok"
+        assert answers(before, own)

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import array
 import importlib
-import os
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from ros_cpp_core import Process, build, running
 
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.reader import Bundle
@@ -25,75 +24,8 @@ from edge_ovss.cli import main
 from edge_ovss.emit.ros2.core import Core, image_fields
 
 MakeBundle = Callable[..., Path]
-HERE = Path(__file__).parent
-INCLUDE = HERE.parent.parent / "runtime" / "include"
 FRAME = np.random.default_rng(5).integers(0, 256, (12, 14, 3), np.uint8)
 BACKEND = "onnxruntime"
-
-
-@dataclass
-class Process:
-    """A running call_core."""
-
-    process: subprocess.Popen[bytes]
-
-    @property
-    def out(self) -> IO[bytes]:
-        assert self.process.stdout is not None
-        return self.process.stdout
-
-    def send(self, line: str, data: bytes = b"") -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line.encode() + b"\n" + data)
-        self.process.stdin.flush()
-
-    def line(self) -> str:
-        return self.out.readline().decode().rstrip("\n")
-
-    def order(self, line: str) -> str:
-        self.send(line)
-        return self.line()
-
-    def pixels(self, first: str | None = None) -> dict[str, Any] | None:
-        """Read the fields of an image; None where there is none."""
-        words = (first or self.line()).split()
-        encoding, (height, width, step, size) = words[0], map(int, words[1:])
-        data = self.out.read(size)
-        if encoding == "none":
-            return None
-        fields = {"encoding": encoding, "height": height, "width": width, "step": step}
-        return {**fields, "is_bigendian": 0, "data": np.frombuffer(data, np.uint8)}
-
-    def segment(self, data: bytes, encoding: str, step: int, now: float = 0.0) -> list[Any] | str:
-        height, width = FRAME.shape[:2]
-        self.send(f"image {encoding} {height} {width} {step} {len(data)} {now}", data)
-        first = self.line()
-        if first.startswith("error "):
-            return first.removeprefix("error ")
-        return [self.pixels(first), self.pixels(), self.pixels()]
-
-    def status(self, now: float) -> tuple[int, str, dict[str, str]]:
-        self.send(f"status {now}")
-        level, message = int(self.line()), self.line()
-        values = dict(line.rsplit("=", 1) for line in iter(self.line, "end"))
-        return level, message, values
-
-
-def build(package: Path, folder: Path) -> Path:
-    library = os.environ.get("EDGE_OVSS_NATIVE_LIBRARY") or pytest.skip("needs the C++ library")
-    defines = [
-        f"-DPACKAGE={package}",
-        f"-DLIBRARY={Path(library).resolve()}",
-        f"-DINCLUDE={INCLUDE}",
-    ]
-    commands = (
-        ["cmake", "-S", str(HERE / "ros2_core"), "-B", str(folder), *defines],
-        ["cmake", "--build", str(folder)],
-    )
-    for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return folder / "call_core"
 
 
 def emitted(bundle: Path, out: Path) -> Path:
@@ -111,10 +43,8 @@ def core(bundle: Path, tmp_path: Path) -> Iterator[Process]:
     """The core in C++ of a package for a bundle with thresholds and confidence."""
     package = emitted(bundle, tmp_path / "package")
     program = build(package, tmp_path / "build")
-    command = [str(program), str(package / "bundle"), BACKEND]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        yield Process(process)
-        process.kill()
+    with running(program, package / "bundle", FRAME.shape[:2]) as process:
+        yield process
 
 
 def carried(fields: dict[str, Any]) -> Any:  # noqa: ANN401 (a message of rosbags)

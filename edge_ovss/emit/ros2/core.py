@@ -26,6 +26,7 @@ OK, WARN, ERROR = 0, 1, 2
 
 _QUIET_S = 2.0
 _WINDOW = 30
+_PACK = ".npz"
 _ENCODINGS = {"uint8": "mono8", "uint16": "mono16"}
 
 
@@ -130,14 +131,16 @@ class Core:
         """Segment with other words from the next image on; "" for those of the bundle.
 
         Args:
-            given: Words with commas between them, or a file of them.
+            given: Words with commas between them, a file of them, or an embedding pack (.npz).
             tower: Folder of the text tower; "" for the one in the bundle or beside it.
 
         Raises:
             EdgeOvssError: The words of this bundle cannot be changed, or not to these; nothing
                 changes then.
         """
-        if given:
+        if given.endswith(_PACK):
+            self._segmenter.set_words(None, embeddings=given)
+        elif given:
             self._segmenter.set_words(given, tower=tower or None)
         elif self._segmenter.bundle is not self._own:
             self._segmenter.use_words(self._own)

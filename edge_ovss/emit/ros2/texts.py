@@ -136,6 +136,7 @@ PARAMETERS = """\
     unknown: ""
     # Words of an open bundle, such as "road, forklift", or a file of them; "" as in the bundle. The
     # text tower that encodes them is looked for in the bundle and beside it; or give its folder.
+    # An embedding pack, such as /data/words.npz, needs no text tower; the node in C++ takes these.
     words: ""
     tower: ""
     # Publish the image with the labels' colors, and the score of each label.
@@ -181,7 +182,12 @@ ros2 param set /segmenter words "road, forklift, person"
 ```
 
 `words` needs an open bundle (`edge-ovss export --open`), its text tower, and
-`pip install "edge-ovss[words]"`. The node in C++ does not have it.
+`pip install "edge-ovss[words]"`. With an embedding pack of `edge-ovss vocab encode` neither tower nor
+packages are needed; the node in C++ takes such packs only:
+
+```sh
+ros2 param set /segmenter words /data/words.npz
+```
 
 Where the C++ library of edge-ovss is installed (`find_package(edge_ovss)`), a node in C++ with the
 same topics and parameters is built too. It takes the encodings rgb8, bgr8, rgba8, bgra8, mono8,

@@ -40,7 +40,11 @@ void tell(const segmenter::Core& core, std::istringstream& words) {
     for (const auto& [key, value] : status.values) {
         std::cout << key << '=' << value << '\n';
     }
-    std::cout << "threshold=" << core.threshold() << "\nend\n";
+    std::string names;
+    for (const std::string& name : core.names()) {
+        names += (names.empty() ? "" : ", ") + name;
+    }
+    std::cout << "threshold=" << core.threshold() << "\nnames=" << names << "\nend\n";
 }
 
 segmenter::Changes changes_of(std::istringstream& words) {
@@ -48,7 +52,9 @@ segmenter::Changes changes_of(std::istringstream& words) {
     for (std::string each; words >> each;) {
         const std::string name = each.substr(0, each.find('='));
         const std::string value = each.substr(name.size() + 1);
-        if (name == "unknown") {
+        if (name == "words") {
+            changes.words = value;
+        } else if (name == "unknown") {
             changes.unknown = value;
         } else if (name == "overlay") {
             changes.overlay = value == "true";
