@@ -302,6 +302,10 @@ def test_packs_are_taken_from_the_same_tower_only(bundle: Path, tmp_path: Path) 
             segmenter.set_words("sky, tree, car", embeddings=other)
         segmenter.set_words("tree, sky")  # it has both
         assert segmenter.names == ("tree", "sky")
+        segmenter.set_words(None, embeddings=pack)
+        assert segmenter.names == ("sky", "tree")
+        with pytest.raises(UsageError, match="neither words nor embeddings"):
+            segmenter.set_words(None)
 
 
 def test_a_pack_brings_outputs_and_background(bundle: Path, tmp_path: Path) -> None:

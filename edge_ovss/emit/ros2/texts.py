@@ -182,8 +182,8 @@ ros2 param set /segmenter words "road, forklift, person"
 ```
 
 `words` needs an open bundle (`edge-ovss export --open`), its text tower, and
-`pip install "edge-ovss[words]"`. With an embedding pack of `edge-ovss vocab encode` neither tower nor
-packages are needed; the node in C++ takes such packs only:
+`pip install "edge-ovss[words]"`. With an embedding pack of `edge-ovss vocab encode` no tower and no
+packages are needed. The node in C++ takes such packs only:
 
 ```sh
 ros2 param set /segmenter words /data/words.npz
