@@ -115,17 +115,13 @@ class Search:
 
     def run(self, space: Space) -> None:
         """Search until enough is known, or the time is over."""
-        try:
-            singles = self._all([Candidate(), *space.singles()], 0, _SINGLES)
-            if not singles:
-                return
-            limit = largest_drop(self._gates)
-            singles += self._all(_gentler(singles, limit), 0, _GENTLER)
-            combined = self._all(combinations(singles, limit=limit), 0, _COMBINED)
-            chosen = self._halve([*singles, *combined])
-            self._finish(chosen)
-        except OutOfTime:
-            self.complete = False
+        singles = self._all([Candidate(), *space.singles()], 0, _SINGLES)
+        if not singles or singles[0].candidate.settings:
+            return
+        limit = largest_drop(self._gates)
+        singles += self._all(_gentler(singles, limit), 0, _GENTLER)
+        combined = self._all(combinations(singles, limit=limit), 0, _COMBINED)
+        self._finish(self._halve([*singles, *combined]))
 
     def _halve(self, rows: Sequence[Row]) -> list[Row]:
         """Measure what is promising on the next rung; return all with what is known best."""
@@ -144,8 +140,8 @@ class Search:
         for row in promising:
             if best is not None and row.ratio > _WIDE * best:
                 break
-            done = self._measure(row.candidate, self.last)
-            if done.error is None and meets(self._numbers(done), self._gates):
+            done = self._try(row.candidate, self.last)
+            if done is not None and done.error is None and meets(self._numbers(done), self._gates):
                 best = min(best or done.ratio, done.ratio)
         front = front_of([row for row in rows if row.error is None])
         self._all([row.candidate for row in front[:_LAST]], self.last)
@@ -163,16 +159,17 @@ class Search:
         return row.numbers(base_median(list(self.rows.values())))
 
     def _all(self, candidates: Sequence[Candidate], rung: int, share: float = 1.0) -> list[Row]:
-        """Measure candidates, until this share of the time is gone."""
+        """Measure candidates, until this share of the time is gone; then only read the journal."""
         self._expect([(candidate, rung) for candidate in candidates])
-        found = []
-        for candidate in candidates:
-            try:
-                found.append(self._measure(candidate, rung, share))
-            except OutOfTime:
-                self.complete = False
-                break
-        return found
+        found = [self._try(candidate, rung, share) for candidate in candidates]
+        return [row for row in found if row is not None]
+
+    def _try(self, candidate: Candidate, rung: int, share: float = 1.0) -> Row | None:
+        try:
+            return self._measure(candidate, rung, share)
+        except OutOfTime:
+            self.complete = False
+            return None
 
     def _expect(self, places: Sequence[tuple[Candidate, int]]) -> None:
         self._expected = self._measured + len(set(places) - set(self.rows))

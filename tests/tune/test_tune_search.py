@@ -165,6 +165,16 @@ def test_where_time_is_short_something_was_still_measured_on_all_images(tmp_path
     assert by_rung == [12, 3, 5]
 
 
+def test_another_order_of_the_same_settings_still_reads_the_journal(tmp_path: Path) -> None:
+    search(tmp_path, PretendedRunner(EFFECTS))
+    levels = {axis: SPACE.levels[axis] for axis in reversed(SPACE.levels)}
+    new = Space({"answer": ["other"], **levels})
+    late = PretendedRunner(EFFECTS)
+    found = search(tmp_path, late, space=new, clock=Clock(1.0, spent_s=2.0))
+    assert (late.measured, found.complete) == ([], False)
+    assert recommended(found)["backend"] == "openvino-bf16"
+
+
 def test_a_default_export_that_failed_is_tried_again_whatever_the_time(tmp_path: Path) -> None:
     class Failing(PretendedRunner):
         def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
