@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
+import shutil
+import subprocess
 import sys
 import types
 import xml.etree.ElementTree as ET
@@ -329,6 +332,25 @@ def test_parameters_that_come_together_are_all_taken_or_none(node: Any) -> None:
     assert not node.publishers["overlay"].messages
     assert len(node.publishers["confidence"].messages) == len(refused)
     assert [each.threshold for each in node.publishers["label_info"].messages] == [0.0, 1.0]
+
+
+def test_the_node_in_cpp_compiles_against_what_is_documented_of_rclcpp(
+    make_bundle: MakeBundle, tmp_path: Path
+) -> None:
+    compiler = shutil.which("g++") or pytest.skip("there is no g++")
+    assert emit(make_bundle(), tmp_path / "out") == 0
+    source = tmp_path / "out" / "src" / "node.cpp"
+    named = re.findall(r"#include <(\w+/\S+)>", source.read_text("utf-8"))
+    assert "rclcpp/rclcpp.hpp" in named
+    for each in named:
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / each).write_text('#include "rclcpp_stand_in.hpp"\n')
+    here = Path(__file__).parent
+    folders = [tmp_path, here / "ros2_core", here.parents[1] / "runtime" / "include"]
+    flags = ["-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
+    command = [compiler, *flags, *(f"-I{folder}" for folder in folders), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_diagnostics_tell_of_damaged_images(node: Any) -> None:  # noqa: ANN401
