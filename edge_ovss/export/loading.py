@@ -13,6 +13,11 @@ from edge_ovss.models import load_model
 from edge_ovss.models.spec import Model
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
+_OTHER_TOWER = (
+    "was made with other weights than those that encode words here; labels are right only if both "
+    "encode words alike"
+)
+
 
 def load_for_export(
     vocabulary: Vocabulary,
@@ -48,6 +53,8 @@ def load_for_export(
     if options.embeddings is not None:
         shape = (len(model.spec.templates), family.embedding_size(model))
         embeddings = _read_pack(Path(options.embeddings), vocabulary, shape, options.model)
+        if embeddings.text_tower_sha256 != model.text_tower_sha256:
+            note(f"embedding pack '{options.embeddings}' {_OTHER_TOWER}")
     else:
         note(f"encoding {len(vocabulary)} classes x {len(model.spec.templates)} templates")
         embeddings = model.encode_text(vocabulary, progress=progress)

@@ -25,6 +25,7 @@ from edge_ovss.errors import VocabularyError  # noqa: E402
 from edge_ovss.export import ExportOptions, export_bundle  # noqa: E402
 from edge_ovss.export.families import EXPORTS, family_export  # noqa: E402
 from edge_ovss.export.family import FamilyExport, LoadedModel  # noqa: E402
+from edge_ovss.export.loading import load_for_export  # noqa: E402
 from edge_ovss.export.parity_check import relative_error  # noqa: E402
 from edge_ovss.graph.model import load_graph  # noqa: E402
 from edge_ovss.graph.walk import is_within  # noqa: E402
@@ -257,3 +258,16 @@ def test_embedding_pack_replaces_the_text_tower(family: str, tmp_path: Path) -> 
         )
     assert TextEmbeddings.load(tmp_path / "pack.npz").text_tower == _tiny(family)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pack.npz"]
+
+
+def test_a_pack_of_other_weights_is_said_to_be_one(family: str, tmp_path: Path) -> None:
+    vocabulary, pack = Vocabulary.from_names(WORDS), tmp_path / "pack.npz"
+    model = load_model(_tiny(family), weights="random", seed=1)
+    embeddings = model.encode_text(vocabulary)
+    assert embeddings.text_tower_sha256 == model.text_tower_sha256
+    embeddings.save(pack)
+    for seed, said in ((1, False), (2, True)):
+        options = ExportOptions(model=_tiny(family), weights="random", seed=seed, embeddings=pack)
+        notes: list[str] = []
+        load_for_export(vocabulary, options, note=notes.append)
+        assert any("made with other weights" in note for note in notes) == said

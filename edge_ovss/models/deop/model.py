@@ -28,7 +28,7 @@ from edge_ovss.models.deop.positions import sine_positions
 from edge_ovss.models.deop.prompts import ClipAdapter
 from edge_ovss.models.padding import pad_to_multiple
 from edge_ovss.models.spec import Clip, ModelSpec, WeightsOrigin
-from edge_ovss.models.text import as_tensor, encode_vocabulary
+from edge_ovss.models.text import as_tensor, encode_vocabulary, text_tower_digest
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 # Cosines become logits by this factor; the checkpoint's temperature is not read.
@@ -87,6 +87,12 @@ class Deop(nn.Module):
     def visual(self) -> Clip:
         """CLIP's image tower."""
         return self.clip_adapter.clip_model.visual
+
+    @property
+    def text_tower_sha256(self) -> str:
+        """Hash of the weights that encode prompts, the learned prompt among them."""
+        adapter = self.clip_adapter
+        return text_tower_digest(adapter.clip_model, adapter.prompt_learner)
 
     def encode_text(
         self, vocabulary: Vocabulary, *, progress: Callable[[int, int], None] | None = None

@@ -19,7 +19,7 @@ from edge_ovss.models.san.resizing import shrink
 from edge_ovss.models.san.side_adapter import SideAdapter
 from edge_ovss.models.san.towers import ClipRecognitionHead, ClipVisualExtractor
 from edge_ovss.models.spec import Clip, ModelSpec, WeightsOrigin
-from edge_ovss.models.text import as_tensor, encode_vocabulary
+from edge_ovss.models.text import as_tensor, encode_vocabulary, text_tower_digest
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 
@@ -75,6 +75,11 @@ class San(nn.Module):
     def text_clip(self) -> Clip:
         """The open_clip model whose text tower alone encodes prompts."""
         return self.ov_classifier
+
+    @property
+    def text_tower_sha256(self) -> str:
+        """Hash of the weights that encode prompts."""
+        return text_tower_digest(self.text_clip)
 
     def encode_text(
         self, vocabulary: Vocabulary, *, progress: Callable[[int, int], None] | None = None

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from edge_ovss.models.sed.decoder import GradualFusionDecoder
 from edge_ovss.models.spec import Clip, ModelSpec, WeightsOrigin
-from edge_ovss.models.text import as_tensor, encode_vocabulary
+from edge_ovss.models.text import as_tensor, encode_vocabulary, text_tower_digest
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 
 
@@ -57,6 +57,11 @@ class Sed(nn.Module):
     def text_clip(self) -> Clip:
         """The open_clip model whose text tower alone encodes prompts."""
         return self.clip_model
+
+    @property
+    def text_tower_sha256(self) -> str:
+        """Hash of the weights that encode prompts."""
+        return text_tower_digest(self.text_clip)
 
     def encode_text(
         self, vocabulary: Vocabulary, *, progress: Callable[[int, int], None] | None = None
