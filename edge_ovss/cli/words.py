@@ -11,6 +11,7 @@ from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.words.section import require_open
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.cli.shared.vocabulary import warn_of_words
+from edge_ovss.cli.words_ranges import RangesReport, compare_ranges, require_float
 from edge_ovss.errors import UsageError
 from edge_ovss.frames.source_kinds import refuse_live
 from edge_ovss.frames.sources import open_source
@@ -36,11 +37,21 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.calibration:
         refuse_live(args.calibration, "Calibration images")
         open_source(args.calibration)  # a mistake is said before anything changes
+    _check_float(args)
     if not changes and args.embeddings is None:
         return _list(args, console)
     found = undo_words(args.bundle) if args.undo else _change(args, console)
     _print(args, console, found)
     return 0
+
+
+def _check_float(args: argparse.Namespace) -> None:
+    if args.float32 is None:
+        return
+    if not args.calibration:
+        message = "--float is given without images to compare on."
+        raise UsageError(message, hint="Give --calibration SOURCE too.")
+    require_float(Bundle.open(args.bundle, verify=False), Bundle.open(args.float32, verify=False))
 
 
 def _list(args: argparse.Namespace, console: Console) -> int:
@@ -93,7 +104,8 @@ def _print(args: argparse.Namespace, console: Console, found: Reworded) -> None:
     bundle = found.bundle
     words, info = bundle.vocabulary, require_open("", bundle.manifest.open)
     overflow = _overflow(args, bundle)
-    meanings = _meanings(found, overflow)
+    ranges = _ranges(args, console, bundle)
+    meanings = _meanings(found, overflow, ranges)
     for text in meanings:
         console.note(text)
     document: dict[str, Any] = {
@@ -107,6 +119,8 @@ def _print(args: argparse.Namespace, console: Console, found: Reworded) -> None:
     }
     if overflow is not None:
         document["overflow"] = {"frames": overflow[1], "overflowed": overflow[0]}
+    if ranges is not None:
+        document["int8"] = ranges.to_json()
     text = (
         f"{args.bundle}: {len(words)} words of {info.places} places; {len(found.added)} added, "
         f"{len(found.removed)} removed"
@@ -124,7 +138,18 @@ def _overflow(args: argparse.Namespace, bundle: Bundle) -> tuple[int, int] | Non
     return sum(found), len(found)
 
 
-def _meanings(found: Reworded, overflow: tuple[int, int] | None) -> list[str]:
+def _ranges(args: argparse.Namespace, console: Console, bundle: Bundle) -> RangesReport | None:
+    """Return what the INT8 ranges cost with the new words, if it shall be measured."""
+    if args.float32 is None:
+        return None
+    float32 = Bundle.open(args.float32)
+    source: str = args.calibration
+    return compare_ranges(bundle, float32, source, threads=args.threads, note=console.note)
+
+
+def _meanings(
+    found: Reworded, overflow: tuple[int, int] | None, ranges: RangesReport | None
+) -> list[str]:
     """Say what other words mean for what was chosen or measured for those before."""
     manifest = found.bundle.manifest
     texts = []
@@ -136,11 +161,11 @@ def _meanings(found: Reworded, overflow: tuple[int, int] | None) -> list[str]:
         if overflow is not None:
             said = f"{overflow[0]} of {overflow[1]} images overflow them with these words"
         texts.append(f"the slots {','.join(map(str, slots))} were chosen at export: {said}")
-    if manifest.precision == "int8":
-        texts.append(
-            "the INT8 ranges were measured with the words of the calibration; calibrate a float32 "
-            "bundle with these words to compare"
-        )
+    if ranges is not None:
+        texts.append(ranges.text)
+    elif manifest.precision == "int8":
+        said = "--calibration SOURCE --float BUNDLE compares them with ranges measured anew"
+        texts.append(f"the INT8 ranges were measured with other words: {said}")
     if found.untuned:
         names = ", ".join(short(name) for name in found.untuned[:5])
         texts.append(f"the threshold of 'unknown' was never tuned for {names}: it has the default")

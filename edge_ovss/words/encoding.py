@@ -31,11 +31,13 @@ class WordSource:
         pack: An embedding pack of exactly the words that are new, or of all of them.
         tower: Folder of a text tower; None looks for one (`find_tower`).
         threads: CPU threads of the tower; None for all cores.
+        known: Another bundle of the same text tower, whose words are known too.
     """
 
     pack: str | os.PathLike[str] | None = None
     tower: str | os.PathLike[str] | None = None
     threads: int | None = None
+    known: Bundle | None = None
 
 
 def encode_words(
@@ -68,7 +70,7 @@ def encode_words(
     info = require_open(bundle.path.name, bundle.manifest.open)
     check_room(info, vocabulary)
     refuse_alikes(vocabulary)
-    rows = _own_rows(bundle)
+    rows = _own_rows(bundle) if source.known is None else _own_rows(source.known)
     fresh = [each for each in vocabulary.categories if _key(each) not in rows]
     if source.pack is not None:
         pack = read_pack_for(bundle, source.pack)

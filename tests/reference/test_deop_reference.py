@@ -19,6 +19,7 @@ if importlib.util.find_spec("open_clip") is None:
 onnx_ir = pytest.importorskip("onnx_ir")
 pytest.importorskip("onnxruntime")
 
+from reworded import answer_with_other_words  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from edge_ovss.bundle.rejection import Rejection  # noqa: E402
@@ -175,6 +176,26 @@ def test_exported_graph_equals_the_published(
         assert np.isfinite(halved["scores"]).all()
         equal = halved["labels"] == float32["labels"]
         assert equal[0][is_counted(float32["scores"][0])].mean() >= MIN_HALF_LABELS
+
+
+@pytest.mark.slow
+def test_an_open_bundle_gives_the_published_answer(
+    model: Deop,
+    golden: Golden,
+    reference: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("EDGE_OVSS_CACHE", "")
+    vocabulary = Vocabulary.from_names([str(word) for word in golden["classes"]])
+    embeddings = model.encode_text(vocabulary)
+    loaded = LoadedModel(family_export("deop"), model, vocabulary, embeddings, SIZE)
+    frame = np.asarray(reference.image(*SIZE, 0))
+    answer = answer_with_other_words(loaded, frame, tmp_path, monkeypatch, Rejection("none"))
+    assert answer.scores is not None
+    expected = golden["scores_stride8"].astype(np.float32)
+    assert relative_error(answer.scores[:, ::8, ::8], expected) < MAX_ERROR
+    assert (answer.labels == golden["labels"])[golden["counted"]].mean() >= MIN_LABELS
 
 
 def test_positions_are_resized_unless_their_number_fits() -> None:

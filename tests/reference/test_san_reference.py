@@ -21,6 +21,8 @@ pytest.importorskip("onnxruntime")
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("open_clip is not installed", allow_module_level=True)
 
+from reworded import answer_with_other_words  # noqa: E402
+
 from edge_ovss.bundle.rejection import Rejection  # noqa: E402
 from edge_ovss.export.families import family_export  # noqa: E402
 from edge_ovss.export.family import LoadedModel  # noqa: E402
@@ -96,6 +98,22 @@ def test_model_equals_the_published(
     expected = golden["scores_stride8"].astype(np.float32)
     assert relative_error(scores[:, ::8, ::8], expected) < MAX_ERROR
     assert _agreement(scores.argmax(0), golden) >= MIN_LABELS
+
+
+@pytest.mark.slow
+def test_an_open_bundle_gives_the_published_answer(
+    loaded: LoadedModel,
+    golden: Golden,
+    frame: NDArray[np.uint8],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = answer_with_other_words(loaded, frame, tmp_path, monkeypatch, Rejection("none"))
+    assert answer.alive.tolist() == list(range(len(loaded.vocabulary)))
+    assert _agreement(answer.labels, golden) >= MIN_LABELS
+    assert answer.scores is not None
+    expected = golden["scores_stride8"].astype(np.float32)
+    assert relative_error(answer.scores[:, ::8, ::8], expected) < MAX_ERROR
 
 
 @pytest.mark.slow

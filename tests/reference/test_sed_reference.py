@@ -21,6 +21,8 @@ pytest.importorskip("onnxruntime")
 if importlib.util.find_spec("open_clip") is None:
     pytest.skip("open_clip is not installed", allow_module_level=True)
 
+from reworded import answer_with_other_words  # noqa: E402
+
 from edge_ovss.bundle.rejection import Rejection  # noqa: E402
 from edge_ovss.export.families import family_export  # noqa: E402
 from edge_ovss.export.family import LoadedModel  # noqa: E402
@@ -196,6 +198,23 @@ def test_exported_graph_equals_the_published(
         assert relative_error(answer["scores"][0][:, ::4, ::4], expected) < MAX_ERROR
     same = run_torch(graph, frame)
     assert relative_error(answer["scores"], same["scores"]) < 1e-4
+
+
+@pytest.mark.slow
+def test_an_open_bundle_gives_the_published_answer(
+    loaded: Callable[[bool], LoadedModel],
+    frame: NDArray[np.uint8],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    golden = golden_answer("sed_base_24_smooth")
+    rejection = Rejection("slots", topk=2, slots=(24, 20, 20))
+    answer = answer_with_other_words(loaded(True), frame, tmp_path, monkeypatch, rejection)
+    assert answer.alive.tolist() == golden["cer2_kept"].tolist()
+    assert (answer.labels == golden["cer2_labels"]).mean() >= MIN_LABELS
+    assert answer.scores is not None
+    expected = golden["cer2_scores"].astype(np.float32)
+    assert relative_error(answer.scores[:, ::4, ::4], expected) < MAX_ERROR
 
 
 def test_large_model_has_the_published_names_and_shapes() -> None:

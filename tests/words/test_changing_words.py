@@ -308,6 +308,38 @@ def test_packs_are_taken_from_the_same_tower_only(bundle: Path, tmp_path: Path) 
             segmenter.set_words(None)
 
 
+IMAGES = "synthetic://street?count=3"
+
+
+@pytest.mark.slow
+def test_int8_ranges_are_compared_with_ranges_measured_anew(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = str(tmp_path / "int8.ovss")
+    given = ["calibrate", str(bundle), "--precision", "int8", "--calibration", IMAGES]
+    assert main([*given, "--out", place]) == 0
+    capsys.readouterr()
+    before = files(bundle)
+    tower = ["--tower", str(bundle / "text_tower")]
+    compare = ["--calibration", IMAGES, "--float", str(bundle), "--threads", "1", "--json"]
+    assert main(["words", place, "--set", "sky, road, tree", *tower, *compare]) == 0
+    out = capsys.readouterr()
+    report = json.loads(out.out)["int8"]
+    assert report["images"] == 3
+    for share in ("equal_to_float32", "equal_to_float32_calibrated_anew"):
+        assert 0.9 < report[share] < 1
+    assert "with ranges measured anew" in out.err
+    assert files(bundle) == before
+
+
+def test_int8_is_compared_with_its_own_float32_bundle_only(bundle: Path) -> None:
+    before = files(bundle)
+    given = ["words", str(bundle), "--set", "sky", "--float", str(bundle)]
+    assert main(given) == 2  # no images
+    assert main([*given, "--calibration", IMAGES]) == 2  # not INT8
+    assert files(bundle) == before
+
+
 def test_a_pack_brings_outputs_and_background(bundle: Path, tmp_path: Path) -> None:
     pack = tmp_path / "a.npz"
     given = ["vocab", "encode", "sky; heaven, car", "--background", "wall, fence"]

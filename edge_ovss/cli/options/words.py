@@ -57,3 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="images on which to count frames that overflow the slots with the new words",
     )
+    parser.add_argument(
+        "--float",
+        dest="float32",
+        metavar="BUNDLE",
+        help="of an INT8 bundle, the float32 bundle that was calibrated: with --calibration, "
+        "calibrate it with the new words and compare labels (needs edge-ovss[export])",
+    )
