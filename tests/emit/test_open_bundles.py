@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_the_node_in_cpp_takes_the_words_of_a_pack(
         others = segmenter.segment(frame).labels
     with running(program, out / "bundle", frame.shape[:2]) as core:
 
-        def answers(words: str, labels: NDArray[np.uint8]) -> bool:
+        def answers(words: str, labels: NDArray[Any]) -> bool:
             found = core.segment(frame.tobytes(), "rgb8", 3 * frame.shape[1])
             assert isinstance(found, list), found
             assert core.status(0.0)[2]["names"] == words
