@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers.programs import open_program
-from benchmarks.peers.roster import CLOSED, REFERENCE, UNREJECTED, find
+from benchmarks.peers.roster import REFERENCE, UNREJECTED, find
 from edge_ovss.datasets.alignment import align
 from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.datasets.opening import open_dataset
@@ -142,13 +142,12 @@ def judge(
     good = [name for name in names if failures[name] is None]
     answers = {name: [_read(folder, name, each) for each in data] for name in good}
     found = {name: Accuracy(failure=failures[name]) for name in names}
-    trained = [name for name in good if find(name).heat != CLOSED]  # that one's labels are noise
-    for name in trained:
+    for name in good:
         found[name].equal = agreement(answers[name], answers.get(REFERENCE))
         if not find(name).rejects:
             found[name].equal_unrejected = agreement(answers[name], answers.get(UNREJECTED))
     for index, each in enumerate(data):
-        given = {name: answers[name][index] for name in trained}
+        given = {name: answers[name][index] for name in good}
         for name, value in score(each, given, limit=limit, vocabulary=vocabulary).items():
             found[name].miou[each.title] = value
     return found

@@ -127,12 +127,22 @@ def table(found: Mapping[str, Any]) -> str:
     )
     head = ["", "precision", f"times `{FIRST}`", "median s", "min..max s", "peak MiB"]
     head += ["labels as torch FP32", "labels as plain FP32", *(f"mIoU {name}" for name in sets)]
-    lines = [_cells(head), "|" + "---|" * len(head)]
+    lines = [f"{_heading(found)}\n", _cells(head), "|" + "---|" * len(head)]
     lines += [_line(row, sets) for row in rows]
     lines += ["", *(f"- {what}: {_number(x, '.2f')}" for what, x in found["speedups"].items())]
     if found.get("engines"):
         lines += ["", *_engine_table(found["engines"])]
     return "\n".join(lines)
+
+
+def _heading(found: Mapping[str, Any]) -> str:
+    machine, command = found["machine"], found["command"]
+    packages = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    load = found["load_average"][2]
+    return (
+        f"{machine['processor']}, {machine['threads']} threads, {command['repeats']} repetitions "
+        f"in each heat; load average at the end {load:.1f} (15 minutes); {packages}"
+    )
 
 
 def _cells(cells: Sequence[str]) -> str:

@@ -84,7 +84,7 @@ def test_ratios_are_of_one_heat(load: Load) -> None:
     fast.rows["plain-openvino"] = contestant("plain-openvino", [3.0, 9.0, 3.0])
     roster = load("roster")
     entries = roster.chosen("nncf,plain-openvino")
-    found = report.report(entries, [slow, fast], {}, {"threads": 1})
+    found = report.report(entries, [slow, fast], {}, {"threads": 1, "repeats": 3})
     rows = {row["name"]: row for row in found["contestants"]}
     assert rows["nncf"]["ratio"] == pytest.approx(4)
     assert rows["plain-openvino"]["ratio"] == pytest.approx(3)
@@ -97,10 +97,10 @@ def test_one_that_did_not_run_is_a_row_with_its_message(load: Load) -> None:
     rows = {"slots": contestant("slots", [1.0])}
     rows["nncf"] = contestant("nncf", [], "not made: no | package\nfor it")
     heat = report.Heat(rows)
-    found = report.report(roster.chosen("nncf"), [heat], {}, {"threads": 1})
+    found = report.report(roster.chosen("nncf"), [heat], {}, {"threads": 1, "repeats": 3})
     line = next(line for line in report.table(found).splitlines() if "NNCF" in line)
     assert "did not run: not made: no / package for it" in line
-    assert line.count("|") == report.table(found).splitlines()[0].count("|")
+    assert line.count("|") == report.table(found).splitlines()[2].count("|")
     assert list(found["speedups"].values()) == [None, None]
 
 
@@ -265,7 +265,7 @@ def test_exact_contestants_agree_with_torch_and_plain_ones_with_the_plain_export
     assert accuracy["torch-fp32"]["equal"] == 1
     assert accuracy["slots"]["equal"] > 0.999
     assert accuracy["plain-openvino"]["equal_unrejected"] > 0.99
-    assert accuracy["closed-onnxruntime"]["equal"] is None
+    assert accuracy["closed-onnxruntime"] is None
     for name in ("slots", "torch-fp32", "plain-openvino"):
         assert 0 <= accuracy[name]["miou"]["street"] < 1
 
