@@ -36,6 +36,7 @@ _BEFORE = {
     "engine-int8-gpu": ("setting", "slots", "int8-gpu"),
     "engine-plain": ("setting", "plain"),
     "engine-modelopt-autocast": ("setting", "plain", "modelopt-autocast"),
+    "engine-modelopt-int8": ("setting", "plain", "modelopt-int8"),
     "engine-modelopt-int8-fp16": ("setting", "plain", "modelopt-int8-fp16"),
 }
 STEPS = tuple(_BEFORE)
