@@ -7,6 +7,7 @@ Importing this package needs only numpy. The names below are imported when they 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from edge_ovss._lazy import lazy_names
@@ -46,5 +47,8 @@ __all__ = [
     "export_bundle",
     "load_model",
 ]
+
+# Else ONNX Runtime from 1.31 on reports its use over the network. It reads this when imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __getattr__, __dir__ = lazy_names(__name__, _LAZY)

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <thread>
@@ -15,6 +16,15 @@ namespace {
 // ONNX Runtime's own words would go to stderr; what matters comes back as a status.
 void ORT_API_CALL keep_quiet(void*, OrtLoggingLevel, const char*, const char*, const char*,
                              const char*) {}
+
+// ONNX Runtime from 1.31 on reports its use over the network, by a thread that may outlive main. It
+// reads this variable when its first environment is made; a value that is there stays.
+void report_nothing() {
+#ifndef _WIN32
+    static const int done = setenv("ORT_DISABLE_TELEMETRY", "1", 0);
+    static_cast<void>(done);
+#endif
+}
 
 int usable_cores() {
 #ifdef __linux__
@@ -93,6 +103,7 @@ std::string first_line(const std::string& words) {
 }
 
 Handles open_session(const std::filesystem::path& graph, const Settings& settings, bool cuda) {
+    report_nothing();
     Handles handles;
     OrtEnv* env = nullptr;
     check(api().CreateEnvWithCustomLogger(keep_quiet, nullptr, ORT_LOGGING_LEVEL_FATAL, "edge_ovss",

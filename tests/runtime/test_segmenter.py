@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -268,3 +271,16 @@ def test_closing_frees_the_graph_and_its_spare(make_bundle: MakeBundle) -> None:
     with Segmenter(bundle, first):
         pass
     assert closed == ["first", "spare", "first"]
+
+
+def test_onnxruntime_reports_nothing(make_bundle: MakeBundle, tmp_path: Path) -> None:
+    """From 1.31 on it keeps what it reports of its use in the home folder."""
+    home = tmp_path / "home"
+    home.mkdir()
+    words = ["selftest", str(make_bundle()), "--backend", "onnxruntime"]
+    unset = {"XDG_CACHE_HOME", "ORT_DISABLE_TELEMETRY"}
+    env = {k: v for k, v in os.environ.items() if k not in unset} | {"HOME": str(home)}
+    command = [sys.executable, "-m", "edge_ovss", *words]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not list(home.rglob("*onnxruntime*"))
