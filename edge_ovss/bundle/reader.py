@@ -109,6 +109,12 @@ class Bundle:
         """Where the ONNX file is."""
         return self.file(self.manifest.graph.file)
 
+    @property
+    def has_words_of_disk(self) -> bool:
+        """Whether the words are those in the folder, which the reference answer is of."""
+        read = self.manifest.document.get("vocabulary")
+        return not isinstance(read, dict) or read.get("sha256") == self.manifest.vocabulary.sha256
+
     def word_inputs(self, *, rows: int | None = None) -> Arrays | None:
         """Return `text` and `places` for the graph; None where the words are frozen.
 

@@ -17,7 +17,7 @@ from edge_ovss._files import json_bytes
 from edge_ovss._progress import CountProgress, Note, silent
 from edge_ovss.bundle.decisive import rank_outputs
 from edge_ovss.bundle.manifest import Manifest
-from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.reader import Bundle, read_manifest
 from edge_ovss.bundle.reference import Reference, reference_files
 from edge_ovss.bundle.sections import FileEntry
 from edge_ovss.bundle.unknown import OFF, untuned
@@ -99,7 +99,8 @@ def change_words(
                 answer = _answer(segmenter)
         manifest, files = _state(new, answer)
         write_state(folder, manifest, files)
-    return _reworded(old, replace(new, manifest=manifest))
+        new = replace(new, manifest=read_manifest(folder))
+    return _reworded(old, new)
 
 
 def undo_words(path: str | os.PathLike[str]) -> Reworded:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.reference import Comparison, Reference, Rule, judge, rule_for
-from edge_ovss.errors import ParityError
+from edge_ovss.errors import ParityError, UsageError
 from edge_ovss.runtime.segmenter import Segmenter
 
 
@@ -59,9 +59,13 @@ def run_selftest(segmenter: Segmenter) -> SelftestReport:
     """Segment the reference frame and compare.
 
     Raises:
+        UsageError: The words were changed since the bundle was opened.
         BundleError: The reference cannot be read.
         ArtifactError: The graph fails.
     """
+    if not segmenter.bundle.has_words_of_disk:
+        message = "The words were changed; the bundle's reference answer is of those before."
+        raise UsageError(message, hint="Open it again, or change them on the disk: edge-ovss words")
     reference = segmenter.bundle.reference()
     result = segmenter.segment(reference.frame)
     rule = rule_for(segmenter.bundle.manifest, segmenter.precision)

@@ -340,6 +340,41 @@ def test_int8_is_compared_with_its_own_float32_bundle_only(bundle: Path) -> None
     assert files(bundle) == before
 
 
+def test_the_reference_answer_is_of_the_words_on_the_disk(bundle: Path) -> None:
+    with Segmenter.open(bundle, threads=1) as segmenter:
+        segmenter.set_words("sky, road")
+        with pytest.raises(UsageError, match="words were changed"):
+            run_selftest(segmenter)
+        assert Bundle.open(bundle).vocabulary.prompts == ("road", "car", "person")
+    changed = change_words(bundle, lambda _: read_words("sky, road")).bundle
+    assert changed == Bundle.open(bundle)
+    with Segmenter.open(changed, threads=1) as segmenter:
+        assert run_selftest(segmenter)
+
+
+@pytest.mark.slow
+def test_new_words_overflow_into_the_spare_graph(bundle: Path, tmp_path: Path) -> None:
+    options = ExportOptions(
+        size=(96, 128),
+        rejection=Rejection("slots", slots=(8, 8, 8)),
+        open_places=16,
+        spare_slots=(12, 12, 12),
+        unknown="off",
+    )
+    small = export_bundle("road, car", tmp_path / "b.ovss", options)
+    words, tower = ", ".join(f"thing {number}" for number in range(12)), bundle / "text_tower"
+    with Segmenter.open(small, threads=1, on_overflow="rerun") as ours:
+        ours.set_words(words, tower=tower)
+        found, roomy = ours.segment(FRAME), ours.bundle.spare()
+        assert found.reran
+        assert not found.overflow
+        assert roomy is not None
+        with Segmenter.open(roomy, threads=1) as theirs:
+            assert np.array_equal(found.labels, theirs.segment(FRAME).labels)
+        ours.set_words("road, car", tower=tower)
+        assert not ours.segment(FRAME).reran
+
+
 def test_a_pack_brings_outputs_and_background(bundle: Path, tmp_path: Path) -> None:
     pack = tmp_path / "a.npz"
     given = ["vocab", "encode", "sky; heaven, car", "--background", "wall, fence"]
