@@ -167,7 +167,7 @@ def test_where_time_is_short_something_was_still_measured_on_all_images(tmp_path
 
 def test_another_order_of_the_same_settings_still_reads_the_journal(tmp_path: Path) -> None:
     search(tmp_path, PretendedRunner(EFFECTS))
-    levels = {axis: SPACE.levels[axis] for axis in reversed(SPACE.levels)}
+    levels = {axis: SPACE.levels[axis] for axis in reversed(list(SPACE.levels))}
     new = Space({"answer": ["other"], **levels})
     late = PretendedRunner(EFFECTS)
     found = search(tmp_path, late, space=new, clock=Clock(1.0, spent_s=2.0))

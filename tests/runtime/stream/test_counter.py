@@ -168,6 +168,9 @@ class Moved:
     def counts(self, plane: Bytes) -> Bytes:
         return plane
 
+    def both(self, labels: Labels, counts: Bytes) -> tuple[Labels, Bytes]:
+        return labels, counts
+
     def then(self, later: Following) -> Following:
         return later
 
