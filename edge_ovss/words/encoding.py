@@ -70,6 +70,8 @@ def encode_words(
     info = require_open(bundle.path.name, bundle.manifest.open)
     check_room(info, vocabulary)
     refuse_alikes(vocabulary)
+    if source.tower is not None:  # another model's is a mistake, even if it is not needed
+        find_tower(bundle, source.tower)
     rows = _own_rows(bundle) if source.known is None else _own_rows(source.known)
     fresh = [each for each in vocabulary.categories if _key(each) not in rows]
     if source.pack is not None:
