@@ -26,9 +26,15 @@ def image_of(frame: NDArray[np.uint8], facts: dict[str, Any]) -> NDArray[np.floa
 
 
 def labels_of(logits: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """Return labels, int64 [height, width], of logits [T, h, w]: the highest resized score."""
+    """Return labels, int64 [height, width], of logits [T, h, w]: the highest resized score.
+
+    One class after another: stacking all of them first takes seven times as long with 150 classes.
+    """
     scores = 1 / (1 + np.exp(-logits.astype(np.float32)))
-    size = (width, height)
-    resized = np.stack([cv2.resize(s, size, interpolation=cv2.INTER_LINEAR) for s in scores])
-    labels: NDArray[Any] = resized.argmax(0)
+    labels = np.zeros((height, width), np.int64)
+    best = np.full((height, width), -np.inf, np.float32)
+    for index, score in enumerate(scores):
+        resized = cv2.resize(score, (width, height), interpolation=cv2.INTER_LINEAR)
+        labels[resized > best] = index
+        np.maximum(best, resized, out=best)
     return labels

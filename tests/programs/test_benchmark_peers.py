@@ -182,6 +182,21 @@ def test_accuracy_control_checks_the_share_of_equal_labels(load: Load) -> None:
     assert load("nncf_graphs").agreement(Compiled(), pairs) == (0.75, [1.0, 0.5])
 
 
+def test_labels_of_logits_are_those_of_the_highest_resized_score(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cv2 = pytest.importorskip("cv2")
+    monkeypatch.syspath_prepend(str(TOP))
+    labels_of = importlib.import_module("benchmarks.shared.plain").labels_of
+    logits = np.random.default_rng(0).standard_normal((7, 5, 6)).astype(np.float32)
+    logits[3] = logits[1]  # of two equal ones the first
+    scores = 1 / (1 + np.exp(-logits))
+    resized = [cv2.resize(each, (16, 11), interpolation=cv2.INTER_LINEAR) for each in scores]
+    expected = np.stack(resized).argmax(0)
+    assert (expected == 1).any()
+    assert np.array_equal(labels_of(logits, 11, 16), expected)
+
+
 def test_labels_that_are_the_truth_score_1_and_agree(load: Load, tmp_path: Path) -> None:
     accuracy = load("accuracy")
     data = accuracy.DataSet.parse(STREET)
