@@ -20,8 +20,8 @@ _IMAGES = (12, 36)
 _CYCLES = (8, 16, 40)
 # So many candidates are measured on the second rung, and on the last one at least.
 _SECOND, _LAST = 10, 6
-# Parts of the time limit after which a step stops adding candidates: what it has found goes on, so
-# that there is always something that was measured on all images.
+# Parts of the time that is left, after which a step stops adding candidates: what it has found goes
+# on, so that there is always something that was measured on all images. The rest is another pass.
 _SINGLES, _GENTLER, _COMBINED, _HALVED = 0.5, 0.55, 0.65, 0.8
 # The last rung goes on to candidates that are slower than the best by this factor.
 _WIDE = 1.2
@@ -61,9 +61,11 @@ class Clock:
         """Seconds so far."""
         return self.spent_s + self.now() - self._start
 
-    def is_over(self, share: float = 1.0) -> bool:
-        """Whether this share of the time is gone, so that nothing more may begin."""
-        return self.limit_s is not None and self.seconds >= share * self.limit_s
+    def is_over(self, share: float = 1.0, since_s: float = 0.0) -> bool:
+        """Whether this share of the time that was left at `since_s` is gone."""
+        if self.limit_s is None:
+            return False
+        return self.seconds >= since_s + share * (self.limit_s - since_s)
 
 
 class Search:
@@ -98,6 +100,7 @@ class Search:
         of_use = [row for row in known if row.error is None or row.candidate.settings]
         self._known = {(row.candidate, row.rung): row for row in of_use}
         self._expected = self._measured = 0
+        self._since_s = 0.0
         self.rows: dict[tuple[Candidate, int], Row] = {}
         self.complete = True
 
@@ -115,6 +118,14 @@ class Search:
 
     def run(self, space: Space) -> None:
         """Search until enough is known, or the time is over."""
+        while True:
+            known, self.complete, self._since_s = len(self.rows), True, self._clock.seconds
+            self._pass(space)
+            if self.complete or self._clock.is_over() or len(self.rows) == known:
+                return
+
+    def _pass(self, space: Space) -> None:
+        """Go through all rungs once, each with its share of the time that is left."""
         singles = self._all([Candidate(), *space.singles()], 0, _SINGLES)
         if not singles or singles[0].candidate.settings:
             return
@@ -182,7 +193,7 @@ class Search:
         row = self._known.get(place)
         if row is None:
             # Without the default export, which is the first, there is nothing to say.
-            if self._clock.is_over(share) and self.rows:
+            if self._clock.is_over(share, self._since_s) and self.rows:
                 raise OutOfTime
             row = self._new(candidate, self._rungs[rung])
             self.rows[place] = row
