@@ -52,6 +52,8 @@ class Result:
         scores: float32 [T, h, w] by category before the last upsampling, if exported.
         confidence: float32 [H, W], score of the chosen category in [0, 1], if exported.
         stream: What the memory of a stream did, if the frame is one of a stream.
+        palette: Colors of the outputs, uint8 [K, 3], RGB, read-only: words and with them colors may
+            change between two frames. None where who made the result knows none.
     """
 
     labels: Labels
@@ -64,6 +66,7 @@ class Result:
     confidence: NDArray[np.float32] | None = None
     reran: bool = False
     stream: StreamFacts | None = None
+    palette: NDArray[np.uint8] | None = None
 
     @property
     def overflow(self) -> bool:
@@ -80,6 +83,10 @@ class Result:
             return 0.0
         label = UNKNOWN[str(self.labels.dtype)]
         return float(np.count_nonzero(self.labels == label) / self.labels.size)
+
+    def colors(self, otherwise: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the colors of the outputs; `otherwise`, uint8 [K, 3], where it has none."""
+        return otherwise if self.palette is None else self.palette
 
     def pixels(self) -> NDArray[np.int64]:
         """Return the number of pixels by output, int64 [K]; those that are unknown are in none."""

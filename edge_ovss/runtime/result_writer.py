@@ -28,7 +28,7 @@ class AnswerWriter:
 
     Attributes:
         folder: Target folder; it must exist.
-        palette: uint8 [K, 3], RGB.
+        palette: uint8 [K, 3], RGB, for results without colors of their own.
         saved: What to write, names of `edge_ovss.runtime.saving.kinds`.
         alpha: Weight of the colors in the overlay, 0 to 1.
     """
@@ -58,15 +58,15 @@ class AnswerWriter:
         return facts
 
     def _write(self, kind: str, path: Path, frame: Frame, result: Result) -> None:
-        labels, names = result.labels, result.names
+        labels, names, palette = result.labels, result.names, result.colors(self.palette)
         if kind == kinds.LABELS:
             write_label_map(path, labels)
         elif kind == kinds.IMAGE:
             write_picture(path, frame.image)
         elif kind == kinds.OVERLAY:
-            write_overlay(path, frame.image, result, self.palette, alpha=self.alpha)
+            write_overlay(path, frame.image, result, palette, alpha=self.alpha)
         elif kind == kinds.COLOR:
-            write_picture(path, paint(labels, published_palette(names, self.palette)))
+            write_picture(path, paint(labels, published_palette(names, palette)))
         elif kind == kinds.CONFIDENCE:
             write_label_map(path, _sixteen_bits(result))
         elif kind == kinds.SCORES:

@@ -235,7 +235,9 @@ class Segmenter:
         if backend.device_ms is not None:
             timings["device"] = backend.device_ms
         slots = backend.bundle.manifest.rejection.limit
-        return Result(names=self.names, slots=slots, timings=timings, **arrays)
+        return Result(
+            names=self.names, slots=slots, timings=timings, palette=self.palette, **arrays
+        )
 
     def close(self) -> None:
         """Free the backend; calling it twice does no harm."""

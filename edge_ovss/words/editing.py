@@ -22,7 +22,7 @@ def read_words(given: str | os.PathLike[str]) -> Vocabulary:
     if isinstance(given, str) and not given.strip():
         message = "The list of words is empty; expected at least one word."
         raise VocabularyError(message, hint='For example "forklift; lift truck, crane".')
-    if isinstance(given, str) and _is_single(given):
+    if isinstance(given, str) and is_single_word(given):
         vocabulary = Vocabulary.from_names([given.strip()])
     else:
         vocabulary = Vocabulary.load(given)
@@ -30,7 +30,7 @@ def read_words(given: str | os.PathLike[str]) -> Vocabulary:
     return vocabulary
 
 
-def _is_single(given: str) -> bool:
+def is_single_word(given: str) -> bool:
     """Say whether text is one word, and neither a list, nor a file, nor the name of a list."""
     path_like = any(mark in given for mark in ("/", os.sep)) or Path(given).suffix != ""
     return "," not in given and given not in builtin_names() and not path_like

@@ -188,6 +188,19 @@ def _read(path: Path) -> dict[str, list[Message]]:
     return found
 
 
+def test_other_names_are_written_before_their_first_label_map(tmp_path: Path) -> None:
+    bag = LabelBag(tmp_path / "labels", ["road", "car"])
+    for number, names in enumerate((("road", "car"), ("road", "car"), ("sky",), ("sky",))):
+        bag.rename(names)
+        bag.add(np.zeros((2, 2), np.uint8), Stamp(number, ""))
+    bag.close()
+    found = _read(tmp_path / "labels")
+    infos = [[one.class_name for one in each.class_map] for each in found[INFO]]
+    assert infos == [["road", "car"], ["sky"]]
+    assert [each.header.stamp.nanosec for each in found[INFO]] == [0, 2]
+    assert len(found[LABELS]) == 4
+
+
 def test_wide_labels_are_sixteen_bits(tmp_path: Path) -> None:
     bag = LabelBag(tmp_path / "labels", [str(n) for n in range(300)])
     bag.add(np.array([[299, 65535]], np.uint16), Stamp(1, ""))

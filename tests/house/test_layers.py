@@ -58,7 +58,7 @@ PICTURE: dict[str, set[str]] = {
         "vocabulary",
         "words",
     },
-    "live": {"bundle", "frames", "runtime"},
+    "live": {"bundle", "frames", "runtime", "vocabulary", "words"},
     "datasets": {"frames", "metrics", "motion", "synthetic", "vocabulary"},
     "models": {"bundle", "vocabulary", "words"},
     "export": {

@@ -28,6 +28,7 @@ from edge_ovss.bundle.words import state
 from edge_ovss.cli import main
 from edge_ovss.errors import BundleError, OutputError, UsageError, VocabularyError
 from edge_ovss.export import ExportOptions, export_bundle
+from edge_ovss.live.page.word_desk import WordDesk
 from edge_ovss.runtime.backends import create_backend
 from edge_ovss.runtime.rewording import change_words, undo_words
 from edge_ovss.runtime.segmenter import Segmenter
@@ -512,3 +513,45 @@ def test_a_stream_forgets_labels_of_other_words(bundle: Path, keyframe: int | No
         assert found[-1].names == ("person",)
         assert not found[-1].labels.any()
         assert all(int(each.labels.max()) < len(each.names) for each in found)
+
+
+def test_words_typed_into_the_page_are_encoded_while_frames_go_on(bundle: Path) -> None:
+    set_unknown(bundle, {"road": 0.3, "car": 0.4, "person": 0.5})
+    before = files(bundle)
+    with Segmenter.open(bundle, threads=1) as segmenter:
+        desk = WordDesk.of(segmenter)
+        assert desk is not None
+        assert desk.missing is None
+        told: list[object] = []
+        desk.listen(lambda: told.append(desk.to_json()["busy"]))
+
+        def ask(words: str | None) -> None:
+            desk.ask({"words": words})
+            while desk.to_json()["busy"] is not None:
+                assert segmenter.segment(FRAME).palette is not None
+            assert desk.to_json()["failed"] is None
+
+        ask("car, forklift; lift truck")
+        found = segmenter.segment(FRAME)
+        assert found.names == ("car", "forklift; lift truck")
+        assert found.palette is not None
+        assert found.palette.shape == (2, 3)
+        # A word that stays keeps its threshold and its color; a new one has the default.
+        info = segmenter.unknown
+        assert info is not None
+        assert info.auto is not None
+        assert info.thresholds == pytest.approx((0.4, info.auto))
+        assert found.palette[0].tolist() == desk._own.vocabulary.palette[1].tolist()
+        assert len(told) >= 2
+        assert told[-1] is None
+        with Segmenter.open(bundle, threads=1) as other:
+            other.set_words("car, forklift; lift truck")
+            assert (found.labels == other.segment(FRAME).labels).mean() >= 0.99
+        ask("road, car, person")
+        assert segmenter.unknown is not None
+        assert segmenter.unknown.thresholds == pytest.approx((0.3, 0.4, 0.5))
+        ask(None)
+        assert desk.to_json()["own"] is True
+        assert segmenter.names == ("road", "car", "person")
+        desk.close()
+    assert files(bundle) == before

@@ -10,6 +10,7 @@ from edge_ovss.live.page.address import PageAddress, listen
 from edge_ovss.live.page.server import require_libraries
 from edge_ovss.live.page.sink import PageSink
 from edge_ovss.live.page.state import PageInfo
+from edge_ovss.live.page.word_desk import WordDesk
 from edge_ovss.runtime.segmenter import Segmenter
 
 
@@ -37,7 +38,7 @@ def open_page(
         labels: Of the cameras, as in `LiveFrame.source`.
     """
     info = PageInfo.of(segmenter, sources=labels, alpha=args.alpha)
-    page = PageSink(PageAddress.parse(args.serve), info)
+    page = PageSink(PageAddress.parse(args.serve), info, WordDesk.of(segmenter))
     for url in page.urls:
         say(f"page: {url}", secret=True)
     return page

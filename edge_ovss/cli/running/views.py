@@ -91,7 +91,7 @@ def _open_all(
     if args.rerun is not None:
         from edge_ovss.live.views.rerun_log import RerunLog
 
-        views.sinks.append(RerunLog(args.rerun, segmenter.names, segmenter.palette))
+        views.sinks.append(RerunLog(args.rerun, segmenter.palette))
     if args.serve is not None:
         from edge_ovss.cli.running.page import open_page
 

@@ -32,8 +32,9 @@ class LabelBag:
     """A recording (MCAP) with a label map for each frame; it is there once it is closed.
 
     Topics: `/segmentation/labels` (Image, mono8 or mono16), `/segmentation/label_info` (LabelInfo,
-    transient local, once), and `/segmentation/confidence` (Image, mono8, 255 is 1) where there is
-    one. Stamps and coordinate frames are those of the images.
+    transient local, with the first label map and the first of other names), and
+    `/segmentation/confidence` (Image, mono8, 255 is 1) where there is one. Stamps and coordinate
+    frames are those of the images.
 
     Args:
         path: The folder of the recording; it must not exist.
@@ -58,8 +59,14 @@ class LabelBag:
         self._path, self._names = path, tuple(names)
         self._inside = self._held.path / path.name
         self._topics: dict[str, Any] = {}
+        self._named = False
         self._failed = False
         self._guarded(self._open)
+
+    def rename(self, names: Sequence[str]) -> None:
+        """Have other names from the next label map on; the same ones change nothing."""
+        if tuple(names) != self._names:
+            self._names, self._named = tuple(names), False
 
     def add(
         self,
@@ -99,8 +106,9 @@ class LabelBag:
         self._writer.open()
 
     def _add(self, labels: Any, stamp: Stamp, confidence: Any) -> None:  # noqa: ANN401 (arrays)
-        if not self._topics:
+        if not self._named:
             self._write(INFO, _INFO, self._info(stamp), stamp)
+            self._named = True
         self._write(LABELS, _IMAGE, self._image(labels, stamp), stamp)
         if confidence is not None:
             whole = np.rint(255.0 * confidence.clip(0.0, 1.0)).astype(np.uint8)

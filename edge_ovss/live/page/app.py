@@ -8,12 +8,21 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from edge_ovss.errors import UsageError
-from edge_ovss.live.page.access import LARGEST_BODY, App, Guard
+from edge_ovss.errors import EdgeOvssError, UsageError
+from edge_ovss.live.page.access import WORDS, App, Guard, largest_body
 from edge_ovss.live.page.address import PageAddress
 from edge_ovss.live.page.feed import Feed
 from edge_ovss.live.page.room import Room
-from edge_ovss.live.page.state import Dials, PageInfo, Warnings, run_id
+from edge_ovss.live.page.state import (
+    Classes,
+    Dials,
+    PageInfo,
+    UnknownRange,
+    Warnings,
+    run_id,
+)
+from edge_ovss.live.page.word_desk import BusyError, WordDesk
+from edge_ovss.live.sinks import LiveFrame
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -35,14 +44,25 @@ class Page:
         info: What the run is about.
         address: Where the page listens, with the true port.
         token: What a viewer must have; None if no token is needed.
+        words: Where viewers change the words of an open bundle; None if they cannot.
     """
 
-    def __init__(self, info: PageInfo, address: PageAddress, token: str | None) -> None:
+    def __init__(
+        self,
+        info: PageInfo,
+        address: PageAddress,
+        token: str | None,
+        words: WordDesk | None = None,
+    ) -> None:
         self.info = info
+        self.words = words
+        self.classes = Classes(0, info.names, info.palette)
         self.dials = Dials(info)
         self.warnings = Warnings()
         self.feed = Feed(lambda message: self.room.publish(message), info.sources)
         self.room = Room(self.feed.want, sources=max(1, len(info.sources)))
+        if words is not None:
+            words.listen(lambda: self.room.tell({"kind": "words", **self._worded()}))
         self._run = run_id()
         self._token = token
         self._assets = _assets()
@@ -54,11 +74,36 @@ class Page:
             "kind": "hello",
             "run": self._run,
             **self.info.to_json(),
+            **self.classes.to_json(),
+            **self._worded(),
             "settings": self.dials.to_json(),
             "warnings": self.warnings.to_json(),
             "history": [moment.to_json() for moment in self.feed.history()],
             "viewers": len(self.room),
             "encoded": self.feed.encoded,
+        }
+
+    def show(self, frame: LiveFrame) -> None:
+        """Take a frame; viewers are told before it if its labels stand for something else.
+
+        Raises:
+            Exception: A frame before it could not be encoded.
+        """
+        found = self.classes.following(frame.result)
+        if found is not self.classes:
+            self.classes = found
+            self.room.tell({"kind": "classes", **found.to_json()})
+        self.feed.show(frame, found.number)
+
+    def _worded(self) -> dict[str, object]:
+        """Return what changes with the words, but for the classes: these come with the frames."""
+        if self.words is None:
+            return {"words": None}
+        unknown = UnknownRange.of(self.words.unknown)
+        return {
+            "words": self.words.to_json(),
+            "details": {**self.info.details, "vocabulary": self.words.bundle.vocabulary.name},
+            "unknown": None if unknown is None else vars(unknown),
         }
 
     def _routes(self) -> App:
@@ -73,6 +118,7 @@ class Page:
                 Route("/api/state", self._state),
                 Route("/api/frame", self._frame),
                 Route("/api/settings", self._settings, methods=["GET", "PUT"]),
+                Route(WORDS, self._words, methods=["GET", "POST"]),
                 WebSocketRoute("/ws", self._watch),
             ]
         )
@@ -129,6 +175,19 @@ class Page:
             self.room.tell({"kind": "settings", "settings": self.dials.to_json()})
         return _answer(self.dials.to_json())
 
+    async def _words(self, request: Request) -> Response:
+        if self.words is None:
+            text = "The words of this bundle are frozen into its graph; export one with --open N."
+            return _answer({"error": text, "hint": None}, 404)
+        if request.method == "GET":
+            return _answer(self.words.to_json())
+        try:
+            self.words.ask(await _body(request))
+        except EdgeOvssError as err:
+            status = 409 if isinstance(err, BusyError) else 400
+            return _answer({"error": err.message, "hint": err.hint}, status)
+        return _answer(self.words.to_json(), 202)
+
     async def _watch(self, socket: WebSocket) -> None:
         await self.room.watch(socket, self.state)
 
@@ -158,7 +217,7 @@ async def _body(request: Request) -> object:
     content = b""
     async for part in request.stream():
         content += part
-        if len(content) > LARGEST_BODY:
+        if len(content) > largest_body(request.scope["path"]):
             return None
     try:
         found: object = json.loads(content)

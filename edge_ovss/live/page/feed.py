@@ -67,8 +67,12 @@ class Feed:
         self._thread = threading.Thread(target=self._run, name="page-encoder", daemon=True)
         self._thread.start()
 
-    def show(self, frame: LiveFrame) -> None:
+    def show(self, frame: LiveFrame, classes: int = 0) -> None:
         """Make a frame the newest of its source; takes microseconds.
+
+        Args:
+            frame: The frame.
+            classes: Number of what its labels stand for.
 
         Raises:
             Exception: A frame before it could not be encoded.
@@ -80,7 +84,7 @@ class Feed:
         with self._changed:
             moment = Moment.of(frame, number, source.count)
             source.count += 1
-            source.offer = Offer(frame, moment)
+            source.offer = Offer(frame, moment, classes)
             self._newest = frame
             self._history.append(moment)
             self._changed.notify()

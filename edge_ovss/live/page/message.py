@@ -152,10 +152,12 @@ class Offer:
     Attributes:
         frame: What the loop gave.
         moment: Its place in the plot.
+        classes: Number of what its labels stand for.
     """
 
     frame: LiveFrame
     moment: Moment
+    classes: int = 0
 
     def message(self, *, seen: bool) -> Message:
         """Return the message for viewers; encoded if it is to be seen."""
@@ -169,6 +171,7 @@ class Offer:
             "number": frame.index,
             "source": self.moment.source,
             "moment": self.moment.to_json(),
+            "classes": self.classes,
             "dropped": frame.dropped,
             "shares": frame.facts.get("shares", {}),
             "unknown": frame.facts.get("unknown", 0.0),

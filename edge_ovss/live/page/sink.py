@@ -7,6 +7,7 @@ from edge_ovss.live.page.address import PageAddress, listen
 from edge_ovss.live.page.app import Page
 from edge_ovss.live.page.server import WebServer, choose_token, page_urls, require_libraries
 from edge_ovss.live.page.state import PageInfo
+from edge_ovss.live.page.word_desk import WordDesk
 from edge_ovss.live.sinks import LiveFrame, Settings
 
 
@@ -18,12 +19,13 @@ class PageSink:
         page: What is served.
     """
 
-    def __init__(self, address: PageAddress, info: PageInfo) -> None:
+    def __init__(self, address: PageAddress, info: PageInfo, words: WordDesk | None = None) -> None:
         """Start serving.
 
         Args:
             address: Where to listen.
             info: What the run is about.
+            words: Where viewers change the words of an open bundle; None if they cannot.
 
         Raises:
             MissingDependencyError: The extra "serve" is not installed.
@@ -36,7 +38,7 @@ class PageSink:
             host, port = listener.getsockname()[:2]
             true = PageAddress(address.host, int(port))
             token = choose_token(true, str(host))
-            self.page = Page(info, true, token)
+            self.page = Page(info, true, token, words)
         except BaseException:
             listener.close()
             raise
@@ -52,7 +54,7 @@ class PageSink:
         if not self._server.alive:
             message = "The web server of the page ended unexpectedly."
             raise EdgeOvssError(message, hint="Run without --serve, and report this.")
-        self.page.feed.show(frame)
+        self.page.show(frame)
 
     def settings(self) -> Settings:
         """Return what viewers ask for."""
@@ -65,5 +67,7 @@ class PageSink:
     def close(self) -> None:
         """Tell the viewers that the run has ended, and stop serving."""
         self.page.room.tell({"kind": "end"})
+        if self.page.words is not None:
+            self.page.words.close()
         self.page.feed.close()
         self._server.close()

@@ -18,6 +18,7 @@ from edge_ovss.bundle.unknown import UnknownInfo
 from edge_ovss.errors import UsageError
 from edge_ovss.live.sinks import Settings
 from edge_ovss.runtime.overlay import ALPHA
+from edge_ovss.runtime.result import Result
 from edge_ovss.runtime.segmenter import Segmenter
 
 _MOST_WARNINGS = 50
@@ -55,8 +56,8 @@ class PageInfo:
 
     Attributes:
         bundle: Name of the bundle.
-        names: The K output names.
-        palette: uint8 [K, 3], RGB.
+        names: The K output names at the beginning.
+        palette: uint8 [K, 3], RGB, of these.
         details: Facts to read, such as {"backend": "onnxruntime"}.
         unknown: Thresholds for "unknown"; None if the bundle takes none.
         sources: Labels of the cameras, of which a viewer chooses one; () for a single source.
@@ -107,6 +108,33 @@ class PageInfo:
             "alpha": self.alpha,
             "version": VERSION,
         }
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What labels stand for; it changes with the words of an open bundle.
+
+    Attributes:
+        number: Which of those that the run has had, from 0.
+        names: The K output names.
+        palette: uint8 [K, 3], RGB.
+    """
+
+    number: int
+    names: tuple[str, ...]
+    palette: NDArray[np.uint8]
+
+    def following(self, result: Result) -> Classes:
+        """Return what the labels of a result stand for: these, or new ones with the next number."""
+        colors = result.colors(self.palette)
+        if result.names == self.names and np.array_equal(colors, self.palette):
+            return self
+        return Classes(self.number + 1, result.names, colors)
+
+    def to_json(self) -> dict[str, object]:
+        """Return it as the page gets it."""
+        colors = self.palette.tolist()
+        return {"classes": self.number, "names": list(self.names), "colors": colors}
 
 
 class Dials:

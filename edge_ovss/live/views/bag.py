@@ -33,6 +33,7 @@ class BagFile:
         """
         stamp = frame.stamp or Stamp(self._time(frame), "")
         self._last = stamp.nanoseconds
+        self._bag.rename(frame.result.names)
         self._bag.add(frame.result.labels, stamp, frame.result.confidence)
 
     def _time(self, frame: LiveFrame) -> int:

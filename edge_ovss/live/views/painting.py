@@ -19,7 +19,7 @@ class Painter:
 
     Args:
         names: The K output names.
-        palette: uint8 [K, 3], RGB.
+        palette: uint8 [K, 3], RGB, for results without colors of their own.
         alpha: Weight of the colors, 0 to 1; may be changed between frames.
         apart: Whether each source has a size of its own; else all have that of the first frame.
     """
@@ -43,7 +43,8 @@ class Painter:
         Height and width are even, as video formats need them.
         """
         if self._last is None or self._last[0] is not frame:
-            picture = draw_overlay(frame.frame, frame.result, self._palette, alpha=self.alpha)
+            colors = frame.result.colors(self._palette)
+            picture = draw_overlay(frame.frame, frame.result, colors, alpha=self.alpha)
             place = self.place(frame)
             if place not in self._sizes:
                 self._sizes[place] = self._size(frame, picture)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,7 @@ class RerunLog:
 
     Args:
         where: FILE.rrd to write a recording, "spawn" to open the viewer, or the address of one.
-        names: The K output names.
-        palette: uint8 [K, 3], RGB.
+        palette: uint8 [K, 3], RGB, for results without colors of their own.
 
     Raises:
         UsageError: `where` is none of these.
@@ -35,7 +33,7 @@ class RerunLog:
         MissingDependencyError: rerun-sdk is not installed.
     """
 
-    def __init__(self, where: str, names: Sequence[str], palette: NDArray[np.uint8]) -> None:
+    def __init__(self, where: str, palette: NDArray[np.uint8]) -> None:
         if where != SPAWN and "://" not in where and not where.endswith(".rrd"):
             message = f"--rerun is '{where}'."
             raise UsageError(message, hint=_FORM)
@@ -46,8 +44,8 @@ class RerunLog:
         except Exception as err:  # the kinds of its errors are not documented
             message = f"Rerun cannot log to '{where}': {err}."
             raise OutputError(message, hint=_FORM) from err
-        self._names, self._palette = tuple(names), palette
-        self._described: set[str] = set()
+        self._palette = palette
+        self._described: dict[str, tuple[tuple[str, ...], bytes]] = {}
 
     def _connect(self, where: str) -> None:
         if where == SPAWN:
@@ -61,10 +59,8 @@ class RerunLog:
     def show(self, frame: LiveFrame) -> None:
         """Log a frame and its result."""
         rerun, place = self._rerun, frame.source.strip("/").replace(" ", "_")
-        if place not in self._described:
-            self._described.add(place)
-            self._log(place, self._classes(frame), static=True)
         self._stream.set_time("captured", duration=frame.captured_s)
+        self._describe(place, frame)
         self._log(f"{place}/image", rerun.Image(frame.frame).compress(jpeg_quality=_QUALITY))
         self._log(f"{place}/labels", rerun.SegmentationImage(frame.result.labels, opacity=0.5))
         self._log("latency_ms", rerun.Scalars(frame.result.timings["total"]))
@@ -75,11 +71,19 @@ class RerunLog:
         self._stream.flush()
         self._stream.disconnect()
 
-    def _log(self, place: str, what: Any, *, static: bool = False) -> None:  # noqa: ANN401 (Rerun)
-        self._stream.log(place, what, static=static)
+    def _describe(self, place: str, frame: LiveFrame) -> None:
+        """Log names and colors of the labels from this frame on, if they are others than before."""
+        colors = frame.result.colors(self._palette)
+        classes = frame.result.names, colors.tobytes()
+        if self._described.get(place) != classes:
+            self._described[place] = classes
+            self._log(place, self._classes(frame, colors))
 
-    def _classes(self, frame: LiveFrame) -> Any:  # noqa: ANN401 (Rerun)
-        rows = zip(self._names, self._palette.tolist(), strict=True)
+    def _log(self, place: str, what: Any) -> None:  # noqa: ANN401 (Rerun)
+        self._stream.log(place, what)
+
+    def _classes(self, frame: LiveFrame, colors: NDArray[np.uint8]) -> Any:  # noqa: ANN401 (Rerun)
+        rows = zip(frame.result.names, colors.tolist(), strict=True)
         known = [(label, name, tuple(color)) for label, (name, color) in enumerate(rows)]
         unknown = UNKNOWN[str(frame.result.labels.dtype)], UNKNOWN_LINE, (0, 0, 0, 0)
         return self._rerun.AnnotationContext([*known, unknown])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ def test_pictures_have_one_even_size_whatever_the_legend() -> None:
     height, width, _ = sizes.pop()
     assert height % 2 == width % 2 == 0
     assert height > 45 and width >= 63
+
+
+def test_a_result_brings_its_own_colors() -> None:
+    frame = live_frame(0, 0.0)
+    other = np.full((len(NAMES), 3), 7, np.uint8)
+    recolored = replace(frame, result=replace(frame.result, palette=other))
+    painter = Painter(NAMES, PALETTE, alpha=1.0, apart=True)
+    assert painter.paint(recolored)[4, 4].tolist() == [7, 7, 7]
+    assert painter.paint(frame)[4, 4].tolist() != [7, 7, 7]
 
 
 def test_a_frame_of_another_size_is_scaled_into_the_first() -> None:
@@ -211,7 +221,7 @@ def test_a_screen_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_rerun_gets_frames_labels_and_times(tmp_path: Path) -> None:
     pytest.importorskip("rerun")
-    log = RerunLog(str(tmp_path / "a.rrd"), NAMES, PALETTE)
+    log = RerunLog(str(tmp_path / "a.rrd"), PALETTE)
     for number in range(3):
         log.show(live_frame(number, number / 10, label="/dev/video0"))
     log.close()
@@ -222,4 +232,4 @@ def test_rerun_gets_frames_labels_and_times(tmp_path: Path) -> None:
 
 def test_rerun_wants_a_place() -> None:
     with pytest.raises(UsageError, match=r"FILE\.rrd"):
-        RerunLog("somewhere", NAMES, PALETTE)
+        RerunLog("somewhere", PALETTE)

@@ -20,6 +20,12 @@ export class Legend {
     this.unknown = info.unknown_labels;
     this.rows.clear();
     this.list.replaceChildren();
+    // A class that is no longer there cannot be shown again.
+    const kept = [...this.hidden].filter((name) => name === UNKNOWN || this.numbers.has(name));
+    if (this.hidden.size) {
+      this.hidden = new Set(kept);
+      this.changedNow();
+    }
   }
 
   show(known, unknown) {
@@ -90,6 +96,10 @@ export class Legend {
     if (name === null) this.hidden.clear();
     else if (!this.hidden.delete(name)) this.hidden.add(name);
     for (const [one, row] of this.rows) row.button.setAttribute("aria-pressed", !this.hidden.has(one));
+    this.changedNow();
+  }
+
+  changedNow() {
     this.all.hidden = !this.hidden.size;
     const labels = [...this.hidden].flatMap((one) => this.numbers.get(one) ?? this.unknown);
     this.changed(new Set(labels));

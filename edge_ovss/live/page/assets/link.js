@@ -29,6 +29,11 @@ export class Link {
     if (socket.readyState === WebSocket.OPEN) socket.send(this.on.wants());
   }
 
+  // Begins anew, with everything that the board says at the beginning.
+  restart() {
+    this.socket.close();
+  }
+
   async take(socket, data) {
     this.delay = FIRST_DELAY;
     if (typeof data === "string") {

@@ -5,6 +5,7 @@ import { Plot } from "./plot.js";
 import { Legend } from "./legend.js";
 import { Link } from "./link.js";
 import { saveSnapshot } from "./snapshot.js";
+import { Words } from "./words.js";
 
 const by = (id) => document.getElementById(id);
 const PAUSED = "Paused here; the board goes on.";
@@ -15,7 +16,9 @@ const NO_THRESHOLDS = "This bundle has no thresholds for unknown; export it with
 const picture = new Picture(by("image"), by("colors"), by("view"), by("tip"));
 const legend = new Legend(by("legend"), by("all"), (hidden) => picture.hide(hidden));
 const plot = new Plot(by("plot"), by("plot-tip"));
+const words = new Words(by);
 let info = null;
+let classes = null; // the newest that the board told: its frames come after
 let last = null; // the facts of the frame that is seen
 let source = 0;
 let paused = false;
@@ -28,11 +31,17 @@ const link = new Link({
       return;
     }
     info = state;
+    classes = state;
     ended = false;
     introduce();
   },
   notice: (notice) => {
-    if (notice.kind === "settings") showThreshold(notice.settings.unknown);
+    if (notice.kind === "settings") {
+      info.settings = notice.settings;
+      showThreshold(notice.settings.unknown);
+    }
+    if (notice.kind === "classes") classes = notice;
+    if (notice.kind === "words") showWords(notice);
     if (notice.kind === "warning") warn(notice.warning);
     if (notice.kind === "end") {
       ended = true;
@@ -42,7 +51,7 @@ const link = new Link({
   frame: async (facts, image, labels) => {
     plot.add(facts.moment);
     if (facts.source === source) numbers(facts);
-    if (paused || !image || facts.source !== source) return;
+    if (paused || !image || facts.source !== source || !follow(facts.classes)) return;
     await picture.show(facts, image, labels);
     if (paused) return;
     last = facts;
@@ -56,6 +65,30 @@ const link = new Link({
   failed: (error) => status("lost", "Failed", `${OLD} (${error.message})`),
   lost: (reason) => (ended ? status("lost", "Ended", ENDED) : status("lost", "Reconnecting", reason)),
 });
+
+// What labels stand for changes with the first frame of other words. Returns whether the frame is
+// of these: one that was on its way with the words before is left out.
+function follow(number) {
+  if (number === info.classes) return true;
+  if (number !== classes.classes) {
+    if (number > classes.classes) link.restart(); // the notice got lost
+    return false;
+  }
+  const { names, colors } = classes;
+  info = { ...info, classes: number, names, colors };
+  picture.introduce(info);
+  legend.introduce(info);
+  return true;
+}
+
+function showWords(state) {
+  if (state.words) {
+    info = { ...info, words: state.words, details: state.details, unknown: state.unknown };
+    by("details").textContent = Object.values(info.details).join(" · ");
+    if (info.unknown && asked === null && !asking) showThreshold(info.settings.unknown);
+  }
+  words.show(state.words);
+}
 
 function introduce() {
   by("bundle").textContent = info.bundle;
@@ -71,6 +104,7 @@ function introduce() {
   if (!info.warnings.length) by("warnings").append(item("li", "dim", "None so far"));
   introduceSources();
   introduceThreshold();
+  showWords(info);
   if (paused) status("paused", "Paused", PAUSED);
   else if (!last) status("wait", "Waiting", "");
 }
@@ -153,7 +187,7 @@ by("snapshot").addEventListener("click", () => saveSnapshot(picture, legend, inf
 document.addEventListener("visibilitychange", () => link.askAgain());
 
 addEventListener("keydown", (event) => {
-  if (event.target.matches("input, button") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input, button, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === " ") {
     event.preventDefault();
     pause();
