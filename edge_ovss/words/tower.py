@@ -90,6 +90,8 @@ class TextTower:
         tokens = self._tokenizer.encode(list(unique), self.info.context_length)
         features = np.empty((len(unique), self.info.width), np.float32)
         done = 0
+        if progress is not None:
+            progress(0, len(prompts))
         for rows, length in batches_by_length(tokens):
             (features[rows],) = self._session.run(None, {"tokens": tokens[rows, :length]})
             done += len(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from edge_ovss._optional import require
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.unknown import UnknownInfo
 from edge_ovss.bundle.words.section import OpenInfo
-from edge_ovss.errors import EdgeOvssError, UsageError
+from edge_ovss.errors import EdgeOvssError, MissingDependencyError, UsageError
 from edge_ovss.live.page.typed_words import (
     command_to_keep,
     is_plain,
@@ -215,12 +216,19 @@ class WordDesk:
 
 
 def _missing(bundle: Bundle) -> str | None:
-    """Return what new words need and is not there."""
+    """Return what new words need and is not there, and what to do."""
     try:
-        find_tower(bundle)
         for package in ("tokenizers", "ftfy"):
             require(package, extra="words")
+        find_tower(bundle)
+    except MissingDependencyError as err:
+        return " ".join(filter(None, (err.message, err.hint)))
     except EdgeOvssError as err:
-        hint = "" if err.hint is None else f" {err.hint}"
-        return f"{err.message}{hint}"
+        name, path = bundle.manifest.model.name, shlex.quote(str(bundle.path))
+        return (
+            f"{err.message} Where torch is, edge-ovss vocab tower --model {name} "
+            f"--out {name}.tower makes it, with the checkpoint of the export; put it beside the "
+            "bundle and start again. "
+            f"Without one, edge-ovss words {path} --embeddings PACK changes the bundle on the disk."
+        )
     return None

@@ -120,7 +120,10 @@ def test_words_are_typed_applied_and_taken_back(sink: PageSink, tower: Pretended
 
 def _refused(seen: Browser, own: str) -> None:
     """What cannot be used is said beside the field; keys of the page do nothing in it."""
+    seen.run(TYPE, ",".join("abcdefghij"))
+    assert seen.run(text("words-places")) == "10 of 8 places typed, 2 too many"
     seen.run(TYPE, "road, Road")
+    assert seen.run(text("words-places")) == "2 of 8 places typed, 6 free"
     seen.click("#words-apply")
     seen.wait(f"{text('words-bad')}.includes('reads the same')")
     assert seen.run(value("words")) == "road, Road"

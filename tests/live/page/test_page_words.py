@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -338,6 +339,17 @@ def test_a_frozen_bundle_has_no_words_to_change(make_bundle: Callable[..., Path]
         answer = user.post(WORDS, json={"words": "sky"})
         assert (answer.status_code, "--open" in answer.text) == (404, True)
     page.feed.close()
+
+
+def test_without_a_tokenizer_the_page_says_what_to_install(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with Segmenter.open(path, backend="onnxruntime", threads=1) as segmenter:
+        desk = WordDesk.of(segmenter)
+        assert desk is not None
+        assert "edge-ovss[words]" in str(desk.to_json()["missing"])
+        desk.close()
 
 
 def test_without_a_text_tower_the_page_says_what_is_missing(

@@ -35,8 +35,6 @@ export class Words {
     by("words-missing").hidden = state.missing === null;
     by("words-missing").textContent = state.missing
       ? `Other words cannot be typed here. ${state.missing}` : "";
-    by("words-places").textContent =
-      `${state.used} of ${state.places} places used, ${state.places - state.used} free`;
     this.progress(state.busy);
     const done = before && before.busy && !state.busy;
     const mine = done && this.sent;
@@ -96,6 +94,11 @@ export class Words {
   enable() {
     const { state } = this;
     const typed = this.field.value !== this.shown;
+    const used = typed ? count(this.field.value) : state.used;
+    const free = state.places - used;
+    const rest = free < 0 ? `${-free} too many` : `${free} free`;
+    this.by("words-places").textContent = `${used} of ${state.places} places ${typed ? "typed" : "used"}, ${rest}`;
+    this.by("words-places").className = free < 0 ? "bad" : "dim";
     this.by("words-apply").disabled = Boolean(state.busy) || !typed || !this.field.value.trim();
     this.by("words-back").disabled = Boolean(state.busy) || (state.own && !typed);
   }
@@ -129,4 +132,8 @@ export class Words {
       this.say(NO_ANSWER, "");
     }
   }
+}
+
+function count(text) {
+  return text.split(/[,\r\n]/).filter((word) => word.trim()).length;
 }
