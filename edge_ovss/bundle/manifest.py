@@ -30,6 +30,7 @@ from edge_ovss.bundle.sections import (
     read_model,
     read_output,
     read_reference,
+    read_rounded_words,
     read_templates,
     read_text_tower,
     read_vocabulary,
@@ -56,6 +57,8 @@ class Manifest:
         vocabulary: Vocabulary in the graph.
         templates: Prompt templates.
         text_tower: What encoded the prompts; older bundles do not say.
+        rounded_words: By the text of a word, to what the text tower's weights were rounded that
+            encoded it, "fp16" or "int8"; None where all were encoded in float32.
         picture: How a frame becomes the network's input.
         output: What the graph gives.
         rejection: How categories are dropped on the way.
@@ -79,6 +82,7 @@ class Manifest:
     vocabulary: VocabularyInfo
     templates: TemplatesInfo
     text_tower: TextTowerInfo | None = None
+    rounded_words: Mapping[str, str] | None = None
     picture: ImageSpec
     output: OutputSpec
     rejection: Rejection
@@ -144,6 +148,7 @@ class Manifest:
             vocabulary=read_vocabulary(fields.section("vocabulary")),
             templates=read_templates(fields.section("templates")),
             text_tower=read_text_tower(fields.values.get("text_tower")),
+            rounded_words=read_rounded_words(fields.values.get("rounded_words")),
             picture=ImageSpec.from_json(fields.section("picture")),
             output=read_output(fields.section("output")),
             rejection=Rejection.from_json(fields.section("rejection")),

@@ -8,6 +8,7 @@ manifest, vocabulary, graph and reference answer must fit together.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -127,7 +128,9 @@ class Bundle:
         count = info.rows(len(self.text)) if rows is None else rows
         return word_inputs(info, self.text, self.vocabulary.output_map, rows=count)
 
-    def with_words(self, vocabulary: Vocabulary, text: Floats) -> Bundle:
+    def with_words(
+        self, vocabulary: Vocabulary, text: Floats, rounded: Mapping[str, str] | None = None
+    ) -> Bundle:
         """Return an open bundle with other words; what is on the disk stays as it is.
 
         Thresholds go with the names of the outputs (`bundle.unknown.for_other_words`).
@@ -136,6 +139,7 @@ class Bundle:
             vocabulary: T words, as many as there are places or fewer.
             text: Their embeddings as the graph takes them (`words.inputs.graph_text`), float32
                 [T, P, D].
+            rounded: Words that a text tower with rounded weights encoded (`Manifest`).
 
         Raises:
             UsageError: The words are frozen into the graph, or there are too many.
@@ -158,7 +162,13 @@ class Bundle:
             new = Target(unknown, vocabulary.outputs, "", "", vocabulary.background)
             unknown = for_other_words(old, new)
         changed = replace(info, made_by=MADE_HERE, changed=now())
-        manifest = replace(manifest, vocabulary=words, unknown=unknown, open=changed)
+        manifest = replace(
+            manifest,
+            vocabulary=words,
+            rounded_words=rounded or None,
+            unknown=unknown,
+            open=changed,
+        )
         return replace(self, manifest=manifest, vocabulary=vocabulary, text=text)
 
     def reference(self) -> Reference:

@@ -11,6 +11,7 @@ from edge_ovss.bundle.contract import GRAPH_OUTPUTS, MOST_OUTPUTS, REQUIRED_OUTP
 from edge_ovss.bundle.json_fields import HIDDEN, NULL, Fields
 from edge_ovss.bundle.rejection import read_slots
 from edge_ovss.errors import BundleError
+from edge_ovss.vocabulary.embeddings import TOWER_WEIGHTS
 from edge_ovss.vocabulary.words import MOST_CATEGORIES
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
@@ -340,6 +341,12 @@ def read_text_tower(value: object) -> TextTowerInfo | None:
     name, digest = (value.get(k) for k in ("name", "sha256")) if isinstance(value, dict) else (0, 0)
     both = isinstance(name, str) and isinstance(digest, str)
     return TextTowerInfo(str(name), str(digest)) if both else None
+
+
+def read_rounded_words(value: object) -> Mapping[str, str] | None:
+    """Read `rounded_words`; None where it is not as expected: nothing depends on it."""
+    known = isinstance(value, dict) and all(each in TOWER_WEIGHTS for each in value.values())
+    return dict(value) if isinstance(value, dict) and known else None
 
 
 def read_output(fields: Fields) -> OutputSpec:

@@ -88,6 +88,7 @@ def _options(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Ex
         open_places=args.open_places,
         made_for=args.made_for,
         with_text_tower=args.with_text_tower,
+        tower_weights=args.tower_weights,
     )
 
 

@@ -14,7 +14,7 @@ from edge_ovss.bundle.onnx_reader.file import GraphFile, TensorInfo, read_graph_
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli.inspect_engine import describe_plan, engine_documents, engine_rows
 from edge_ovss.cli.shared.console import Console, next_step
-from edge_ovss.errors import InputError, UsageError
+from edge_ovss.errors import EdgeOvssError, InputError, UsageError
 from edge_ovss.evaluation.gates import (
     check_gates,
     license_value,
@@ -25,7 +25,7 @@ from edge_ovss.evaluation.gates import (
 from edge_ovss.graph.reasons import kept_in_float
 from edge_ovss.metrics.license_terms import use_of
 from edge_ovss.words.encoding import TOWER_FOLDER
-from edge_ovss.words.tower_folder import MANIFEST
+from edge_ovss.words.tower_folder import MANIFEST, read_facts
 
 _PREFIX = "edge_ovss."
 _MOST_OPERATORS = 12
@@ -112,9 +112,16 @@ def _words(bundle: Bundle) -> str:
     if info is None:
         return "frozen into the graph"
     made = "those of the export" if info.is_export else f"changed {info.changed}"
-    has_tower = (bundle.path / TOWER_FOLDER / MANIFEST).is_file()
-    tower = f"text tower in {TOWER_FOLDER}" if has_tower else "no text tower in the bundle"
-    return f"open: {len(bundle.vocabulary)} of {info.places} places, {made}; {tower}"
+    return f"open: {len(bundle.vocabulary)} of {info.places} places, {made}; {_tower(bundle)}"
+
+
+def _tower(bundle: Bundle) -> str:
+    if not (bundle.path / TOWER_FOLDER / MANIFEST).is_file():
+        return "no text tower in the bundle"
+    try:
+        return f"text tower in {TOWER_FOLDER}, {read_facts(bundle.path / TOWER_FOLDER).summary}"
+    except EdgeOvssError as err:  # the bundle works without it
+        return f"text tower in {TOWER_FOLDER}, which cannot be used: {err}"
 
 
 def _unknown(manifest: Manifest) -> str:

@@ -22,6 +22,7 @@ from edge_ovss.vocabulary import (
     lint,
 )
 from edge_ovss.vocabulary.alikes import refuse_alikes
+from edge_ovss.vocabulary.embeddings import TOWER_WEIGHTS
 from edge_ovss.vocabulary.words import short
 
 
@@ -140,6 +141,8 @@ def _encode(args: argparse.Namespace, console: Console) -> int:
     console.note(f"Encoding {len(vocabulary)} categories of '{vocabulary.name}' with {name}")
     embeddings: TextEmbeddings = source(vocabulary, progress=console.counter("prompts"))
     embeddings.save(args.out)
+    if embeddings.tower_weights != TOWER_WEIGHTS[0]:
+        console.note(f"the pack says that its tower has {embeddings.tower_weights} weights")
     categories, templates, size = embeddings.array.shape
     document = {
         "file": str(args.out),
@@ -148,6 +151,7 @@ def _encode(args: argparse.Namespace, console: Console) -> int:
         "shape": [categories, templates, size],
         "text_tower": embeddings.text_tower,
         "text_tower_sha256": embeddings.text_tower_sha256,
+        "tower_weights": embeddings.tower_weights,
     }
     text = f"{args.out}: {categories} categories, {templates} templates, size {size}"
     console.result(text, document)
@@ -162,18 +166,33 @@ def _encoder(args: argparse.Namespace, console: Console) -> tuple[Any, str]:
     from edge_ovss.words.tower import TextTower
 
     tower = TextTower(args.tower)
-    return tower.encode_vocabulary, f"the text tower of {tower.info.model}"
+    return tower.encode_vocabulary, f"the text tower of {tower.info.model} ({tower.info.summary})"
 
 
 def _tower(args: argparse.Namespace, console: Console) -> int:
     _check_weights(args)
+    rounds = args.tower_weights not in (None, TOWER_WEIGHTS[0])
+    if args.vocab is not None and not rounds:
+        message = "--vocab is given, but no weights are rounded, so nothing is measured on it."
+        raise UsageError(message, hint="Add --tower-weights fp16 or int8, or leave it out.")
+    words = Vocabulary.load(args.vocab) if args.vocab else None
     model = _load_model(args, console)
     from edge_ovss.export.text_tower.tower_export import export_text_tower
+    from edge_ovss.words.tower_folder import read_facts
 
-    out = export_text_tower(model, args.out, overwrite=args.overwrite, note=console.note)
+    progress = console.counter("prompts")
+    out = export_text_tower(
+        model,
+        args.out,
+        overwrite=args.overwrite,
+        note=console.note,
+        weights=args.tower_weights or TOWER_WEIGHTS[0],
+        reference=None if words is None else model.encode_text(words, progress=progress),
+    )
     size = sum(path.stat().st_size for path in out.iterdir())
-    document = {"folder": str(out), "model": args.model, "bytes": size}
-    console.result(f"{out}: the text tower of {args.model}, {size / 1e6:.1f} MB", document)
+    info = read_facts(out)
+    document = {"folder": str(out), "model": args.model, **info.to_json(), "bytes": size}
+    console.result(f"{out}: the text tower of {args.model}, {info.summary}", document)
     console.note(
         next_step("vocab", "encode", "VOCABULARY", "--tower", str(args.out), "--out", "FILE.npz")
     )

@@ -18,9 +18,11 @@ from edge_ovss.frames.sources import open_source
 from edge_ovss.runtime.rewording import Reworded, change_words, undo_words
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.vocabulary import Vocabulary
+from edge_ovss.vocabulary.embeddings import TOWER_WEIGHTS
 from edge_ovss.vocabulary.words import short
 from edge_ovss.words.editing import add_words, read_words, remove_words
-from edge_ovss.words.encoding import WordSource, words_of_pack
+from edge_ovss.words.encoding import WordSource, find_tower, words_of_pack
+from edge_ovss.words.tower_folder import read_facts
 
 _CHANGES = ("set_to", "add", "remove", "undo")
 
@@ -59,16 +61,30 @@ def _list(args: argparse.Namespace, console: Console) -> int:
     info = require_open(bundle.path.name, bundle.manifest.open)
     words = bundle.vocabulary
     lines = [f"{len(words)} words of {info.places} places, '{words.name}'"]
-    rows = []
+    rows, rounded = [], bundle.manifest.rounded_words or {}
     for index, each in enumerate(words.categories):
-        output = words.outputs[each.output]
-        rows.append({"text": each.text, "synonyms": list(each.synonyms), "output": output})
-        lines.append(f"{index:>5}  {each.text}" + ("" if output == each.text else f"  -> {output}"))
+        output, weights = words.outputs[each.output], rounded.get(each.text, TOWER_WEIGHTS[0])
+        facts = {"output": output, "tower_weights": weights}
+        rows.append({"text": each.text, "synonyms": list(each.synonyms), **facts})
+        line = f"{index:>5}  {each.text}" + ("" if output == each.text else f"  -> {output}")
+        lines.append(line + (f"  ({weights} weights)" if each.text in rounded else ""))
     made = "the export" if info.is_export else f"a change of words, {info.changed}"
     lines.append(f"the reference answer was made by {made}")
+    said, tower = _tower(args, bundle)
+    lines.append(said)
     document = {"bundle": str(args.bundle), "places": info.places, "words": rows}
-    console.result("\n".join(lines), {**document, "made_by": info.made_by})
+    console.result("\n".join(lines), {**document, "made_by": info.made_by, "text_tower": tower})
     return 0
+
+
+def _tower(args: argparse.Namespace, bundle: Bundle) -> tuple[str, dict[str, object] | None]:
+    """Describe the text tower that would encode new words; None where there is none."""
+    try:
+        folder = find_tower(bundle, args.tower)
+    except UsageError:
+        return "there is no text tower for new words", None
+    info = read_facts(folder)
+    return f"text tower {folder}: {info.summary}", {"folder": str(folder), **info.to_json()}
 
 
 def _change(args: argparse.Namespace, console: Console) -> Reworded:
@@ -155,6 +171,7 @@ def _meanings(
     texts = []
     if not require_open("", manifest.open).is_export:
         texts.append("the reference answer was made again by this runtime, not by torch")
+    texts += _rounding(found)
     slots = manifest.rejection.limit
     if slots is not None and len(found.bundle.vocabulary) > min(slots):
         said = "frames that need more are counted as overflow; --calibration SOURCE counts them now"
@@ -170,3 +187,14 @@ def _meanings(
         names = ", ".join(short(name) for name in found.untuned[:5])
         texts.append(f"the threshold of 'unknown' was never tuned for {names}: it has the default")
     return texts
+
+
+def _rounding(found: Reworded) -> list[str]:
+    """Say which words a text tower with rounded weights encoded."""
+    rounded = found.bundle.manifest.rounded_words or {}
+    if not rounded:
+        return []
+    weights = " and ".join(sorted(set(rounded.values())))
+    names = ", ".join(short(name) for name in list(rounded)[:5])
+    more = f" and {len(rounded) - 5} more" if len(rounded) > 5 else ""
+    return [f"a text tower with {weights} weights encoded {names}{more}: not exactly as torch does"]

@@ -8,15 +8,17 @@ from edge_ovss._progress import CountProgress, Note, silent
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.writer import BundleWriter
 from edge_ovss.export.bundle_draft import BundleDraft
+from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.frozen_model import freeze_model
 from edge_ovss.export.loading import load_for_export
 from edge_ovss.export.options import ExportOptions
 from edge_ovss.export.overflow_graph import check_spare, fit_spare
-from edge_ovss.export.text_tower.tower_export import export_text_tower, require_text_clip
+from edge_ovss.export.text_tower.tower_export import EXACT, export_text_tower, require_text_clip
 from edge_ovss.export.unknown import fit_unknown
 from edge_ovss.models.equal_tokens import refuse_equal_tokens
-from edge_ovss.vocabulary import Vocabulary
+from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
 from edge_ovss.words.encoding import TOWER_FOLDER
+from edge_ovss.words.tower_folder import read_facts
 
 _MEASURE = "add --slots auto --calibration DIR to measure them on your images"
 
@@ -74,6 +76,23 @@ def export_bundle(
             roomy = fit_spare(options.spare_slots, frozen.graph.rejection, categories=room)
             draft.write_spare(roomy)
         if options.with_text_tower:
-            export_text_tower(loaded.model, writer.folder / TOWER_FOLDER, note=note)
+            tower = export_text_tower(
+                loaded.model,
+                writer.folder / TOWER_FOLDER,
+                note=note,
+                weights=options.tower_weights or EXACT,
+                reference=_reference(loaded, options),
+            )
+            note(f"text tower: {read_facts(tower).summary}")
         finished = draft.finish()
     return Bundle.open(finished, verify=False)  # every hash was compared just now
+
+
+def _reference(loaded: LoadedModel, options: ExportOptions) -> TextEmbeddings | None:
+    """Return the words by torch, on which rounded weights of a text tower are measured."""
+    if options.tower_weights in (None, EXACT):
+        return None
+    if options.embeddings is None:
+        return loaded.embeddings
+    found: TextEmbeddings = loaded.model.encode_text(loaded.vocabulary)
+    return found

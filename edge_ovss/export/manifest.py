@@ -32,7 +32,8 @@ from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.graph_files import OPSET
 from edge_ovss.export.parity_check import FrameCheck
 from edge_ovss.export.ties import ties_of
-from edge_ovss.vocabulary import Vocabulary
+from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
+from edge_ovss.vocabulary.embeddings import TOWER_WEIGHTS
 
 _PACKAGES = ("torch", "open_clip_torch", "timm", "onnx", "onnxscript")
 _IN_THE_GRAPH = (
@@ -77,6 +78,7 @@ def describe(
             spec.templates_name, len(spec.templates), embeddings.templates_sha256
         ),
         text_tower=TextTowerInfo(embeddings.text_tower, embeddings.text_tower_sha256),
+        rounded_words=_rounded_words(embeddings),
         picture=replace(spec.picture, height=height, width=width, **loaded.family.picture(spec)),
         output=OutputSpec(
             labels_dtype=labels_dtype(loaded.outputs),
@@ -100,6 +102,12 @@ def describe(
         versions={},
         files={},
     )
+
+
+def _rounded_words(embeddings: TextEmbeddings) -> dict[str, str] | None:
+    if embeddings.tower_weights == TOWER_WEIGHTS[0]:
+        return None
+    return dict.fromkeys(embeddings.prompts, embeddings.tower_weights)
 
 
 def _scores_size(loaded: LoadedModel) -> ScoresSize:

@@ -13,6 +13,7 @@ from edge_ovss.errors import UsageError
 from edge_ovss.export.families import family_export
 from edge_ovss.models.catalogue import DEFAULT_MODEL, PUBLISHED, entry_of
 from edge_ovss.models.spec import PictureSpec
+from edge_ovss.vocabulary.embeddings import TOWER_WEIGHTS
 
 ALWAYS = ("labels", "alive", "counts")
 OPTIONAL = ("scores", "confidence")
@@ -40,6 +41,8 @@ class ExportOptions:
         answer: How labels are made from masks; one of the family's `answers` in the catalogue.
         made_for: "cpu" or "gpu": whether wide tensors come in pieces that stay in a CPU's caches.
         with_text_tower: Put the text tower into an open bundle, so that it encodes new words.
+        tower_weights: What the text tower's weights are rounded to: "fp16" or "int8"; "fp32" or
+            None rounds nothing.
         open_places: N, room for words that are inputs of the graph; None freezes the words.
         unknown: When a label is "unknown": "off", "auto", a threshold for all outputs, one for
             each by name or in order, or a file; None for the default (`export.unknown`).
@@ -62,9 +65,16 @@ class ExportOptions:
     unknown: Given | None = None
     open_places: int | None = None
     with_text_tower: bool = False
+    tower_weights: str | None = None
     made_for: str = CPU
 
     def __post_init__(self) -> None:
+        if self.tower_weights is not None and not self.with_text_tower:
+            message = "--tower-weights is given without --with-text-tower."
+            raise UsageError(message, hint="Add --with-text-tower, or leave it out.")
+        if self.tower_weights not in (None, *TOWER_WEIGHTS):
+            message = f"--tower-weights is '{self.tower_weights}'; expected fp32, fp16 or int8."
+            raise UsageError(message)
         if self.made_for not in DEVICES:
             message = f"--for is '{self.made_for}'; expected {' or '.join(DEVICES)}."
             raise UsageError(message)

@@ -34,7 +34,7 @@ from edge_ovss.errors import MissingDependencyError
 from edge_ovss.runtime.result import Result
 from edge_ovss.runtime.segmenter import Segmenter, target_of
 from edge_ovss.vocabulary import Vocabulary
-from edge_ovss.words.encoding import WordSource, encode_words
+from edge_ovss.words.encoding import WordSource, with_encoded
 
 Change = Callable[[Vocabulary], Vocabulary]
 
@@ -91,8 +91,7 @@ def change_words(
         # The graph is loaded while words are encoded: on two cores that is a second less.
         with ThreadPoolExecutor(max_workers=1) as pool:
             loading = pool.submit(_open, old, threads)
-            text = encode_words(old, vocabulary, source, progress=progress)
-            new = old.with_words(vocabulary, text)
+            new = with_encoded(old, vocabulary, source, progress=progress)
             note("making the reference answer again")
             with loading.result() as segmenter:
                 segmenter.use_words(new)

@@ -179,7 +179,7 @@ class Segmenter:
         """
         # The text tower's packages are needed by those alone who change words.
         from edge_ovss.words.editing import read_words
-        from edge_ovss.words.encoding import WordSource, encode_words, words_of_pack
+        from edge_ovss.words.encoding import WordSource, with_encoded, words_of_pack
 
         bundle, source = self.bundle, WordSource(embeddings, tower, self.threads)
         if isinstance(words, Vocabulary):
@@ -191,7 +191,7 @@ class Segmenter:
         else:
             message = "set_words has neither words nor embeddings; expected one of them."
             raise UsageError(message)
-        self.use_words(bundle.with_words(chosen, encode_words(bundle, chosen, source)))
+        self.use_words(with_encoded(bundle, chosen, source))
 
     def use_words(self, bundle: Bundle) -> None:
         """Go on with the words of `bundle`, from the next frame on.

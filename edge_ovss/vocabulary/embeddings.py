@@ -19,6 +19,7 @@ from edge_ovss.vocabulary.vocabulary import Vocabulary
 from edge_ovss.vocabulary.words import digest, located, short
 
 NORM_TOLERANCE = 1e-2
+TOWER_WEIGHTS = ("fp32", "fp16", "int8")
 _FIELDS = ("vocabulary_sha256", "templates_sha256", "text_tower", "text_tower_sha256")
 
 
@@ -35,6 +36,8 @@ class TextEmbeddings:
         text_tower: Name of the model whose text tower made it.
         text_tower_sha256: Hash of that tower's weights.
         vocabulary: The vocabulary itself; None where an older version wrote the pack.
+        tower_weights: How the tower that made it stored its weights: "fp32", or rounded to "fp16"
+            or "int8".
 
     Raises:
         VocabularyError: Wrong type or size, values that are not finite, norms off 1 by more than
@@ -48,6 +51,7 @@ class TextEmbeddings:
     text_tower: str
     text_tower_sha256: str
     vocabulary: Vocabulary | None = None
+    tower_weights: str = TOWER_WEIGHTS[0]
 
     def __post_init__(self) -> None:
         _check_array(self.array, rows=len(self.prompts))
@@ -55,6 +59,12 @@ class TextEmbeddings:
             if not isinstance(getattr(self, field), str):
                 message = f"'{field}' is {short(getattr(self, field))}; expected text."
                 raise VocabularyError(message)
+        if self.tower_weights not in TOWER_WEIGHTS:
+            message = (
+                f"'tower_weights' is {short(self.tower_weights)}; expected "
+                f"{', '.join(TOWER_WEIGHTS[:-1])} or {TOWER_WEIGHTS[-1]}."
+            )
+            raise VocabularyError(message)
         if not all(isinstance(prompt, str) for prompt in self.prompts):
             message = "The prompts of text embeddings must be strings."
             raise VocabularyError(message)
@@ -84,7 +94,14 @@ class TextEmbeddings:
         with located(f"'{os.fspath(path)}'"):
             vocabulary = None if words is None else Vocabulary.from_json(words)
             prompts = tuple(header["prompts"])
-            return cls(array=array, prompts=prompts, vocabulary=vocabulary, **fields)
+            weights = header.get("tower_weights", TOWER_WEIGHTS[0])
+            return cls(
+                array=array,
+                prompts=prompts,
+                vocabulary=vocabulary,
+                tower_weights=weights,
+                **fields,
+            )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the pack as `.npz`, whole or not at all; an existing file is replaced.
@@ -98,6 +115,8 @@ class TextEmbeddings:
         header["prompts"] = list(self.prompts)
         if self.vocabulary is not None:
             header["vocabulary"] = self.vocabulary.to_json()
+        if self.tower_weights != TOWER_WEIGHTS[0]:
+            header["tower_weights"] = self.tower_weights
         write_pack(path, header, self.array)
 
     def require_match(self, vocabulary: Vocabulary) -> None:

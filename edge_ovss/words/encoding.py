@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,17 @@ from edge_ovss.bundle.words.section import check_room, require_open
 from edge_ovss.errors import EdgeOvssError, UsageError, VocabularyError
 from edge_ovss.vocabulary import Category, TextEmbeddings, Vocabulary
 from edge_ovss.vocabulary.alikes import refuse_alikes
+from edge_ovss.vocabulary.embeddings import TOWER_WEIGHTS
 from edge_ovss.words.tower import TextTower
 from edge_ovss.words.tower_folder import MANIFEST, TowerInfo, read_facts
 
 TOWER_FOLDER = "text_tower"
 """Where a bundle may have its text tower."""
+
+_EXACT = TOWER_WEIGHTS[0]
+_Key = tuple[str, tuple[str, ...]]
+# The vectors of a word, and the weights of the tower that made them.
+_Rows = dict[_Key, tuple[Floats, str]]
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,24 @@ def encode_words(
 ) -> Floats:
     """Return the embeddings of words as the graph of an open bundle takes them.
 
+    Takes and raises what `with_encoded` does.
+
+    Returns:
+        float32 [T, P, D].
+    """
+    rows = _encode(bundle, vocabulary, source or WordSource(), progress)
+    return np.stack([rows[_key(each)][0] for each in vocabulary.categories])
+
+
+def with_encoded(
+    bundle: Bundle,
+    vocabulary: Vocabulary,
+    source: WordSource | None = None,
+    *,
+    progress: CountProgress | None = None,
+) -> Bundle:
+    """Return an open bundle with other words (`Bundle.with_words`), encoded where they are new.
+
     Words that the bundle has are not encoded again.
 
     Args:
@@ -57,36 +82,42 @@ def encode_words(
         source: Where embeddings of other words come from.
         progress: Called with (prompts done, prompts in all).
 
-    Returns:
-        float32 [T, P, D].
-
     Raises:
         UsageError: The bundle is not open, there are too many words, or no text tower fits it.
         VocabularyError: Two words read the same, or the pack is of other words, another tower or
             other templates.
         ArtifactError: The text tower is damaged, or not the bundle's.
     """
-    source = source or WordSource()
+    rows = _encode(bundle, vocabulary, source or WordSource(), progress)
+    found = [(each.text, *rows[_key(each)]) for each in vocabulary.categories]
+    rounded = {text: weights for text, _, weights in found if weights != _EXACT}
+    return bundle.with_words(vocabulary, np.stack([row for _, row, _ in found]), rounded)
+
+
+def _encode(
+    bundle: Bundle, vocabulary: Vocabulary, source: WordSource, progress: CountProgress | None
+) -> _Rows:
+    """Return the rows of all words."""
     info = require_open(bundle.path.name, bundle.manifest.open)
     check_room(info, vocabulary)
     refuse_alikes(vocabulary)
     if source.tower is not None:  # another model's is a mistake, even if it is not needed
         find_tower(bundle, source.tower)
-    rows = _own_rows(bundle) if source.known is None else _own_rows(source.known)
+    rows = _own_rows(bundle if source.known is None else source.known)
     fresh = [each for each in vocabulary.categories if _key(each) not in rows]
     if source.pack is not None:
-        pack = read_pack_for(bundle, source.pack)
-        if pack.vocabulary_sha256 == vocabulary.sha256 and pack.prompts == vocabulary.prompts:
-            return graph_text(pack.array, info.prompts)
-        fresh_words = _as_vocabulary(fresh) if fresh else vocabulary
-        pack.require_match(fresh_words)
-        rows |= _rows(fresh_words, graph_text(pack.array, info.prompts))
+        found = read_pack_for(bundle, source.pack)
+        whole = found.vocabulary_sha256 == vocabulary.sha256 and found.prompts == vocabulary.prompts
+        words = _as_vocabulary(fresh) if fresh and not whole else vocabulary
+        found.require_match(words)
     elif fresh:
         tower = TextTower(find_tower(bundle, source.tower), threads=source.threads)
         words = _as_vocabulary(fresh)
         found = tower.encode_vocabulary(words, progress=progress)
-        rows |= _rows(words, graph_text(found.array, info.prompts))
-    return np.stack([rows[_key(each)] for each in vocabulary.categories])
+    else:
+        return rows
+    weights = dict.fromkeys(words.prompts, found.tower_weights)
+    return rows | _rows(words, graph_text(found.array, info.prompts), weights)
 
 
 def read_pack_for(bundle: Bundle, path: str | os.PathLike[str]) -> TextEmbeddings:
@@ -185,17 +216,19 @@ def _why_not(bundle: Bundle, info: TowerInfo) -> str | None:
     return None
 
 
-def _key(category: Category) -> tuple[str, tuple[str, ...]]:
+def _key(category: Category) -> _Key:
     return category.text, category.synonyms
 
 
-def _own_rows(bundle: Bundle) -> dict[tuple[str, tuple[str, ...]], Floats]:
-    return {} if bundle.text is None else _rows(bundle.vocabulary, bundle.text)
+def _own_rows(bundle: Bundle) -> _Rows:
+    if bundle.text is None:
+        return {}
+    return _rows(bundle.vocabulary, bundle.text, bundle.manifest.rounded_words or {})
 
 
-def _rows(vocabulary: Vocabulary, text: Floats) -> dict[tuple[str, tuple[str, ...]], Floats]:
+def _rows(vocabulary: Vocabulary, text: Floats, weights: Mapping[str, str]) -> _Rows:
     pairs = zip(vocabulary.categories, text, strict=True)
-    return {_key(category): row for category, row in pairs}
+    return {_key(each): (row, weights.get(each.text, _EXACT)) for each, row in pairs}
 
 
 def _as_vocabulary(categories: list[Category]) -> Vocabulary:

@@ -76,6 +76,7 @@ class TextTower:
             text_tower=info.model,
             text_tower_sha256=info.sha256,
             vocabulary=vocabulary,
+            tower_weights=info.precision,
         )
 
     def encode_prompts(

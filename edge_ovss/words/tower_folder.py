@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_ovss._files import sha256_of_file
@@ -11,6 +11,7 @@ from edge_ovss.bundle.json_fields import Fields
 from edge_ovss.bundle.reader import resolve_inside
 from edge_ovss.errors import ArtifactError
 from edge_ovss.vocabulary import TextEmbeddings
+from edge_ovss.vocabulary.embeddings import TOWER_WEIGHTS
 
 MANIFEST = "manifest.json"
 KIND = "text-tower"
@@ -27,6 +28,39 @@ _COPY_AGAIN = "Copy the text tower again, or write it: edge-ovss vocab tower MOD
 
 
 @dataclass(frozen=True)
+class TowerError:
+    """By how much embeddings differ from torch's, which has weights in float32.
+
+    Attributes:
+        vocabulary: Name of the list whose words were encoded.
+        words: How many.
+        largest: Relative L2 distance of a word's embedding under a template, the largest.
+        mean: The same in the mean over words and templates.
+    """
+
+    vocabulary: str
+    words: int
+    largest: float
+    mean: float
+
+    @classmethod
+    def from_json(cls, fields: Fields | None) -> TowerError | None:
+        """Read the section; None where weights are not rounded, and nothing was measured.
+
+        Raises:
+            BundleError: A field is missing or is not what is expected.
+        """
+        if fields is None:
+            return None
+        return cls(
+            vocabulary=fields.text("vocabulary"),
+            words=fields.integer("words", minimum=1),
+            largest=fields.number("largest"),
+            mean=fields.number("mean"),
+        )
+
+
+@dataclass(frozen=True)
 class TowerInfo:
     """Facts about a text tower.
 
@@ -39,7 +73,9 @@ class TowerInfo:
             as a "whole".
         templates: Prompt templates with "{}" for the class name, in order.
         templates_name: Name of this list.
-        precision: "fp32" or "fp16" weights.
+        precision: "fp32", or what the weights are rounded to: "fp16" or "int8".
+        bytes: Size of its files.
+        error: What the rounding costs; None where nothing is rounded.
     """
 
     model: str
@@ -50,6 +86,24 @@ class TowerInfo:
     templates: tuple[str, ...]
     templates_name: str
     precision: str
+    bytes: int
+    error: TowerError | None = None
+
+    @property
+    def summary(self) -> str:
+        """The weights, the size and the error in one line for people."""
+        text, error = f"{self.precision} weights, {self.bytes / 1e6:.1f} MB", self.error
+        if error is None:
+            return text
+        return (
+            f"{text}; embeddings differ from torch's by {error.largest:.1e} at most, "
+            f"{error.mean:.1e} in the mean ({error.words} words of '{error.vocabulary}')"
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The weights, the size and the error as a JSON object."""
+        error = None if self.error is None else asdict(self.error)
+        return {"weights": self.precision, "bytes": self.bytes, "error": error}
 
     @property
     def templates_sha256(self) -> str:
@@ -76,7 +130,12 @@ class TowerInfo:
             synonyms=fields.choice("synonyms", SYNONYMS),
             templates=templates,
             templates_name=fields.text("templates_name"),
-            precision=fields.choice("precision", ("fp32", "fp16")),
+            precision=fields.choice("precision", TOWER_WEIGHTS),
+            bytes=sum(
+                fields.section("files").section(name).integer("bytes", minimum=0)
+                for name in _LIMITS
+            ),
+            error=TowerError.from_json(fields.optional_section("error")),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
+from edge_ovss.cli.options.parts.tower import add_tower_weights
 from edge_ovss.cli.shared.parser import Parser
 from edge_ovss.cli.shared.precision_options import RARE, add_precision_arguments
 from edge_ovss.cli.shared.runtime_options import UNKNOWN_FORMS
@@ -94,6 +95,7 @@ def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="put the text tower into the bundle of --open, so that the device encodes new words",
     )
+    add_tower_weights(group)
     group.add_argument(
         "--reject",
         choices=("slots", "dynamic", "none"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from edge_ovss.cli.options.parts.tower import add_tower_weights
 from edge_ovss.cli.shared.parser import Parser, add_console_arguments
 from edge_ovss.models.catalogue import EXAMPLE_MODEL, list_models
 
@@ -44,6 +45,12 @@ def add_arguments(parser: Parser) -> None:
     encode.add_argument("--out", required=True, type=Path, metavar="FILE.npz", help="pack to write")
     tower = _action(actions, "tower", "write the text tower, which then runs without torch")
     _add_weights(tower, "model whose text tower is written")
+    add_tower_weights(tower)
+    tower.add_argument(
+        "--vocab",
+        metavar="NAME|FILE|LIST",
+        help="with --tower-weights: measure the error on these words (default cityscapes19)",
+    )
     tower.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
     tower.add_argument("--overwrite", action="store_true", help="replace a tower that is there")
 
