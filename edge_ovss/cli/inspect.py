@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -97,6 +98,7 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         ("checked", "manifest, vocabulary, graph, metadata and reference output agree"),
         ("not checked", "the exporter's statements on tool, time, versions and parity"),
     ]
+    rows += _rounded(manifest)
     rows += kept_in_float(manifest.document.get("precision"))
     rows += [(f"license {part}", str(name)) for part, name in manifest.licenses.items()]
     rows.append(("licenses allow", f"{use_of(manifest.licenses)}"))
@@ -113,6 +115,13 @@ def _words(bundle: Bundle) -> str:
         return "frozen into the graph"
     made = "those of the export" if info.is_export else f"changed {info.changed}"
     return f"open: {len(bundle.vocabulary)} of {info.places} places, {made}; {_tower(bundle)}"
+
+
+def _rounded(manifest: Manifest) -> list[tuple[str, str]]:
+    """Return a row with how many words a text tower with rounded weights encoded, if any."""
+    counts = Counter((manifest.rounded_words or {}).values())
+    said = ", ".join(f"{count} with {weights} weights" for weights, count in counts.items())
+    return [("encoded", f"{said}, the others with fp32 weights")] if said else []
 
 
 def _tower(bundle: Bundle) -> str:

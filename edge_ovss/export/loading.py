@@ -12,6 +12,7 @@ from edge_ovss.export.options import ExportOptions
 from edge_ovss.models import load_model
 from edge_ovss.models.spec import Model
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
+from edge_ovss.vocabulary.embeddings import TOWER_WEIGHTS
 
 _OTHER_TOWER = (
     "was made with other weights than those that encode words here; labels are right only if both "
@@ -55,6 +56,8 @@ def load_for_export(
         embeddings = _read_pack(Path(options.embeddings), vocabulary, shape, options.model)
         if embeddings.text_tower_sha256 != model.text_tower_sha256:
             note(f"embedding pack '{options.embeddings}' {_OTHER_TOWER}")
+        if embeddings.tower_weights != TOWER_WEIGHTS[0]:
+            note(f"a text tower with {embeddings.tower_weights} weights made the embedding pack")
     else:
         note(f"encoding {len(vocabulary)} classes x {len(model.spec.templates)} templates")
         embeddings = model.encode_text(vocabulary, progress=progress)

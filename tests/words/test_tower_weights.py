@@ -277,7 +277,9 @@ def test_the_bundle_tells_which_words_were_encoded_so(
     assert document["text_tower"]["weights"] == "int8"
     assert document["text_tower"]["error"]["largest"] > 0
     assert main(["inspect", str(bundle)]) == 0
-    assert "text tower in text_tower, int8 weights, " in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "text tower in text_tower, int8 weights, " in printed.out
+    assert "1 with int8 weights, the others with fp32" in printed.out
     assert main(["words", str(bundle), "--remove", "tree; bush"]) == 0
     assert rounded_of(bundle) is None
     # Encoded by torch: weights in float32.
@@ -320,7 +322,9 @@ def test_an_export_from_such_a_pack_says_so(original: Path, tmp_path: Path) -> N
         Vocabulary.load("road, car")
     ).save(pack)
     options = ExportOptions(size=(96, 128), embeddings=pack, unknown="off")
-    out = export_bundle("road, car", tmp_path / "b.ovss", options).path
+    notes: list[str] = []
+    out = export_bundle("road, car", tmp_path / "b.ovss", options, note=notes.append).path
+    assert "a text tower with int8 weights made the embedding pack" in notes
     assert rounded_of(out) == {"road": "int8", "car": "int8"}
 
 
