@@ -200,6 +200,9 @@ async def _drop(viewer: Viewer, code: int, reason: str) -> None:
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, Exception):
-            raise result
+    # Who cancels this meanwhile gets its own cancellation back, which gather() would replace.
+    await asyncio.wait(tasks)
+    for task in tasks:
+        err = None if task.cancelled() else task.exception()
+        if err is not None:
+            raise err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import struct
@@ -321,3 +322,24 @@ def test_a_failure_to_encode_is_told_with_the_next_frame(
     until(lambda: not page.feed._thread.is_alive())
     with pytest.raises(PictureError, match="no memory"):
         show(page, 1)
+
+
+def test_who_cancels_a_viewer_that_is_leaving_gets_its_own_cancellation_back() -> None:
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:  # raised again whatever comes meanwhile, as by wait_for()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+            raise
+
+    async def leave() -> None:
+        slow = asyncio.create_task(slow_to_end())
+        await asyncio.sleep(0)  # it starts
+        leaving = asyncio.create_task(rooms._ended([slow]))
+        await asyncio.sleep(0.01)
+        leaving.cancel("of the server")
+        await leaving
+
+    with pytest.raises(asyncio.CancelledError, match="of the server"):
+        asyncio.run(leave())
