@@ -83,13 +83,7 @@ class StreamSegmenter:
             ArtifactError: The graph fails, or memory runs out.
         """
         start = time.perf_counter()
-        stream = self._stream(source)
-        before, checked = stream.names, check_frame(frame)
-        result, step = stream.answer(checked, time_s)
-        if before not in (None, stream.names):
-            # Other words: what is remembered has numbers that name something else now.
-            del self._streams[source]
-            result, step = self._stream(source).answer(checked, time_s)
+        result, step = self._answer(check_frame(frame), time_s, source)
         total = 1e3 * (time.perf_counter() - start)
         facts = StreamFacts(step.key, step.age_ms, step.held, step.cut)
         # What a network in its own thread says is of an earlier frame, but at a beginning.
@@ -109,6 +103,17 @@ class StreamSegmenter:
         for name, stream in self._streams.items():
             if stream.scenes.unrelated:
                 yield f"{name}: {stream.scenes.warning()}" if name else stream.scenes.warning()
+
+    def _answer(
+        self, frame: NDArray[np.uint8], time_s: float | None, source: str
+    ) -> tuple[Result, Step]:
+        while True:
+            stream = self._stream(source)
+            result, step = stream.answer(frame, time_s)
+            if result.names == stream.names:
+                return result, step
+            # Other words: what is remembered has numbers that name something else now.
+            del self._streams[source]
 
     def _stream(self, source: str) -> _Stream:
         if source not in self._streams:
@@ -133,10 +138,16 @@ class StreamSegmenter:
 
 
 class _Stream:
-    """One source: its memory, and the last result of the network."""
+    """One source: its memory, and the last result of the network.
+
+    Attributes:
+        names: The names of the first answer of the network: those of all that is remembered. The
+            last answer may have others, whether its labels have been taken yet or not.
+    """
 
     def __init__(self, segment: Segment, options: StreamOptions, thread: Executor) -> None:
         self._segment = segment
+        self.names: tuple[str, ...] | None = None
         self._last: Result | None = None
         self._step: Callable[..., Step]
         hold_ms, flow = options.hold_ms, options.flow
@@ -147,11 +158,6 @@ class _Stream:
             waiting = Stabilizer(hold_ms=hold_ms, keyframe=options.keyframe, flow=flow)
             self.scenes, self._step = waiting.scenes, partial(waiting.step, segment=self._labels)
 
-    @property
-    def names(self) -> tuple[str, ...] | None:
-        """The names of the last answer of the network; None before the first."""
-        return None if self._last is None else self._last.names
-
     def answer(self, frame: NDArray[np.uint8], time_s: float | None) -> tuple[Result, Step]:
         step = self._step(frame, time_s=time_s)
         assert self._last is not None  # the first frame waits for the network
@@ -159,5 +165,6 @@ class _Stream:
 
     def _labels(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.uint16]:
         result = self._segment(frame)
+        self.names = self.names or result.names
         self._last = result
         return result.labels

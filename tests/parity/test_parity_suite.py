@@ -56,6 +56,7 @@ CASES = (
 )
 
 ONNX_RUNTIME = ("onnxruntime", "onnxruntime-cuda", "native")
+COMPILED = ("tensorrt", "tensorrt-rtx", "onnxruntime-rtx")
 
 Make = Callable[[Case], Path]
 
@@ -126,6 +127,8 @@ def _suits(backend: str, bundle: Bundle) -> bool:
     if bundle.manifest.rejection.mode == "dynamic":
         # Its number of categories varies inside the graph: by contract for ONNX Runtime only.
         return backend in ONNX_RUNTIME
+    if bundle.manifest.precision_facts.target == "cpu" and backend in COMPILED:
+        return False  # refused by contract
     # As for fp16 and int8 above: with random weights lower precision decides near ties.
     return not (backend.endswith("-bf16") and bundle.manifest.model.weights.source == "random")
 

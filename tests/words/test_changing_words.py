@@ -509,7 +509,14 @@ def test_a_stream_forgets_labels_of_other_words(bundle: Path, keyframe: int | No
         for number in range(3):
             stream.segment(FRAME, time_s=number / 10)
         segmenter.set_words("person")
-        found = [stream.segment(FRAME, time_s=1 + number / 10) for number in range(6)]
+        found = []
+        # The network of `async` answers when it can: after a frame or many, on a busy machine.
+        for number in range(6 if keyframe else 6000):
+            found.append(stream.segment(FRAME, time_s=1 + number / 10))
+            if keyframe is None:
+                time.sleep(0.01)
+                if found[-1].names == ("person",):
+                    break
         assert found[-1].names == ("person",)
         assert not found[-1].labels.any()
         assert all(int(each.labels.max()) < len(each.names) for each in found)
