@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -76,6 +78,32 @@ def test_every_source_is_a_stream_of_its_own() -> None:
         for time_s in (5.0, 4.0):
             stream.segment(image(1), time_s=time_s, source="left")
     stream.segment(image(1, 48), time_s=1.0, source="right")
+
+
+def test_other_words_between_two_frames_start_the_stream_anew() -> None:
+    names, may_answer = ["abc"], Event()
+    may_answer.set()
+
+    def network(frame: Image) -> Result:
+        may_answer.wait(60)
+        label = 2 if names[0] == "abc" else 0
+        labels = np.full(frame.shape[:2], label, np.uint8)
+        return replace(Counted()(frame), labels=labels, names=tuple(names[0]))
+
+    options = StreamOptions(hold_ms=10_000, keyframe=None, flow="none")
+    with StreamSegmenter(network, options) as stream:
+        for number in range(3):
+            stream.segment(image(1), time_s=number / 10)
+            stream._thread.submit(lambda: None).result()  # the network has answered
+        names[0] = "x"
+        may_answer.clear()
+        found = []
+        for number in range(3, 6):
+            found.append(stream.segment(image(1), time_s=number / 10))
+            may_answer.set()
+            stream._thread.submit(lambda: None).result()
+    assert found[-1].names == ("x",)
+    assert all(int(each.labels.max()) < len(each.names) for each in found)
 
 
 def test_the_network_in_its_own_thread_answers_later() -> None:
