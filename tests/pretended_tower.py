@@ -6,14 +6,16 @@ import threading
 from typing import Any
 
 import numpy as np
+import pytest
 from open_words import WIDTH
 
 from edge_ovss.bundle.reader import Bundle
+from edge_ovss.live.page import word_desk
 from edge_ovss.vocabulary import Vocabulary
 
 
 class PretendedTower:
-    """Takes the place of `encode_words`: it waits before its last prompt until it may go on.
+    """Takes the place of `with_encoded`: it waits before its last prompt until it may go on.
 
     Attributes:
         begun: Set when the first prompt is encoded.
@@ -26,11 +28,26 @@ class PretendedTower:
         self.go_on.set()
         self.failure: Exception | None = None
 
-    def __call__(self, bundle: Bundle, words: Vocabulary, source: Any, *, progress: Any) -> Any:  # noqa: ANN401
+    @classmethod
+    def on_the_desk(cls, monkeypatch: pytest.MonkeyPatch) -> PretendedTower:
+        """Return one that encodes what is typed into the page."""
+        made = cls()
+        monkeypatch.setattr(word_desk, "with_encoded", made)
+        monkeypatch.setattr(word_desk, "find_tower", lambda bundle: bundle.path)
+        return made
+
+    def __call__(
+        self,
+        bundle: Bundle,
+        words: Vocabulary,
+        source: Any,  # noqa: ANN401
+        *,
+        progress: Any,  # noqa: ANN401
+    ) -> Bundle:
         progress(1, 2)
         self.begun.set()
         assert self.go_on.wait(10)
         if self.failure is not None:
             raise self.failure
         progress(2, 2)
-        return np.zeros((len(words), 1, WIDTH), np.float32)
+        return bundle.with_words(words, np.zeros((len(words), 1, WIDTH), np.float32))

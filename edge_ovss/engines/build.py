@@ -25,6 +25,7 @@ from edge_ovss.engines.compatible import check_compatible
 from edge_ovss.engines.inspection import size_facts, time_shares
 from edge_ovss.engines.timings import check_timings, sha256_or_none, timings_name
 from edge_ovss.errors import ArtifactError, ParityError, UsageError
+from edge_ovss.runtime.trt.compilable import check_compilable
 from edge_ovss.runtime.trt.engine_key import HARDWARE, EngineKey, Flags, surroundings_here
 from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof
 from edge_ovss.runtime.trt.engine_store import ENGINES, Engine, check_plan, read_own_record
@@ -140,19 +141,10 @@ def check_bundle(bundle: Bundle, flavor: Flavor, options: BuildOptions) -> None:
         UsageError: A timing cache is requested, but the variant has none.
         ArtifactError: The graph has shapes that depend on the image, or is INT8 for CPUs.
     """
-    if bundle.manifest.precision_facts.target == "cpu":
-        kind = f"CPU-style {bundle.manifest.precision} (asymmetric, int32 biases)"
-        message = f"The bundle uses {kind}, which TensorRT cannot build."
-        hint = "Calibrate again with --target tensorrt, which is symmetric with float biases."
-        raise ArtifactError(message, hint=hint)
+    check_compilable(bundle)
     if (options.timing_cache or options.pinned_timings) and not flavor.timing_cache:
         message = f"{flavor.title} does not measure while it builds, so it has no timing cache."
         raise UsageError(message, hint="Omit --timing-cache and --pin-timings.")
-    dynamic = sorted({"NonZero", "Loop", "If"} & set(bundle.graph.operators))
-    if bundle.manifest.rejection.mode == "dynamic" or dynamic:
-        found = f" ({', '.join(dynamic)})" if dynamic else ""
-        message = f"The graph's shapes depend on the image{found}; an engine needs fixed shapes."
-        raise ArtifactError(message, hint="Export the bundle again with --reject slots.")
 
 
 def make_key(

@@ -77,8 +77,7 @@ class Candidate:
             usual: As for `backend`.
         """
         backend = self.backend(usual)
-        on_gpu = backend.startswith("tensorrt") or backend.endswith(("-cuda", "-rtx"))
-        return "tensorrt" if on_gpu or self.settings.get(PRECISION) == "fp16" else "cpu"
+        return "tensorrt" if is_gpu(backend) or self.settings.get(PRECISION) == "fp16" else "cpu"
 
     @property
     def departures(self) -> int:
@@ -99,6 +98,11 @@ class Candidate:
     def with_(self, other: Candidate) -> Candidate:
         """Return a candidate with the settings of both; those of `other` win."""
         return Candidate({**self.settings, **other.settings})
+
+
+def is_gpu(backend: str) -> bool:
+    """Return whether a backend computes on a GPU."""
+    return backend.startswith("tensorrt") or backend.endswith(("-cuda", "-rtx"))
 
 
 def _word(axis: str, value: str) -> str:

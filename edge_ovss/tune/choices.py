@@ -23,6 +23,7 @@ from edge_ovss.tune.candidate import (
     STABILIZE,
     THREADS,
     Candidate,
+    is_gpu,
 )
 from edge_ovss.tune.space import STEP, Space, measured_slots, smaller_sizes
 
@@ -120,16 +121,12 @@ def _slow(family: FamilyEntry, asked: Asked) -> dict[str, Sequence[str]]:
 
 def _on_gpu(levels: Levels) -> tuple[Candidate, ...]:
     """Return each lower precision on each backend that computes in it: on a CPU FP16 only costs."""
-    backends = [name for name in levels[BACKEND] if _is_gpu(name)]
+    backends = [name for name in levels[BACKEND] if is_gpu(name)]
     return tuple(
         Candidate({PRECISION: precision, BACKEND: backend})
         for backend in backends
         for precision in levels.get(PRECISION, ())
     )
-
-
-def _is_gpu(backend: str) -> bool:
-    return backend.startswith("tensorrt") or backend.endswith(("-cuda", "-rtx"))
 
 
 def _rejections(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -49,6 +49,15 @@ def lint(vocabulary: Vocabulary) -> tuple[Finding, ...]:
         *_same_colors(vocabulary),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.index))
+
+
+def fresh_warnings(vocabulary: Vocabulary, known: Collection[str]) -> list[Finding]:
+    """Return the warnings of `lint` but for categories whose text is known."""
+    return [
+        finding
+        for finding in lint(vocabulary)
+        if finding.level == "warning" and finding.text not in known
+    ]
 
 
 def _each_category(vocabulary: Vocabulary) -> Iterator[Finding]:

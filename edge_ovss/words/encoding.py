@@ -47,24 +47,6 @@ class WordSource:
     known: Bundle | None = None
 
 
-def encode_words(
-    bundle: Bundle,
-    vocabulary: Vocabulary,
-    source: WordSource | None = None,
-    *,
-    progress: CountProgress | None = None,
-) -> Floats:
-    """Return the embeddings of words as the graph of an open bundle takes them.
-
-    Takes and raises what `with_encoded` does.
-
-    Returns:
-        float32 [T, P, D].
-    """
-    rows = _encode(bundle, vocabulary, source or WordSource(), progress)
-    return np.stack([rows[_key(each)][0] for each in vocabulary.categories])
-
-
 def with_encoded(
     bundle: Bundle,
     vocabulary: Vocabulary,

@@ -27,7 +27,7 @@ from edge_ovss.export import ExportOptions, export_bundle
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.synthetic import render_street
 from edge_ovss.words.editing import read_words
-from edge_ovss.words.encoding import WordSource, encode_words
+from edge_ovss.words.encoding import WordSource, with_encoded
 from edge_ovss.words.tower import TextTower
 
 
@@ -64,7 +64,7 @@ def test_deepstream_gets_a_graph_with_the_words_of_the_bundle(
     import onnxruntime
 
     named, others = Bundle.open(bundle), read_words("sky, building, road, car")
-    renamed = named.with_words(others, encode_words(named, others, WordSource(None, None, 1)))
+    renamed = with_encoded(named, others, WordSource(None, None, 1))
     labels = []
     for each in (named, renamed):
         out = tmp_path / each.vocabulary.outputs[0]

@@ -136,6 +136,12 @@ def test_model_equals_the_published(
         assert equal[golden[f"counted{suffix}"]].mean() >= MIN_LABELS
 
 
+def with_words(model: Deop, golden: Golden) -> LoadedModel:
+    vocabulary = Vocabulary.from_names([str(word) for word in golden["classes"]])
+    embeddings = model.encode_text(vocabulary)
+    return LoadedModel(family_export("deop"), model, vocabulary, embeddings, SIZE)
+
+
 @pytest.mark.slow
 def test_exported_graph_equals_the_published(
     model: Deop,
@@ -145,10 +151,8 @@ def test_exported_graph_equals_the_published(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("EDGE_OVSS_CACHE", "")
-    vocabulary = Vocabulary.from_names([str(word) for word in golden["classes"]])
-    embeddings = model.encode_text(vocabulary)
-    loaded = LoadedModel(family_export("deop"), model, vocabulary, embeddings, SIZE)
-    rejection = Rejection("none").fit(len(vocabulary))
+    loaded = with_words(model, golden)
+    rejection = Rejection("none").fit(len(loaded.vocabulary))
     graph = loaded.freeze(rejection, ("labels", "alive", "counts", "scores"))
     facts = describe(loaded, rejection=rejection, outputs=graph.outputs)
     frame = np.asarray(reference.image(*SIZE, 0))
@@ -156,7 +160,7 @@ def test_exported_graph_equals_the_published(
         graph,
         torch.from_numpy(frame)[None],
         outputs=graph.outputs,
-        metadata=graph_metadata(facts, vocabulary),
+        metadata=graph_metadata(facts, loaded.vocabulary),
     )
     onnx_ir.save(traced, tmp_path / "deop.onnx", external_data="deop.data")
     del traced, graph
@@ -187,9 +191,7 @@ def test_an_open_bundle_gives_the_published_answer(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("EDGE_OVSS_CACHE", "")
-    vocabulary = Vocabulary.from_names([str(word) for word in golden["classes"]])
-    embeddings = model.encode_text(vocabulary)
-    loaded = LoadedModel(family_export("deop"), model, vocabulary, embeddings, SIZE)
+    loaded = with_words(model, golden)
     frame = np.asarray(reference.image(*SIZE, 0))
     answer = answer_with_other_words(loaded, frame, tmp_path, monkeypatch, Rejection("none"))
     assert answer.scores is not None

@@ -38,7 +38,7 @@ from edge_ovss.runtime.stream_segmenter import StreamOptions, StreamSegmenter
 from edge_ovss.synthetic import render_street
 from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.words.editing import add_words, read_words, remove_words
-from edge_ovss.words.encoding import WordSource, encode_words, find_tower, words_of_pack
+from edge_ovss.words.encoding import WordSource, find_tower, with_encoded, words_of_pack
 
 FRAME = render_street(seed=3, height=120, width=160).image
 WORDS = "road, car, person"
@@ -402,7 +402,7 @@ def test_a_text_tower_is_found_beside_the_bundle_and_in_the_cache(
         find_tower(opened, other)
     source = WordSource(tower=other)
     with pytest.raises(VocabularyError, match="not that of bundle"):
-        encode_words(opened, opened.vocabulary, source)  # which needs none
+        with_encoded(opened, opened.vocabulary, source)  # which needs none
     cache = bundle.parent / "cache"
     (cache / "towers").mkdir(parents=True)
     monkeypatch.setenv("EDGE_OVSS_CACHE", str(cache))

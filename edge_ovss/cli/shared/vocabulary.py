@@ -10,8 +10,9 @@ from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.cli.shared.console import Console
 from edge_ovss.metrics.label_comparison import ties_text
 from edge_ovss.metrics.license_terms import use_of
-from edge_ovss.vocabulary import Vocabulary, lint
+from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.vocabulary.alikes import refuse_alikes
+from edge_ovss.vocabulary.linting import fresh_warnings
 from edge_ovss.vocabulary.words import short
 
 _MOST_WARNINGS = 10
@@ -34,11 +35,7 @@ def warn_of_words(
     vocabulary: Vocabulary, console: Console, *, known: Collection[str] = frozenset()
 ) -> None:
     """Print lint's warnings of all categories but those whose text is known."""
-    findings = [
-        finding
-        for finding in lint(vocabulary)
-        if finding.level == "warning" and finding.text not in known
-    ]
+    findings = fresh_warnings(vocabulary, known)
     for finding in findings[:_MOST_WARNINGS]:
         console.warn(f"category {finding.index} ({short(finding.text)}): {finding.message}")
     more = len(findings) - _MOST_WARNINGS

@@ -7,12 +7,12 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 
-from edge_ovss.bundle.words.section import OpenInfo, check_room
+from edge_ovss.bundle.words.section import OpenInfo
 from edge_ovss.errors import UsageError, VocabularyError
-from edge_ovss.vocabulary import Vocabulary, lint
+from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.vocabulary.alikes import refuse_alikes
 from edge_ovss.vocabulary.assembly import CategoryEntry, assemble, entries_from_names
-from edge_ovss.vocabulary.linting import Finding
+from edge_ovss.vocabulary.linting import Finding, fresh_warnings
 from edge_ovss.vocabulary.words import short
 from edge_ovss.words.editing import is_single_word
 
@@ -49,7 +49,6 @@ def typed_words(text: str, info: OpenInfo, known: Iterable[Vocabulary]) -> Vocab
     ]
     words = assemble(_colored(entries, known), name="custom")
     refuse_alikes(words)
-    check_room(info, words)
     return words
 
 
@@ -88,11 +87,7 @@ def is_plain(words: Vocabulary) -> bool:
 
 def warnings_of(words: Vocabulary, known: Vocabulary) -> list[str]:
     """Return what looks wrong with words that `known` does not have, one sentence each."""
-    found = [
-        _sentence(one)
-        for one in lint(words)
-        if one.level == "warning" and one.text not in known.prompts
-    ]
+    found = [_sentence(one) for one in fresh_warnings(words, known.prompts)]
     more = len(found) - _MOST_WARNINGS
     return [*found[:_MOST_WARNINGS], *([f"{more} more of such warnings."] if more > 0 else [])]
 

@@ -23,7 +23,7 @@ from edge_ovss.live.page.typed_words import (
 )
 from edge_ovss.runtime.segmenter import Segmenter
 from edge_ovss.vocabulary import Vocabulary
-from edge_ovss.words.encoding import WordSource, encode_words, find_tower
+from edge_ovss.words.encoding import WordSource, find_tower, with_encoded
 
 _EXPECTED = 'Expected a JSON object like {"words": "road, car; automobile"}, or {"words": null}.'
 # Seconds between two notices of progress.
@@ -178,9 +178,8 @@ class WordDesk:
         threads = max(1, available_cores() // 2)
         threads = min(threads, self._segmenter.threads or threads)
         source = WordSource(threads=threads, known=self._best_known(words))
-        text = encode_words(self._own, words, source, progress=self._progress)
         # From the bundle's own, so that a word that comes back has the threshold it had there.
-        return self._own.with_words(words, text)
+        return with_encoded(self._own, words, source, progress=self._progress)
 
     def _best_known(self, words: Vocabulary) -> Bundle:
         """Return which has more of the words: what is used now, or the bundle as it was opened."""

@@ -33,6 +33,7 @@ from edge_ovss.runtime.plug_in.library import (
     load_plug_in,
     refusal,
 )
+from edge_ovss.runtime.trt.compilable import check_compilable
 from edge_ovss.runtime.trt.engine_store import Engine
 from edge_ovss.runtime.trt.gpu import Gpu, local_gpu
 
@@ -75,7 +76,7 @@ class RtxPlugInBackend(CudaBackend):
         return None if info is None else bundle.word_inputs(rows=info.places)
 
     def _open_impl(self) -> None:
-        self._check_bundle()
+        check_compilable(self.bundle)
         if not is_installed(MODULE):
             message = f"Backend '{self.name}' needs the package '{MODULE}', which is not installed."
             raise MissingDependencyError(message, hint=self.advice)
@@ -89,16 +90,6 @@ class RtxPlugInBackend(CudaBackend):
         self._plug_in = load_plug_in(self._runtime)
         self._names = self._frame_names()
         self._take_memory()
-
-    def _check_bundle(self) -> None:
-        """Refuse what TensorRT for RTX cannot compile, before anything is loaded."""
-        manifest = self.bundle.manifest
-        if manifest.precision_facts.target == "cpu":
-            message = f"The bundle is {manifest.precision} for CPUs, which TensorRT cannot build."
-            raise ArtifactError(message, hint="Calibrate again with --target tensorrt.")
-        if manifest.rejection.mode == "dynamic":
-            message = "The graph's shapes depend on the image; an engine needs fixed shapes."
-            raise ArtifactError(message, hint="Export the bundle again with --reject slots.")
 
     def _frame_names(self) -> tuple[str | int, ...]:
         name = self.contract.inputs[0].name

@@ -20,7 +20,6 @@ pytest.importorskip("cv2")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from edge_ovss.live.page import word_desk
 from edge_ovss.live.page.address import PageAddress
 from edge_ovss.live.page.sink import PageSink
 from edge_ovss.live.page.state import PageInfo
@@ -57,10 +56,7 @@ def hidden(name: str) -> str:
 
 @pytest.fixture
 def tower(monkeypatch: pytest.MonkeyPatch) -> PretendedTower:
-    made = PretendedTower()
-    monkeypatch.setattr(word_desk, "encode_words", made)
-    monkeypatch.setattr(word_desk, "find_tower", lambda bundle: bundle.path)
-    return made
+    return PretendedTower.on_the_desk(monkeypatch)
 
 
 @pytest.fixture

@@ -29,7 +29,6 @@ from starlette.testclient import TestClient
 from edge_ovss.bundle.words.section import OpenInfo
 from edge_ovss.cli.options.words import add_arguments
 from edge_ovss.errors import ArtifactError, UsageError, VocabularyError
-from edge_ovss.live.page import word_desk
 from edge_ovss.live.page.address import PageAddress
 from edge_ovss.live.page.app import Page
 from edge_ovss.live.page.state import PageInfo
@@ -51,10 +50,7 @@ OWN = Vocabulary.from_names(["road", "car"])
 
 @pytest.fixture
 def encoder(monkeypatch: pytest.MonkeyPatch) -> PretendedTower:
-    made = PretendedTower()
-    monkeypatch.setattr(word_desk, "encode_words", made)
-    monkeypatch.setattr(word_desk, "find_tower", lambda bundle: bundle.path)
-    return made
+    return PretendedTower.on_the_desk(monkeypatch)
 
 
 @pytest.fixture
