@@ -102,12 +102,21 @@ apps::Persistence quick(double reconnect_s) {
     return {reconnect_s, 0.01, 0.04};
 }
 
-void wait_for_end(const apps::Grabber& grabber) {
+template <typename Condition>
+void wait_until(Condition holds) {
     const auto start = std::chrono::steady_clock::now();
-    while (!grabber.state().has_ended) {
+    while (!holds()) {
         CHECK(std::chrono::steady_clock::now() - start < kSoon);
         std::this_thread::sleep_for(milliseconds(1));
     }
+}
+
+void wait_for_end(const apps::Grabber& grabber) {
+    wait_until([&] { return grabber.state().has_ended; });
+}
+
+void wait_for_return(const apps::Grabber& grabber) {
+    wait_until([&] { return grabber.state().reconnects >= 1; });
 }
 
 void newest_frames_win_and_sources_take_turns() {
@@ -161,10 +170,7 @@ void a_lost_camera_is_opened_again(bool throws) {
     Heard heard;
     apps::Grabber grabber(0, source(script, "usb"), newest, quick(60.0), heard.warn());
     const auto start = std::chrono::steady_clock::now();
-    while (grabber.state().reconnects < 1) {
-        CHECK(std::chrono::steady_clock::now() - start < kSoon);
-        std::this_thread::sleep_for(milliseconds(1));
-    }
+    wait_for_return(grabber);
     // The first loss: tries after 10, 20, 40 and 40 ms.
     CHECK(std::chrono::steady_clock::now() - start >= milliseconds(110));
     grabber.stop();
@@ -181,11 +187,7 @@ void tries_are_never_far_apart() {
     script->refused = 16;
     Heard heard;
     apps::Grabber grabber(0, source(script, "usb"), newest, {600.0, 0.001, 0.002}, heard.warn());
-    const auto start = std::chrono::steady_clock::now();
-    while (grabber.state().reconnects < 1) {
-        CHECK(std::chrono::steady_clock::now() - start < kSoon);
-        std::this_thread::sleep_for(milliseconds(1));
-    }
+    wait_for_return(grabber);
 }
 
 // Else one that sends a frame now and then would be said to stall after each loss.
@@ -196,11 +198,7 @@ void the_pace_of_a_camera_outlasts_a_loss() {
     script->pause = milliseconds(20);
     Heard heard;
     apps::Grabber grabber(0, source(script, "usb"), newest, quick(60.0), heard.warn());
-    const auto start = std::chrono::steady_clock::now();
-    while (grabber.state().reconnects < 1) {
-        CHECK(std::chrono::steady_clock::now() - start < kSoon);
-        std::this_thread::sleep_for(milliseconds(1));
-    }
+    wait_for_return(grabber);
     const auto state = grabber.state();
     CHECK(state.interval_s >= 0.02 && !state.is_trying && state.read >= 5);
 }
@@ -263,12 +261,10 @@ void a_stall_is_said_once_and_its_end_too() {
     grabbers.push_back(std::make_unique<apps::Grabber>(0, source(script, "usb"), newest, quick(1.0),
                                                        heard.warn()));
     apps::Watchdog watchdog(10.0, heard.warn());
-    const auto start = std::chrono::steady_clock::now();
-    while (!heard.has("usb sends again after ")) {
-        CHECK(std::chrono::steady_clock::now() - start < kSoon);
+    wait_until([&] {
         watchdog.check(grabbers);
-        std::this_thread::sleep_for(milliseconds(1));
-    }
+        return heard.has("usb sends again after ");
+    });
     CHECK(watchdog.stalls() == 1 && heard.has("usb stalls: nothing has come for "));
 }
 
@@ -300,10 +296,7 @@ void a_driver_that_hangs_does_not_keep_the_program() {
         apps::Grabber grabber(0, source(script, "usb"), newest, quick(1.0), heard.warn());
         apps::Captured captured;
         CHECK(newest->take(captured, kSoon));
-        while (!script->is_hanging) {
-            CHECK(std::chrono::steady_clock::now() - start < kSoon);
-            std::this_thread::sleep_for(milliseconds(1));
-        }
+        wait_until([&] { return script->is_hanging.load(); });
         grabber.stop();
         CHECK(!grabber.join());
     }
