@@ -113,6 +113,9 @@ def test_a_gpu_is_tried_together_with_the_precisions_that_it_computes_in(
     assert on_gpu.made_key(None) != plain.made_key(None)
     # Where the default export runs on that GPU, so does what names no backend.
     assert plain.target("tensorrt") == "tensorrt"
+    for name in ("onnxruntime-cuda", "onnxruntime-rtx", "tensorrt-rtx"):
+        assert plain.target(name) == "tensorrt"
+    assert plain.target("openvino-bf16") == plain.target("native") == "cpu"
     assert on_gpu.made_key(None) == plain.made_key("tensorrt")
 
 
