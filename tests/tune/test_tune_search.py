@@ -281,3 +281,11 @@ def test_the_keys_of_candidates_are_the_same_in_every_run() -> None:
     assert one.key == other.key
     assert one.made_key(None) == Candidate({"size": "320x416"}).made_key(None)
     assert one.key == "19e3bca5fce9"
+
+
+def test_a_setting_that_gains_less_than_a_tie_is_not_combined(tmp_path: Path) -> None:
+    runner = PretendedRunner(EFFECTS | {"precision int8": (0.94, 0.3)})
+    found = search(tmp_path, runner)
+    combined = [row.candidate.settings for row in found.rows if len(row.candidate.settings) > 1]
+    assert combined
+    assert not [settings for settings in combined if "precision" in settings]
