@@ -7,100 +7,20 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <map>
-#include <regex>
 
 #include "backend.h"
 #include "cuda_memory.h"
+#include "device_words.h"
 #include "engine_cache.h"
+#include "trt_library.h"
 
 namespace edge_ovss::internal {
 
 namespace {
 
-#ifdef EDGE_OVSS_HAVE_TENSORRT_RTX
-constexpr const char* kBackend = "tensorrt-rtx";
-#else
-constexpr const char* kBackend = "tensorrt";
-#endif
-constexpr const char* kBuildAgain = "Build the engine again: edge-ovss build BUNDLE --overwrite";
-
 using nvinfer1::DataType;
-
-// Keeps the first error of a call, prints nothing. TensorRT goes on using the first logger that it
-// is given, so this one is never freed.
-class Log final : public nvinfer1::ILogger {
-public:
-    void log(Severity severity, const char* message) noexcept override {
-        if (severity <= Severity::kERROR && first_[0] == '\0') {
-            std::size_t i = 0;
-            for (; message[i] != '\0' && i + 1 < sizeof first_; ++i) {
-                first_[i] = message[i];
-            }
-            first_[i] = '\0';
-        }
-    }
-
-    // What was kept, which is then forgotten.
-    std::string take() {
-        std::string words = first_;
-        first_[0] = '\0';
-        return words.empty() ? "" : ": " + words;
-    }
-
-private:
-    static thread_local char first_[300];
-};
-
-thread_local char Log::first_[300];
-
-Log& logger() {
-    static Log* const log = new Log;
-    return *log;
-}
-
-std::string library_version() {
-    return text(getInferLibMajorVersion(), ".", getInferLibMinorVersion(), ".",
-                getInferLibPatchVersion(), ".", getInferLibBuildVersion());
-}
-
-std::string first_line(const char* path) {
-    std::string line;
-    std::getline(std::ifstream(path), line);
-    return line;
-}
-
-// "L4T 36.4.3" on a Jetson, else the driver.
-std::string system_name() {
-    const std::string release = first_line("/etc/nv_tegra_release");
-    std::smatch found;
-    if (std::regex_search(release, found, std::regex("R(\\d+).*REVISION:\\s*([\\d.]+)"))) {
-        return text("L4T ", found[1].str(), ".", found[2].str());
-    }
-    const std::string driver = first_line("/sys/module/nvidia/version");
-    if (!driver.empty()) {
-        return "driver " + driver;
-    }
-    int version = 0;
-    cuda::check(cudaDriverGetVersion(&version), "tell its version");
-    return text("CUDA ", version / 1000, ".", version % 1000 / 10);
-}
-
-// Without a driver some versions of TensorRT crash instead of refusing, so this comes first.
-cudaDeviceProp require_gpu(int device) {
-    int count = 0;
-    const cudaError_t status = cudaGetDeviceCount(&count);
-    if (status != cudaSuccess || count <= device) {
-        cudaGetLastError();
-        throw missing_error(text("Backend '", kBackend, "' needs GPU ", device, "; there are ",
-                                 count, " (", cudaGetErrorString(status), ")."),
-                            "Check the NVIDIA driver, or use the backend 'onnxruntime'.");
-    }
-    cudaDeviceProp facts{};
-    cuda::check(cudaGetDeviceProperties(&facts, device), "describe the GPU");
-    return facts;
-}
+using trt::kBuildAgain;
 
 std::size_t element_bytes(DataType type) {
     switch (type) {
@@ -114,19 +34,12 @@ std::size_t element_bytes(DataType type) {
     }
 }
 
-// An engine on the GPU.
-struct Loaded {
-    std::unique_ptr<nvinfer1::IRuntime> runtime;  // must outlive the engine
-    std::unique_ptr<nvinfer1::ICudaEngine> engine;
-    std::unique_ptr<nvinfer1::IExecutionContext> context;
-};
-
 struct Tensor {
     std::string name;
     DataType type = DataType::kFLOAT;
     bool is_input = false;
     std::vector<std::size_t> shape;
-    std::unique_ptr<cuda::Buffer> buffer;
+    std::unique_ptr<cuda::Buffer> buffer;  // null for words, whose memory is the backend's
 };
 
 class TrtBackend final : public Backend {
@@ -134,21 +47,19 @@ public:
     TrtBackend(const Bundle& bundle, const Settings& settings)
         : bundle_(bundle),
           device_(settings.device),
-          facts_(require_gpu(settings.device)),
+          facts_(trt::require_gpu(settings.device)),
           thresholds_(bundle.manifest.thresholds) {
-        if (bundle.manifest.places > 0) {
-            throw artifact_error(
-                "The words of this bundle are inputs of its graph, which this "
-                "library runs on ONNX Runtime only.",
-                "Use the backend onnxruntime, or export the words without --open.");
-        }
         use_device();
-        const Gpu gpu{facts_.name, text(facts_.major, ".", facts_.minor), system_name()};
+        const Gpu gpu{facts_.name, text(facts_.major, ".", facts_.minor), trt::system_name()};
         const auto folder = settings.cache.empty() ? bundle.file("engines")
                                                    : std::filesystem::u8path(settings.cache);
-        engines_ = fitting_engines(bundle, folder,
-                                   surroundings_here(kBackend, library_version(), gpu), gpu);
+        const auto here = surroundings_here(trt::kBackend, trt::library_version(), gpu);
+        engines_ = fitting_engines(bundle, folder, here, gpu);
         stream_ = std::make_unique<cuda::Stream>();
+        if (bundle.manifest.places > 0) {
+            words_ = std::make_unique<trt::DeviceWords>(bundle.manifest);
+            words_->use(bundle, *stream_);
+        }
         if (settings.frame_height > 0 && settings.frame_width > 0) {
             prepare(static_cast<std::size_t>(settings.frame_height),
                     static_cast<std::size_t>(settings.frame_width));
@@ -173,8 +84,14 @@ public:
         fill_thresholds();
     }
 
+    void use_words(const Bundle& bundle) override {
+        use_device();
+        words_->use(bundle, *stream_);
+    }
+
     Answer run() override {
         use_device();
+        ensure_words();
         if (graph_) {
             graph_.launch(*stream_);
         } else {
@@ -195,13 +112,18 @@ private:
         const auto& engine =
             choose_engine(bundle_, engines_,
                           {static_cast<std::int64_t>(height), static_cast<std::int64_t>(width)});
-        Loaded& loaded = load(engine);
+        trt::Loaded& loaded = load(engine);
         context_ = loaded.context.get();
         wide_labels_ = engine.labels == "int32";
-        const nvinfer1::Dims4 shape(1, static_cast<int>(height), static_cast<int>(width), 3);
-        if (!context_->setInputShape("frame", shape) || context_->inferShapes(0, nullptr) != 0) {
-            throw artifact_error(text("The engine does not take a frame of ", height, " x ", width,
-                                      logger().take(), "."),
+        set_shape("frame", {1, height, width, 3});
+        for (const char* name : {kText, kPlaces}) {
+            if (words_) {
+                set_shape(name, words_->shape(name));
+            }
+        }
+        if (context_->inferShapes(0, nullptr) != 0) {
+            throw artifact_error(text("The engine needs other inputs than those of the bundle",
+                                      trt::what_it_said(), "."),
                                  kBuildAgain);
         }
         for (int i = 0; i < loaded.engine->getNbIOTensors(); ++i) {
@@ -209,6 +131,7 @@ private:
         }
         check_ends(height, width);
         fill_thresholds();
+        ensure_words();
         enqueue();  // a change of shape is worked out by the first run, which cannot be recorded
         stream_->wait();
         graph_.record(*stream_, [this] { enqueue(); });
@@ -216,32 +139,27 @@ private:
         width_ = width;
     }
 
-    Loaded& load(const Engine& engine) {
-        Loaded& loaded = loaded_[engine.folder.string()];
-        if (loaded.context) {
-            return loaded;
-        }
-        const std::string plan = read_plan(bundle_, engine);
-        const std::string name = engine.folder.filename().string();
-        loaded.runtime.reset(nvinfer1::createInferRuntime(logger()));
-        if (!loaded.runtime) {
-            throw missing_error(
-                text("TensorRT ", library_version(),
-                     " is not the one that this library was built for", logger().take(), "."),
-                "Build the edge_ovss library again on this machine.");
-        }
-        loaded.engine.reset(loaded.runtime->deserializeCudaEngine(plan.data(), plan.size()));
-        if (!loaded.engine) {
-            throw artifact_error(text("TensorRT ", library_version(), " refuses engine '", name,
-                                      "'", logger().take(), "."),
-                                 kBuildAgain);
-        }
-        loaded.context.reset(loaded.engine->createExecutionContext());
+    trt::Loaded& load(const Engine& engine) {
+        trt::Loaded& loaded = loaded_[engine.folder.string()];
         if (!loaded.context) {
-            throw artifact_error(text("No execution context for engine '", name, "' can be made."),
-                                 "Most often the GPU has no memory left: close other programs.");
+            trt::load(loaded, bundle_, engine);
         }
         return loaded;
+    }
+
+    void set_shape(const char* name, const std::vector<std::size_t>& shape) {
+        nvinfer1::Dims dims{};
+        dims.nbDims = static_cast<std::int32_t>(shape.size());
+        std::string said;
+        for (std::size_t i = 0; i < shape.size(); ++i) {
+            dims.d[i] = static_cast<std::int32_t>(shape[i]);
+            said += text(i == 0 ? "" : " x ", shape[i]);
+        }
+        if (!context_->setInputShape(name, dims)) {
+            throw artifact_error(
+                text("The engine does not take '", name, "' of ", said, trt::what_it_said(), "."),
+                kBuildAgain);
+        }
     }
 
     void add_tensor(const nvinfer1::ICudaEngine& engine, const char* name) {
@@ -259,9 +177,13 @@ private:
             tensor.shape.push_back(static_cast<std::size_t>(dims.d[i]));
             bytes *= tensor.shape.back();
         }
-        tensor.buffer =
-            std::make_unique<cuda::Buffer>(std::max<std::size_t>(bytes, 1), facts_.integrated != 0);
-        if (!context_->setTensorAddress(name, tensor.buffer->device())) {
+        void* memory = words_ ? words_->device(tensor.name) : nullptr;
+        if (memory == nullptr) {
+            tensor.buffer = std::make_unique<cuda::Buffer>(std::max<std::size_t>(bytes, 1),
+                                                           facts_.integrated != 0);
+            memory = tensor.buffer->device();
+        }
+        if (!context_->setTensorAddress(name, memory)) {
             throw artifact_error(text("The engine refuses the buffer of '", name, "'."),
                                  kBuildAgain);
         }
@@ -272,21 +194,32 @@ private:
         if (name == "frame" || (name == "labels" && !wide_labels_)) {
             return DataType::kUINT8;
         }
-        const bool real = name == "confidence" || name == "scores" || name == "thresholds";
-        return real ? DataType::kFLOAT : DataType::kINT32;
+        const bool whole = name == "labels" || name == "alive" || name == "counts";
+        return whole ? DataType::kINT32 : DataType::kFLOAT;
+    }
+
+    // The shape that the contract fixes; empty for the others.
+    std::vector<std::size_t> expected_shape(const std::string& name, std::size_t height,
+                                            std::size_t width) const {
+        if (name == "labels" || name == "confidence") {
+            return {1, height, width};
+        }
+        if (name == "thresholds") {
+            return {static_cast<std::size_t>(bundle_.manifest.limits())};
+        }
+        return words_ && words_->device(name) != nullptr ? words_->shape(name)
+                                                         : std::vector<std::size_t>();
     }
 
     // Compare inputs and outputs of the engine with the manifest.
     void check_ends(std::size_t height, std::size_t width) {
+        const Manifest& manifest = bundle_.manifest;
         std::size_t outputs = 0;
         for (const Tensor& tensor : tensors_) {
             const bool known = tensor.is_input ? is_input(tensor.name)
-                                               : bundle_.manifest.answers_with(tensor.name.c_str());
-            const bool of_frame = tensor.name == "labels" || tensor.name == "confidence";
-            const bool fits =
-                (!of_frame || tensor.shape == std::vector<std::size_t>{1, height, width}) &&
-                (tensor.name != "thresholds" ||
-                 tensor.shape == std::vector<std::size_t>{thresholds_.size()});
+                                               : manifest.answers_with(tensor.name.c_str());
+            const auto shape = expected_shape(tensor.name, height, width);
+            const bool fits = shape.empty() || tensor.shape == shape;
             if (!known || !fits || tensor.type != expected_type(tensor.name)) {
                 throw artifact_error(text("The engine has '", tensor.name,
                                           "', which is not in the manifest in this form."),
@@ -294,8 +227,8 @@ private:
             }
             outputs += tensor.is_input ? 0 : 1;
         }
-        const std::size_t inputs = bundle_.manifest.takes_thresholds ? 2 : 1;
-        if (outputs != bundle_.manifest.answers.size() || outputs + inputs != tensors_.size()) {
+        const std::size_t inputs = 1U + (manifest.takes_thresholds ? 1U : 0U) + (words_ ? 2U : 0U);
+        if (outputs != manifest.answers.size() || outputs + inputs != tensors_.size()) {
             throw artifact_error("The engine has other inputs or outputs than the manifest says.",
                                  kBuildAgain);
         }
@@ -306,12 +239,12 @@ private:
 
     void enqueue() {
         for (const Tensor& tensor : tensors_) {
-            if (tensor.is_input) {
+            if (tensor.is_input && tensor.buffer) {
                 tensor.buffer->upload(*stream_);
             }
         }
         if (!context_->enqueueV3(stream_->get())) {
-            throw artifact_error(text("The engine failed on a frame", logger().take(), "."),
+            throw artifact_error(text("The engine failed on a frame", trt::what_it_said(), "."),
                                  "Run the selftest with this backend.");
         }
         for (const Tensor& tensor : tensors_) {
@@ -321,19 +254,28 @@ private:
         }
     }
 
+    void ensure_words() {
+        if (words_) {
+            words_->ensure(*stream_);
+        }
+    }
+
     const Tensor& frame() const {
         return *std::find_if(tensors_.begin(), tensors_.end(),
                              [](const Tensor& tensor) { return tensor.name == "frame"; });
     }
 
     bool is_input(const std::string& name) const {
-        return name == "frame" || (name == "thresholds" && bundle_.manifest.takes_thresholds);
+        return name == "frame" || (name == "thresholds" && bundle_.manifest.takes_thresholds) ||
+               (words_ && words_->device(name) != nullptr);
     }
 
     // Put the thresholds where the next run reads them; before the first frame there is no place.
     void fill_thresholds() {
         for (const Tensor& tensor : tensors_) {
             if (tensor.name == "thresholds") {
+                // Nothing is below 0: the thresholds of places that no output has.
+                std::memset(tensor.buffer->host(), 0, tensor.shape[0] * sizeof(float));
                 std::memcpy(tensor.buffer->host(), thresholds_.data(),
                             thresholds_.size() * sizeof(float));
             }
@@ -343,6 +285,9 @@ private:
     Answer answer() {
         Answer answer;
         for (const Tensor& tensor : tensors_) {
+            if (tensor.is_input) {
+                continue;
+            }
             const void* data = tensor.buffer->host();
             if (tensor.name == "labels") {
                 answer.labels = wide_labels_ ? narrowed(data) : data;
@@ -354,7 +299,7 @@ private:
                 for (std::size_t i = 0; i < 3 && rank >= 3; ++i) {
                     answer.scores_shape[i] = tensor.shape[rank - 3 + i];
                 }
-            } else if (!tensor.is_input) {
+            } else {
                 const bool alive = tensor.name == "alive";
                 (alive ? answer.alive : answer.counts) = static_cast<const std::int32_t*>(data);
                 (alive ? answer.alive_count : answer.counts_count) =
@@ -377,10 +322,11 @@ private:
     const Bundle& bundle_;
     int device_;
     cudaDeviceProp facts_;
-    std::vector<float> thresholds_;  // K; empty where the graph takes none
+    std::vector<float> thresholds_;  // one for each output; empty where the graph takes none
     std::vector<Engine> engines_;
     std::unique_ptr<cuda::Stream> stream_;
-    std::map<std::string, Loaded> loaded_;  // by folder
+    std::unique_ptr<trt::DeviceWords> words_;    // null where they are frozen into the graph
+    std::map<std::string, trt::Loaded> loaded_;  // by folder
     nvinfer1::IExecutionContext* context_ = nullptr;
     std::vector<Tensor> tensors_;
     std::vector<std::uint16_t> labels_;  // only where the engine's are int32

@@ -32,8 +32,37 @@ public:
     cudaStream_t get() const { return stream_; }
     void wait() const { check(cudaStreamSynchronize(stream_), "run a frame"); }
 
+    // Wait after an error, whatever comes of it.
+    void settle() const noexcept {
+        cudaStreamSynchronize(stream_);
+        cudaGetLastError();
+    }
+
 private:
     cudaStream_t stream_ = nullptr;
+};
+
+// Memory of the GPU only.
+class DeviceMemory {
+public:
+    explicit DeviceMemory(std::size_t size) : size_(size) {
+        check(cudaMalloc(&memory_, size), "allocate memory of the GPU");
+    }
+    ~DeviceMemory() { cudaFree(memory_); }
+    DeviceMemory(const DeviceMemory&) = delete;
+    DeviceMemory& operator=(const DeviceMemory&) = delete;
+
+    void* get() const { return memory_; }
+
+    // Copy all of it from `from`, which must stay until the stream was waited for.
+    void fill(const void* from, const Stream& stream) const {
+        check(cudaMemcpyAsync(memory_, from, size_, cudaMemcpyHostToDevice, stream.get()),
+              "copy words to the GPU");
+    }
+
+private:
+    std::size_t size_;
+    void* memory_ = nullptr;
 };
 
 // Memory that the CPU and the GPU both have: one piece that is mapped where they share their DRAM
