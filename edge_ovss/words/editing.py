@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from edge_ovss.errors import VocabularyError
 from edge_ovss.vocabulary import Vocabulary, builtin_names
 from edge_ovss.vocabulary.alikes import reading, refuse_alikes
 from edge_ovss.vocabulary.assembly import CategoryEntry, OutputEntry, assemble
 from edge_ovss.vocabulary.words import short
+
+# "words.txt", also misspelled; but not "St. Bernard" and "U.S. flag".
+_FILE_ENDING = re.compile(r"\.[^\W\d]\w*\s*$")
 
 
 def read_words(given: str | os.PathLike[str]) -> Vocabulary:
@@ -32,7 +35,7 @@ def read_words(given: str | os.PathLike[str]) -> Vocabulary:
 
 def is_single_word(given: str) -> bool:
     """Say whether text is one word, and neither a list, nor a file, nor the name of a list."""
-    path_like = any(mark in given for mark in ("/", os.sep)) or Path(given).suffix != ""
+    path_like = any(mark in given for mark in ("/", os.sep)) or _FILE_ENDING.search(given)
     return "," not in given and given not in builtin_names() and not path_like
 
 

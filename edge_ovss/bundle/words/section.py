@@ -4,7 +4,7 @@ The graph of an open bundle has N places for words. It takes `text`, the embeddi
 and `places`, what each place stands for: the number of an output, or −1 where it is empty. The
 words come first, in the order of the vocabulary; empty places change nothing.
 
-The C++ library reads the same (runtime/src/open_words.cpp).
+The C++ library reads the same (runtime/src/manifest.cpp).
 """
 
 from __future__ import annotations
