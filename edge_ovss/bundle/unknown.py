@@ -273,7 +273,7 @@ def for_other_words(old: Target, new: Target) -> UnknownInfo:
         return new.choose(OFF)
     if source == BACKGROUND:
         return new.hide_background() if new.background is not None else new.choose(OFF)
-    limits = info.of(len(old.names)).tolist()
+    limits = _written(old)
     if source in (AUTO, NUMBER):
         own = [limit for place, limit in enumerate(limits) if place != old.background]
         number = own[0] if own else limits[0]
@@ -282,6 +282,30 @@ def for_other_words(old: Target, new: Target) -> UnknownInfo:
     default = info.range[0] if info.auto is None else info.auto
     kept = {name: tuned[name] for name in new.names if name in tuned}
     return replace(new.choose({**kept, ALL_OTHERS: default}), source=source, tuned=info.tuned)
+
+
+def for_words_before(now: Target, before: Target) -> UnknownInfo:
+    """Return the thresholds of words that come back: as they were, but for what was set since.
+
+    Args:
+        now: What holds, with the thresholds of it.
+        before: What comes back, with the thresholds that it had.
+    """
+    if now.info == for_other_words(before, replace(now, info=before.info)):
+        return before.info
+    target = replace(before, info=now.info)
+    if not {now.info.source, before.info.source} <= {FILE, EACH}:
+        return for_other_words(now, target)
+    limits = dict(zip(before.names, _written(before), strict=True))
+    held = zip(now.names, _written(now), strict=True)
+    limits |= {name: limit for name, limit in held if name in limits}
+    return replace(target.choose(limits), source=now.info.source, tuned=now.info.tuned)
+
+
+def _written(target: Target) -> list[float]:
+    """Return the threshold of each output as it is written, not rounded to float32."""
+    limits = list(target.info.thresholds)
+    return limits if len(limits) > 1 else limits * len(target.names)
 
 
 def untuned(old: Target, new: Target) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.reader import Bundle, read_manifest
 from edge_ovss.bundle.reference import Reference, reference_files
 from edge_ovss.bundle.sections import FileEntry
-from edge_ovss.bundle.unknown import OFF, untuned
+from edge_ovss.bundle.unknown import OFF, for_words_before, untuned
 from edge_ovss.bundle.words.inputs import words_bytes
 from edge_ovss.bundle.words.section import check_room, require_open
 from edge_ovss.bundle.words.state import (
@@ -105,6 +105,8 @@ def change_words(
 def undo_words(path: str | os.PathLike[str]) -> Reworded:
     """Put the words before back; doing it twice changes nothing.
 
+    Thresholds of "unknown" that were set since are kept.
+
     Raises:
         BundleError: There is nothing to undo, or the bundle or the state before is damaged; the
             bundle is then unchanged.
@@ -115,9 +117,21 @@ def undo_words(path: str | os.PathLike[str]) -> Reworded:
         old = Bundle.open(folder)
         require_open(folder.name, old.manifest.open)
         # Its files were left alone since, and may be damaged: a bundle that works stays as it is.
-        bundle = Bundle.of_manifest(folder, state_before(folder), verify=True)
-        undo_state(folder)
+        before = Bundle.of_manifest(folder, state_before(folder), verify=True)
+        bundle = _with_thresholds(before, old)
+        undo_state(folder, None if bundle is before else bundle.manifest)
     return _reworded(old, bundle)
+
+
+def _with_thresholds(before: Bundle, now: Bundle) -> Bundle:
+    """Return the bundle before, with thresholds of "unknown" that were set since."""
+    left, held = before.manifest.unknown, now.manifest.unknown
+    if left is None or held is None:
+        return before
+    unknown = for_words_before(target_of(now, held), target_of(before, left))
+    if unknown == left:
+        return before
+    return replace(before, manifest=replace(before.manifest, unknown=unknown))
 
 
 def _reworded(old: Bundle, new: Bundle) -> Reworded:

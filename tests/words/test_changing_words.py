@@ -247,6 +247,17 @@ def test_a_frozen_bundle_names_the_command_that_makes_an_open_one(
     assert "edge-ovss export --open" in capsys.readouterr().err
 
 
+def test_undo_keeps_thresholds_that_were_set_since(bundle: Path) -> None:
+    change_words(bundle, lambda _: read_words("road, sky"))
+    set_unknown(bundle, 0.4)
+    for words in (("road", "car", "person"), ("road", "sky")):
+        assert undo_words(bundle).bundle.vocabulary.prompts == words
+        found = Bundle.open(bundle)
+        assert found.vocabulary.prompts == words
+        assert found.manifest.unknown is not None
+        assert found.manifest.unknown.thresholds == (0.4,)
+
+
 def test_undo_refuses_words_before_that_are_damaged(bundle: Path) -> None:
     change_words(bundle, lambda _: read_words("sky, tree"))
     (before,) = [path for path in bundle.rglob("words.f32") if path.is_file()]

@@ -121,16 +121,22 @@ def state_before(folder: Path) -> Manifest:
     return found
 
 
-def undo_state(folder: Path) -> None:
+def undo_state(folder: Path, changed: Manifest | None = None) -> None:
     """Put the manifest before back; what was there is then the one before.
 
     Call it inside of `only_writer`; nothing is checked here (see `state_before`).
+
+    Args:
+        folder: The bundle.
+        changed: The manifest before with something else in it; None for it as it is.
 
     Raises:
         OutputError: It cannot be written; the bundle is then unchanged.
     """
     current = (folder / MANIFEST).read_bytes()
-    write_bytes(folder / MANIFEST, (folder / PREVIOUS).read_bytes(), durable=True)
+    before = (folder / PREVIOUS).read_bytes()
+    data = before if changed is None else json_bytes(changed.to_json())
+    write_bytes(folder / MANIFEST, data, durable=True)
     write_bytes(folder / PREVIOUS, current, durable=True)
 
 
