@@ -137,7 +137,7 @@ def _encode(args: argparse.Namespace, console: Console) -> int:
     vocabulary = Vocabulary.load(args.vocabulary, background=args.background)
     refuse_alikes(vocabulary)
     _check_target(args.out)
-    source, name = _encoder(args, console)
+    source, name = _encoder(args, console, vocabulary)
     console.note(f"Encoding {len(vocabulary)} categories of '{vocabulary.name}' with {name}")
     embeddings: TextEmbeddings = source(vocabulary, progress=console.counter("prompts"))
     embeddings.save(args.out)
@@ -159,13 +159,14 @@ def _encode(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _encoder(args: argparse.Namespace, console: Console) -> tuple[Any, str]:
+def _encoder(args: argparse.Namespace, console: Console, vocabulary: Vocabulary) -> tuple[Any, str]:
     """Return what encodes a vocabulary, and its name."""
     if args.tower is None:
         return _load_model(args, console).encode_text, args.model
     from edge_ovss.words.tower import TextTower
 
     tower = TextTower(args.tower)
+    tower.refuse_equal_tokens(vocabulary)
     return tower.encode_vocabulary, f"the text tower of {tower.info.model} ({tower.info.summary})"
 
 

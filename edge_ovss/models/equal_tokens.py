@@ -8,10 +8,8 @@ from functools import partial
 from edge_ovss.models._open_clip import import_open_clip
 from edge_ovss.models.spec import ModelSpec
 from edge_ovss.vocabulary import Vocabulary
-from edge_ovss.vocabulary.alikes import alikes, likeness, named, reading, refuse_alikes
-from edge_ovss.words.prompts import encoded_names
-
-_FIRST_CHARACTERS = 1000
+from edge_ovss.vocabulary.alikes import alikes, likeness, named, refuse_alikes
+from edge_ovss.words.prompts import encoded_names, room_for, roomiest
 
 
 def refuse_equal_tokens(
@@ -36,7 +34,7 @@ def refuse_equal_tokens(
         for category in vocabulary.categories
         for name in (*category.synonyms, *encoded_names(category, spec.synonyms))
     }
-    tokens = _tokens(sorted(names), _shortest(spec.templates))
+    tokens = _tokens(sorted(names), roomiest(spec.templates))
     refuse_alikes(vocabulary, tokens.__getitem__)
     if spec.synonyms == "average":
         return
@@ -48,15 +46,9 @@ def refuse_equal_tokens(
         )
 
 
-def _shortest(templates: tuple[str, ...]) -> str:
-    """Return the template with most room for a name: names equal in it are equal in all."""
-    return min(templates, key=lambda template: len(reading(template.partition("{}")[0])))
-
-
 def _tokens(names: list[str], template: str) -> dict[str, tuple[int, ...]]:
     """Return the tokens of each name in a template, up to the first end token."""
-    # The tokenizer takes time with the square of a name's length, and reads 77 tokens of it.
-    prompts = {name: template.replace("{}", name[:_FIRST_CHARACTERS]) for name in names}
+    prompts = {name: template.replace("{}", room_for(name)) for name in names}
     rows = import_open_clip().tokenize(list(prompts.values()))
     ends = rows.argmax(-1).tolist()
     return {

@@ -94,6 +94,7 @@ def _encode(
         found.require_match(words)
     elif fresh:
         tower = TextTower(find_tower(bundle, source.tower), threads=source.threads)
+        tower.refuse_equal_tokens(vocabulary)
         words = _as_vocabulary(fresh)
         found = tower.encode_vocabulary(words, progress=progress)
     else:

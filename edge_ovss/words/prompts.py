@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.vocabulary import Category
+from edge_ovss.vocabulary.alikes import reading
 
 # Tokens in a batch: enough rows for the matrix products, few enough for the cache.
 _BATCH_TOKENS = 1536
+_FIRST_CHARACTERS = 1000
 
 
 def encoded_names(category: Category, synonyms: str) -> tuple[str, ...]:
@@ -23,6 +25,19 @@ def encoded_names(category: Category, synonyms: str) -> tuple[str, ...]:
     if synonyms == "whole":
         return (category.text.strip(),)
     return category.synonyms[:1] if synonyms == "first" else category.synonyms
+
+
+def roomiest(templates: Sequence[str]) -> str:
+    """Return the template with most room for a name: names equal in it are equal in all."""
+    return min(templates, key=lambda template: len(reading(template.partition("{}")[0])))
+
+
+def room_for(name: str) -> str:
+    """Return all of a name that 77 tokens can hold.
+
+    open_clip's tokenizer takes time with the square of a name's length.
+    """
+    return name[:_FIRST_CHARACTERS]
 
 
 def batches_by_length(tokens: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], int]]:

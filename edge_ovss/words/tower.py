@@ -15,7 +15,8 @@ from edge_ovss._progress import CountProgress
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.backends.ort import open_session
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary
-from edge_ovss.words.prompts import batches_by_length, encoded_names
+from edge_ovss.vocabulary.alikes import refuse_alikes
+from edge_ovss.words.prompts import batches_by_length, encoded_names, room_for, roomiest
 from edge_ovss.words.tokenizer import Tokenizer
 from edge_ovss.words.tower_folder import GRAPH, TOKENIZER, read_tower
 
@@ -78,6 +79,20 @@ class TextTower:
             vocabulary=vocabulary,
             tower_weights=info.precision,
         )
+
+    def refuse_equal_tokens(self, vocabulary: Vocabulary) -> None:
+        """Refuse two outputs all of whose names have equal tokens, as export does.
+
+        Comparing letters is not enough: names may differ only after the 77th token.
+
+        Raises:
+            VocabularyError: The message names both classes and where they stand.
+        """
+        names = sorted({name for each in vocabulary.categories for name in each.synonyms})
+        template = roomiest(self.info.templates)
+        prompts = [template.replace("{}", room_for(name)) for name in names]
+        tokens = self._tokenizer.encode(prompts, self.info.context_length)
+        refuse_alikes(vocabulary, dict(zip(names, map(bytes, tokens), strict=True)).__getitem__)
 
     def encode_prompts(
         self, prompts: Sequence[str], *, progress: CountProgress | None = None

@@ -42,6 +42,7 @@ from edge_ovss.words.encoding import WordSource, find_tower, with_encoded, words
 
 FRAME = render_street(seed=3, height=120, width=160).image
 WORDS = "road, car, person"
+LONG = "very " * 90
 NO_TORCH = (
     "import sys; sys.modules['torch'] = None; sys.modules['open_clip'] = None\n"
     "sys.modules['onnx'] = None\n"
@@ -218,6 +219,7 @@ def test_a_writer_that_does_not_end_is_waited_for_and_then_named(
         (["--add", "Road"], 4, "reads the same"),
         (["--add", "road"], 4, "already"),
         (["--set", ""], 4, "empty"),
+        pytest.param(["--add", f"{LONG}dog, {LONG}cat"], 4, "reads the same", id="too long"),
         (["--set", "ade150"], 2, "16 places"),
         (["--remove", "bus"], 4, "no word 'bus'"),
         (["--remove", "road, car, person"], 4, "No word would be left"),

@@ -17,10 +17,12 @@ pytest.importorskip("torch")
 pytest.importorskip("tokenizers")
 
 from edge_ovss.cli import main
-from edge_ovss.errors import ArtifactError, EdgeOvssError, UsageError
+from edge_ovss.errors import ArtifactError, EdgeOvssError, UsageError, VocabularyError
 from edge_ovss.export.text_tower.tower_export import export_text_tower
 from edge_ovss.models import load_model
 from edge_ovss.models._open_clip import import_open_clip
+from edge_ovss.models.san.build import VILD_TEMPLATES
+from edge_ovss.models.text import imagenet_templates
 from edge_ovss.vocabulary import TextEmbeddings, Vocabulary, builtin_names
 from edge_ovss.words.tokenizer import Tokenizer
 from edge_ovss.words.tower import TextTower
@@ -67,9 +69,24 @@ def random_texts(count: int) -> list[str]:
 
 def test_tokens_are_open_clips(tower: Path) -> None:
     names = [each.text for name in builtin_names() for each in Vocabulary.load(name).categories]
-    texts = [*ODD, *names, *random_texts(3000)]
+    templates = (*imagenet_templates(), *VILD_TEMPLATES)
+    filled = [each.replace("{}", name) for each in templates for name in (*ODD, *names[::100])]
+    texts = [*ODD, *names, *filled, *random_texts(3000)]
     wanted = import_open_clip().tokenize(texts).numpy()
     np.testing.assert_array_equal(Tokenizer(tower / "tokenizer.json").encode(texts, 77), wanted)
+
+
+def test_names_that_differ_after_the_last_token_are_refused(tower: Path, tmp_path: Path) -> None:
+    found, long = TextTower(tower, threads=1), "very " * 90
+    for name in ("ade847", "coco171", "pc459"):
+        found.refuse_equal_tokens(Vocabulary.load(name))
+    found.refuse_equal_tokens(Vocabulary.from_names(["cat", long + "cat"]))
+    with pytest.raises(VocabularyError, match="reads the same"):
+        found.refuse_equal_tokens(Vocabulary.from_names([long + "dog", long + "cat"]))
+    pack = tmp_path / "words.npz"
+    words = ["vocab", "encode", f"{long}dog, {long}cat", "--tower", str(tower), "--out", str(pack)]
+    assert main(words) == VocabularyError.status
+    assert not pack.exists()
 
 
 def test_embeddings_are_torchs(tower: Path, tiny: object, monkeypatch: pytest.MonkeyPatch) -> None:
