@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -72,8 +73,12 @@ def _list(args: argparse.Namespace, console: Console) -> int:
     lines.append(f"the reference answer was made by {made}")
     said, tower = _tower(args, bundle)
     lines.append(said)
+    measured = _measure(args, console, bundle)
+    lines += _overflow(bundle, measured) if measured.overflow else []
+    lines += [] if measured.ranges is None else [measured.ranges.text]
     document = {"bundle": str(args.bundle), "places": info.places, "words": rows}
-    console.result("\n".join(lines), {**document, "made_by": info.made_by, "text_tower": tower})
+    document |= {"made_by": info.made_by, "text_tower": tower, **measured.to_json()}
+    console.result("\n".join(lines), document)
     return 0
 
 
@@ -119,9 +124,8 @@ def _wanted(args: argparse.Namespace) -> Callable[[Vocabulary], Vocabulary]:
 def _print(args: argparse.Namespace, console: Console, found: Reworded) -> None:
     bundle = found.bundle
     words, info = bundle.vocabulary, require_open("", bundle.manifest.open)
-    overflow = _overflow(args, bundle)
-    ranges = _ranges(args, console, bundle)
-    meanings = _meanings(found, overflow, ranges)
+    measured = _measure(args, console, bundle)
+    meanings = _meanings(found, measured)
     for text in meanings:
         console.note(text)
     document: dict[str, Any] = {
@@ -132,11 +136,8 @@ def _print(args: argparse.Namespace, console: Console, found: Reworded) -> None:
         "removed": list(found.removed),
         "untuned": list(found.untuned),
         "notes": meanings,
+        **measured.to_json(),
     }
-    if overflow is not None:
-        document["overflow"] = {"frames": overflow[1], "overflowed": overflow[0]}
-    if ranges is not None:
-        document["int8"] = ranges.to_json()
     text = (
         f"{args.bundle}: {len(words)} words of {info.places} places; {len(found.added)} added, "
         f"{len(found.removed)} removed"
@@ -145,41 +146,51 @@ def _print(args: argparse.Namespace, console: Console, found: Reworded) -> None:
     console.note(next_step("run", args.bundle, "IMAGE"))
 
 
-def _overflow(args: argparse.Namespace, bundle: Bundle) -> tuple[int, int] | None:
-    """Return how many of the images given overflow the slots, and how many there are."""
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured on the images given, with the words of a bundle.
+
+    Attributes:
+        overflow: How many images overflow the slots, and how many there are.
+        ranges: What the INT8 ranges cost.
+    """
+
+    overflow: tuple[int, int] | None = None
+    ranges: RangesReport | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return what there is, by name."""
+        found: dict[str, object] = {}
+        if self.overflow is not None:
+            found["overflow"] = {"frames": self.overflow[1], "overflowed": self.overflow[0]}
+        if self.ranges is not None:
+            found["int8"] = self.ranges.to_json()
+        return found
+
+
+def _measure(args: argparse.Namespace, console: Console, bundle: Bundle) -> _Measured:
+    """Count overflows and compare INT8 ranges, where images are given."""
     if not args.calibration:
-        return None
+        return _Measured()
     with Segmenter.open(bundle, threads=args.threads) as segmenter:
         found = [segmenter.segment(frame.image).overflow for frame in open_source(args.calibration)]
-    return sum(found), len(found)
-
-
-def _ranges(args: argparse.Namespace, console: Console, bundle: Bundle) -> RangesReport | None:
-    """Return what the INT8 ranges cost with the new words, if it shall be measured."""
-    if args.float32 is None:
-        return None
-    float32 = Bundle.open(args.float32)
+    ranges: RangesReport | None = None
     source: str = args.calibration
-    return compare_ranges(bundle, float32, source, threads=args.threads, note=console.note)
+    if args.float32 is not None:
+        float32 = Bundle.open(args.float32)
+        ranges = compare_ranges(bundle, float32, source, threads=args.threads, note=console.note)
+    return _Measured((sum(found), len(found)), ranges)
 
 
-def _meanings(
-    found: Reworded, overflow: tuple[int, int] | None, ranges: RangesReport | None
-) -> list[str]:
+def _meanings(found: Reworded, measured: _Measured) -> list[str]:
     """Say what other words mean for what was chosen or measured for those before."""
     manifest = found.bundle.manifest
     texts = []
     if not require_open("", manifest.open).is_export:
         texts.append("the reference answer was made again by this runtime, not by torch")
-    texts += _rounding(found)
-    slots = manifest.rejection.limit
-    if slots is not None and len(found.bundle.vocabulary) > min(slots):
-        said = "frames that need more are counted as overflow; --calibration SOURCE counts them now"
-        if overflow is not None:
-            said = f"{overflow[0]} of {overflow[1]} images overflow them with these words"
-        texts.append(f"the slots {','.join(map(str, slots))} were chosen at export: {said}")
-    if ranges is not None:
-        texts.append(ranges.text)
+    texts += [*_rounding(found), *_overflow(found.bundle, measured)]
+    if measured.ranges is not None:
+        texts.append(measured.ranges.text)
     elif manifest.precision == "int8":
         said = "--calibration SOURCE --float BUNDLE compares them with ranges measured anew"
         texts.append(f"the INT8 ranges were measured with other words: {said}")
@@ -187,6 +198,20 @@ def _meanings(
         names = ", ".join(short(name) for name in found.untuned[:5])
         texts.append(f"the threshold of 'unknown' was never tuned for {names}: it has the default")
     return texts
+
+
+def _overflow(bundle: Bundle, measured: _Measured) -> list[str]:
+    """Say what is known of frames that overflow the slots, where that can happen."""
+    slots = bundle.manifest.rejection.limit
+    if slots is None:
+        return ["there are no slots, so no image can overflow them"] if measured.overflow else []
+    if measured.overflow is not None:
+        said = "{} of {} images overflow them with these words".format(*measured.overflow)
+    elif len(bundle.vocabulary) > min(slots):
+        said = "frames that need more are counted as overflow; --calibration SOURCE counts them now"
+    else:
+        return []
+    return [f"the slots {','.join(map(str, slots))} were chosen at export: {said}"]
 
 
 def _rounding(found: Reworded) -> list[str]:

@@ -499,6 +499,10 @@ def test_slots_are_measured_again_on_images(
     document = json.loads(capsys.readouterr().out)
     assert document["overflow"]["frames"] == 1
     assert any("slots 10,9,8" in note for note in document["notes"])
+    assert main(["words", str(bundle), "--calibration", source, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert listed["overflow"] == document["overflow"]
+    assert len(listed["words"]) == 14
 
 
 def test_a_killed_pid_is_no_lock(bundle: Path) -> None:

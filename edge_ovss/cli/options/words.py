@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration",
         metavar="SOURCE",
-        help="images on which to count frames that overflow the slots with the new words",
+        help="images on which to count frames that overflow the slots, with the new words or, "
+        "without a change, those that are there",
     )
     parser.add_argument(
         "--float",
