@@ -18,6 +18,7 @@ from edge_ovss.errors import EdgeOvssError, UsageError, VocabularyError
 from edge_ovss.vocabulary import Category, TextEmbeddings, Vocabulary
 from edge_ovss.vocabulary.alikes import refuse_alikes
 from edge_ovss.vocabulary.embeddings import TOWER_WEIGHTS
+from edge_ovss.words.prompts import LEARNED
 from edge_ovss.words.tower import TextTower
 from edge_ovss.words.tower_folder import MANIFEST, TowerInfo, read_facts
 
@@ -176,6 +177,12 @@ def find_tower(bundle: Bundle, given: str | os.PathLike[str] | None = None) -> P
 
 def _make_one(bundle: Bundle) -> str:
     name = bundle.manifest.model.name
+    if bundle.manifest.templates.name == LEARNED:
+        return (
+            "Its prompt is learned, so new words come as a pack. Where torch is: edge-ovss vocab "
+            f"encode WORDS --model {name} --out words.npz, with the checkpoint of the export; then "
+            "--embeddings words.npz."
+        )
     return (
         f"Where torch is: edge-ovss vocab tower --model {name} --out {name}.tower, with the "
         "checkpoint of the export; then --tower. Or --embeddings PACK."

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from edge_ovss.vocabulary import Category
 from edge_ovss.vocabulary.alikes import reading
 
+LEARNED = "learned"
+"""What templates are called where the prompt is learned: there is no tower without torch then."""
+
 # Tokens in a batch: enough rows for the matrix products, few enough for the cache.
 _BATCH_TOKENS = 1536
 _FIRST_CHARACTERS = 1000

@@ -13,6 +13,7 @@ from edge_ovss.models.deop.masks import MaskNumbers, MaskPredictor, PixelDecoder
 from edge_ovss.models.deop.model import Deop
 from edge_ovss.models.deop.prompts import ClipAdapter
 from edge_ovss.models.spec import Clip, ModelSpec, PictureSpec
+from edge_ovss.words.prompts import LEARNED
 
 # Beginnings of names that published files hold and that inference does not read.
 IGNORED = (
@@ -120,7 +121,7 @@ def assemble(name: str, numbers: DeopNumbers) -> Deop:
             height=numbers.height, width=numbers.width, mean=_MEAN, std=_STD, keep_aspect=True
         ),
         templates=("{}",),
-        templates_name="learned",
+        templates_name=LEARNED,
         synonyms="whole",
     )
     channels = numbers.backbone.channels
