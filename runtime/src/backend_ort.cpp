@@ -10,6 +10,7 @@
 #include "backend.h"
 #include "memory.h"
 #include "ort_session.h"
+#include "word_inputs.h"
 
 namespace edge_ovss::internal {
 
@@ -19,8 +20,6 @@ using ort::Handle;
 
 constexpr const char* kInput = "frame";
 constexpr const char* kThresholds = "thresholds";
-constexpr const char* kText = "text";
-constexpr const char* kPlaces = "places";
 constexpr const char* kExportAgain = "The graph does not match its manifest; export it again.";
 
 bool is_memory(std::string words) {
@@ -173,29 +172,19 @@ private:
     // The words of an open bundle, and behind them empty places if the graph wants more.
     void make_words(const Bundle& bundle) {
         const Manifest& manifest = bundle.manifest;
-        const auto rows = static_cast<std::size_t>(manifest.rows());
-        const auto row = static_cast<std::size_t>(manifest.prompts * manifest.width);
-        std::vector<std::uint8_t> vectors(rows * row * sizeof(float), 0);
-        std::memcpy(vectors.data(), bundle.text.data(), bundle.text.size() * sizeof(float));
-        std::vector<float> numbers(rows, -1.0F);
-        const auto& outputs = bundle.vocabulary.output_map;
-        std::transform(outputs.begin(), outputs.end(), numbers.begin(),
-                       [](std::int64_t output) { return static_cast<float>(output); });
-        std::vector<std::uint8_t> places(rows * sizeof(float));
-        std::memcpy(places.data(), numbers.data(), places.size());
-        Handle<OrtValue> text_value(
-            make_value(vectors, {manifest.rows(), manifest.prompts, manifest.width},
-                       ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT),
-            api_.ReleaseValue);
+        const std::int64_t rows = manifest.rows();
+        WordInputs words = word_inputs(bundle, rows);
+        Handle<OrtValue> text_value(make_value(words.text, {rows, manifest.prompts, manifest.width},
+                                               ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT),
+                                    api_.ReleaseValue);
         Handle<OrtValue> places_value(
-            make_value(places, {manifest.rows()}, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT),
+            make_value(words.places, {rows}, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT),
             api_.ReleaseValue);
         // Nothing fails from here on. The values point to the memory of the vectors, which moves
         // with them.
         text_value_.swap(text_value);
         places_value_.swap(places_value);
-        text_.swap(vectors);
-        places_.swap(places);
+        std::swap(words_, words);
         feed(kText, text_value_.get());
         feed(kPlaces, places_value_.get());
     }
@@ -300,12 +289,13 @@ private:
         }
     }
 
-    OrtValue* make_value(std::vector<std::uint8_t>& memory, const std::vector<std::int64_t>& shape,
+    template <class Item>
+    OrtValue* make_value(std::vector<Item>& memory, const std::vector<std::int64_t>& shape,
                          ONNXTensorElementDataType type) {
         OrtValue* value = nullptr;
         ort::check(api_.CreateTensorWithDataAsOrtValue(handles_.memory.get(), memory.data(),
-                                                       memory.size(), shape.data(), shape.size(),
-                                                       type, &value));
+                                                       memory.size() * sizeof(Item), shape.data(),
+                                                       shape.size(), type, &value));
         return value;
     }
 
@@ -428,8 +418,7 @@ private:
     std::vector<const char*> input_names_;
     std::vector<const OrtValue*> feeds_;
     std::vector<std::uint8_t> thresholds_;  // floats; empty where the graph takes none
-    std::vector<std::uint8_t> text_;        // floats, the words of an open bundle
-    std::vector<std::uint8_t> places_;
+    WordInputs words_;                      // empty where they are frozen into the graph
     std::vector<Output> outputs_;
     std::vector<const char*> output_names_;
     std::vector<OrtValue*> values_;  // one per output; null where ONNX Runtime is to allocate
