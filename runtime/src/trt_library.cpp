@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trt_library.h"
 
+#include <cstring>
 #include <fstream>
-#include <regex>
 
 #include "cuda_memory.h"
 
@@ -50,6 +50,23 @@ std::string first_line(const char* path) {
 
 }  // namespace
 
+std::string l4t_release(const std::string& line) {
+    constexpr const char* digits = "0123456789";
+    constexpr const char* mark = "REVISION:";
+    const auto major = line.find('R');
+    const auto revision = line.find(mark);
+    if (major == std::string::npos || revision == std::string::npos || revision < major) {
+        return "";
+    }
+    const auto part = [&line](std::size_t start, const char* letters) {
+        return line.substr(start, line.find_first_not_of(letters, start) - start);
+    };
+    const std::string first = part(major + 1, digits);
+    const auto second = line.find_first_not_of(" \t", revision + std::strlen(mark));
+    const std::string rest = second == std::string::npos ? "" : part(second, "0123456789.");
+    return first.empty() || rest.empty() ? "" : first + "." + rest;
+}
+
 void load(Loaded& loaded, const Bundle& bundle, const Engine& engine) {
     const std::string plan = read_plan(bundle, engine);
     const std::string name = engine.folder.filename().string();
@@ -83,10 +100,9 @@ std::string library_version() {
 }
 
 std::string system_name() {
-    const std::string release = first_line("/etc/nv_tegra_release");
-    std::smatch found;
-    if (std::regex_search(release, found, std::regex("R(\\d+).*REVISION:\\s*([\\d.]+)"))) {
-        return text("L4T ", found[1].str(), ".", found[2].str());
+    const std::string release = l4t_release(first_line("/etc/nv_tegra_release"));
+    if (!release.empty()) {
+        return "L4T " + release;
     }
     const std::string driver = first_line("/sys/module/nvidia/version");
     if (!driver.empty()) {

@@ -36,6 +36,9 @@ std::string what_it_said();
 
 std::string library_version();
 
+// "36.4.3" of the first line of /etc/nv_tegra_release, or "" where it is another one.
+std::string l4t_release(const std::string& line);
+
 // "L4T 36.4.3" on a Jetson, else the driver.
 std::string system_name();
 

@@ -173,6 +173,16 @@ void refused(const std::string& wanted, Action action) {
     }
 }
 
+void the_release_of_a_jetson_is_read() {
+    const std::string rest = ", GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8";
+    CHECK(trt::l4t_release("# R36 (release), REVISION: 4.3" + rest) == "36.4.3");
+    CHECK(trt::l4t_release("# R35 (release), REVISION:6.0") == "35.6.0");
+    for (const char* line : {"", "# R36 (release)", "REVISION: 4.3", "# R (release), REVISION: 4.3",
+                             "# R36 (release), REVISION: ", "REVISION: 4.3, R36"}) {
+        CHECK(trt::l4t_release(line).empty());
+    }
+}
+
 void words_are_copied_once(const Engines& engines) {
     stand_in::done.clear();
     Opened opened(engines.bundle({0.0F, 1.0F}));
@@ -365,6 +375,7 @@ int main(int, char** arguments) {
             all_of_it(arguments[1]);
         }
     }
+    the_release_of_a_jetson_is_read();
     puts("tensorrt_test: all held");
     return 0;
 }
