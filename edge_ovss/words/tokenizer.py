@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import html
+import re
+import unicodedata
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from edge_ovss._optional import require
 from edge_ovss.errors import ArtifactError
 
 _START, _END = "<start_of_text>", "<end_of_text>"
+_CONTROL = (_START, _END)
+_CONTROLS = re.compile(f"({'|'.join(_CONTROL)})")
 
 
 class Tokenizer:
@@ -39,6 +44,7 @@ class Tokenizer:
         if self._start is None or self._end is None:
             message = f"The tokenizer '{path}' lacks {_START} or {_END}, so it is not CLIP's."
             raise ArtifactError(message, hint="Export the text tower again.")
+        self._tokenizer.encode_special_tokens = True  # where one counts is decided here
 
     def encode(self, texts: Sequence[str], context_length: int) -> NDArray[np.int64]:
         """Tokenize texts.
@@ -51,9 +57,14 @@ class Tokenizer:
             int64 [N, L], filled up with zeros after the end token.
         """
         found = np.zeros((len(texts), context_length), np.int64)
-        cleaned = [self._clean(text) for text in texts]
-        for row, each in zip(found, self._tokenizer.encode_batch(cleaned), strict=True):
-            tokens = [self._start, *each.ids, self._end][:context_length]
+        pieces = [_pieces(self._clean(text)) for text in texts]
+        plain = [piece for each in pieces for piece in each if piece not in _CONTROL]
+        encoded = iter(self._tokenizer.encode_batch(plain))
+        for row, each in zip(found, pieces, strict=True):
+            inner = [
+                [self._id(piece)] if piece in _CONTROL else next(encoded).ids for piece in each
+            ]
+            tokens = [self._start, *chain.from_iterable(inner), self._end][:context_length]
             tokens[-1] = self._end
             row[: len(tokens)] = tokens
         return found
@@ -67,3 +78,23 @@ class Tokenizer:
         # of blanks made one, small letters.
         fixed = html.unescape(html.unescape(self._fix_text(text)))
         return " ".join(fixed.split()).lower()
+
+
+def _pieces(text: str) -> list[str]:
+    """Cut a text at the names of control tokens, where CLIP reads them as such.
+
+    After a sign they are signs and words like others: CLIP takes a run of signs as a whole, and the
+    "<" belongs to it.
+    """
+    pieces = [""]
+    for part in _CONTROLS.split(text):
+        if part in _CONTROL and not _is_sign(pieces[-1][-1:]):
+            pieces += [part, ""]
+        else:
+            pieces[-1] += part
+    return pieces
+
+
+def _is_sign(letter: str) -> bool:
+    """Say whether a character is neither a letter, nor a number, nor white space."""
+    return letter != "" and not letter.isspace() and unicodedata.category(letter)[0] not in "LN"

@@ -42,6 +42,8 @@ ODD = (
     "’quoted’ “x” â€œmojibakeâ€",
     "a_b-c/d; e|f",
     "<end_of_text> hi",
+    "a<start_of_text>b<end_of_text><end_of_text>c's<end_of_text>",
+    "-<end_of_text> 🚗<start_of_text>x <<end_of_text>> _<end_of_text><start_of_text>",
 )
 RANGES = ((0x20, 0x7F), (0xA0, 0x250), (0x370, 0x600), (0x900, 0xE00), (0x2000, 0x2C00))
 
