@@ -57,8 +57,14 @@ def describe_plan(path: Path) -> tuple[str, dict[str, object]]:
 
 
 def fusion_text(inspection: Mapping[str, object]) -> str:
-    """Return one line on the layers after fusion."""
-    facts: Any = inspection
+    """Return one line on the layers after fusion; a record may hold anything."""
+    try:
+        return _fusion_text(inspection)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return "not known: what the record says of the layers is damaged"
+
+
+def _fusion_text(facts: Any) -> str:  # noqa: ANN401 (what a file says)
     if "layers" not in facts:
         return "not known: neither the builder nor an inspector described the layers"
     heavy = ", ".join(f"{count} {kind}" for kind, count in facts["heavy"].items()) or "none"
@@ -105,8 +111,9 @@ def _gpus(record: BuildRecord) -> str:
 
 def _rows(record: BuildRecord) -> Rows:
     places, proof, facts = record.key.surroundings, record.proof, record.inspection
-    size: Any = facts.get("size") or {}
-    against = f", {size['ratio']} x the graph's" if size.get("ratio") else ""
+    size = facts.get("size")
+    ratio = size.get("ratio") if isinstance(size, Mapping) else None
+    against = f", {ratio} x the graph's" if ratio else ""
     rows = [
         ("library", f"{places.backend} {places.library}, {places.platform}"),
         ("for", _gpus(record)),
@@ -121,8 +128,8 @@ def _rows(record: BuildRecord) -> Rows:
         ("proof", proof.state + (f": {proof.reason}" if proof.reason else "")),
         ("graph sha256", record.key.graph),
     ]
-    layers: Any = facts.get("float_layers") or ()
-    return rows + [("in FP32", name) for name in layers]
+    layers = facts.get("float_layers")
+    return rows + [("in FP32", str(name)) for name in (layers if isinstance(layers, list) else ())]
 
 
 def _number(value: object) -> float:

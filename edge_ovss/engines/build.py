@@ -23,7 +23,12 @@ from edge_ovss.engines.build_process import run_child
 from edge_ovss.engines.build_request import BuildOutcome, BuildRequest
 from edge_ovss.engines.compatible import check_compatible
 from edge_ovss.engines.inspection import size_facts, time_shares
-from edge_ovss.engines.timings import check_timings, sha256_or_none, timings_name
+from edge_ovss.engines.timings import (
+    check_timings,
+    require_timings,
+    sha256_or_none,
+    timings_name,
+)
 from edge_ovss.errors import ArtifactError, ParityError, UsageError
 from edge_ovss.runtime.trt.compilable import check_compilable
 from edge_ovss.runtime.trt.engine_key import HARDWARE, EngineKey, Flags, surroundings_here
@@ -114,7 +119,9 @@ def build_engine(
     _mend(engines)
     place = engines / key.name
     if place.is_dir() and not options.overwrite:
-        return Built(_existing(bundle, place, key, gpu, note), reused=True)
+        engine = _existing(bundle, place, key, gpu, note)
+        require_timings(engine.record, options.pinned_timings)
+        return Built(engine, reused=True)
     module = str(installed_module(flavor))
     timings = place.parent / timings_name(key)
     before = check_timings(timings, options.pinned_timings)

@@ -8,6 +8,7 @@ from pathlib import Path
 from edge_ovss._files import sha256_of_file
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.trt.engine_key import EngineKey
+from edge_ovss.runtime.trt.engine_record import BuildRecord
 from edge_ovss.runtime.trt.engine_store import ENGINES
 
 
@@ -31,6 +32,21 @@ def check_timings(path: Path, wanted: str | None) -> str | None:
         hint = "Copy the file of the build to repeat (build.json names it), or build without it."
         raise ArtifactError(message, hint=hint)
     return found
+
+
+def require_timings(record: BuildRecord, wanted: str | None) -> None:
+    """Check that an engine which is already there was built with the timings that are asked for.
+
+    Raises:
+        ArtifactError: It was built with others, or without any.
+    """
+    known = record.timings.get("after")
+    if wanted is not None and known != wanted.lower():
+        state = "without kept timings" if known is None else f"with {known}"
+        message = (
+            f"--pin-timings asks for '{wanted}', but the engine that is there was built {state}."
+        )
+        raise ArtifactError(message, hint="Build it again with these: add --overwrite.")
 
 
 def sha256_or_none(path: Path) -> str | None:

@@ -74,7 +74,11 @@ class Verdict:
     def to_json(self) -> dict[str, object]:
         """Return the verdict as a JSON object."""
         value = None if _is_missing(self.value) else self.value
-        return {"gate": str(self.gate), "value": value, "passed": self.passed}
+        gate, limit = self.gate, self.gate.limit
+        # JSON has no infinity.
+        limit = limit if isinstance(limit, str) or math.isfinite(limit) else str(limit)
+        parts = {"name": gate.name, "operator": gate.operator, "limit": limit}
+        return {"gate": str(gate), **parts, "value": value, "passed": self.passed}
 
 
 def _is_missing(value: Value) -> bool:

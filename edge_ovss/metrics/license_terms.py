@@ -1,7 +1,8 @@
 """What the licenses of a bundle allow, judged from their text.
 
 The text of a part begins with the SPDX names of its licenses, or with "none" (there is nothing to
-license) or "unknown". Whatever is not known to allow commercial use does not pass for it.
+license) or "unknown"; a note in parentheses or after a colon may follow. Whatever is not known to
+allow commercial use does not pass for it, such as names with other conditions behind them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 COMMERCIAL, NON_COMMERCIAL, UNKNOWN = "commercial", "non-commercial", "unknown"
+NOTHING = "none"
+"""The text of a part of which there is nothing to license."""
 
 # What a bundle is made of, and so what must be known of it.
 PARTS = ("code", "weights", "text_encoder", "training_data")
@@ -30,6 +33,8 @@ _BARRED = re.compile(
     re.IGNORECASE,
 )
 _EXPRESSION = re.compile(r"([\w.+-]+)((?: (?:AND|OR) [\w.+-]+)*)")
+_EXCEPTION = r"(?: WITH [\w.+-]+)?"
+_NOTE = re.compile(rf"{_EXCEPTION}(?: licen[cs]e)?[.]?\s*(?:\(.*\)|:.*)?", re.I | re.S)
 
 
 def judge(text: object) -> str:
@@ -40,16 +45,18 @@ def judge(text: object) -> str:
     """
     if not isinstance(text, str):
         return UNKNOWN
-    found = _EXPRESSION.match(text.strip())
-    names = re.split(r" (?:AND|OR) ", found[0]) if found else []
-    free = [name.lower().rstrip(".") in FREE for name in names]
-    if " OR " in (found[2] if found else "") and any(free):
+    text = text.strip()
+    found = _EXPRESSION.match(text)
+    names, note = (found[0], text[found.end() :]) if found else ("", text)
+    plain = _NOTE.fullmatch(note) is not None and not _BARRED.search(note)
+    if plain and (names == NOTHING or any(map(_is_free, names.split(" OR ")))):
         return COMMERCIAL
-    if _BARRED.search(text):
-        return NON_COMMERCIAL
-    if names[:1] == ["none"] or (free and all(free)):
-        return COMMERCIAL
-    return UNKNOWN
+    return NON_COMMERCIAL if _BARRED.search(text) else UNKNOWN
+
+
+def _is_free(names: str) -> bool:
+    """Return whether all of "MIT AND CC-BY-4.0" allow commercial use."""
+    return all(name.lower().rstrip(".") in FREE for name in names.split(" AND "))
 
 
 @dataclass(frozen=True)

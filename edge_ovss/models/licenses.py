@@ -18,6 +18,7 @@ _PARTS = ("weights", "text_encoder", "training_data")
 _LONGEST = 300
 _NO_TERMS = "unknown: the checkpoint states none"
 _STATED = "(stated by the checkpoint)"
+_NOTHING = "none"  # there is nothing to license
 _OPENAI = "MIT (OpenAI's CLIP, from open_clip)"
 
 # Files of which more is known than they state, by sha256.
@@ -47,9 +48,9 @@ def random_terms(terms: FamilyTerms) -> dict[str, str]:
     """Return the licenses of random weights: there is nothing to license but the code."""
     return {
         "code": terms.code,
-        "weights": "none: random numbers",
-        "text_encoder": "none: random numbers",
-        "training_data": "none",
+        "weights": f"{_NOTHING}: random numbers",
+        "text_encoder": f"{_NOTHING}: random numbers",
+        "training_data": _NOTHING,
     }
 
 
@@ -105,5 +106,15 @@ def _stated(path: Path) -> dict[str, str]:
     for key, text in read_metadata(path).items():
         if key == "license" or key.startswith("license_"):
             part = key.removeprefix("license").removeprefix("_") or "weights"
-            found[part] = f"{' '.join(str(text).split())[:_LONGEST]} {_STATED}"
+            found[part] = _as_stated(" ".join(str(text).split())[:_LONGEST])
     return found
+
+
+def _as_stated(text: str) -> str:
+    """Return what stands in a bundle for a license that a file states.
+
+    "none" in a file names no license, while in a bundle there is nothing to license.
+    """
+    if not text or text.lower().startswith(_NOTHING):
+        return f"unknown: the checkpoint states '{text}'"
+    return f"{text} {_STATED}"

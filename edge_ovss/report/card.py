@@ -7,9 +7,11 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
+from edge_ovss._safe_text import json_ready
 from edge_ovss.bundle.identity import answer_hash
 from edge_ovss.metrics.license_terms import COMMERCIAL, FREE, NON_COMMERCIAL, UNKNOWN, use_of
 from edge_ovss.report.data import Document, ReportData, other_answer
+from edge_ovss.report.gates import HEADERS, gate_rows
 from edge_ovss.report.scope import remarks_of, scope_of, title_of
 from edge_ovss.report.unknown import thresholds_of
 from edge_ovss.report.video import video_table
@@ -21,12 +23,12 @@ _BARS = str.maketrans({"|": "\\|", "\n": " "})
 
 def render_card(data: ReportData) -> str:
     """Return a model card: front matter for model hubs, and the numbers as tables."""
-    parts = [_front_matter(data), _about(data), _accuracy(data), _parity(data), _latency(data)]
+    measured = [_accuracy(data), _parity(data), _latency(data), _gates(data)]
+    parts = [_front_matter(data), _about(data), *measured]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _front_matter(data: ReportData) -> str:
-    # Strings of a bundle may hold anything; JSON is valid YAML, and escaped.
     results = [result for one in data.evaluations for result in _results(one)]
     name = data.bundle.path.name
     measured = [{"name": name, "results": results}]
@@ -35,12 +37,21 @@ def _front_matter(data: ReportData) -> str:
         "library_name: edge-ovss",
         "pipeline_tag: image-segmentation",
         *_license(data.bundle.manifest.licenses),
-        f"tags: {json.dumps(['open-vocabulary', 'semantic-segmentation', 'onnx'])}",
+        f"tags: {_yaml(['open-vocabulary', 'semantic-segmentation', 'onnx'])}",
         "metrics: [mean_iou]",
-        *([f"model-index: {json.dumps(measured)}"] if results else []),
+        *([f"model-index: {_yaml(measured)}"] if results else []),
         "---",
     ]
     return "\n".join(lines)
+
+
+def _yaml(value: object) -> str:
+    """Return a value as JSON that is YAML too, in ASCII: names may hold any character.
+
+    JSON escapes characters of more than 16 bits as two halves, which are none in YAML.
+    """
+    text = json.dumps(json_ready(value), ensure_ascii=False)
+    return "".join(char if " " <= char <= "~" else f"\\U{ord(char):08X}" for char in text)
 
 
 def _license(licenses: Mapping[str, object]) -> list[str]:
@@ -87,7 +98,7 @@ def _about(data: ReportData) -> str:
         "",
         f"Graph sha256 `{answer_hash(data.bundle)}`; measured {data.created}.",
         "",
-        *(f"- license of {part}: {text}" for part, text in manifest.licenses.items()),
+        *(f"- license of {_line(f'{part}: {text}')}" for part, text in manifest.licenses.items()),
         "",
         f"What the licenses allow: {_line(str(use_of(manifest.licenses)))}",
     ]
@@ -172,3 +183,8 @@ def _latency(data: ReportData) -> str:
             times = tuple(f"{total[key]:.1f}" for key in ("p50", "p90", "p99", "max"))
             rows.append((subject["name"], frame, *times, f"{subject['throughput_fps']:.2f}"))
     return "## Latency\n\n" + _table(headers, rows)
+
+
+def _gates(data: ReportData) -> str:
+    rows = [(*row, "yes" if held else "NO") for *row, held in gate_rows(data)]
+    return "## Gates\n\n" + _table(HEADERS, rows) if rows else ""

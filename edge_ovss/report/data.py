@@ -180,7 +180,9 @@ def _own_parts(document: Document, bundle: Bundle) -> list[Document]:
     # One run compares several precisions of a model; keep the others as rows for comparison.
     if not any(result["own"] for result in results):
         return []
-    return [shared | result for result in results]
+    found = [shared | result for result in results]
+    found[0]["gates"] = document.get("gates", [])  # they are of the whole run
+    return found
 
 
 def _pictures(document: Document, folder: Path, bundles: set[Any]) -> Iterator[Picture]:

@@ -12,6 +12,7 @@ from edge_ovss.graph.reasons import kept_in_float
 from edge_ovss.metrics.license_terms import use_of
 from edge_ovss.report.data import Document, ReportData, other_answer
 from edge_ovss.report.gallery import gallery
+from edge_ovss.report.gates import HEADERS, gate_rows
 from edge_ovss.report.markup import STYLE, facts_of, flatten, legend, missing, section, table_of
 from edge_ovss.report.scope import remarks_of, scope_of, title_of
 from edge_ovss.report.svg import Bar, Series, bar_plot, percentile_plot
@@ -29,6 +30,7 @@ def render_html(data: ReportData) -> str:
         _parity(data),
         _accuracy(data),
         _latency(data),
+        _gates(data),
         *map(tuning_part, data.tunings),
         _rejection(data),
         _calibration(data),
@@ -255,6 +257,11 @@ def _other_numbers(bench: Mapping[str, Any]) -> list[tuple[str, object]]:
     board = bench.get("tegrastats") or {}
     pairs += [(f"board: {key}", str(value)) for key, value in board.items()]
     return [(name, value) for name, value in pairs if value is not None]
+
+
+def _gates(data: ReportData) -> str:
+    rows = gate_rows(data)
+    return section("Gates", table_of(HEADERS, rows)) if rows else ""
 
 
 def _rejection(data: ReportData) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from edge_ovss.errors import UsageError
 from edge_ovss.evaluation.gates import LICENSE, Gate, parse_gates
@@ -22,11 +24,39 @@ _RANGES = {
     "overflow_share": (0.0, 1.0),
 }
 _POSITIVE = (0.0, math.inf)
+_MEAN, _THROUGHPUT = "mean_ms", "throughput_fps"
 _EXAMPLE = 'For example --budget "p99_ms<=50,miou_drop<=1.0,peak_mib<=800".'
 
 
+@dataclass(frozen=True)
+class _Bounds:
+    """What the limits leave of a number, and whether an end itself is excluded."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    def is_below(self, other: _Bounds) -> bool:
+        """Return whether no number of these is as large as one of `other`."""
+        is_open = self.high_open or other.low_open
+        return self.high < other.low or (self.high == other.low and is_open)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no such number."""
+        return self.is_below(self)
+
+    @property
+    def inverse(self) -> _Bounds:
+        """What is left of 1000 divided by the number, which is positive."""
+        low = 1e3 / self.high if self.high > 0 else math.inf
+        high = 1e3 / self.low if self.low > 0 else math.inf
+        return _Bounds(low, high, self.high_open, self.low_open)
+
+
 def parse_budget(text: str | None) -> tuple[Gate, ...]:
-    """Parse "p99_ms<=50,miou_drop<=1.0"; None gives no limits.
+    """Parse "p99_ms<=50,miou_drop<=1.0"; None gives no limits. A limit counts once.
 
     Raises:
         UsageError: A part is no limit, names an unknown number, or contradicts another one.
@@ -34,19 +64,28 @@ def parse_budget(text: str | None) -> tuple[Gate, ...]:
     if text is not None and not text.strip():
         message = "--budget is empty; expected limits."
         raise UsageError(message, hint=_EXAMPLE)
-    gates = parse_gates(text)
-    _require_known(gates)
+    gates = tuple(dict.fromkeys(_parse(text)))
     bounds = {name: _bounds(gates, name) for name in TUNING}
-    for name, (low, high, open_) in bounds.items():
-        if low > high or (low == high and open_):
+    for name, found in bounds.items():
+        if found.is_empty:
             _refuse([g for g in gates if g.name == name], "no number meets both")
-        least, most = _RANGES.get(name, _POSITIVE)
-        never = high < least or low > most or (high == least and open_)
-        if never or (name not in _RANGES and high == 0.0):  # nothing takes no time, no memory
-            said = f"{name} is always from {least:g} to {most:g}"
-            said = f"{name} is always above 0" if most == math.inf else said
-            _refuse([g for g in gates if g.name == name], said)
+        _check_range(gates, name, found)
     _check_rising(gates, bounds)
+    _check_throughput(gates, bounds)
+    return gates
+
+
+def _parse(text: str | None) -> tuple[Gate, ...]:
+    try:
+        gates = parse_gates(text)
+    except UsageError as err:
+        message = f"--budget is '{text}'. {err.message}"
+        raise UsageError(message, hint=_EXAMPLE) from err
+    _require_known(gates)
+    for gate in gates:
+        if not math.isfinite(float(gate.limit)):
+            message = f"--budget has '{gate}'; expected a finite number."
+            raise UsageError(message, hint=_EXAMPLE)
     return gates
 
 
@@ -62,29 +101,45 @@ def _require_known(gates: Sequence[Gate]) -> None:
             raise UsageError(message, hint=f"Did you mean {close[0]}?" if close else _EXAMPLE)
 
 
-def _bounds(gates: Sequence[Gate], name: str) -> tuple[float, float, bool]:
-    """Return what is left of a number: lowest, highest, and whether an end is excluded."""
-    low, high, low_open, high_open = -math.inf, math.inf, False, False
+def _bounds(gates: Sequence[Gate], name: str) -> _Bounds:
+    """Return what is left of a number."""
+    found = _Bounds()
     for gate in gates:
         if gate.name != name:
             continue
-        strict, limit = gate.operator in ("<", ">"), float(gate.limit)
-        if gate.operator in ("<=", "<", "==") and limit <= high:
-            high_open = strict or (high_open and limit == high)
-            high = limit
-        if gate.operator in (">=", ">", "==") and limit >= low:
-            low_open = strict or (low_open and limit == low)
-            low = limit
-    return low, high, low_open or high_open
+        is_open, limit = gate.operator in ("<", ">"), float(gate.limit)
+        if gate.operator in ("<=", "<", "==") and limit <= found.high:
+            is_open = is_open or (found.high_open and limit == found.high)
+            found = replace(found, high=limit, high_open=is_open)
+        if gate.operator in (">=", ">", "==") and limit >= found.low:
+            is_open = is_open or (found.low_open and limit == found.low)
+            found = replace(found, low=limit, low_open=is_open)
+    return found
 
 
-def _check_rising(gates: Sequence[Gate], bounds: Mapping[str, tuple[float, float, bool]]) -> None:
+def _check_range(gates: Sequence[Gate], name: str, found: _Bounds) -> None:
+    """Refuse limits outside of what a number can be: nothing takes no time and no memory."""
+    least, most = _RANGES.get(name, _POSITIVE)
+    possible = _Bounds(least, most, low_open=name not in _RANGES)
+    if found.is_below(possible) or possible.is_below(found):
+        said = f"{name} is always from {least:g} to {most:g}"
+        said = said if name in _RANGES else f"{name} is always above 0"
+        _refuse([gate for gate in gates if gate.name == name], said)
+
+
+def _check_rising(gates: Sequence[Gate], bounds: Mapping[str, _Bounds]) -> None:
     for chain in _RISING:
-        for place, small in enumerate(chain):
-            for large in chain[place + 1 :]:
-                if bounds[small][0] > bounds[large][1]:
-                    both = [gate for gate in gates if gate.name in (small, large)]
-                    _refuse(both, f"{small} is never above {large}")
+        for small, large in itertools.combinations(chain, 2):
+            if bounds[large].is_below(bounds[small]):
+                both = [gate for gate in gates if gate.name in (small, large)]
+                _refuse(both, f"{small} is never above {large}")
+
+
+def _check_throughput(gates: Sequence[Gate], bounds: Mapping[str, _Bounds]) -> None:
+    own, other = bounds[_THROUGHPUT], bounds[_MEAN].inverse
+    if own.is_below(other) or other.is_below(own):
+        both = [gate for gate in gates if gate.name in (_MEAN, _THROUGHPUT)]
+        _refuse(both, f"{_THROUGHPUT} is 1000 / {_MEAN}")
 
 
 def _refuse(gates: Sequence[Gate], why: str) -> None:

@@ -23,6 +23,8 @@ from edge_ovss.errors import InputError
 from edge_ovss.evaluation.tune_unknown import refuse_calibration_images
 from edge_ovss.frames.images import picture_hash
 from edge_ovss.frames.sources import open_source
+from edge_ovss.runtime.trt.engine_store import plan_hashes
+from edge_ovss.runtime.trt.variants import FLAVORS
 from edge_ovss.tune.measuring.scoring import first_images
 from edge_ovss.tune.subject import FRAMES, Subject
 from edge_ovss.vocabulary import Vocabulary
@@ -103,7 +105,7 @@ def identity(
         "checkpoint": _file_hash(subject.checkpoint),
         "embeddings": _file_hash(subject.embeddings),
         "vocabulary": words,
-        "bundles": [[str(bundle.path.name), answer_hash(bundle)] for bundle in bundles],
+        "bundles": [[b.path.name, answer_hash(b), _plans(b)] for b in bundles],
         "data": None if dataset is None else _data_hash(dataset, subject),
         "calibration": None if pictures is None else pictures.sha256,
         "source": subject.source,
@@ -111,6 +113,11 @@ def identity(
         "packages": packages,
         **run,
     }
+
+
+def _plans(bundle: Bundle) -> dict[str, str]:
+    """Return the sha256 of the engines that the user built; they are of use, not made here."""
+    return {name: plan for kind in FLAVORS for name, plan in plan_hashes(bundle, kind).items()}
 
 
 def _file_hash(given: str | None) -> str | None:

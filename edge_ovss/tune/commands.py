@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edge_ovss.runtime.trt.variants import FLAVORS
 from edge_ovss.tune.candidate import (
     BACKEND,
@@ -20,13 +22,19 @@ from edge_ovss.tune.subject import LabeledData, Subject
 NAME = "tuned.ovss"
 
 
-def commands_of(candidate: Candidate, subject: Subject, rank: int | None = None) -> list[list[str]]:
+def commands_of(
+    candidate: Candidate,
+    subject: Subject,
+    rank: int | None = None,
+    sizes: Sequence[tuple[int, int]] = (),
+) -> list[list[str]]:
     """Return what makes the bundle of a candidate (nothing where it was given), and runs it.
 
     Args:
         candidate: The candidate.
         subject: What is tuned.
         rank: The template rank that "auto" chose; the command names it.
+        sizes: (height, width) of the frames that were timed, for which an engine is built.
     """
     chosen = candidate.settings
     if RANK in chosen and rank is not None:
@@ -52,8 +60,17 @@ def commands_of(candidate: Candidate, subject: Subject, rank: int | None = None)
         make += ["--max-miou-drop", chosen[DROP], *_validation_words(subject.data)]
     commands = [[*make, "--out", NAME]]
     if (backend := candidate.backend(subject.backend)) in FLAVORS:
-        commands.append(["edge-ovss", "build", NAME, "--backend", backend, "--size", "HxW"])
+        commands.append(["edge-ovss", "build", NAME, "--backend", backend, *_frame_words(sizes)])
     return [*commands, ["edge-ovss", "run", NAME, "IMAGE", *run]]
+
+
+def _frame_words(sizes: Sequence[tuple[int, int]]) -> list[str]:
+    """Return the frame sizes of an engine as `making.build_for` chooses them."""
+    if not sizes:
+        return []
+    sides = tuple(zip(*sizes, strict=True))
+    smallest, largest = ("x".join(str(end(side)) for side in sides) for end in (min, max))
+    return ["--size", largest] if smallest == largest else ["--min", smallest, "--max", largest]
 
 
 def _model_words(subject: Subject) -> list[str]:

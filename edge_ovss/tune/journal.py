@@ -109,8 +109,8 @@ class RunJournal:
         if found is None:
             return
         head, *lines = found
-        if not head.strip(b"\0") and not any(lines):
-            return  # the machine went off before anything was written
+        if self._is_cut_off(head) and not any(lines):
+            return  # the machine went off before anything was measured
         run = (parse_checked(head) or {}).get(_RUN)
         if not isinstance(run, dict):
             message = f"'{self.path}' is not a journal of edge-ovss tune, and would be overwritten."
@@ -121,6 +121,11 @@ class RunJournal:
             if row is None:
                 break
             self.rows.append(row)
+
+    def _is_cut_off(self, head: bytes) -> bool:
+        """Return whether a first line is the beginning of the one of this run, and nothing else."""
+        whole = checked_line({_RUN: self._run})
+        return whole.startswith(head.rstrip(b"\0")) and head != whole.rstrip(b"\n")
 
     def _require_same(self, run: Mapping[str, object]) -> None:
         names = dict.fromkeys((*self._run, *run))

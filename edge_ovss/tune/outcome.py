@@ -28,6 +28,7 @@ class Outcome:
         subject: What was tuned.
         complete: Whether the time sufficed.
         notes: Sentences on what was left out, or spoils a number.
+        sizes: (height, width) of the frames that were timed.
     """
 
     rows: tuple[Row, ...]
@@ -37,6 +38,7 @@ class Outcome:
     subject: Subject
     complete: bool
     notes: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(cls, rows: Mapping[tuple[Candidate, int], Row], last: int, **rest: Any) -> Outcome:  # noqa: ANN401 (the other fields)
@@ -128,7 +130,8 @@ class Outcome:
 
     def commands(self, row: Row) -> list[str]:
         """Return what makes and runs a candidate, quoted for a shell."""
-        words = commands_of(row.candidate, self.subject, row.found.get("template_rank"))
+        rank = row.found.get("template_rank")
+        words = commands_of(row.candidate, self.subject, rank, self.sizes)
         return [shlex.join(each) for each in words]
 
     def _row_json(self, row: Row) -> dict[str, object]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_ovss._files import make_folder
 from edge_ovss._machine import available_cores
@@ -30,7 +35,9 @@ from edge_ovss.tune.space import Space
 from edge_ovss.tune.subject import Subject
 
 DEFAULT_BUDGET = "miou_drop<=1.0"
-_OWN = ("bundles", "scores")
+_BUNDLES, _SCORES = "bundles", "scores"
+# The names that `Candidate.key` and `made_key` give; whatever else is there is the user's.
+_OWN = re.compile(r"[0-9a-f]{12}(?:\.ovss)?")
 
 
 @dataclass(frozen=True)
@@ -92,12 +99,13 @@ def tune(
     _check_levels(options)
     dataset = None if subject.data is None else subject.data.open()
     _check_streams(options, dataset)
-    folder = make_folder(options.out.expanduser())
     bundles = open_bundles(subject, dataset)
     pictures = read_calibration(subject, dataset, progress)
     run = {"backend": options.backends[0], "threads": subject.threads}
     known = identity(subject, dataset, pictures, bundles, run)
-    work = _Work(options, folder, dataset, gates, note)
+    frames = timed_frames(subject, dataset)
+    folder = make_folder(options.out.expanduser())  # last: nothing is left of what is refused
+    work = _Work(options, folder, dataset, gates, note, frames)
     with RunJournal(folder / JOURNAL, known, fresh=options.fresh) as journal:
         return work.measure(journal, make_runner)
 
@@ -109,15 +117,16 @@ class _Work:
     dataset: Dataset | None
     gates: tuple[Gate, ...]
     note: Note
+    frames: Sequence[NDArray[np.uint8]]
 
     def measure(self, journal: RunJournal, make_runner: MakeRunner) -> Outcome:
         """Search, and write what was found."""
         if not journal.rows:
-            _remove(self.folder)
+            _remove(self.folder, [_SCORES] if self.options.subject.bundles else [_SCORES, _BUNDLES])
         runner = make_runner(
             self.options.subject,
             self.folder,
-            timed_frames(self.options.subject, self.dataset),
+            self.frames,
             fps=None if self.dataset is None else self.dataset.fps,
         )
         gates: tuple[Gate, ...] = self.gates
@@ -133,7 +142,9 @@ class _Work:
             search.run(self._space(default))
         finally:
             runner.close()
-        rest = {"gates": gates, "unchecked": unchecked, "subject": self.options.subject}
+        rest: dict[str, Any] = {"gates": gates, "unchecked": unchecked}
+        rest["subject"] = self.options.subject
+        rest["sizes"] = tuple((frame.shape[0], frame.shape[1]) for frame in self.frames)
         notes = tuple(self._notes(default, complete=search.complete))
         outcome = Outcome.of(
             search.rows, search.last, complete=search.complete, notes=notes, **rest
@@ -156,7 +167,7 @@ class _Work:
             raise ArtifactError(message, hint="Run edge-ovss doctor.")
         if subject.bundles:
             return bundle_space(subject.bundles, asked, machine)
-        place = place_of(Candidate(), subject, self.folder / "bundles")
+        place = place_of(Candidate(), subject, self.folder / _BUNDLES)
         manifest = Bundle.open(place, verify=False).manifest
         return model_space(
             entry_of(subject.model), manifest, default.found.get("counts"), asked, machine
@@ -183,18 +194,24 @@ class _Work:
         if self.options.subject.bundles or not outcome.complete:
             return
         best = outcome.recommended
-        folder = self.folder / "bundles"
+        folder = self.folder / _BUNDLES
         wanted = [Candidate(), *([] if best is None else [best.candidate])]
         kept = {place_of(one, self.options.subject, folder) for one in wanted}
-        for path in folder.glob("*.ovss"):
+        for path in _own(folder):
             if path not in kept:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _remove(folder: Path) -> None:
+def _remove(folder: Path, names: Sequence[str]) -> None:
     """Remove what an earlier run made: a new one makes its own."""
-    for name in _OWN:
-        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in names:
+        for path in _own(folder / name):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _own(folder: Path) -> list[Path]:
+    """Return what is in a folder and was made by a run of this program."""
+    return [path for path in folder.glob("*") if _OWN.fullmatch(path.name)]
 
 
 def _check_levels(options: TuneOptions) -> None:

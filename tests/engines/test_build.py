@@ -139,6 +139,10 @@ def test_pinned_timings_are_used_as_they_are_or_not_at_all(
         build(bundle, pinned_timings="0" * 64, overwrite=True)
     with pytest.raises(ArtifactError, match="there are none"):
         build(make_bundle("b.ovss"), pinned_timings=digest)
+    # One that is there counts only if it was built with them.
+    assert build(bundle, pinned_timings=digest).reused
+    with pytest.raises(ArtifactError, match="the engine that is there was built with"):
+        build(bundle, pinned_timings="0" * 64)
     arguments = ["build", str(bundle), "--backend", "tensorrt", "--pin-timings", "abc"]
     assert main(arguments) == 2
     assert "expected a sha256" in capsys.readouterr().err

@@ -192,6 +192,31 @@ def test_a_plan_that_is_not_that_of_its_record_is_refused(
     assert "no build.json beside" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "inspection",
+    [
+        {"layers": {"FP16": 1}},
+        {"layers": [1], "heavy": 3, "float_count": "x"},
+        {"layers": {"FP16": "many"}, "heavy": {}, "float_count": 0},
+        {"size": [1, 2], "float_layers": {"a": 1}},
+        {"size": {"ratio": {}}, "float_layers": [{"a": 1}, 3]},
+    ],
+)
+def test_a_record_with_strange_layers_is_shown_all_the_same(
+    trt: Any,  # noqa: ANN401
+    make_bundle: MakeBundle,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+    inspection: dict[str, object],
+) -> None:
+    monkeypatch.setenv("EDGE_OVSS_DEVICE_MEMORY", "ctypes")
+    engine = build(make_bundle())
+    record = engine.folder / "build.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"inspection": inspection}))
+    assert main(["inspect", str(engine.plan)]) == 0
+    assert "fused         not known" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("share", ["-1", "101", "nan"])
 def test_a_share_that_is_none_is_refused(
     make_bundle: MakeBundle, capsys: Capture, share: str

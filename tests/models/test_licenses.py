@@ -63,6 +63,16 @@ def test_what_a_safetensors_file_states_is_taken_over(tmp_path: Path) -> None:
     assert list(use_of(found).barred) == ["training_data"]
 
 
+@pytest.mark.parametrize("text", ["", " ", "none", "None", "none: see the page"])
+def test_no_license_is_not_nothing_to_license(tmp_path: Path, text: str) -> None:
+    metadata = {"license": text, "license_training_data": "CC0-1.0"}
+    path = tmp_path / "e.safetensors"
+    safetensors.save_file({"x": torch.zeros(1)}, path, metadata=metadata)
+    origin = WeightsInfo("checkpoint", file=path.name, sha256="0" * 64)
+    found = checkpoint_terms(FamilyTerms(), origin, path, added_tower=False)
+    assert list(use_of(found).unknown) == ["weights", "text_encoder"]
+
+
 def test_a_torch_file_states_nothing(tmp_path: Path) -> None:
     torch.save(load_model("sed-tiny").state_dict(), tmp_path / "c.pth")
     found = load_model("sed-tiny", checkpoint=tmp_path / "c.pth").licenses

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -151,6 +152,58 @@ def test_the_license_of_a_card_is_that_of_the_whole(
     assert (front["license"], front.get("license_name")) == (license_id, name)
     page = (measured / "reports" / "report.html").read_text(encoding="utf-8")
     assert "licenses allow" in page
+
+
+def test_a_name_of_any_characters_is_valid_front_matter(measured: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    name = "Straße \U0001f6b2 \x7f\u2028\"'\\ud83d: #.ovss"
+    bundle = measured.rename(measured.with_name(name))
+    assert main(["report", str(bundle)]) == 0
+    card = (bundle / "reports" / "report.md").read_text(encoding="utf-8")
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["model-index"][0]["name"] == name
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_name_that_is_no_text_is_reported_too(measured: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    bundle = Path(os.fsdecode(os.fsencode(measured.parent) + b"/caf\xe9.ovss"))
+    measured.rename(bundle)
+    assert main(["report", str(bundle)]) == 0
+    card = (bundle / "reports" / "report.md").read_text(encoding="utf-8")
+    assert yaml.safe_load(card.split("---\n")[1])["model-index"][0]["name"] == "caf\\xe9.ovss"
+
+
+def test_gates_stand_in_the_files_and_in_the_report(
+    measured: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gates = "p99_ms<=60000,miou>=101"
+    data = [str(tmp_path / "data"), "--layout", "folder"]
+    assert main(["eval", str(measured), *data, "--gate", gates, "--json"]) == 6
+    said = json.loads(capsys.readouterr().out)
+    (written,) = (measured / "reports").glob("eval-*/eval.json")
+    document = json.loads(written.read_text())
+    assert document == {name: value for name, value in said.items() if name != "out"}
+    held, failed = document["gates"]
+    assert (held["name"], held["operator"], held["limit"]) == ("p99_ms", "<=", 60000)
+    assert held["value"] == document["latency_ms"]["total"]["p99"]
+    assert failed == {
+        **{"gate": "miou>=101", "name": "miou", "operator": ">=", "limit": 101.0},
+        **{"value": document["scores"]["miou"], "passed": False},
+    }
+    assert main(["report", str(measured)]) == 0
+    reports = measured / "reports"
+    shown = json.loads((reports / "report.json").read_text())["evaluations"][0]["gates"]
+    assert shown == document["gates"]
+    page = (reports / "report.html").read_text(encoding="utf-8")
+    places = [page.index(text) for text in ("<h2>Gates</h2>", "p99_ms&lt;=60000", "miou&gt;=101")]
+    assert places == sorted(places)
+    card = (reports / "report.md").read_text(encoding="utf-8")
+    assert re.search(r"\| p99_ms<=60000 \| [\d.]+ \| yes \|", card)
+    assert re.search(r"\| miou>=101 \| [\d.]+ \| NO \|", card)
+    # Without gates there are none, also where an earlier run had some.
+    assert main(["eval", str(measured), *data]) == 0
+    assert json.loads(written.read_text())["gates"] == []
 
 
 def test_a_report_shows_pictures_of_a_comparison(tiny_bundle: Path, tmp_path: Path) -> None:

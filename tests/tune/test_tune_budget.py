@@ -22,6 +22,12 @@ from edge_ovss.tune.budget import largest_drop, parse_budget, without_accuracy
         "miou>=101",
         "overflow_share<0",
         "speedup_p50<0",
+        "p50_ms>=50,p99_ms<50",
+        "miou>100",
+        "overflow_share>1",
+        "throughput_fps>=30,mean_ms>=40",
+        "mean_ms<=10,throughput_fps<=50",
+        "mean_ms>=50,throughput_fps>20",
     ],
 )
 def test_a_budget_that_nothing_can_meet_is_refused(text: str) -> None:
@@ -41,6 +47,10 @@ def test_a_budget_that_nothing_can_meet_is_refused(text: str) -> None:
         "overflow_share<=0",
         "miou>=40,miou<=100",
         "miou_drop<=-0.5",
+        "miou>=100",
+        "p50_ms>=50,p50_ms<90,p99_ms<=50",
+        "mean_ms<=50,throughput_fps>=20",
+        "throughput_fps>=30",
     ],
 )
 def test_a_budget_that_can_be_met_is_taken(text: str) -> None:
@@ -57,11 +67,22 @@ def test_an_unknown_figure_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "p99_ms", "licence=commercial", "p99_ms<=fast", "p99_ms<=50,,miou>=3"]
+    "text",
+    [
+        *("", " ", "p99_ms", "licence=commercial", "p99_ms<=fast", "p99_ms<=50,,miou>=3"),
+        *("p99_ms<=50ms", "miou_drop<=1%", "p99_ms=50", "p99_ms<=50;miou>=3", "p99_ms<=nan"),
+        *("p99_ms<=inf", "p99_ms>=inf", "peak_mib<=1e999", "miou>-inf"),
+    ],
 )
 def test_a_malformed_budget_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="--budget") as caught:
         parse_budget(text)
+    assert caught.value.hint
+
+
+def test_spaces_do_not_matter_and_a_limit_counts_once() -> None:
+    gates = parse_budget(" p99_ms <= 50 ,miou_drop<=1,p99_ms<=50.0 , p99_ms<=60")
+    assert [str(gate) for gate in gates] == ["p99_ms<=50", "miou_drop<=1", "p99_ms<=60"]
 
 
 def test_limits_are_sorted_by_whether_they_need_labels() -> None:

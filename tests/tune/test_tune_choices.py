@@ -230,10 +230,12 @@ def test_the_commands_hold_everything_that_was_measured() -> None:
     assert "--calibration" not in plain  # nothing would read it
     ranked, _ = commands_of(Candidate({"template-rank": "auto"}), subject, 24)
     assert ranked[-4:] == ["--template-rank", "24", "--out", "tuned.ovss"]
-    three = commands_of(Candidate({"backend": "tensorrt"}), subject)
+    three = commands_of(Candidate({"backend": "tensorrt"}), subject, sizes=[(480, 640)] * 2)
     assert three[1] == [
-        *["edge-ovss", "build", "tuned.ovss", "--backend", "tensorrt", "--size", "HxW"]
+        *["edge-ovss", "build", "tuned.ovss", "--backend", "tensorrt", "--size", "480x640"]
     ]
+    ranged = commands_of(Candidate({"backend": "tensorrt"}), subject, sizes=[(48, 64), (40, 80)])
+    assert ranged[1][5:] == ["--min", "40x64", "--max", "48x80"]
     given = replace(subject, bundles=("a.ovss", "b.ovss"))
     assert [words[2] for words in commands_of(Candidate({"bundle": "b.ovss"}), given)] == ["b.ovss"]
 

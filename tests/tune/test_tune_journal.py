@@ -46,6 +46,26 @@ def test_a_changed_line_ends_what_is_read(tmp_path: Path) -> None:
         assert [row["row"] for row in journal.rows] == [0]
 
 
+def test_a_first_line_that_was_cut_off_is_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    head = written(path, 0)
+    for cut in range(len(head)):
+        path.write_bytes(head[:cut])
+        with RunJournal(path, RUN) as journal:
+            journal.add({"row": cut})
+        assert path.read_bytes().startswith(head)
+
+
+def test_a_first_line_of_another_run_that_was_cut_off_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    part = written(path, 0)[:-20]
+    path.write_bytes(part)
+    other = RunJournal(path, {**RUN, "model": "b"})
+    with pytest.raises(InputError, match="not a journal"), other:
+        raise AssertionError
+    assert path.read_bytes() == part
+
+
 @pytest.mark.parametrize("content", [b"", b"\0" * 40])
 def test_a_file_that_was_never_written_is_no_obstacle(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "j").write_bytes(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli import main
+from edge_ovss.engines.build import BuildOptions, build_engine
+from edge_ovss.runtime.trt.frame_sizes import FrameRange
 from edge_ovss.tune.checks import identity, read_calibration
 from edge_ovss.tune.subject import LabeledData, Subject
 
@@ -131,6 +135,7 @@ def test_without_labels_only_speed_is_measured(
         (["--backends", "onnx"], 2, "no backend 'onnx'"),
         (["--layout", "folders"], 2, "folders"),
         (["--expect", "99"], 4, "has 5 images here; expected 99"),
+        (["--source", "nowhere/"], 4, "nowhere"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_measured(
@@ -145,6 +150,14 @@ def test_wrong_options_are_refused_before_anything_is_measured(
     asked = ["tune", str(make_bundle()), *options(labeled, tmp_path / "out"), *change]
     assert main(asked) == status
     assert text in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bundle_that_is_not_there_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tune", str(tmp_path / "no.ovss"), "--out", str(tmp_path / "out")]) == 5
+    assert "There is no bundle at" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -190,6 +203,7 @@ def test_calibration_images_among_the_labeled_ones_are_refused_by_content(
     asked = ["tune", "sed-tiny", "--vocab", "thing0, thing1, thing2"]
     asked += options(labeled, tmp_path / "out")
     assert main([*asked, "--calibration", str(other / "images")]) == 4
+    assert not (tmp_path / "out").exists()
     error = capsys.readouterr().err
     assert "also in the validation set" in error
     assert "renamed = 3" in error
@@ -216,6 +230,28 @@ def test_images_and_labels_count_by_content(labeled: Path, tmp_path: Path) -> No
         before = after
 
 
+def test_an_engine_that_was_built_anew_makes_another_run(
+    trt: Any,  # noqa: ANN401
+    make_bundle: MakeBundle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EDGE_OVSS_DEVICE_MEMORY", "ctypes")
+    bundle = Bundle.open(make_bundle())
+    subject = Subject(bundles=(str(bundle.path),))
+
+    def known() -> dict[str, object]:
+        return identity(subject, None, None, [bundle], {})
+
+    before = known()
+    build_engine(bundle, "tensorrt", BuildOptions(FrameRange.pinned((20, 30))))
+    after = known()
+    assert {name for name in after if after[name] != before[name]} == {"bundles"}
+    # What ONNX Runtime compiles while it runs is no other bundle.
+    (made,) = (bundle.path / "engines").iterdir()
+    shutil.copytree(made, made.with_name("onnxruntime-rtx-0123456789abcdef"))
+    assert known() == after
+
+
 def test_a_folder_that_cannot_be_written_is_refused(
     make_bundle: MakeBundle, labeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -234,6 +270,21 @@ def test_the_journal_of_other_bundles_is_refused_and_fresh_starts_over(
     assert main(["tune", other, *asked]) == 4
     assert "is of another run: it differs in bundles" in capsys.readouterr().err
     assert main(["tune", other, *asked, "--fresh"]) == 0
+
+
+def test_what_the_user_has_in_the_folder_of_results_stays(
+    make_bundle: MakeBundle, labeled: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "bundles").mkdir(parents=True)
+    given = out / "bundles" / "0123456789ab.ovss"  # such as an earlier run made
+    make_bundle("a.ovss").rename(given)
+    (out / "scores" / "mine").mkdir(parents=True)
+    (out / "scores" / "0123456789ab").mkdir()
+    assert main(["tune", str(given), *options(labeled, out), "--fresh"]) == 0
+    assert (given / "manifest.json").is_file()
+    assert (out / "scores" / "mine").is_dir()
+    assert not (out / "scores" / "0123456789ab").exists()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")

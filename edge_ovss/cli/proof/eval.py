@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from edge_ovss._files import write_json
 from edge_ovss.bundle.sections import PUBLISHED_ANSWER
 from edge_ovss.cli.proof.tune_unknown import run_tuning
 from edge_ovss.cli.proof.video import (
@@ -18,7 +19,12 @@ from edge_ovss.cli.shared.data_options import file_part_of, open_data
 from edge_ovss.cli.shared.runtime_options import open_segmenter
 from edge_ovss.datasets.coverage import Coverage, some
 from edge_ovss.datasets.dataset import Dataset
-from edge_ovss.evaluation.evaluate import Evaluation, EvaluationOptions, evaluate
+from edge_ovss.evaluation.evaluate import (
+    EVALUATION_FILE,
+    Evaluation,
+    EvaluationOptions,
+    evaluate,
+)
 from edge_ovss.evaluation.gates import (
     check_gates,
     license_value,
@@ -63,10 +69,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.warn(warning)
     found = stream or evaluation
     verdicts = check_gates(gates, {**found.numbers(), **license_value(segmenter.bundle)})
-    document = found.to_json() | {
-        "out": str(out),
-        "gates": [verdict.to_json() for verdict in verdicts],
-    }
+    document = found.to_json() | {"gates": [verdict.to_json() for verdict in verdicts]}
+    write_json(out / EVALUATION_FILE, document)  # again: what was measured stands there already
     moving = [] if stream is None else [video_text(stream)]
     text = [
         _text(evaluation, dataset),
@@ -74,7 +78,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         *(verdict.text for verdict in verdicts),
         f"files  {out}",
     ]
-    console.result("\n".join(text), document)
+    console.result("\n".join(text), document | {"out": str(out)})
     require_passed(verdicts)
     console.note(next_step("report", args.bundle))
     return 0

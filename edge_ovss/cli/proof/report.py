@@ -27,8 +27,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     make_folder(page.parent)
     files = {"html": page, "json": page.with_suffix(".json"), "card": page.with_suffix(".md")}
     write_json(files["json"], {"kind": "report", **data.to_json()})
-    write_bytes(files["card"], render_card(data).encode("utf-8"))
-    write_bytes(files["html"], render_html(data).encode("utf-8"))
+    write_bytes(files["card"], render_card(data).encode("utf-8", "backslashreplace"))
+    write_bytes(files["html"], render_html(data).encode("utf-8", "backslashreplace"))
     document = {
         "files": {kind: str(path) for kind, path in files.items()},
         "evaluations": len(data.evaluations),
