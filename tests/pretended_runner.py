@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from edge_ovss.tune.candidate import KEYFRAME, Candidate
@@ -33,6 +34,10 @@ class PretendedRunner:
         self.effects, self.noise = effects, noise
         self.random, self.ends_after = random.Random(seed), ends_after
         self.measured: list[tuple[str, int]] = []
+
+    def make(self, candidate: Candidate) -> Path:
+        """Nothing is made of what is made up."""
+        raise AssertionError(candidate.title)
 
     def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
         """Return numbers in the form of `ProcessRunner`."""

@@ -175,6 +175,9 @@ def evaluate(
     require_preprocessing(segmenter, options.preprocessing)
     alignment = aligned(segmenter, dataset, options)
     folder = make_folder(Path(out))
+    if segmenter.builds:
+        # The engine is part of the journal's key, which an interrupted run compares.
+        measure(segmenter, dataset.samples[0], dataset, alignment, options.preprocessing)
     journal = Journal(
         folder / JOURNAL_FILE,
         key=_key(segmenter, dataset, options, alignment),

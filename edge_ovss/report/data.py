@@ -20,6 +20,8 @@ Document = dict[str, Any]
 
 _KINDS = ("eval", "parity", "bench", "tune")
 _LARGEST = 64 << 20
+RESULT, SCORES = "tune.json", "scores"
+"""What `tune` writes: its table, and the folder with the evaluations of its candidates."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,17 @@ def _files(bundle: Bundle, extra: Sequence[str | Path]) -> Iterator[Path]:
                 message, hint="Give a file or folder that eval, parity, bench or tune wrote."
             )
         for path in sorted(place.rglob("*.json")) if place.is_dir() else [place]:
-            if path.resolve() not in seen:
+            if path.resolve() not in seen and not _is_part_of_tuning(path, place):
                 seen.add(path.resolve())
                 yield path
+
+
+def _is_part_of_tuning(path: Path, place: Path) -> bool:
+    """Return whether a file belongs to a candidate of `tune`, whose table has its numbers."""
+    inside = path.relative_to(place).parents if place.is_dir() else ()
+    return any(
+        folder.name == SCORES and (place / folder.parent / RESULT).is_file() for folder in inside
+    )
 
 
 def _read(path: Path) -> Document:

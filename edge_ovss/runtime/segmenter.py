@@ -120,6 +120,11 @@ class Segmenter:
         return compute_precision(self.backend, self.bundle.manifest.precision)
 
     @property
+    def builds(self) -> bool:
+        """Whether missing engines are built when a frame needs them."""
+        return self._backend.builds
+
+    @property
     def threads(self) -> int | None:
         """The requested number of CPU threads; None means the cores that this process may use."""
         return self._backend.threads
@@ -214,6 +219,7 @@ class Segmenter:
 
     def _segment(self, batch: NDArray[np.uint8], unknown: Given | None, start: float) -> Result:
         """Segment uint8 [1, H, W, 3]; `start` is when the call began."""
+        start += self._prepare(batch.shape[1], batch.shape[2])
         limits = self.thresholds(unknown)
         ready = time.perf_counter()
         result = self._run(self._backend, batch, limits)
@@ -224,6 +230,12 @@ class Segmenter:
         end = time.perf_counter()
         pre, total = 1e3 * (ready - start), 1e3 * (end - start)
         return replace(result, timings={"pre": pre, **result.timings, "total": total})
+
+    def _prepare(self, height: int, width: int) -> float:
+        """Let the backend build what it lacks; return how many seconds are no part of a frame's."""
+        start = time.perf_counter()
+        self._backend.prepare((height, width))
+        return time.perf_counter() - start
 
     def _run(self, backend: Backend, batch: NDArray[np.uint8], limits: Thresholds | None) -> Result:
         """Run one graph on uint8 [1, H, W, 3]; "pre" and "total" are not in the timings yet."""

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from edge_ovss._files import write_bytes, write_json
+from edge_ovss.report.data import RESULT
 from edge_ovss.report.markup import STYLE
 from edge_ovss.report.tuning import front_plot, tuning_page
 from edge_ovss.tune.outcome import Outcome
 
-RESULT, PAGE, FRONT = "tune.json", "tune.html", "front.svg"
+PAGE, FRONT = "tune.html", "front.svg"
 
 
 def write_results(folder: Path, outcome: Outcome) -> None:

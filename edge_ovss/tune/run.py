@@ -20,12 +20,14 @@ from edge_ovss.datasets.dataset import Dataset
 from edge_ovss.errors import ArtifactError, UsageError
 from edge_ovss.evaluation.gates import Gate
 from edge_ovss.models.catalogue import entry_of
+from edge_ovss.report.data import SCORES
 from edge_ovss.tune.budget import parse_budget, without_accuracy
 from edge_ovss.tune.candidate import KEYFRAME, PRECISION, STABILIZE, Candidate
 from edge_ovss.tune.checks import identity, open_bundles, read_calibration, timed_frames
 from edge_ovss.tune.choices import Asked, Machine, bundle_space, model_space
 from edge_ovss.tune.journal import JOURNAL, RunJournal
 from edge_ovss.tune.measuring.making import place_of
+from edge_ovss.tune.measuring.process import CandidateError
 from edge_ovss.tune.measuring.runner import ProcessRunner, Runner
 from edge_ovss.tune.outcome import Outcome
 from edge_ovss.tune.pages import write_results
@@ -35,7 +37,7 @@ from edge_ovss.tune.space import Space
 from edge_ovss.tune.subject import Subject
 
 DEFAULT_BUDGET = "miou_drop<=1.0"
-_BUNDLES, _SCORES = "bundles", "scores"
+_BUNDLES = "bundles"
 # The names that `Candidate.key` and `made_key` give; whatever else is there is the user's.
 _OWN = re.compile(r"[0-9a-f]{12}(?:\.ovss)?")
 
@@ -122,7 +124,7 @@ class _Work:
     def measure(self, journal: RunJournal, make_runner: MakeRunner) -> Outcome:
         """Search, and write what was found."""
         if not journal.rows:
-            _remove(self.folder, [_SCORES] if self.options.subject.bundles else [_SCORES, _BUNDLES])
+            _remove(self.folder, [SCORES] if self.options.subject.bundles else [SCORES, _BUNDLES])
         runner = make_runner(
             self.options.subject,
             self.folder,
@@ -139,7 +141,7 @@ class _Work:
         search = Search(runner, journal, rungs_for(images), gates, clock, self.note)
         try:
             default = search.default()
-            search.run(self._space(default))
+            search.run(self._space(default, runner))
         finally:
             runner.close()
         rest: dict[str, Any] = {"gates": gates, "unchecked": unchecked}
@@ -153,7 +155,7 @@ class _Work:
         self._tidy(outcome)
         return outcome
 
-    def _space(self, default: Row) -> Space:
+    def _space(self, default: Row, runner: Runner) -> Space:
         subject, options = self.options.subject, self.options
         machine = Machine(options.backends, options.threads, available_cores())
         asked = Asked(
@@ -167,11 +169,19 @@ class _Work:
             raise ArtifactError(message, hint="Run edge-ovss doctor.")
         if subject.bundles:
             return bundle_space(subject.bundles, asked, machine)
-        place = place_of(Candidate(), subject, self.folder / _BUNDLES)
-        manifest = Bundle.open(place, verify=False).manifest
+        manifest = Bundle.open(self._default_bundle(runner), verify=False).manifest
         return model_space(
             entry_of(subject.model), manifest, default.found.get("counts"), asked, machine
         )
+
+    def _default_bundle(self, runner: Runner) -> Path:
+        """Return the default export; it is made again if it is gone since an earlier run."""
+        place = place_of(Candidate(), self.options.subject, self.folder / _BUNDLES)
+        try:
+            return place if place.is_dir() else runner.make(Candidate())
+        except CandidateError as err:
+            message = f"The default export cannot be made: {err}"
+            raise ArtifactError(message, hint=err.hint or "Run edge-ovss doctor.") from err
 
     def _notes(self, default: Row, *, complete: bool) -> list[str]:
         found = list(default.found.get("warnings", []))

@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from edge_ovss.errors import ArtifactError, ParityError, UsageError
 from edge_ovss.evaluation.latency import measure_latency
 from edge_ovss.runtime import Segmenter
 from edge_ovss.runtime.trt import auto_build
+from edge_ovss.runtime.trt import backend as backend_module
 from edge_ovss.runtime.trt.engine_store import plan_hashes
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
 
@@ -67,6 +69,47 @@ def test_a_frame_without_an_engine_gets_one(
     assert "--size 20x30" in said[0]
     assert "built in" in said[1]
     assert "the last time" in said[2]
+
+
+def test_the_time_of_a_build_is_no_part_of_the_frame(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, pause = backend_module.auto_build, 0.5
+
+    def slowly(*arguments: Any) -> None:  # noqa: ANN401
+        time.sleep(pause)
+        build(*arguments)
+
+    monkeypatch.setattr(backend_module, "auto_build", slowly)
+    path = make_bundle()
+    with Segmenter.open(path, backend="tensorrt", auto_build=True) as segmenter:
+        start = time.perf_counter()
+        timings = segmenter.segment(frame_of(20, 30)).timings
+        spent = 1e3 * (time.perf_counter() - start)
+    assert list(path.glob("engines/*/model.plan"))
+    assert timings["pre"] + timings["infer"] + timings["post"] <= timings["total"] * 1.01 + 0.1
+    assert timings["total"] < spent - 1e3 * pause
+
+
+def test_an_evaluation_that_built_its_engine_goes_on_after_an_interruption(
+    make_bundle: MakeBundle, tmp_path: Path, capsys: Capture
+) -> None:
+    cv2 = pytest.importorskip("cv2")
+    for folder, kind in (("images", 3), ("labels", 1)):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        for name in "ab":
+            array = frame_of(20, 30)[:, :, :kind].squeeze() % 3
+            cv2.imwrite(str(tmp_path / "data" / folder / f"{name}.png"), array)
+    options = ["--layout", "folder", "--backend", "tensorrt", "--auto-build", "--json"]
+    arguments = ["eval", str(make_bundle()), str(tmp_path / "data"), *options]
+    arguments += ["--out", str(tmp_path / "out")]
+    reused = []
+    for _ in range(2):
+        capsys.readouterr()
+        assert main(arguments) == 0
+        document = json.loads(capsys.readouterr().out)
+        reused.append((document["pictures_of_earlier_run"], document["earlier_run"]))
+    assert reused == [(0, None), (2, None)]
 
 
 def test_it_is_off_unless_asked_for(make_bundle: MakeBundle) -> None:

@@ -206,6 +206,21 @@ def test_gates_stand_in_the_files_and_in_the_report(
     assert json.loads(written.read_text())["gates"] == []
 
 
+def test_evaluations_of_the_candidates_of_a_tuning_are_no_measurements(
+    measured: Path, tmp_path: Path
+) -> None:
+    (written,) = (measured / "reports").glob("eval-*/eval.json")
+    out = tmp_path / "out"
+    for folder in ("scores/0123456789ab", "mine"):
+        shutil.copytree(written.parent, out / folder)
+    bundle, own = Bundle.open(measured), 1
+    assert len(gather(bundle, [out]).evaluations) == own + 2  # no table is beside them
+    (out / "tune.json").write_text("{}")
+    assert len(gather(bundle, [out]).evaluations) == own + 1
+    asked = out / "scores" / "0123456789ab" / "eval.json"
+    assert len(gather(bundle, [asked]).evaluations) == own + 1  # as named
+
+
 def test_a_report_shows_pictures_of_a_comparison(tiny_bundle: Path, tmp_path: Path) -> None:
     out, page = tmp_path / "parity", tmp_path / "page" / "report.html"
     assert main(["parity", str(tiny_bundle), "--data", SOURCE, "--out", str(out)]) == 0

@@ -48,6 +48,7 @@ class Backend(ABC):
         any_graph: Whether it runs the graph that `bundle` names, or finds one in the folder itself.
         device_ms: How long the accelerator worked on the last frame, by its own clock; None where
             the backend has no such clock.
+        builds: Whether what is missing is built when it is needed (`allow_builds`).
     """
 
     name: ClassVar[str]
@@ -59,6 +60,7 @@ class Backend(ABC):
         self.device_ms: float | None = None
         self.contract = bundle.manifest.contract
         self.words = self._words(bundle)
+        self.builds = False
         self._is_open = False
 
     def use_words(self, bundle: Bundle) -> None:
@@ -79,6 +81,13 @@ class Backend(ABC):
         """
         message = f"Backend '{self.name}' runs the bundle as it is: there is no engine to build."
         raise UsageError(message, hint="Leave out --auto-build, or name an engine's --backend.")
+
+    def prepare(self, size: tuple[int, int]) -> None:  # noqa: B027 (most have nothing to prepare)
+        """Make what frames of this (height, width) need and is not there yet, before the clock.
+
+        Raises:
+            ArtifactError: It cannot be made.
+        """
 
     def open(self) -> Backend:
         """Load the graph.

@@ -49,7 +49,6 @@ class TensorRtBackend(Backend):
         self._library: Any = None
         self._memory: DeviceMemory | None = None
         self._sessions: dict[str, tuple[LoadedEngine, TrtSession]] = {}
-        self._builds = False
 
     @classmethod
     def why_not_usable(cls, machine: Machine, install: str | None) -> str | None:
@@ -64,7 +63,7 @@ class TensorRtBackend(Backend):
 
     def allow_builds(self) -> None:
         """Build an engine when a frame comes that none of the bundle's engines takes."""
-        self._builds = True
+        self.builds = True
 
     def _open_impl(self) -> None:
         flavor = FLAVORS[self.name]
@@ -82,16 +81,17 @@ class TensorRtBackend(Backend):
         try:
             return fitting_engines(self.bundle, here, gpu)
         except ArtifactError:
-            if not self._builds:
+            if not self.builds:
                 raise
             return []
 
-    def _build_for(self, size: Size) -> None:
-        if self._builds and not any(size in engine.frames for engine in self._engines):
+    def prepare(self, size: Size) -> None:
+        """Build the engine for frames of this size, where that was asked for and there is none."""
+        if self.builds and not any(size in engine.frames for engine in self._engines):
             auto_build(self.bundle, self.name, size)
-            self._builds = False  # if it still does not fit, the reason is to be seen
+            self.builds = False  # if it still does not fit, the reason is to be seen
             self._engines = self._find_engines()
-            self._builds = True
+            self.builds = True
 
     def _infer_impl(self, inputs: Arrays) -> Arrays:
         memory = self._memory
@@ -121,7 +121,6 @@ class TensorRtBackend(Backend):
         self._memory = None
 
     def _session(self, size: Size, memory: DeviceMemory) -> TrtSession:
-        self._build_for(size)
         engine = choose_engine(self.bundle, self._engines, size)
         name = engine.folder.name
         if name not in self._sessions:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_ovss._files import make_folder, write_bytes
 from edge_ovss.errors import ArtifactError
+from edge_ovss.report.data import SCORES
 from edge_ovss.runtime.backends import AUTO
 from edge_ovss.tune.candidate import KEYFRAME, Candidate
 from edge_ovss.tune.measuring.making import is_made, place_of
@@ -29,7 +30,15 @@ _PATIENCE = 3
 
 
 class Runner(Protocol):
-    """Measures candidates."""
+    """Makes and measures candidates."""
+
+    def make(self, candidate: Candidate) -> Path:
+        """Make what a candidate lacks, and return its bundle.
+
+        Raises:
+            CandidateError: It cannot be made.
+        """
+        ...
 
     def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
         """Return what was found; "error" where the candidate failed."""
@@ -144,7 +153,7 @@ class ProcessRunner:
         return {**found, "miou_change": change.to_json()}
 
     def _scores(self, candidate: Candidate) -> Path:
-        return self.folder / "scores" / candidate.key
+        return self.folder / SCORES / candidate.key
 
     def close(self) -> None:
         """End the process of the default export."""
