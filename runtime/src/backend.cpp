@@ -49,7 +49,11 @@ std::string resolve_backend(const std::string& name) {
 std::unique_ptr<Backend> create_backend(const std::string& name, const Bundle& bundle,
                                         const Settings& settings) {
     (void)bundle;
-    (void)settings;
+    if (settings.auto_build && name.rfind("tensorrt", 0) != 0) {
+        throw usage_error(
+            text("Backend '", name, "' runs the bundle as it is: there is no engine to build."),
+            "Leave out auto_build, or choose a backend of TensorRT.");
+    }
 #ifdef EDGE_OVSS_HAVE_ONNXRUNTIME
     if (name == "onnxruntime" || name == "onnxruntime-cuda") {
         return create_ort_backend(bundle, settings, name == "onnxruntime-cuda");

@@ -19,6 +19,7 @@ struct Settings {
     int device = 0;
     int frame_height = 0;  // size to make ready for when opening; 0: with the first frame
     int frame_width = 0;
+    bool auto_build = false;  // build an engine for a frame that none takes
 };
 
 // What the graph answers, in the backend's memory: valid until the next call of the backend.

@@ -12,7 +12,7 @@
 #include "backend.h"
 #include "cuda_memory.h"
 #include "device_words.h"
-#include "engine_cache.h"
+#include "engine_shelf.h"
 #include "trt_library.h"
 
 namespace edge_ovss::internal {
@@ -51,10 +51,9 @@ public:
           thresholds_(bundle.manifest.thresholds) {
         use_device();
         const Gpu gpu{facts_.name, text(facts_.major, ".", facts_.minor), trt::system_name()};
-        const auto folder = settings.cache.empty() ? bundle.file("engines")
-                                                   : std::filesystem::u8path(settings.cache);
         const auto here = surroundings_here(trt::kBackend, trt::library_version(), gpu);
-        engines_ = fitting_engines(bundle, folder, here, gpu);
+        engines_ = std::make_unique<EngineShelf>(bundle, settings.cache, here, gpu,
+                                                 settings.auto_build);
         stream_ = std::make_unique<cuda::Stream>();
         if (bundle.manifest.places > 0) {
             words_ = std::make_unique<trt::DeviceWords>(bundle.manifest);
@@ -109,9 +108,8 @@ private:
         graph_.reset();
         tensors_.clear();
         height_ = width_ = 0;
-        const auto& engine =
-            choose_engine(bundle_, engines_,
-                          {static_cast<std::int64_t>(height), static_cast<std::int64_t>(width)});
+        const Engine& engine = engines_->choose(
+            {static_cast<std::int64_t>(height), static_cast<std::int64_t>(width)});
         trt::Loaded& loaded = load(engine);
         context_ = loaded.context.get();
         wide_labels_ = engine.labels == "int32";
@@ -323,7 +321,7 @@ private:
     int device_;
     cudaDeviceProp facts_;
     std::vector<float> thresholds_;  // one for each output; empty where the graph takes none
-    std::vector<Engine> engines_;
+    std::unique_ptr<EngineShelf> engines_;
     std::unique_ptr<cuda::Stream> stream_;
     std::unique_ptr<trt::DeviceWords> words_;    // null where they are frozen into the graph
     std::map<std::string, trt::Loaded> loaded_;  // by folder

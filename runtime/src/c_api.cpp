@@ -38,9 +38,11 @@ Settings settings_of(const edge_ovss_options& options) {
     if (std::any_of(std::begin(numbers), std::end(numbers), [](auto n) { return n < 0; })) {
         throw usage_error("A number in 'options' is negative; expected 0 or more.");
     }
-    if (options.skip_hashes < 0 || options.skip_hashes > 1 || options.reserved != 0) {
-        throw usage_error("'options.skip_hashes' must be 0 or 1, and 'options.reserved' 0.",
-                          "Start from edge_ovss_options_default().");
+    for (const std::int32_t choice : {options.skip_hashes, options.auto_build}) {
+        if (choice < 0 || choice > 1) {
+            throw usage_error("'options.skip_hashes' and 'options.auto_build' must be 0 or 1.",
+                              "Start from edge_ovss_options_default().");
+        }
     }
     Settings settings;
     settings.backend = options.backend == nullptr ? "" : options.backend;
@@ -49,6 +51,7 @@ Settings settings_of(const edge_ovss_options& options) {
     settings.device = options.device;
     settings.frame_height = options.frame_height;
     settings.frame_width = options.frame_width;
+    settings.auto_build = options.auto_build == 1;
     return settings;
 }
 

@@ -32,11 +32,6 @@ std::string frames(const Engine& engine) {
                            : words(engine.smallest) + " to " + words(engine.largest);
 }
 
-std::string build_command(const Bundle& bundle, const std::string& backend,
-                          const std::string& options = "") {
-    return text("edge-ovss build ", bundle.folder.string(), " --backend ", backend, options);
-}
-
 FrameSize read_size(const Fields& fields, const std::string& key) {
     const auto numbers = fields.integers(key);
     if (numbers.size() != 2) {
@@ -158,6 +153,11 @@ void check_owner(const Engine& engine) {
 }
 
 }  // namespace
+
+std::string build_command(const Bundle& bundle, const std::string& backend,
+                          const std::string& options) {
+    return text("edge-ovss build ", bundle.folder.string(), " --backend ", backend, options);
+}
 
 bool Engine::takes(FrameSize size) const {
     return smallest.height <= size.height && size.height <= largest.height &&

@@ -64,6 +64,10 @@ std::vector<Engine> fitting_engines(const Bundle& bundle, const std::filesystem:
 const Engine& choose_engine(const Bundle& bundle, const std::vector<Engine>& engines,
                             FrameSize size);
 
+// The command that builds an engine, for a person.
+std::string build_command(const Bundle& bundle, const std::string& backend,
+                          const std::string& options = "");
+
 // The plan, after checking who may write it, and its sha256. Throws an artifact error.
 std::string read_plan(const Bundle& bundle, const Engine& engine);
 

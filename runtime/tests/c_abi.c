@@ -231,8 +231,8 @@ static void opening_can_fail(const char *folder) {
     options.threads = -1;
     CHECK_FAILS(edge_ovss_open(folder, &options, &session), EDGE_OVSS_ERROR_USAGE, "negative");
     options = edge_ovss_options_default();
-    options.reserved = 1;
-    CHECK_FAILS(edge_ovss_open(folder, &options, &session), EDGE_OVSS_ERROR_USAGE, "reserved");
+    options.auto_build = 2;
+    CHECK_FAILS(edge_ovss_open(folder, &options, &session), EDGE_OVSS_ERROR_USAGE, "auto_build");
     options = edge_ovss_options_default();
     options.struct_size += 8;
     CHECK_FAILS(edge_ovss_open(folder, &options, &session), EDGE_OVSS_ERROR_USAGE, "struct_size");

@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "backend.h"
 #include "engine_cache.h"
+#include "engine_shelf.h"
 #include "error.h"
 #include "scratch.h"
 #include "sha256.h"
@@ -135,6 +137,67 @@ void damaged_records_are_left_out(const Bundle& bundle, const Scratch& scratch) 
     refused("has no engine for tensorrt", [&] { fitting(bundle); });
 }
 
+void fails(edge_ovss_status status, const std::string& wanted,
+           const std::function<void()>& action) {
+    try {
+        action();
+    } catch (const internal::Error& err) {
+        CHECK(err.status == status);
+        CHECK(std::string(err.what()).find(wanted) != std::string::npos);
+        return;
+    }
+    fprintf(stderr, "not refused: %s\n", wanted.c_str());
+    exit(1);
+}
+
+// Let EDGE_OVSS_PROGRAM be a script that notes its arguments and does `work`.
+void use_program(const Scratch& scratch, const std::string& work) {
+    scratch.write("builder", "#!/bin/sh\nset -e\ncd '" + scratch.path().string() +
+                                 "'\necho \"$@\" >> said\n" + work + "\n");
+    const auto program = scratch.path() / "builder";
+    std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+    CHECK(setenv("EDGE_OVSS_PROGRAM", program.c_str(), 1) == 0);
+}
+
+void a_missing_engine_is_built_where_that_is_allowed(const Bundle& bundle,
+                                                     const Scratch& scratch) {
+    const auto open = [&](bool builds) {
+        const auto here = internal::surroundings_here("tensorrt", "10.3.0.30", kOrin);
+        return internal::EngineShelf(bundle, "", here, kOrin, builds);
+    };
+    std::filesystem::remove_all(scratch.path() / "engines");
+    put(scratch, "tensorrt-a", record(bundle, "plan"));
+    std::filesystem::rename(scratch.path() / "engines", scratch.path() / "made");
+    use_program(scratch, "cp -r made engines");
+    refused("has no engine for tensorrt", [&] { open(false); });
+    auto shelf = open(true);
+    CHECK(scratch.read("said").empty());  // for which size is not known yet
+    for (int i = 0; i < 2; ++i) {         // the second time it is there
+        CHECK(shelf.choose({480, 640}).folder.filename() == "tensorrt-a");
+    }
+    CHECK(scratch.read("said") ==
+          "build " + scratch.path().string() + " --backend tensorrt --size 480x640\n");
+    use_program(scratch, "true");
+    refused("The frame is 16x16; the engines of the bundle take: 480x640",
+            [&] { shelf.choose({16, 16}); });
+    use_program(scratch, "exit 6");
+    fails(EDGE_OVSS_ERROR_GATE, "status 6", [&] { shelf.choose({16, 16}); });
+    use_program(scratch, "exit 5");
+    fails(EDGE_OVSS_ERROR_ARTIFACT, "status 5", [&] { shelf.choose({16, 16}); });
+    CHECK(setenv("EDGE_OVSS_PROGRAM", "/nowhere/edge-ovss", 1) == 0);
+    fails(EDGE_OVSS_ERROR_MISSING, "'/nowhere/edge-ovss' cannot be started",
+          [&] { shelf.choose({16, 16}); });
+    CHECK(shelf.choose({480, 640}).folder.filename() == "tensorrt-a");  // it goes on
+    fails(EDGE_OVSS_ERROR_USAGE, "'cache' names another folder", [&] {
+        const auto here = internal::surroundings_here("tensorrt", "10.3.0", kOrin);
+        internal::EngineShelf(bundle, "/elsewhere", here, kOrin, true);
+    });
+    internal::Settings settings;
+    settings.auto_build = true;
+    fails(EDGE_OVSS_ERROR_USAGE, "there is no engine to build",
+          [&] { internal::create_backend("onnxruntime", bundle, settings); });
+}
+
 // Print the engine of a bundle that would be loaded for a frame of its own size; tests/
 // test_native.py gives one that `edge-ovss build` made.
 int print_accepted(char** argv) {
@@ -170,6 +233,7 @@ int main(int argc, char** argv) {
     the_best_engine_is_chosen(bundle, scratch);
     plans_are_checked(bundle, scratch);
     damaged_records_are_left_out(bundle, scratch);
+    a_missing_engine_is_built_where_that_is_allowed(bundle, scratch);
     puts("engine_cache_test: all held");
     return 0;
 }

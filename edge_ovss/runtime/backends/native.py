@@ -56,7 +56,7 @@ class Options(ctypes.Structure):
         ("skip_hashes", c_int32),
         ("frame_height", c_int32),
         ("frame_width", c_int32),
-        ("reserved", c_int32),
+        ("auto_build", c_int32),
     ]
 
 

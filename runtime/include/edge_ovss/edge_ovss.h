@@ -128,7 +128,9 @@ typedef struct edge_ovss_options {
     int32_t skip_hashes;  /* 1: compare sizes, not the sha256 of every file; 0: compare both */
     int32_t frame_height; /* TensorRT: make everything ready for frames of this size when */
     int32_t frame_width;  /* opening; 0: when the first frame comes */
-    int32_t reserved;     /* 0 */
+    int32_t auto_build;   /* TensorRT: 1: for a frame of a size that no engine takes, build one with
+                           * the program edge-ovss (on the PATH, or EDGE_OVSS_PROGRAM), which takes
+                           * seconds to minutes and is said on stderr; 0: such a frame is an error */
 } edge_ovss_options;
 
 /*
