@@ -186,5 +186,7 @@ def _latency(data: ReportData) -> str:
 
 
 def _gates(data: ReportData) -> str:
-    rows = [(*row, "yes" if held else "NO") for *row, held in gate_rows(data)]
+    rows: list[tuple[object, ...]] = [
+        (*row[:-1], "yes" if row[-1] else "NO") for row in gate_rows(data)
+    ]
     return "## Gates\n\n" + _table(HEADERS, rows) if rows else ""

@@ -69,7 +69,8 @@ def _frame_words(sizes: Sequence[tuple[int, int]]) -> list[str]:
     if not sizes:
         return []
     sides = tuple(zip(*sizes, strict=True))
-    smallest, largest = ("x".join(str(end(side)) for side in sides) for end in (min, max))
+    smallest = "x".join(str(min(side)) for side in sides)
+    largest = "x".join(str(max(side)) for side in sides)
     return ["--size", largest] if smallest == largest else ["--min", smallest, "--max", largest]
 
 
