@@ -166,7 +166,7 @@ BAD_NAMES = {
 def _names(bundle: Path) -> Iterator[Mutant]:
     places = [("graph", "file"), ("vocabulary", "file"), ("graph", "external_data")]
     places += [("reference", each) for each in ("frame", "labels", "alive", "counts")]
-    places += [("graph", "spare")]
+    places += [("graph", "spare"), ("graph", "small")]
     for place in places:
         for name, text in BAD_NAMES.items():
             for listed in (False, True):
@@ -181,7 +181,7 @@ def _rename(place: tuple[str, str], name: str, *, listed: bool) -> Change:
         value: Any = name
         if key == "external_data":
             value = [name]
-        elif key == "spare":
+        elif key in ("spare", "small"):
             value = {"file": name, "slots": [5, 5, 5]}
         document[section][key] = value
         if listed:

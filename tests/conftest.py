@@ -235,6 +235,7 @@ def _make_bundle(
     mode: str = "slots",
     extras: Sequence[str] = (),
     spare: Sequence[int] | None = None,
+    small: Sequence[int] | None = None,
     precision: str = "fp32",
     unknown: Sequence[float] | None = None,
     background: int | None = None,
@@ -278,10 +279,11 @@ def _make_bundle(
             precision=precision,
             unknown=unknown,
         )
-        if spare is not None:
-            more = _places(alive, mode, list(spare), len(vocabulary))
-            _graph(writer.path("spare.onnx"), alive=more, **facts)
-            manifest["graph"]["spare"] = {"file": "spare.onnx", "slots": list(spare)}
+        for name, given in (("spare", spare), ("small", small)):
+            if given is not None:
+                other = _places(alive, mode, list(given), len(vocabulary))
+                _graph(writer.path(f"{name}.onnx"), alive=other, **facts)
+                manifest["graph"][name] = {"file": f"{name}.onnx", "slots": list(given)}
         return writer.finish(manifest)
 
 

@@ -18,6 +18,7 @@ from edge_ovss.bundle.sections import (
     GraphInfo,
     ImageSpec,
     ModelInfo,
+    OtherGraph,
     OutputSpec,
     Precision,
     ReferenceInfo,
@@ -124,6 +125,35 @@ class Manifest:
             scores_size=self.output.scores_size,
             thresholds=self.thresholds,
             words=self.open,
+        )
+
+    @property
+    def fits_small(self) -> bool:
+        """Whether there is a small graph, and every word has a slot in it at every rejection."""
+        small = self.graph.small
+        return small is not None and self.vocabulary.categories <= min(small.slots)
+
+    def with_other_graph(self, what: str) -> Manifest | None:
+        """Return the manifest with its "spare" or "small" graph as its graph; None without one.
+
+        Raises:
+            BundleError: The rejection has no slots.
+        """
+        info: OtherGraph | None = getattr(self.graph, what)
+        if info is None:
+            return None
+        mode = self.rejection.mode
+        if mode != "slots":
+            message = (
+                f"The bundle's rejection is '{mode}', but its {what} graph has slots {info.slots}."
+            )
+            raise BundleError(message, hint="Export the bundle again.")
+        words = self.open
+        if words is not None:  # it cannot choose more than there are
+            words = replace(words, least=min(words.places, info.slots[0]))
+        graph = replace(self.graph, file=info.file, spare=None, small=None)
+        return replace(
+            self, graph=graph, rejection=replace(self.rejection, slots=info.slots), open=words
         )
 
     @classmethod

@@ -57,6 +57,7 @@ class Bundle:
         vocabulary: Its words; `outputs` are the K names that labels index.
         graph: What the ONNX file says about itself.
         text: Embeddings of the words, float32 [T, P, D]; None where they are frozen.
+        others: What the "spare" and the "small" graph say about themselves.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Bundle:
     vocabulary: Vocabulary
     graph: GraphFile
     text: Floats | None = field(default=None, repr=False, compare=False)
+    others: Mapping[str, GraphFile] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
@@ -91,11 +93,12 @@ class Bundle:
         text = _read_text(folder, manifest)
         bundle = cls(folder, manifest, vocabulary, _read_graph(folder, manifest), text)
         check_reference(manifest, folder)
-        for each in (bundle, bundle.spare()):
-            if each is not None:
-                check_graph(each.manifest, each.graph, each.graph_path)
-                check_metadata(each.graph.metadata, each.manifest, vocabulary)
-        return bundle
+        others = {"spare": bundle.spare(), "small": bundle.small()}
+        found = {what: each for what, each in others.items() if each is not None}
+        for each in (bundle, *found.values()):
+            check_graph(each.manifest, each.graph, each.graph_path)
+            check_metadata(each.graph.metadata, each.manifest, vocabulary)
+        return replace(bundle, others={what: each.graph for what, each in found.items()})
 
     def file(self, name: str) -> Path:
         """Return the path of a file or folder `name` (relative, POSIX) of this bundle.
@@ -194,22 +197,22 @@ class Bundle:
         Raises:
             BundleError: The spare graph is not what the manifest says.
         """
-        info = self.manifest.graph.spare
-        if info is None:
+        return self._with_graph("spare")
+
+    def small(self) -> Bundle | None:
+        """Return the same bundle with its small graph, which has fewer slots, as its graph.
+
+        Raises:
+            BundleError: The small graph is not what the manifest says.
+        """
+        return self._with_graph("small")
+
+    def _with_graph(self, what: str) -> Bundle | None:
+        manifest = self.manifest.with_other_graph(what)
+        if manifest is None:
             return None
-        mode = self.manifest.rejection.mode
-        if mode != "slots":
-            message = (
-                f"The bundle's rejection is '{mode}', but its spare graph has slots {info.slots}."
-            )
-            raise BundleError(message, hint="Export the bundle again.")
-        graph = replace(self.manifest.graph, file=info.file, spare=None)
-        rejection = replace(self.manifest.rejection, slots=info.slots)
-        manifest = replace(self.manifest, graph=graph, rejection=rejection)
-        if manifest.open is not None:  # it cannot choose more than there are
-            least = max(manifest.open.least, min(manifest.open.places, info.slots[0]))
-            manifest = replace(manifest, open=replace(manifest.open, least=least))
-        return replace(self, manifest=manifest, graph=_read_graph(self.path, manifest))
+        graph = self.others.get(what) or _read_graph(self.path, manifest)
+        return replace(self, manifest=manifest, graph=graph, others={})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -294,7 +297,7 @@ def _check_names(manifest: Manifest) -> None:
     """Every file that the manifest refers to must be in its list of files."""
     graph = manifest.graph
     used = [graph.file, *graph.external_data, manifest.vocabulary.file, *manifest.reference.files]
-    used += [] if graph.spare is None else [graph.spare.file]
+    used += [each.file for each in (graph.spare, graph.small) if each is not None]
     used += [] if manifest.open is None else [manifest.open.file]
     for name in used:
         if name not in manifest.files:
@@ -306,8 +309,9 @@ def _check_limits(manifest: Manifest) -> None:
     """Refuse files that are larger than any of their kind before one is read."""
     limits = {manifest.vocabulary.file: VOCABULARY_LIMIT, manifest.graph.file: GRAPH_LIMIT}
     limits |= dict.fromkeys(manifest.reference.files, REFERENCE_LIMIT)
-    if manifest.graph.spare is not None:
-        limits[manifest.graph.spare.file] = GRAPH_LIMIT
+    for other in (manifest.graph.spare, manifest.graph.small):
+        if other is not None:
+            limits[other.file] = GRAPH_LIMIT
     sizes = {name: manifest.files[name].bytes for name in limits}
     sizes["the bundle"] = sum(entry.bytes for entry in manifest.files.values())
     limits["the bundle"] = BUNDLE_LIMIT

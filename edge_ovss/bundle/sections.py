@@ -194,8 +194,8 @@ class OutputSpec:
 
 
 @dataclass(frozen=True)
-class SpareInfo:
-    """An ONNX file that differs from the first in having more `slots`."""
+class OtherGraph:
+    """An ONNX file that differs from the first in its `slots` only."""
 
     file: str
     slots: tuple[int, ...]
@@ -203,17 +203,20 @@ class SpareInfo:
 
 @dataclass(frozen=True)
 class GraphInfo:
-    """The ONNX file and the files that hold its large tensors; those of `spare` are the same.
+    """The ONNX file and the files that hold its large tensors; those of the others are the same.
 
-    `frame_bytes` is what one pixel of a frame takes of memory; older bundles do not say. `made_for`
-    is the device whose memory the graph is cut for, of `DEVICES`; None for the first, a CPU.
+    `spare` has more slots, for frames that overflow the first graph. `small` has fewer, and runs
+    where there are no more words than its fewest slots, so that nothing can overflow. `frame_bytes`
+    is what one pixel of a frame takes of memory; older bundles do not say. `made_for` is the device
+    whose memory the graph is cut for, of `DEVICES`; None for the first, a CPU.
     """
 
     file: str
     external_data: tuple[str, ...]
     opset: int
     frame_bytes: int | None = None
-    spare: SpareInfo | None = None
+    spare: OtherGraph | None = None
+    small: OtherGraph | None = None
     made_for: str | None = None
 
 
@@ -373,17 +376,21 @@ def read_output(fields: Fields) -> OutputSpec:
 
 def read_graph(fields: Fields) -> GraphInfo:
     """Read the section `graph`."""
-    spare = fields.optional_section("spare")
     return GraphInfo(
         file=fields.text("file"),
         external_data=fields.texts("external_data"),
         opset=fields.integer("opset", minimum=1),
         frame_bytes=fields.optional_integer("frame_bytes", minimum=1, maximum=_MOST_FRAME_BYTES),
-        spare=None if spare is None else SpareInfo(spare.text("file"), read_slots(spare)),
+        spare=_read_other(fields.optional_section("spare")),
+        small=_read_other(fields.optional_section("small")),
         made_for=None
         if fields.optional_text("made_for") is None
         else fields.choice("made_for", DEVICES),
     )
+
+
+def _read_other(fields: Fields | None) -> OtherGraph | None:
+    return None if fields is None else OtherGraph(fields.text("file"), read_slots(fields))
 
 
 def read_reference(fields: Fields) -> ReferenceInfo:

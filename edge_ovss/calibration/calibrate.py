@@ -323,8 +323,10 @@ def _warnings(work: _Work, raced: Race | None) -> tuple[str, ...]:
         warnings.append(f"{count} calibration images; at least {RECOMMENDED} are recommended.")
     if work.pictures.duplicates:
         warnings.append(f"{work.pictures.duplicates} images were duplicates and left out.")
-    if work.source.manifest.graph.spare is not None:
-        warnings.append("The spare graph is float32, and is not in the new bundle.")
+    graph = work.source.manifest.graph
+    for what, other in (("spare", graph.spare), ("small", graph.small)):
+        if other is not None:
+            warnings.append(f"The {what} graph is float32, and is not in the new bundle.")
     if work.dataset is None:
         warnings.append("The loss was not measured: no --validation data were given.")
     if raced is not None and raced.factor <= 1:

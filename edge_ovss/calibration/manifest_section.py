@@ -153,8 +153,8 @@ def _loss(
 def calibrated_manifest(source: Bundle, precision: Precision) -> Manifest:
     """Return the manifest of the new bundle, without the files."""
     old = source.manifest
-    # The spare graph is float32 and reads weights that this bundle no longer has.
-    graph = replace(old.graph, file=GRAPH_FILE, external_data=(DATA_FILE,), spare=None)
+    # The other graphs are float32 and read weights that this bundle no longer has.
+    graph = replace(old.graph, file=GRAPH_FILE, external_data=(DATA_FILE,), spare=None, small=None)
     least = LIMITS[precision.name].reference_agreement
     return replace(
         old,

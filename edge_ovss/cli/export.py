@@ -80,6 +80,7 @@ def _options(args: argparse.Namespace, slots: tuple[int, int, int] | None) -> Ex
         outputs=tuple(name.strip() for name in args.outputs.split(",")),
         slots_from=args.calibration if args.slots == "auto" else None,
         spare_slots=_spare_slots(args),
+        small_slots=_small_slots(args),
         answer=args.answer,
         template_rank=parse_rank(args.template_rank),
         pictures=args.calibration,
@@ -156,6 +157,17 @@ def _spare_slots(args: argparse.Namespace) -> tuple[int, int, int] | str | None:
     if args.spare_slots == "all":
         return "all"
     return _three(args.spare_slots, option="--spare-slots", word="all")
+
+
+def _small_slots(args: argparse.Namespace) -> tuple[int, int, int] | str | None:
+    if args.small_slots == "none" or (args.small_slots is None and args.precision != "fp32"):
+        return "none"
+    if args.small_slots is None:
+        return None
+    if args.precision != "fp32":
+        message = f"--small-slots is given with --precision {args.precision}."
+        raise UsageError(message, hint="Only float32 bundles have a small graph.")
+    return _three(args.small_slots, option="--small-slots", word="none")
 
 
 def _three(text: str, *, option: str, word: str) -> tuple[int, int, int]:

@@ -80,7 +80,7 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
     source = weights.file or (f"seed {weights.seed}" if weights.seed is not None else "")
     words, picture, rejection = manifest.vocabulary, manifest.picture, manifest.rejection
     total = sum(entry.bytes for entry in manifest.files.values())
-    slots = f", slots {','.join(map(str, rejection.slots))}" if rejection.slots else ""
+    slots = f", slots {_list(rejection.slots)}" if rejection.slots else ""
     rows = [
         ("bundle", str(bundle.path)),
         ("written by", f"{manifest.tool}, {manifest.created}"),
@@ -92,7 +92,7 @@ def _bundle_rows(bundle: Bundle, *, verified: bool) -> list[tuple[str, str]]:
         ("network size", f"{picture.height}x{picture.width}; frames of any size"),
         ("labels", manifest.output.labels_dtype),
         ("unknown", _unknown(manifest)),
-        ("rejection", f"{rejection.mode}{slots}"),
+        ("rejection", f"{rejection.mode}{slots}{_other_graphs(manifest)}"),
         ("precision", _precision(manifest)),
         ("files", f"{len(manifest.files)}, {total / 2**20:.1f} MiB, " + _verified(verified)),
         ("checked", "manifest, vocabulary, graph, metadata and reference output agree"),
@@ -115,6 +115,20 @@ def _words(bundle: Bundle) -> str:
         return "frozen into the graph"
     made = "those of the export" if info.is_export else f"changed {info.changed}"
     return f"open: {len(bundle.vocabulary)} of {info.places} places, {made}; {_tower(bundle)}"
+
+
+def _other_graphs(manifest: Manifest) -> str:
+    """Return what other graphs there are, and for which frames or words."""
+    found, spare, small = "", manifest.graph.spare, manifest.graph.small
+    if spare is not None:
+        found += f"; spare graph {_list(spare.slots)} for frames that overflow"
+    if small is not None:
+        found += f"; small graph {_list(small.slots)} for up to {min(small.slots)} words"
+    return found
+
+
+def _list(slots: Sequence[int]) -> str:
+    return ",".join(map(str, slots))
 
 
 def _rounded(manifest: Manifest) -> list[tuple[str, str]]:

@@ -182,13 +182,28 @@ def _measure(args: argparse.Namespace, console: Console, bundle: Bundle) -> _Mea
     return _Measured((sum(found), len(found)), ranges)
 
 
+def _graph(found: Reworded) -> list[str]:
+    """Say that another graph of the bundle runs with these words, if it does."""
+    manifest = found.bundle.manifest
+    small = manifest.graph.small
+    if small is None:
+        return []
+    most = min(small.slots)
+    before = manifest.vocabulary.categories - len(found.added) + len(found.removed)
+    if manifest.fits_small == (before <= most):
+        return []
+    if manifest.fits_small:
+        return [f"up to {most} words run in the bundle's small graph: frames take less time now"]
+    return [f"more than {most} words do not fit the bundle's small graph: frames take longer now"]
+
+
 def _meanings(found: Reworded, measured: _Measured) -> list[str]:
     """Say what other words mean for what was chosen or measured for those before."""
     manifest = found.bundle.manifest
     texts = []
     if not require_open("", manifest.open).is_export:
         texts.append("the reference answer was made again by this runtime, not by torch")
-    texts += [*_rounding(found), *_overflow(found.bundle, measured)]
+    texts += [*_rounding(found), *_overflow(found.bundle, measured), *_graph(found)]
     if measured.ranges is not None:
         texts.append(measured.ranges.text)
     elif manifest.precision == "int8":

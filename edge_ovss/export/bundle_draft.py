@@ -15,15 +15,15 @@ from edge_ovss._progress import Note
 from edge_ovss.bundle.manifest import GRAPH_FILE, VOCABULARY_FILE, Manifest
 from edge_ovss.bundle.reference import reference_info, write_reference
 from edge_ovss.bundle.rejection import Rejection
-from edge_ovss.bundle.sections import SpareInfo
+from edge_ovss.bundle.sections import OtherGraph
 from edge_ovss.bundle.unknown import UnknownInfo
 from edge_ovss.bundle.words.inputs import words_bytes
 from edge_ovss.bundle.writer import BundleWriter
-from edge_ovss.export.family import FrozenGraph
+from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.frozen_model import FrozenModel
 from edge_ovss.export.graph_files import GraphPair, Save, data_file, trace, with_scores
 from edge_ovss.export.manifest import describe, graph_metadata, with_measurements
-from edge_ovss.export.overflow_graph import SPARE_FILE, save_sharing
+from edge_ovss.export.other_graphs import SMALL_FILE, SPARE_FILE, save_sharing
 from edge_ovss.export.parity_check import FrameCheck, compare_graph, compare_unknown
 from edge_ovss.export.reference import (
     choose_reference,
@@ -57,7 +57,8 @@ class BundleDraft:
         self.unknown = unknown
         self.writer, self.frozen, self.outputs, self.note = writer, frozen, outputs, note
         self._parity: list[FrameCheck] = []
-        self._spare: SpareInfo | None = None
+        self._spare: OtherGraph | None = None
+        self._small: OtherGraph | None = None
 
     def write_graph(self) -> None:
         """Trace the graph, compare it with torch, and write it with its reference outputs.
@@ -66,7 +67,7 @@ class BundleDraft:
             ParityError: It differs from torch.
         """
         self.note("tracing the graph")
-        pair = self._write(GRAPH_FILE, self.frozen.graph, _save_with_data)
+        pair = self._write(GRAPH_FILE, self.frozen, _save_with_data)
         require("onnx", extra="export").checker.check_model(str(pair.path))
         self.note("comparing the graph with torch")
         parity, answers = compare_graph(pair, self.frozen, first_frames())
@@ -86,21 +87,39 @@ class BundleDraft:
         Raises:
             ParityError: It differs from torch.
         """
-        slots = rejection.slots or ()
-        self.note(f"tracing the spare graph with slots {','.join(map(str, slots))}")
-        graph = self.frozen.loaded.freeze(rejection, with_scores(self.outputs))
-        first = self.writer.path(GRAPH_FILE)
-        pair = self._write(SPARE_FILE, graph, lambda model, path: save_sharing(model, path, first))
-        _, answers = compare_graph(pair, replace(self.frozen, graph=graph), first_frames())
-        compare_unknown(pair, answers[0].reference, outputs=self.frozen.loaded.outputs)
-        pair.forget()
-        self._spare = SpareInfo(SPARE_FILE, slots)
+        self._spare = self._write_other("spare", SPARE_FILE, self.frozen.loaded, rejection)
 
-    def _write(self, name: str, graph: FrozenGraph, save: Save) -> GraphPair:
-        metadata = graph_metadata(self._describe(graph.rejection), self.frozen.loaded.vocabulary)
+    def write_small(self, rejection: Rejection) -> None:
+        """Write a second graph with fewer slots, which shares the weights of the first.
+
+        It is compared with as many words as it runs with.
+
+        Raises:
+            ParityError: It differs from torch.
+        """
+        loaded = self.frozen.loaded.with_first_words(min(rejection.slots or (0,)))
+        self._small = self._write_other("small", SMALL_FILE, loaded, rejection)
+
+    def _write_other(
+        self, what: str, name: str, loaded: LoadedModel, rejection: Rejection
+    ) -> OtherGraph:
+        slots = rejection.slots or ()
+        self.note(f"tracing the {what} graph with slots {','.join(map(str, slots))}")
+        graph = loaded.freeze(rejection, with_scores(self.outputs))
+        frozen = replace(self.frozen, loaded=loaded, graph=graph)
+        first = self.writer.path(GRAPH_FILE)
+        pair = self._write(name, frozen, lambda model, path: save_sharing(model, path, first))
+        _, answers = compare_graph(pair, frozen, first_frames())
+        compare_unknown(pair, answers[0].reference, outputs=loaded.outputs)
+        pair.forget()
+        return OtherGraph(name, slots)
+
+    def _write(self, name: str, frozen: FrozenModel, save: Save) -> GraphPair:
+        loaded, graph = frozen.loaded, frozen.graph
+        metadata = graph_metadata(self._describe(graph.rejection), loaded.vocabulary)
         frame = torch.from_numpy(first_frames()[0])[None]
-        thresholds = torch.zeros(self.frozen.loaded.outputs)
-        module, words = cast(nn.Module, graph), self.frozen.loaded.open_text(graph.rejection)
+        thresholds = torch.zeros(loaded.outputs)
+        module, words = cast(nn.Module, graph), loaded.open_text(graph.rejection)
         model = trace(module, frame, thresholds, words, outputs=graph.outputs, metadata=metadata)
         return GraphPair(self.writer, model, name, outputs=self.outputs, save=save, words=words)
 
@@ -130,7 +149,12 @@ class BundleDraft:
             rejection = replace(rejection, measured=frozen.slots.to_json())
         if frozen.compression is not None:
             templates = replace(templates, compression=frozen.compression.to_json())
-        graph = replace(manifest.graph, frame_bytes=self._frame_bytes(), spare=self._spare)
+        graph = replace(
+            manifest.graph,
+            frame_bytes=self._frame_bytes(),
+            spare=self._spare,
+            small=self._small,
+        )
         manifest = replace(manifest, rejection=rejection, templates=templates, graph=graph)
         return with_measurements(manifest, self._parity)
 

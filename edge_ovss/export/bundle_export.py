@@ -12,7 +12,7 @@ from edge_ovss.export.family import LoadedModel
 from edge_ovss.export.frozen_model import freeze_model
 from edge_ovss.export.loading import load_for_export
 from edge_ovss.export.options import ExportOptions
-from edge_ovss.export.overflow_graph import check_spare, fit_spare
+from edge_ovss.export.other_graphs import check_small, check_spare, fit_small, fit_spare
 from edge_ovss.export.text_tower.tower_export import EXACT, export_text_tower, require_text_clip
 from edge_ovss.export.unknown import fit_unknown
 from edge_ovss.models.equal_tokens import refuse_equal_tokens
@@ -60,6 +60,7 @@ def export_bundle(
     room = options.room(len(vocabulary))
     rejection = options.fit_rejection(room)
     check_spare(options, rejection, categories=room)
+    check_small(options, rejection, words=len(vocabulary))
     unknown = fit_unknown(vocabulary, options, note)
     if options.guesses_slots(room):
         slots = ",".join(map(str, rejection.slots or ()))
@@ -75,6 +76,9 @@ def export_bundle(
         if options.spare_slots is not None:
             roomy = fit_spare(options.spare_slots, frozen.graph.rejection, categories=room)
             draft.write_spare(roomy)
+        few = fit_small(options, frozen.graph.rejection, words=len(vocabulary))
+        if few is not None:
+            draft.write_small(few)
         if options.with_text_tower:
             tower = export_text_tower(
                 loaded.model,

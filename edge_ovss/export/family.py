@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -101,9 +101,36 @@ class LoadedModel:
         text = graph_text(self.embeddings.array, info.prompts)
         return OpenText(info, text, self.vocabulary.output_map)
 
+    def with_first_words(self, most: int) -> LoadedModel:
+        """Return the model with the first words only, at most so many; its open graph is equal."""
+        if len(self.vocabulary) <= most:
+            return self
+        words = _first_words(self.vocabulary, most)
+        embeddings = replace(
+            self.embeddings,
+            array=self.embeddings.array[:most],
+            prompts=words.prompts,
+            vocabulary_sha256=words.sha256,
+            vocabulary=words,
+        )
+        return replace(self, vocabulary=words, embeddings=embeddings)
+
     def freeze(self, rejection: Rejection, outputs: tuple[str, ...]) -> Any:  # noqa: ANN401
         """Return the graph (a `FrozenGraph`) with a rejection that is already fitted to T."""
         return self.family.freeze(self, rejection, outputs).eval()
+
+
+def _first_words(vocabulary: Vocabulary, most: int) -> Vocabulary:
+    """Return the first words with their outputs, which are numbered anew."""
+    kept = vocabulary.categories[:most]
+    numbers = {old: new for new, old in enumerate(sorted({each.output for each in kept}))}
+    background = vocabulary.background
+    return Vocabulary(
+        vocabulary.name,
+        tuple(replace(each, output=numbers[each.output]) for each in kept),
+        tuple(vocabulary.outputs[old] for old in numbers),
+        None if background is None else numbers.get(background),
+    )
 
 
 @dataclass(frozen=True)

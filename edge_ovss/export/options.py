@@ -38,6 +38,8 @@ class ExportOptions:
         template_rank: Number of templates to compress to, "auto", or None.
         spare_slots: Slots of a second graph that `rerun` uses when the first overflows: three
             numbers, "all", or None for no second graph.
+        small_slots: Slots of the graph that runs an open bundle with few words: three numbers,
+            "none", or None for the default (`export.other_graphs.fit_small`).
         answer: How labels are made from masks; one of the family's `answers` in the catalogue.
         made_for: "cpu" or "gpu": whether wide tensors come in pieces that stay in a CPU's caches.
         with_text_tower: Put the text tower into an open bundle, so that it encodes new words.
@@ -58,6 +60,7 @@ class ExportOptions:
     outputs: tuple[str, ...] = ("labels",)
     slots_from: str | None = None
     spare_slots: tuple[int, int, int] | str | None = None
+    small_slots: tuple[int, int, int] | str | None = None
     answer: str = PUBLISHED
     template_rank: int | str | None = None
     pictures: str | None = None

@@ -31,8 +31,9 @@ from edge_ovss.bundle.words.state import (
     write_state,
 )
 from edge_ovss.errors import MissingDependencyError
+from edge_ovss.runtime.graph_choice import GraphChoice
 from edge_ovss.runtime.result import Result
-from edge_ovss.runtime.segmenter import Segmenter, target_of
+from edge_ovss.runtime.segmenter import Segmenter, choose_unknown, target_of
 from edge_ovss.vocabulary import Vocabulary
 from edge_ovss.words.encoding import WordSource, with_encoded
 
@@ -90,7 +91,7 @@ def change_words(
         threads = None if source is None else source.threads
         # The graph is loaded while words are encoded: on two cores that is a second less.
         with ThreadPoolExecutor(max_workers=1) as pool:
-            loading = pool.submit(_open, old, threads)
+            loading = pool.submit(_open, old, threads, len(vocabulary))
             new = with_encoded(old, vocabulary, source, progress=progress)
             note("making the reference answer again")
             with loading.result() as segmenter:
@@ -148,8 +149,11 @@ def _reworded(old: Bundle, new: Bundle) -> Reworded:
     )
 
 
-def _open(bundle: Bundle, threads: int | None) -> Segmenter:
-    return Segmenter.open(bundle, backend="onnxruntime", unknown=OFF, threads=threads)
+def _open(bundle: Bundle, threads: int | None, words: int) -> Segmenter:
+    """Load the graph that so many words need."""
+    graphs = GraphChoice.create("onnxruntime", bundle, threads=threads)
+    graphs.open(words)
+    return Segmenter(bundle, graphs, unknown=choose_unknown(bundle, OFF))
 
 
 def _state(bundle: Bundle, reference: Reference) -> tuple[Manifest, dict[str, bytes]]:

@@ -24,6 +24,7 @@ from edge_ovss.bundle.unknown import (
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.backends import compute_precision, create_backend
 from edge_ovss.runtime.backends.base import Backend
+from edge_ovss.runtime.graph_choice import GraphChoice
 from edge_ovss.runtime.overflow import KEEP, RERUN, WARN
 from edge_ovss.runtime.result import Result, check_frame
 from edge_ovss.vocabulary import Vocabulary
@@ -43,14 +44,14 @@ class Segmenter:
     def __init__(
         self,
         bundle: Bundle,
-        backend: Backend,
+        backend: Backend | GraphChoice,
         spare: Backend | None = None,
         *,
         unknown: UnknownInfo | None = None,
     ) -> None:
         self.bundle = bundle
         self.unknown = unknown or bundle.manifest.unknown
-        self._backend = backend
+        self._graphs = backend if isinstance(backend, GraphChoice) else GraphChoice(backend)
         self._spare = spare
         self._turn = threading.Lock()
 
@@ -93,11 +94,16 @@ class Segmenter:
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, verify=verify)
         spare = _spare(opened, backend, threads) if _wants_rerun(on_overflow) else None
         chosen = choose_unknown(opened, unknown)  # refused before a graph is loaded
-        loaded = create_backend(backend, opened, threads=threads)
+        graphs = GraphChoice.create(backend, opened, threads=threads)
         if auto_build:
-            loaded.allow_builds()
-        loaded.open()
-        return cls(opened, loaded, spare, unknown=chosen)
+            graphs.first.allow_builds()
+        graphs.open()
+        return cls(opened, graphs, spare, unknown=chosen)
+
+    @property
+    def _backend(self) -> Backend:
+        """The backend of the graph that runs."""
+        return self._graphs.running
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -203,11 +209,16 @@ class Segmenter:
 
         Args:
             bundle: The same bundle with other words (`Bundle.with_words`).
+
+        Raises:
+            BundleError, ArtifactError: These words need another graph of the bundle, and it cannot
+                be loaded; the words before are used then.
         """
-        # Its file is read before: a frame need not wait for that, and an error changes nothing.
+        # Graphs are loaded before: a frame need not wait for that, and an error changes nothing.
         spare = None if self._spare is None else bundle.spare()
+        prepared = self._graphs.prepare(bundle)
         with self._turn:
-            self._backend.use_words(bundle)
+            self._graphs.use(prepared)
             if self.unknown == self.bundle.manifest.unknown or self.unknown is None:
                 self.unknown = bundle.manifest.unknown
             else:
@@ -246,14 +257,16 @@ class Segmenter:
         timings = {"infer": 1e3 * (done - ready), "post": 1e3 * (time.perf_counter() - done)}
         if backend.device_ms is not None:
             timings["device"] = backend.device_ms
-        slots = backend.bundle.manifest.rejection.limit
+        # Nothing overflows the small graph: the limit is that of the first, whichever runs.
+        limits_of = backend.bundle if backend is self._spare else self.bundle
+        slots = limits_of.manifest.rejection.limit
         return Result(
             names=self.names, slots=slots, timings=timings, palette=self.palette, **arrays
         )
 
     def close(self) -> None:
         """Free the backend; calling it twice does no harm."""
-        self._backend.close()
+        self._graphs.close()
         if self._spare is not None:
             self._spare.close()
 

@@ -46,6 +46,10 @@ std::string resolve_backend(const std::string& name) {
     throw usage_error(text("There is no backend '", name, "'; expected one of: ", known, "."));
 }
 
+bool chooses_graph(const std::string& name) {
+    return name == "onnxruntime" || name == "onnxruntime-cuda";
+}
+
 std::unique_ptr<Backend> create_backend(const std::string& name, const Bundle& bundle,
                                         const Settings& settings) {
     (void)bundle;

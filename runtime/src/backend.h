@@ -64,6 +64,9 @@ const std::vector<std::string>& backend_names();
 // The name that "auto" or "" stands for. Throws a usage error for an unknown name.
 std::string resolve_backend(const std::string& name);
 
+// Whether few words go into a bundle's small graph on this backend: one that reads ONNX files.
+bool chooses_graph(const std::string& name);
+
 // Load the graph of `bundle`, which must outlive the backend. `name` is one of backend_names().
 std::unique_ptr<Backend> create_backend(const std::string& name, const Bundle& bundle,
                                         const Settings& settings);

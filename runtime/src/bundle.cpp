@@ -69,10 +69,14 @@ void check_names(const Manifest& manifest) {
     used.insert(used.end(),
                 {manifest.graph_file, manifest.vocabulary_file, manifest.reference_frame,
                  manifest.reference_labels, manifest.reference_alive, manifest.reference_counts});
-    for (const auto& name :
-         {manifest.reference_lead, manifest.reference_measure, manifest.spare_file}) {
+    for (const auto& name : {manifest.reference_lead, manifest.reference_measure}) {
         if (name) {
             used.push_back(*name);
+        }
+    }
+    for (const auto& other : {manifest.spare, manifest.small}) {
+        if (other) {
+            used.push_back(other->file);
         }
     }
     if (manifest.places > 0) {
@@ -110,8 +114,10 @@ void check_limits(const Manifest& manifest) {
           manifest.reference_measure.value_or(manifest.reference_frame)}) {
         check(name, files.at(name).bytes, kReferenceLimit);
     }
-    if (manifest.spare_file) {
-        check(*manifest.spare_file, files.at(*manifest.spare_file).bytes, kGraphLimit);
+    for (const auto& other : {manifest.spare, manifest.small}) {
+        if (other) {
+            check(other->file, files.at(other->file).bytes, kGraphLimit);
+        }
     }
 }
 
@@ -239,15 +245,18 @@ std::vector<float> open_words(const fs::path& folder, const Manifest& manifest) 
     return numbers;
 }
 
-// The second graph differs in its slots only.
-void open_spare_graph(const fs::path& folder, Manifest manifest, const Vocabulary& vocabulary) {
-    if (manifest.spare_file) {
-        manifest.graph_file = *manifest.spare_file;
-        manifest.slots = manifest.spare_slots;
-        // An open graph cannot choose more words than it is given.
-        manifest.least = std::max(
-            manifest.least, std::min<std::int64_t>(manifest.places, manifest.spare_slots.front()));
-        open_graph(folder, manifest, vocabulary);
+// The other graphs differ in their slots only.
+void open_other_graphs(const fs::path& folder, const Manifest& manifest,
+                       const Vocabulary& vocabulary) {
+    for (const auto& other : {manifest.spare, manifest.small}) {
+        if (other && manifest.rejection != "slots") {
+            throw artifact_error(text("The bundle's rejection is '", manifest.rejection, "', but '",
+                                      other->file, "' has slots."),
+                                 "Export the bundle again.");
+        }
+        if (other) {
+            open_graph(folder, manifest.with_graph(*other), vocabulary);
+        }
     }
 }
 
@@ -342,7 +351,7 @@ Bundle open_bundle(const std::string& path, bool hashes) {
     Vocabulary vocabulary = open_vocabulary(folder, manifest);
     check_reference(folder, manifest);
     open_graph(folder, manifest, vocabulary);
-    open_spare_graph(folder, manifest, vocabulary);
+    open_other_graphs(folder, manifest, vocabulary);
     std::vector<float> words = open_words(folder, manifest);
     manifest.document.reset();
     return Bundle{std::move(folder), std::move(manifest), std::move(vocabulary), std::move(words)};

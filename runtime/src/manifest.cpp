@@ -218,16 +218,21 @@ void check_room(const Fields& fields, const Manifest& manifest) {
     }
 }
 
+std::optional<OtherGraph> read_other(const Fields& fields, const char* name) {
+    if (!fields.has(name)) {
+        return std::nullopt;
+    }
+    const Fields other = fields.section(name);
+    return OtherGraph{other.string("file"), read_slots(other)};
+}
+
 void read_graph(const Fields& fields, Manifest& manifest) {
     manifest.graph_file = fields.string("file");
     manifest.external_data = fields.strings("external_data");
     manifest.opset = fields.integer("opset", 1);
     manifest.frame_bytes = fields.optional_integer("frame_bytes", 1, kMostFrameBytes).value_or(0);
-    if (fields.has("spare")) {
-        const Fields spare = fields.section("spare");
-        manifest.spare_file = spare.string("file");
-        manifest.spare_slots = read_slots(spare);
-    }
+    manifest.spare = read_other(fields, "spare");
+    manifest.small = read_other(fields, "small");
 }
 
 void read_reference(const Fields& fields, Manifest& manifest) {
@@ -268,6 +273,20 @@ void check_labels(const Fields& fields, const Manifest& manifest) {
 
 bool Manifest::answers_with(const char* output) const {
     return std::find(answers.begin(), answers.end(), output) != answers.end();
+}
+
+bool Manifest::fits_small() const {
+    return small && categories <= small->slots.back();  // they do not grow
+}
+
+Manifest Manifest::with_graph(const OtherGraph& other) const {
+    Manifest changed = *this;
+    changed.graph_file = other.file;
+    changed.slots = other.slots;
+    changed.spare = changed.small = std::nullopt;
+    // An open graph cannot choose more words than it is given.
+    changed.least = std::min<std::int64_t>(places, other.slots.front());
+    return changed;
 }
 
 Manifest read_manifest(const std::string& bytes) {

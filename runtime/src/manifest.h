@@ -23,6 +23,12 @@ struct FileEntry {
     std::uint64_t bytes = 0;
 };
 
+// An ONNX file that differs from the first in its slots only.
+struct OtherGraph {
+    std::string file;
+    std::vector<std::int32_t> slots;
+};
+
 struct Manifest {
     std::string tool;   // "edge-ovss 0.1.0"
     std::string model;  // "sed-tiny"
@@ -59,8 +65,8 @@ struct Manifest {
     std::int64_t frame_bytes = 0;  // of memory, that one pixel takes; 0: older bundles do not say
     std::vector<std::string> external_data;
     std::int64_t opset = 0;
-    std::optional<std::string> spare_file;  // an ONNX file that differs in its slots only
-    std::vector<std::int32_t> spare_slots;
+    std::optional<OtherGraph> spare;  // with more slots, for frames that overflow the first
+    std::optional<OtherGraph> small;  // with fewer, for no more words than its fewest slots
     std::string reference_frame;
     std::string reference_labels;
     std::string reference_alive;
@@ -76,6 +82,12 @@ struct Manifest {
 
     // How many rows of words an open graph is given: as few as it takes.
     std::int64_t rows() const { return least > categories ? least : categories; }
+
+    // Whether there is a small graph, and every word has a slot in it at every rejection.
+    bool fits_small() const;
+
+    // The same with another graph of the bundle as its graph.
+    Manifest with_graph(const OtherGraph& other) const;
 
     // How many thresholds the graph takes.
     std::int64_t limits() const { return places > 0 ? places : outputs; }

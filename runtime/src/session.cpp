@@ -178,7 +178,7 @@ void copy_scores(Answer answer, const Bundle& bundle, edge_ovss_result& result) 
 Session::Session(const std::string& path, const Settings& settings, bool hashes)
     : opened_(std::make_shared<const Bundle>(open_bundle(path, hashes))),
       backend_name_(resolve_backend(settings.backend)),
-      backend_(create_backend(backend_name_, *opened_, settings)),
+      graphs_(backend_name_, *opened_, settings),
       thresholds_(opened_->manifest.thresholds),
       by_output_(opened_->manifest.by_output),
       now_(opened_) {}
@@ -186,7 +186,7 @@ Session::Session(const std::string& path, const Settings& settings, bool hashes)
 Session::Session(Bundle bundle, std::unique_ptr<Backend> backend)
     : opened_(std::make_shared<const Bundle>(std::move(bundle))),
       backend_name_("test"),
-      backend_(std::move(backend)),
+      graphs_(*opened_, std::move(backend)),
       thresholds_(opened_->manifest.thresholds),
       by_output_(opened_->manifest.by_output),
       now_(opened_) {}
@@ -202,14 +202,13 @@ const char* Session::keep(const std::string& name) {
 }
 
 void Session::use_words(Words words) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<std::mutex> changing(words_mutex_);
     const auto old = bundle();
     auto now = std::make_shared<const Bundle>(with_words(*old, std::move(words)));
+    const GraphChoice::Prepared prepared = graphs_.prepare(*now);
+    const std::lock_guard<std::mutex> lock(mutex_);
     std::vector<float> thresholds = thresholds_for(*old, thresholds_, by_output_, *now);
-    backend_->use_words(*now);
-    if (!thresholds.empty()) {
-        backend_->use_thresholds(thresholds);
-    }
+    graphs_.use(prepared, *now, thresholds);
     thresholds_ = std::move(thresholds);
     const std::lock_guard<std::mutex> lock_now(now_mutex_);
     now_ = std::move(now);
@@ -222,7 +221,7 @@ void Session::use_thresholds(std::vector<float> thresholds, bool by_output) {
                           "Give them again.");
     }
     if (!thresholds.empty()) {
-        backend_->use_thresholds(thresholds);
+        graphs_.running().use_thresholds(thresholds);
     }
     thresholds_ = std::move(thresholds);
     by_output_ = by_output;
@@ -267,9 +266,10 @@ void Session::segment(const edge_ovss_frame& frame, edge_ovss_result& result) {
 
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto now = bundle();
-    to_rgb(pixels, backend_->input(pixels.height, pixels.width), 3 * pixels.width);
+    Backend& backend = graphs_.running();
+    to_rgb(pixels, backend.input(pixels.height, pixels.width), 3 * pixels.width);
     const auto ready = Clock::now();
-    const Answer answer = backend_->run();
+    const Answer answer = backend.run();
     const auto done = Clock::now();
     check_answer(answer, pixels, *now);
     copy_labels(answer, pixels, room);

@@ -12,6 +12,7 @@
 
 #include "backend.h"
 #include "bundle.h"
+#include "graph_choice.h"
 #include "words.h"
 
 namespace edge_ovss::internal {
@@ -52,8 +53,9 @@ public:
 private:
     const std::shared_ptr<const Bundle> opened_;
     const std::string backend_name_;
-    const std::unique_ptr<Backend> backend_;  // refers to opened_
-    std::mutex mutex_;                        // a frame runs, or words or thresholds change
+    std::mutex words_mutex_;  // words change: a graph may be loaded for them while frames go on
+    std::mutex mutex_;        // a frame runs, or words or thresholds change
+    GraphChoice graphs_;      // refers to opened_
     std::vector<float> thresholds_;
     bool by_output_ = false;
     mutable std::mutex now_mutex_;  // never held for long: who asks for names need not wait

@@ -150,6 +150,7 @@ def test_a_huge_manifest_is_not_read(make_bundle: MakeBundle) -> None:
         ("vocabulary.json", 16 << 20),
         ("model.onnx", 16 << 20),
         ("spare.onnx", 16 << 20),
+        ("small.onnx", 16 << 20),
         ("reference/labels.npy", 64 << 20),
         ("model.onnx.data", 6 << 30),
     ],
@@ -157,7 +158,7 @@ def test_a_huge_manifest_is_not_read(make_bundle: MakeBundle) -> None:
 def test_files_of_a_bundle_have_a_largest_size(
     make_bundle: MakeBundle, name: str, most: int
 ) -> None:
-    path = make_bundle(spare=(5, 5, 5))
+    path = make_bundle(spare=(5, 5, 5), small=(3, 3, 3))
     edit(path, lambda document: document["files"][name].update(bytes=most + 1))
     with pytest.raises(BundleError, match=f"expected at most {most}"):
         Bundle.open(path)

@@ -238,6 +238,18 @@ def test_a_spare_graph_is_judged_when_the_bundle_is_opened(make_bundle: MakeBund
         Bundle.open(bundle)
 
 
+def test_a_small_graph_is_judged_when_the_bundle_is_opened(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle(small=[3, 3, 3])
+    opened = Bundle.open(bundle).small()
+    assert opened is not None
+    assert opened.graph_path.name == "small.onnx"
+    assert opened.manifest.rejection.slots == (3, 3, 3)
+    shutil.copy(bundle / "model.onnx", bundle / "small.onnx")
+    relist(bundle, "small.onnx")
+    with pytest.raises(ArtifactError, match=r"'small.onnx' has 'alive' of the shape \[4\].*\[3\]"):
+        Bundle.open(bundle)
+
+
 def test_metadata_may_leave_facts_out(make_bundle: MakeBundle) -> None:
     bundle = make_bundle()
     add_metadata(bundle)

@@ -53,6 +53,28 @@ def test_what_is_taken_out_does_not_come_back() -> None:
     assert "spare" not in document["graph"]
 
 
+@pytest.mark.parametrize(("count", "fits"), [(1, True), (4, True), (5, False), (11, False)])
+def test_the_small_graph_is_for_words_that_all_have_a_slot(count: int, fits: bool) -> None:
+    document = json.loads(golden("sed-small"))
+    document["vocabulary"].update(categories=count, outputs=count)
+    manifest = Manifest.from_json(document)
+    assert manifest.fits_small == fits
+    small = manifest.with_other_graph("small")
+    assert small is not None
+    assert small.graph.file == "small.onnx"
+    assert small.open is not None
+    assert (small.rejection.slots, small.open.least) == ((4, 4, 4), 4)
+    assert not small.fits_small  # it has no other graphs itself
+    assert manifest.with_other_graph("spare") is None
+
+
+def test_a_small_graph_goes_with_slots() -> None:
+    document = json.loads(golden("sed-small"))
+    document["rejection"].update(mode="none", slots=None)
+    with pytest.raises(BundleError, match="rejection is 'none', but its small graph has slots"):
+        Manifest.from_json(document).with_other_graph("small")
+
+
 def test_an_older_manifest_gains_no_keys() -> None:
     document = json.loads(golden("sed-slots"))
     del document["output"]["answer"], document["text_tower"], document["reference"]["lead"]
@@ -110,6 +132,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "sed-dynamic": {"rejection": Rejection("dynamic", topk=2)},
         "sed-none": {"rejection": Rejection("none")},
         "sed-spare": {"rejection": Rejection(topk=2, slots=(8, 4, 2)), "spare_slots": "all"},
+        "sed-small": {
+            "rejection": Rejection(topk=2, slots=(8, 8, 8)),
+            "open_places": 16,
+            "small_slots": (4, 4, 4),
+        },
         "san-none": {"model": "san-tiny"},
     }
     folder = tmp_path_factory.mktemp("golden")

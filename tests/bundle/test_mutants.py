@@ -26,7 +26,7 @@ QUICK = 60
 @pytest.fixture
 def whole(make_bundle: MakeBundle) -> Path:
     """Return a bundle with all that there is to contradict."""
-    bundle = make_bundle(spare=[5, 5, 5], unknown=[0.5])
+    bundle = make_bundle(spare=[5, 5, 5], small=[3, 3, 3], unknown=[0.5])
     add_metadata(bundle)
     assert main(["selftest", str(bundle), "--quiet"]) == 0
     return bundle

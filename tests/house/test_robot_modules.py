@@ -50,6 +50,7 @@ edge_ovss.runtime.backends
 edge_ovss.runtime.backends.base
 edge_ovss.runtime.backends.frame_memory
 edge_ovss.runtime.backends.ort
+edge_ovss.runtime.graph_choice
 edge_ovss.runtime.overflow
 edge_ovss.runtime.result
 edge_ovss.runtime.segmenter

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bundle_mutants import relist
 from numpy.typing import NDArray
 
 from edge_ovss.cli import main
@@ -186,6 +188,8 @@ def test_every_format_is_segmented_as_its_rgb_is(
         *({"outputs": outputs} for outputs in (254, 255, 256, 257, 300)),
         {"counts": (9, 5, 1)},
         {"counts": (9, 5, 1), "spare": (9, 9, 9)},
+        {"small": (3, 3, 3)},
+        {"small": (3, 2, 2)},
         {"extras": ["confidence", "scores"]},
         {"mode": "dynamic"},
         {"alive": (-1, -1)},
@@ -203,6 +207,21 @@ def test_backend_gives_what_the_python_backend_gives(
         assert_same(given.segment(frame), expected.segment(frame))
     given.close()
     expected.close()
+
+
+@pytest.mark.parametrize(("small", "ran"), [((3, 3, 3), [1, 2, 1]), ((3, 3, 2), [3, 3, 2])])
+def test_the_small_graph_runs_where_every_word_has_a_slot(
+    library: NativeLibrary, make_bundle: MakeBundle, small: tuple[int, ...], ran: list[int]
+) -> None:
+    bundle = make_bundle(small=small)
+    # Its counts differ from those of the first graph, so that they tell which of them ran.
+    shutil.copy(make_bundle("b.ovss", slots=list(small), counts=(1, 2, 1)) / "model.onnx", bundle)
+    (bundle / "model.onnx").rename(bundle / "small.onnx")
+    shutil.copy(make_bundle("c.ovss") / "model.onnx", bundle)
+    relist(bundle, "model.onnx", "small.onnx")
+    frame = render_street(0, 48, 64).image
+    with opened(bundle, library, threads=1) as given, Segmenter.open(bundle, threads=1) as ours:
+        assert given.segment(frame).counts.tolist() == ours.segment(frame).counts.tolist() == ran
 
 
 CALIBRATION = "synthetic://street?count=4&seed=2000000&size=96x128"

@@ -103,7 +103,7 @@ def _judged_differently(
     library: NativeLibrary, make_bundle: MakeBundle, *, every: int
 ) -> list[tuple[str, str | None, str | None]]:
     """Return the mutants that one of the two opens, with what each says."""
-    whole = make_bundle(spare=[5, 5, 5], unknown=[0.5])
+    whole = make_bundle(spare=[5, 5, 5], small=[3, 3, 3], unknown=[0.5])
     add_metadata(whole)
     library.close(library.open(whole, Options()))
     different = []

@@ -54,6 +54,7 @@ def original(native_library: NativeLibrary, tmp_path_factory: pytest.TempPathFac
         rejection=Rejection("slots", slots=(10, 9, 8)),
         open_places=16,
         with_text_tower=True,
+        small_slots=(8, 8, 8),
         outputs=("labels", "scores"),
     )
     folder = tmp_path_factory.mktemp("native-words")
@@ -182,8 +183,8 @@ def test_words_change_while_another_thread_segments(
     original: Path, native_library: NativeLibrary, pack: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "b.npz"
-    one = read_words("wall")
-    TextTower(original / "text_tower", threads=1).encode_vocabulary(one).save(other)
+    many = read_words(", ".join(f"thing {n}" for n in range(9)))  # which need the first graph
+    TextTower(original / "text_tower", threads=1).encode_vocabulary(many).save(other)
     session = native_library.open(original, Options(threads=1))
     expected = []
     for given in (pack, other):

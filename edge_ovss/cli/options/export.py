@@ -35,8 +35,8 @@ def add_arguments(parser: Parser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--out", metavar="DIR", help="bundle to write (default MODEL-VOCAB.ovss)")
     output.add_argument("--overwrite", action="store_true", help="replace a bundle that is there")
-    rare = ("--embeddings", "--topk", "--spare-slots", "--outputs", "--template-rank", "--answer")
-    parser.hide(*rare, "--count", "--method", *RARE)
+    rare = ("--embeddings", "--topk", "--spare-slots", "--small-slots", "--outputs")
+    parser.hide(*rare, "--template-rank", "--answer", "--count", "--method", *RARE)
 
 
 def _add_model_arguments(group: argparse._ArgumentGroup) -> None:
@@ -126,6 +126,12 @@ def _add_graph_arguments(group: argparse._ArgumentGroup) -> None:
         "--spare-slots",
         metavar="N,N,N|all",
         help="add a second graph with more slots, for run --on-overflow rerun",
+    )
+    group.add_argument(
+        "--small-slots",
+        metavar="N,N,N|none",
+        help="slots of the second graph of --open, which runs while each word has a slot in it "
+        "(default 20,20,20, or the words of the export and a few more)",
     )
     group.add_argument(
         "--calibration",

@@ -34,6 +34,7 @@ class OpenVinoBackend(Backend):
     """OpenVINO with the precision that the graph has: FP32 stays FP32, INT8 stays INT8."""
 
     name: ClassVar[str] = "openvino"
+    chooses_graph: ClassVar[bool] = True
     hint: ClassVar[str] = "f32"
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:

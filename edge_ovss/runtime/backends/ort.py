@@ -32,6 +32,7 @@ class CpuBackend(Backend):
     """ONNX Runtime on the CPU."""
 
     name: ClassVar[str] = "onnxruntime"
+    chooses_graph: ClassVar[bool] = True
     providers: ClassVar[tuple[str, ...]] = ("CPUExecutionProvider",)
     settings: ClassVar[Mapping[str, str]] = {}
     extra: ClassVar[str] = "onnxruntime"

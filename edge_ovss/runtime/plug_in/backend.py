@@ -50,6 +50,7 @@ class RtxPlugInBackend(CudaBackend):
     """
 
     name: ClassVar[str] = BACKEND
+    chooses_graph: ClassVar[bool] = False  # its engines are those of the first graph
     extra: ClassVar[str] = EXTRA
     advice: ClassVar[str] = f'pip install "edge-ovss[{EXTRA}]"'
 

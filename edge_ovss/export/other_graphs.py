@@ -1,7 +1,7 @@
-"""A second graph with more slots, for frames that overflow the first.
+"""Second graphs with other slots: more for frames that overflow the first, fewer for few words.
 
-It shares the weights file of the first, so it adds only its nodes to the bundle. It is opened, and
-takes memory, only when a frame needs it.
+They share the weights file of the first, so that they add only their nodes to the bundle. Each is
+opened, and takes memory, only when it is needed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,15 @@ from edge_ovss.errors import UsageError
 from edge_ovss.export.options import ExportOptions
 
 SPARE_FILE = "spare.onnx"
+SMALL_FILE = "small.onnx"
+
+NO_SMALL = "none"
+"""What `small_slots` says for no small graph."""
+
+# Slots of the small graph: the published lists of street and of everyday classes fit. A graph
+# computes all of its slots, so that each that is empty costs time.
+_FEW = 20
+_MORE_WORDS = 4  # than those of the export, if these are more than few
 
 Slots = tuple[int, int, int]
 
@@ -67,6 +76,73 @@ def fit_spare(spare: Slots | str, rejection: Rejection, *, categories: int) -> R
         )
         raise UsageError(message, hint="For example --spare-slots all.")
     return fitted
+
+
+def check_small(options: ExportOptions, rejection: Rejection, *, words: int) -> None:
+    """Refuse small slots that nothing could use, before a model is loaded for them.
+
+    Args:
+        options: What to export.
+        rejection: Fitted to the places; its slots may still be measured.
+        words: T.
+
+    Raises:
+        UsageError: The words are frozen, the rejection has no slots, or there is not less room
+            than in the first graph.
+    """
+    given = options.small_slots
+    if given in (None, NO_SMALL):
+        return
+    text = given if isinstance(given, str) else ",".join(map(str, given or ()))
+    if isinstance(given, str):
+        message = f"--small-slots is '{text}'; expected three numbers or '{NO_SMALL}'."
+        raise UsageError(message, hint="For example --small-slots 20,20,20.")
+    if options.open_places is None:
+        message = f"--small-slots is {text}, but the words are frozen."
+        hint = "Frozen words never take more slots than they need; drop it, or add --open N."
+        raise UsageError(message, hint=hint)
+    if rejection.mode != "slots":
+        message = f"--small-slots is {text}, but without --reject slots there are no slots."
+        raise UsageError(message, hint="Drop --small-slots.")
+    if options.slots_from is None:
+        fit_small(options, rejection, words=words)
+
+
+def fit_small(options: ExportOptions, rejection: Rejection, *, words: int) -> Rejection | None:
+    """Return the rejection of the small graph; None if there shall be none.
+
+    By default an open bundle has one with slots for few words, or for those of the export and a
+    few more, where that is less than three quarters of the first graph's.
+
+    Args:
+        options: What to export.
+        rejection: Rejection of the first graph, fitted.
+        words: T.
+
+    Raises:
+        UsageError: There is not less room than in the first graph.
+    """
+    given, slots = options.small_slots, rejection.slots
+    if options.open_places is None or slots is None or isinstance(given, str):
+        return None
+    if given is None:
+        count = _few_slots(min(slots), words, rejection.k)
+        return None if count is None else replace(rejection, slots=(count, count, count))
+    fitted = replace(rejection, slots=given).fit(options.open_places)
+    pairs = list(zip(fitted.slots or (), slots, strict=True))
+    if any(few > more for few, more in pairs) or all(few == more for few, more in pairs):
+        text, first = (",".join(map(str, r.slots or ())) for r in (fitted, rejection))
+        message = f"--small-slots is {text}; expected less room than the {first} of --slots."
+        raise UsageError(message, hint=f"Give fewer, or --small-slots {NO_SMALL}.")
+    return fitted
+
+
+def _few_slots(most: int, words: int, topk: int) -> int | None:
+    """Return the default for a first graph of `most` slots; None where it would save little."""
+    for count in (words + _MORE_WORDS if words > _FEW else _FEW, _FEW):
+        if 4 * max(count, topk) <= 3 * most:
+            return max(count, topk)
+    return None
 
 
 def save_sharing(model: Any, path: Path, first: Path) -> None:  # noqa: ANN401
