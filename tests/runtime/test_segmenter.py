@@ -214,6 +214,9 @@ class Twice:
             "counts": np.array([self.count, 1, 1], np.int32),
         }
 
+    def prepare(self, size: tuple[int, int]) -> None:
+        del size
+
     def open(self) -> Twice:
         return self
 
