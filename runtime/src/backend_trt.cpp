@@ -52,8 +52,8 @@ public:
         use_device();
         const Gpu gpu{facts_.name, text(facts_.major, ".", facts_.minor), trt::system_name()};
         const auto here = surroundings_here(trt::kBackend, trt::library_version(), gpu);
-        engines_ = std::make_unique<EngineShelf>(bundle, settings.cache, here, gpu,
-                                                 settings.auto_build);
+        engines_ =
+            std::make_unique<EngineShelf>(bundle, settings.cache, here, gpu, settings.auto_build);
         stream_ = std::make_unique<cuda::Stream>();
         if (bundle.manifest.places > 0) {
             words_ = std::make_unique<trt::DeviceWords>(bundle.manifest);
@@ -108,8 +108,8 @@ private:
         graph_.reset();
         tensors_.clear();
         height_ = width_ = 0;
-        const Engine& engine = engines_->choose(
-            {static_cast<std::int64_t>(height), static_cast<std::int64_t>(width)});
+        const Engine& engine =
+            engines_->choose({static_cast<std::int64_t>(height), static_cast<std::int64_t>(width)});
         trt::Loaded& loaded = load(engine);
         context_ = loaded.context.get();
         wide_labels_ = engine.labels == "int32";

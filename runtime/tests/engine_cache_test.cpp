@@ -159,8 +159,7 @@ void use_program(const Scratch& scratch, const std::string& work) {
     CHECK(setenv("EDGE_OVSS_PROGRAM", program.c_str(), 1) == 0);
 }
 
-void a_missing_engine_is_built_where_that_is_allowed(const Bundle& bundle,
-                                                     const Scratch& scratch) {
+void a_missing_engine_is_built_where_that_is_allowed(const Bundle& bundle, const Scratch& scratch) {
     const auto open = [&](bool builds) {
         const auto here = internal::surroundings_here("tensorrt", "10.3.0.30", kOrin);
         return internal::EngineShelf(bundle, "", here, kOrin, builds);
