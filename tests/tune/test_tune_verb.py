@@ -87,6 +87,12 @@ def test_bundles_are_compared_and_one_is_recommended(
     assert json.loads((out / "tune.json").read_text())["recommended"] == found["recommended"]
     assert (out / "front.svg").read_text().startswith('<svg xmlns="http://www.w3.org/2000/svg"')
     assert "<polyline" in (out / "tune.html").read_text()
+    assert (
+        main(["report", bundles[0], "--include", str(out), "--out", str(tmp_path / "r.html")]) == 0
+    )
+    shown = capsys.readouterr()
+    assert "0 evaluations, 0 comparisons, 0 benches, 1 tunings" in shown.out
+    assert "left out" not in shown.err  # the evaluations of the candidates are in the table
     # Again: nothing is measured, and the answer is the same, in words and for another budget.
     before = (out / "journal.jsonl").read_bytes()
     assert main([*asked, "--budget", "speedup_p50>=1000"]) == 6

@@ -34,11 +34,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "evaluations": len(data.evaluations),
         "comparisons": len(data.comparisons),
         "benches": len(data.benches),
+        "tunings": len(data.tunings),
         "left_out": list(data.foreign),
     }
-    text = (
-        f"{len(data.evaluations)} evaluations, {len(data.comparisons)} comparisons, "
-        f"{len(data.benches)} benches\n" + "\n".join(str(path) for path in files.values())
-    )
-    console.result(text, document)
+    kinds = ("evaluations", "comparisons", "benches", "tunings")
+    found = ", ".join(f"{document[kind]} {kind}" for kind in kinds)
+    console.result("\n".join([found, *map(str, files.values())]), document)
     return 0
