@@ -74,7 +74,7 @@ def test_a_frame_without_an_engine_gets_one(
 def test_the_time_of_a_build_is_no_part_of_the_frame(
     make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build, pause = backend_module.auto_build, 0.5
+    build, pause = auto_build.auto_build, 0.5
 
     def slowly(*arguments: Any) -> None:  # noqa: ANN401
         time.sleep(pause)
