@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.peers import engines, modelopt_graphs, nncf_graphs
 from benchmarks.peers.programs import die_first
 from benchmarks.peers.wish import Wish
+from benchmarks.shared.reasons import reason_of
 from edge_ovss.errors import EdgeOvssError
 
 
@@ -25,8 +26,7 @@ def main() -> None:
         sys.exit(f"error: {' '.join(err.message.split())}")
     except Exception as err:  # whatever it is, it is a row of the table
         traceback.print_exc()
-        lines = traceback.format_exception_only(err)[-1].strip().splitlines()
-        sys.exit(f"error: {lines[0]}")
+        sys.exit(f"error: {reason_of(err)}")
 
 
 def _find(step: str, python: Mapping[str, str]) -> Callable[[Path], None]:

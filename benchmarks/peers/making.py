@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.peers.programs import note_path
 from benchmarks.peers.roster import Entry
 
 _BEFORE = {
@@ -65,15 +66,22 @@ def steps_for(entries: Sequence[Entry], engines: Sequence[str] = ()) -> list[str
 
 
 def make_all(
-    folder: Path, steps: Sequence[str], *, minutes: float, python: Mapping[str, str]
+    folder: Path,
+    steps: Sequence[str],
+    *,
+    minutes: float,
+    python: Mapping[str, str],
+    again: bool = True,
 ) -> dict[str, Made]:
-    """Make each step, unless an earlier run has; a failed one is tried again.
+    """Make each step, unless an earlier run has.
 
     Args:
         folder: Of the race; it holds the wish.
         steps: In order.
         minutes: What one step may take.
         python: Program that runs Python, by the package that another environment has.
+        again: Try again what has failed, and make what is missing; else its reason is that of the
+            last time.
     """
     made: dict[str, Made] = {}
     for step in steps:
@@ -81,19 +89,33 @@ def make_all(
         if broken:
             made[step] = Made(0.0, f"'{broken[0]}' was not made: {made[broken[0]].failure}")
         else:
-            made[step] = _make_once(folder, step, minutes, python)
+            earlier = _earlier(folder, step)
+            if earlier is not None and (earlier.failure is None or not again):
+                made[step] = earlier
+            elif again:
+                made[step] = _make(folder, step, minutes, python)
+            else:
+                made[step] = Made(0.0, "nobody has tried to make it yet")
     return made
 
 
-def _make_once(folder: Path, step: str, minutes: float, python: Mapping[str, str]) -> Made:
-    kept = folder / f"{step}.made.json"
-    if kept.is_file():
-        return Made(**json.loads(kept.read_text()))
+def _earlier(folder: Path, step: str) -> Made | None:
+    """Return how the step went the last time; None if it was never tried."""
+    kept = made_path(folder, step)
+    return Made(**json.loads(kept.read_text())) if kept.is_file() else None
+
+
+def made_path(folder: Path, step: str) -> Path:
+    """Return the file that says how a step went."""
+    return folder / f"{step}.made.json"
+
+
+def _make(folder: Path, step: str, minutes: float, python: Mapping[str, str]) -> Made:
     print(f"making {step} ...", end=" ", flush=True)
+    note_path(folder, step).unlink(missing_ok=True)
     found = run_step(folder, step, minutes, python)
     print(f"{found.seconds:.0f} s" if found.failure is None else f"failed: {found.failure}")
-    if found.failure is None:
-        kept.write_text(json.dumps(asdict(found)))
+    made_path(folder, step).write_text(json.dumps(asdict(found)))
     return found
 
 

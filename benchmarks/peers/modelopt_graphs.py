@@ -7,6 +7,7 @@ of its own (`--python modelopt=PROGRAM`); its graphs run in the same ONNX Runtim
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,17 @@ def _run(folder: Path, python: str, module: str, step: str, words: list[str]) ->
     command = [python, "-m", f"modelopt.onnx.{module}"]
     command += ["--onnx_path", str(graph_path(folder, "plain"))]
     command += ["--output_path", str(graph_path(folder, step)), *words]
-    status = subprocess.run(command, check=False).returncode
-    if status != 0 or not graph_path(folder, step).is_file():
-        message = f"ModelOpt ended with status {status}; its words are in {step}.log."
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    sys.stderr.write(done.stderr)
+    if done.returncode != 0 or not graph_path(folder, step).is_file():
+        message = f"ModelOpt ended with status {done.returncode}: {_last_words(done.stderr)}"
         raise ArtifactError(message)
+
+
+def _last_words(text: str) -> str:
+    """Return the line with the error of a program: the last one that is not indented."""
+    lines = [line for line in text.splitlines() if line.strip() and not line[0].isspace()]
+    return lines[-1].strip() if lines else "without a word"
 
 
 def _require_modelopt(python: str) -> None:

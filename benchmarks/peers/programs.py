@@ -60,6 +60,11 @@ def graph_path(folder: Path, step: str) -> Path:
     return folder / (f"{step}.xml" if step.startswith("nncf") else f"{step}.onnx")
 
 
+def note_path(folder: Path, step: str) -> Path:
+    """Return where a step leaves what the table must say about its graph, if anything."""
+    return folder / f"{step}.note"
+
+
 def _bundle(path: Path, backend: str, threads: int) -> Segment:
     from edge_ovss.runtime import Segmenter
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from benchmarks.peers.accuracy import Accuracy, DataSet, answer_all, judge
 from benchmarks.peers.making import ENGINES, Made, make_all, steps_for
-from benchmarks.peers.programs import ready
+from benchmarks.peers.memory import limit_memory
+from benchmarks.peers.programs import note_path, ready
 from benchmarks.peers.report import Heat, engine_rows, report, table
 from benchmarks.peers.roster import CLOSED, FIRST, ROSTER, Entry, chosen, heats
 from benchmarks.peers.wish import Wish
@@ -42,15 +43,15 @@ def main(words: Sequence[str] | None = None) -> None:
     _wish(args).keep(folder)
     engines = ENGINES if args.engines else ()
     steps = steps_for(entries, engines)
-    python = dict(each.split("=", 1) for each in args.python)
-    made = make_all(folder, steps, minutes=args.step_minutes, python=python)
-    if made["setting"].failure is not None:
-        raise SystemExit(made["setting"].failure)
+    args.memory = limit_memory(args.memory)
+    made = _make(folder, steps, args)
+    if args.prepare_only == "labels":
+        answer_all(_labelers(entries, made), folder, data, threads=args.threads, limit=args.limit)
     if args.prepare_only:
         return
     raced = [_heat(group, made, folder, args) for group in heats(entries, together=args.together)]
     accuracy = _accuracy(raced, data, folder, args)
-    found = report(entries, raced, accuracy, vars(args))
+    found = report(entries, raced, accuracy, vars(args), _notes(folder, steps))
     found["engines"] = engine_rows(folder, engines, made)
     found["made"] = {step: made[step].seconds for step in steps}
     (folder / "results.json").write_text(json.dumps(found, indent=2))
@@ -90,9 +91,42 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         metavar="modelopt=PROGRAM",
         help="Python of the environment that has ModelOpt",
     )
-    parser.add_argument("--prepare-only", action="store_true", help="make it, race later")
+    parser.add_argument("--memory", type=float, metavar="GIB", help="of a process (85 %% of free)")
+    parser.add_argument("--ready-minutes", type=float, default=10, help="until one is warmed up")
+    parser.add_argument(
+        "--prepare-only",
+        nargs="?",
+        choices=("graphs", "labels"),
+        const="graphs",
+        help="make the graphs, and the labels that accuracy is measured on; race later",
+    )
+    parser.add_argument(
+        "--race-only",
+        action="store_true",
+        help="make nothing: what was not made is a row with the reason of the last time",
+    )
     parser.add_argument("--out", default="out/peers")
     return parser.parse_args(words)
+
+
+def _make(folder: Path, steps: Sequence[str], args: argparse.Namespace) -> dict[str, Made]:
+    python = dict(each.split("=", 1) for each in args.python)
+    minutes, again = args.step_minutes, not args.race_only
+    made = make_all(folder, steps, minutes=minutes, python=python, again=again)
+    if made["setting"].failure is not None:
+        raise SystemExit(made["setting"].failure)
+    return made
+
+
+def _notes(folder: Path, steps: Sequence[str]) -> dict[str, str]:
+    paths = {step: note_path(folder, step) for step in steps}
+    return {step: path.read_text() for step, path in paths.items() if path.is_file()}
+
+
+def _labelers(entries: Sequence[Entry], made: dict[str, Made]) -> list[str]:
+    """Return whose labels are worth something, of those that were made."""
+    able = [entry for entry in entries if all(made[need].failure is None for need in entry.needs)]
+    return [entry.name for entry in able if entry.heat != CLOSED]
 
 
 def _wish(args: argparse.Namespace) -> Wish:
@@ -120,7 +154,8 @@ def _heat(
         rows[entry.name].failure = f"not made: {failures[0]}" if failures else None
     print(f"heat: {', '.join(names)}", flush=True)
     starting = [row for row in rows.values() if row.failure is None]
-    race(starting, folder, repeats=args.repeats, threads=args.threads)
+    patience = 60 * args.ready_minutes
+    race(starting, folder, repeats=args.repeats, threads=args.threads, patience=patience)
     return Heat(rows)
 
 

@@ -39,9 +39,21 @@ def report(
     heats: Sequence[Heat],
     accuracy: Mapping[str, Accuracy],
     command: Mapping[str, Any],
+    notes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return all that was measured, as `results.json` holds it."""
+    """Return all that was measured, as `results.json` holds it.
+
+    Args:
+        entries: Who was asked for, in the order of the table.
+        heats: Who ran, and how fast.
+        accuracy: Of those who ran, by name.
+        command: The options.
+        notes: What the table must say of a step's graph, by step.
+    """
     rows = [_row(entry, heats, accuracy.get(entry.name)) for entry in entries]
+    for entry, row in zip(entries, rows, strict=True):
+        said = [(notes or {})[step] for step in entry.needs if step in (notes or {})]
+        row["title"] = ", ".join([row["title"], *said])
     return {
         "command": dict(command),
         "machine": {"processor": processor(), "threads": command["threads"]},

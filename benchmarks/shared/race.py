@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.shared.reasons import reason_of
 
 # Of a race with an end: the share of its time in which contestants start, and of what is left of
 # that, the share of one.
@@ -161,15 +162,7 @@ def _serve(
     except EOFError:
         return
     except Exception as err:  # whatever it is, the others go on and the table says so
-        line.send(_reason(err))
-
-
-def _reason(err: Exception) -> str:
-    # Our own errors have a message and a hint, others can end in pages of advice.
-    if hasattr(err, "message"):
-        return " ".join(str(err.message).split())
-    lines = traceback.format_exception_only(err)[-1].strip().splitlines()
-    return lines[0] if lines else type(err).__name__
+        line.send(reason_of(err))
 
 
 def _peak_mib() -> float:

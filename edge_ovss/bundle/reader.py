@@ -15,10 +15,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ovss._files import sha256_of_file
 from edge_ovss._strict_parsing import DocumentError, read_json
 from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.graph_check import check_graph
+from edge_ovss.bundle.hashes.comparing import COPY_AGAIN as _COPY_AGAIN
+from edge_ovss.bundle.hashes.comparing import LateHashes, check_hashes
+from edge_ovss.bundle.hashes.comparing import unreadable as _unreadable
 from edge_ovss.bundle.manifest import Manifest, now
 from edge_ovss.bundle.npy import MOST_BYTES as REFERENCE_LIMIT
 from edge_ovss.bundle.npy import read_array
@@ -43,7 +45,6 @@ _LONGEST_NAME = 255  # bytes, of a file or folder: what common file systems hold
 _LONGEST_PATH = 1024
 UNLISTED_FOLDERS = ("engines", "reports", "text_tower")
 
-_COPY_AGAIN = "Copy or export the bundle again."
 _NOT_TRUSTED = "Do not use this bundle unless you know who wrote it; export it again."
 
 
@@ -68,12 +69,19 @@ class Bundle:
     others: Mapping[str, GraphFile] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        verify: bool = True,
+        late: LateHashes | None = None,
+    ) -> Bundle:
         """Read and check a bundle.
 
         Args:
             path: The folder.
             verify: Compare the sha256 of every listed file; False leaves only the sizes.
+            late: Hashes the weights while this goes on, and tells when they are compared.
 
         Raises:
             BundleError: It is no bundle, is damaged, points outside, is too new, or its parts
@@ -81,14 +89,19 @@ class Bundle:
             ArtifactError: Its graph is none that edge-ovss writes.
         """
         folder = Path(path).expanduser().absolute()
-        return cls.of_manifest(folder, read_manifest(folder), verify=verify)
+        return cls.of_manifest(folder, read_manifest(folder), verify=verify, late=late)
 
     @classmethod
-    def of_manifest(cls, folder: Path, manifest: Manifest, *, verify: bool) -> Bundle:
+    def of_manifest(
+        cls, folder: Path, manifest: Manifest, *, verify: bool, late: LateHashes | None = None
+    ) -> Bundle:
         """Read and check a bundle as `open` does, by a manifest that need not be the one in it."""
         _check_names(manifest)
         _check_limits(manifest)
-        _check_files(folder, manifest, verify=verify)
+        _check_sizes(folder, manifest)
+        if verify:
+            paths = {name: resolve_inside(folder, name) for name in manifest.files}
+            check_hashes(manifest, paths, late)
         vocabulary = _read_vocabulary(folder, manifest)
         text = _read_text(folder, manifest)
         bundle = cls(folder, manifest, vocabulary, _read_graph(folder, manifest), text)
@@ -259,11 +272,6 @@ def _parse(path: Path) -> object:
         raise BundleError(message, hint=_COPY_AGAIN) from err
 
 
-def _unreadable(name: str, err: OSError) -> BundleError:
-    message = f"'{name}' of the bundle cannot be read: {err.strerror or err}."
-    return BundleError(message, hint="Check the permissions of the bundle and the disk.")
-
-
 def resolve_inside(folder: Path, name: str) -> Path:
     """Return `folder / name` after checking that it stays inside `folder`, links followed.
 
@@ -321,32 +329,19 @@ def _check_limits(manifest: Manifest) -> None:
             raise BundleError(message, hint=_NOT_TRUSTED)
 
 
-def _check_files(folder: Path, manifest: Manifest, *, verify: bool) -> None:
+def _check_sizes(folder: Path, manifest: Manifest) -> None:
     for name, entry in manifest.files.items():
         path = resolve_inside(folder, name)
         if not path.is_file():
             message = f"'{name}' is missing from the bundle '{folder}'."
             raise BundleError(message, hint=_COPY_AGAIN)
         try:
-            _check_file(path, name, size=entry.bytes, sha256=entry.sha256 if verify else None)
+            given = path.stat().st_size
         except OSError as err:
             raise _unreadable(name, err) from err
-
-
-def _check_file(path: Path, name: str, *, size: int, sha256: str | None) -> None:
-    given = path.stat().st_size
-    if given != size:
-        message = f"'{name}' of the bundle has {given} bytes; the manifest says {size}."
-        raise BundleError(message, hint=_COPY_AGAIN)
-    if sha256 is None:
-        return
-    digest = sha256_of_file(path)
-    if digest != sha256:
-        message = (
-            f"'{name}' of the bundle has been changed: its sha256 is {digest[:12]}…, "
-            f"the manifest says {sha256[:12]}…."
-        )
-        raise BundleError(message, hint=_COPY_AGAIN)
+        if given != entry.bytes:
+            message = f"'{name}' of the bundle has {given} bytes; the manifest says {entry.bytes}."
+            raise BundleError(message, hint=_COPY_AGAIN)
 
 
 def _read_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:

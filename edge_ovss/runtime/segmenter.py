@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss.bundle.contract import Arrays
+from edge_ovss.bundle.hashes.comparing import LateHashes
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.unknown import (
     OFF,
@@ -91,13 +92,14 @@ class Segmenter:
             MissingDependencyError: Something that the backend needs is missing.
             ArtifactError: The backend cannot load the graph.
         """
-        opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, verify=verify)
-        spare = _spare(opened, backend, threads) if _wants_rerun(on_overflow) else None
-        chosen = choose_unknown(opened, unknown)  # refused before a graph is loaded
-        graphs = GraphChoice.create(backend, opened, threads=threads)
-        if auto_build:
-            graphs.first.allow_builds()
-        graphs.open()
+        with LateHashes() as late:
+            opened = _opened(bundle, verify=verify, late=late)
+            spare = _spare(opened, backend, threads) if _wants_rerun(on_overflow) else None
+            chosen = choose_unknown(opened, unknown)  # refused before a graph is loaded
+            graphs = GraphChoice.create(backend, opened, threads=threads)
+            if auto_build:
+                graphs.first.allow_builds()
+            _load(graphs, late)
         return cls(opened, graphs, spare, unknown=chosen)
 
     @property
@@ -300,6 +302,24 @@ def target_of(bundle: Bundle, info: UnknownInfo) -> Target:
     words = bundle.vocabulary
     model = bundle.manifest.model.name
     return Target(info, words.outputs, words.sha256, model, words.background)
+
+
+def _opened(bundle: Bundle | str | os.PathLike[str], *, verify: bool, late: LateHashes) -> Bundle:
+    if isinstance(bundle, Bundle):
+        return bundle
+    return Bundle.open(bundle, verify=verify, late=late)
+
+
+def _load(graphs: GraphChoice, late: LateHashes) -> None:
+    """Load the graph; nothing is open at the end unless its weights are the listed ones."""
+    if not graphs.running.only_loads:
+        late.wait()
+    graphs.open()
+    try:
+        late.wait()
+    except BaseException:
+        graphs.close()
+        raise
 
 
 def _wants_rerun(on_overflow: str) -> bool:

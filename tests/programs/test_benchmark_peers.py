@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_ovss.errors import MissingDependencyError
+from edge_ovss.errors import ArtifactError, MissingDependencyError
 
 TOP = Path(__file__).parents[2]
 WORDS = "road, sidewalk, building, sky, tree, car, person, grass, fence, bus, pole, signboard"
@@ -132,6 +132,107 @@ def test_a_failed_step_takes_those_after_it_along_and_is_tried_again(
     assert ran == ["setting", "plain", "plain"]
 
 
+def test_without_making_the_reason_of_the_last_time_is_given(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making = load("making")
+
+    def run_step(_: Path, step: str, *__: object) -> Any:  # noqa: ANN401
+        return making.Made(1.0, "no memory" if step == "plain" else None)
+
+    monkeypatch.setattr(making, "run_step", run_step)
+    making.make_all(tmp_path, ["setting", "plain"], minutes=1, python={})
+    monkeypatch.setattr(making, "run_step", lambda *_: pytest.fail("a step was made"))
+    steps = ["setting", "plain", "nncf", "closed"]
+    made = making.make_all(tmp_path, steps, minutes=1, python={}, again=False)
+    assert [made[step].failure for step in steps] == [
+        None,
+        "no memory",
+        "'plain' was not made: no memory",
+        "nobody has tried to make it yet",
+    ]
+
+
+def test_a_note_about_a_graph_is_in_its_row(load: Load, tmp_path: Path) -> None:
+    report, roster, race = load("report"), load("roster"), load("race")
+    load("programs").note_path(tmp_path, "nncf-control").write_text("stopped after 2 minutes")
+    notes = race._notes(tmp_path, ["nncf", "nncf-control"])
+    rows = {name: contestant(name, [1.0]) for name in ("slots", "nncf", "nncf-control")}
+    entries = roster.chosen("nncf,nncf-control")
+    found = report.report(entries, [report.Heat(rows)], {}, {"threads": 1, "repeats": 1}, notes)
+    noted = [row["name"] for row in found["contestants"] if "stopped after" in row["title"]]
+    assert noted == ["nncf-control"]
+
+
+def test_labels_are_kept_until_their_graph_or_images_change(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracy, started = load("accuracy"), []
+
+    class Context:
+        def __init__(self) -> None:
+            self.answer: str | None = None
+
+        def Pipe(self, *, duplex: bool) -> Any:  # noqa: ANN401
+            del duplex
+            end = SimpleNamespace(recv=lambda: self.answer, close=lambda: None)
+            return end, end
+
+        def Process(self, *, args: Any, **_: object) -> Any:  # noqa: ANN401
+            def start() -> None:
+                started.append(args[0])
+                self.answer = "it broke" if args[0] == "dynamic" else None
+                (tmp_path / "answers").mkdir(exist_ok=True)
+
+            return SimpleNamespace(start=start, join=lambda: None)
+
+    monkeypatch.setattr(accuracy, "get_context", lambda _: Context())
+    made = load("making").made_path(tmp_path, "slots")
+    data = [accuracy.DataSet.parse(STREET)]
+
+    def answer(limit: int | None) -> list[str]:
+        started.clear()
+        found = accuracy.answer_all(["slots", "dynamic"], tmp_path, data, threads=1, limit=limit)
+        assert found == {"slots": None, "dynamic": "it broke"}
+        return list(started)
+
+    made.write_text("{}")
+    assert answer(None) == ["slots", "dynamic"]
+    assert answer(None) == ["dynamic"]
+    assert answer(1) == ["slots", "dynamic"]
+    made.unlink()
+    made.write_text("{}")
+    assert answer(1) == ["slots", "dynamic"]
+
+
+def test_a_process_that_needs_more_memory_says_so() -> None:
+    program = (
+        "from benchmarks.peers.memory import limit_memory\n"
+        "import numpy\n"
+        "assert limit_memory(None) > 0.1\n"
+        "assert limit_memory(0.5) == 0.5\n"
+        "numpy.ones(2**27)\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Unable to allocate 1.00 GiB" in done.stderr
+
+
+def test_a_reason_is_the_first_line_that_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(TOP))
+    reason_of = importlib.import_module("benchmarks.shared.reasons").reason_of
+    text = (
+        "Exception from src/inference/src/cpp/core.cpp:117:\n"
+        "Check 'ptr' failed at src/plugins/intel_cpu/src/cpu_memory.cpp:257:\n"
+        "Failed to allocate 29305168128 bytes of memory\n\n"
+    )
+    assert reason_of(RuntimeError(text)) == "Failed to allocate 29305168128 bytes of memory"
+    assert reason_of(ValueError("one\ntwo")) == "ValueError: one"
+    assert reason_of(MissingDependencyError("It needs\n  more.", hint="x")) == "It needs more."
+    assert reason_of(MemoryError()) == "MemoryError"
+
+
 def test_a_step_that_takes_too_long_is_ended(load: Load, tmp_path: Path) -> None:
     making = load("making")
     found = making.run_step(tmp_path, "setting", 0.0001, {})
@@ -180,6 +281,36 @@ def test_accuracy_control_checks_the_share_of_equal_labels(load: Load) -> None:
     image[0, 1, 0] = 1  # class 1 in the upper row
     pairs = [(image, np.array([[1, 1], [0, 0]])), (image, np.array([[1, 0], [1, 0]]))]
     assert load("nncf_graphs").agreement(Compiled(), pairs) == (0.75, [1.0, 0.5])
+
+
+def test_accuracy_control_is_content_once_its_time_is_up(load: Load) -> None:
+    class Compiled:
+        def output(self, _: int) -> int:
+            return 0
+
+        def __call__(self, images: list[Any]) -> dict[int, Any]:
+            return {0: images[0]}
+
+    pairs = [(np.zeros((1, 2, 1, 2), np.float32), np.array([[1, 0]]))]
+    graphs = load("nncf_graphs")
+    patient = graphs.BoundedCheck(60)
+    assert patient(Compiled(), pairs) == (0.5, [0.5])
+    assert patient.note is None
+    late = graphs.BoundedCheck(0)
+    assert late(Compiled(), iter(pairs)) == (1.0, [1.0])
+    assert late.note == "stopped after 0 minutes and 0 checks"
+
+
+def test_modelopt_has_the_last_word_when_it_fails(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modelopt = load("modelopt_graphs")
+    monkeypatch.setattr(modelopt, "_require_modelopt", lambda _: None)
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho '  File x' >&2; echo 'ValueError: no' >&2; exit 3\n")
+    python.chmod(0o755)
+    with pytest.raises(ArtifactError, match="ended with status 3: ValueError: no"):
+        modelopt._run(tmp_path, str(python), "autocast", "modelopt-autocast", [])
 
 
 def test_labels_of_logits_are_those_of_the_highest_resized_score(

@@ -47,6 +47,8 @@ class Backend(ABC):
         words: The inputs `text` and `places` of an open graph; None where words are frozen.
         any_graph: Whether it runs the graph that `bundle` names, or finds one in the folder itself.
         chooses_graph: Whether few words go into a bundle's small graph (`runtime.graph_choice`).
+        only_loads: Whether opening it leaves nothing behind but what `close` frees, so that it may
+            begin before the weights have been compared with the manifest.
         device_ms: How long the accelerator worked on the last frame, by its own clock; None where
             the backend has no such clock.
         builds: Whether what is missing is built when it is needed (`allow_builds`).
@@ -55,6 +57,7 @@ class Backend(ABC):
     name: ClassVar[str]
     any_graph: ClassVar[bool] = True
     chooses_graph: ClassVar[bool] = False
+    only_loads: ClassVar[bool] = False
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         self.bundle = bundle

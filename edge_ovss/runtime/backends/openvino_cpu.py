@@ -35,6 +35,7 @@ class OpenVinoBackend(Backend):
 
     name: ClassVar[str] = "openvino"
     chooses_graph: ClassVar[bool] = True
+    only_loads: ClassVar[bool] = True
     hint: ClassVar[str] = "f32"
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:

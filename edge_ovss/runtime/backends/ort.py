@@ -33,6 +33,7 @@ class CpuBackend(Backend):
 
     name: ClassVar[str] = "onnxruntime"
     chooses_graph: ClassVar[bool] = True
+    only_loads: ClassVar[bool] = True
     providers: ClassVar[tuple[str, ...]] = ("CPUExecutionProvider",)
     settings: ClassVar[Mapping[str, str]] = {}
     extra: ClassVar[str] = "onnxruntime"

@@ -1,0 +1,1 @@
+"""Whether the files of a bundle are those that its manifest lists."""
