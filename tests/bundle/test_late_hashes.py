@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_ovss import _files
 from edge_ovss.bundle.hashes import comparing
 from edge_ovss.bundle.hashes.comparing import LateHashes
 from edge_ovss.bundle.reader import Bundle
@@ -35,7 +36,7 @@ def damage(path: Path, name: str) -> Path:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Weights are not hashed before this event is set."""
-    go, hash_now = threading.Event(), comparing.sha256_of_file
+    go, hash_now = threading.Event(), _files.sha256_of_file
 
     def sha256_of_file(path: Path) -> str:
         if path.name == WEIGHTS:

@@ -24,6 +24,8 @@ edge_ovss.bundle
 edge_ovss.bundle.contract
 edge_ovss.bundle.decisive
 edge_ovss.bundle.graph_check
+edge_ovss.bundle.hashes
+edge_ovss.bundle.hashes.comparing
 edge_ovss.bundle.json_fields
 edge_ovss.bundle.manifest
 edge_ovss.bundle.npy
