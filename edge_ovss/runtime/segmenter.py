@@ -187,7 +187,7 @@ class Segmenter:
         Raises:
             UsageError: The bundle is not open, there are too many words or none, or no text tower.
             VocabularyError: The words, or the pack, cannot be used.
-            ArtifactError: The text tower is damaged.
+            ArtifactError: The text tower is damaged, or the graph that they need cannot be loaded.
             MissingDependencyError: `tokenizers` is not installed, and words must be encoded.
         """
         # The text tower's packages are needed by those alone who change words.

@@ -21,7 +21,7 @@ pytest.importorskip("tokenizers")
 
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.bundle.rejection import Rejection
-from edge_ovss.errors import EdgeOvssError, UsageError
+from edge_ovss.errors import ArtifactError, EdgeOvssError, UsageError
 from edge_ovss.export import ExportOptions, export_bundle
 from edge_ovss.export.loading import load_for_export
 from edge_ovss.runtime.backends.native import (
@@ -206,6 +206,25 @@ def test_words_change_while_another_thread_segments(
     native_library.close(session)
     assert set(seen) <= set(expected)
     assert len(set(expected)) == 2
+
+
+def test_a_graph_that_does_not_load_leaves_the_words_as_they_were(
+    original: Path, native_library: NativeLibrary, tmp_path: Path
+) -> None:
+    path = Path(shutil.copytree(original, tmp_path / "a.ovss"))
+    given = tmp_path / "b.npz"
+    many = read_words(", ".join(f"thing {n}" for n in range(9)))
+    TextTower(original / "text_tower", threads=1).encode_vocabulary(many).save(given)
+    session = native_library.open(path, Options(threads=1))
+    before = labels_of(native_library, session)
+    graph = (path / "model.onnx").rename(tmp_path / "model.onnx")
+    with pytest.raises(ArtifactError, match=r"model\.onnx"):
+        native_library.set_words(session, given)
+    assert np.array_equal(labels_of(native_library, session), before)
+    assert native_library.selftest(session).agreement == 1.0  # its words are still those
+    graph.rename(path / "model.onnx")
+    native_library.set_words(session, given)
+    native_library.close(session)
 
 
 def test_packs_that_do_not_fit_are_refused(

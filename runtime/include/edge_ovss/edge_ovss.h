@@ -375,10 +375,13 @@ EDGE_OVSS_API edge_ovss_status edge_ovss_get_unknown(edge_ovss_session *session,
  * pack  UTF-8 path of a file that `edge-ovss vocab encode` wrote, with the text tower of the
  *       bundle: `--tower DIR`, or the model and checkpoint of the export.
  *
+ * A bundle may have a small graph for few words. Where other words need the other graph, this call
+ * loads it, once; frames of other threads go on meanwhile.
+ *
  * Status: USAGE (a bundle that is not open, more words than places, a backend that cannot), INPUT
  * (the file cannot be read, is no pack or is damaged, was made with another text tower or other
- * templates, holds no words, or one of them twice), ARTIFACT (not enough memory). After a failure
- * the words are as before.
+ * templates, holds no words, or one of them twice), ARTIFACT (not enough memory, or the other graph
+ * cannot be loaded). After a failure the words are as before.
  */
 EDGE_OVSS_API edge_ovss_status edge_ovss_set_words(edge_ovss_session *session, const char *pack);
 
