@@ -42,7 +42,7 @@ _BEFORE = {
 }
 STEPS = tuple(_BEFORE)
 ENGINES = tuple(step for step in STEPS if step.startswith("engine-"))
-_SHOWN = 300
+_SHOWN = 600
 
 
 @dataclass(frozen=True)
