@@ -38,11 +38,13 @@ class Row:
         candidate: The candidate.
         rung: Number of the rung.
         found: What the runner found; "error" says why there is nothing.
+        earlier: Less thorough measurements of the same candidate, each in processes of its own.
     """
 
     candidate: Candidate
     rung: int
     found: Mapping[str, Any]
+    earlier: tuple[Row, ...] = ()
 
     @property
     def error(self) -> str | None:
@@ -51,8 +53,13 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Its time, as a multiple of that of the default export in the same minute."""
-        return round(ratio_of(self.found["ms"], self.found["base_ms"], self.found["cycle"]), 6)
+        """Its time, as a multiple of that of the default export in the same minute.
+
+        The median over all its measurements: two processes of the same program differ by more
+        than what repetitions in one of them can average out.
+        """
+        own = ratio_of(self.found["ms"], self.found["base_ms"], self.found["cycle"])
+        return round(statistics.median([own, *(row.ratio for row in self.earlier)]), 6)
 
     @property
     def drop(self) -> float | None:
@@ -74,12 +81,10 @@ class Row:
                 this candidate was measured are compared with it.
         """
         ratio = self.ratio if self.candidate.settings else 1.0
-        scale = base_ms / statistics.median(self.found["base_ms"])
-        times = summarize([time * scale for time in self.found["ms"]])
+        times = self._times(base_ms, ratio)
         change = self.found.get("miou_change")
         values = {
-            **{f"{name}_ms": times[name] for name in ("mean", "p90", "p99")},
-            "p50_ms": ratio * base_ms if self.found["cycle"] == 1 else times["p50"],
+            **{f"{name}_ms": times[name] for name in ("mean", "p50", "p90", "p99")},
             "throughput_fps": 1e3 / times["mean"],
             "speedup_p50": 1 / ratio,
             "miou_drop": self.drop,
@@ -87,6 +92,14 @@ class Row:
             **{k: self.found.get(k) for k in ("peak_mib", "bundle_mib", "miou", "overflow_share")},
         }
         return {name: values[name] for name in TUNING}
+
+    def _times(self, base_ms: float, ratio: float) -> Mapping[str, float]:
+        """Return milliseconds by name; of a stream, whose frames differ, relative to the base."""
+        own = summarize(self.found["ms"])
+        scale = base_ms / statistics.median(self.found["base_ms"])
+        if self.found["cycle"] == 1:
+            scale = ratio * base_ms / own["p50"]
+        return {name: scale * time for name, time in own.items()}
 
     def to_json(self) -> dict[str, object]:
         """Return the line of the journal."""

@@ -289,3 +289,19 @@ def test_a_setting_that_gains_less_than_a_tie_is_not_combined(tmp_path: Path) ->
     combined = [row.candidate.settings for row in found.rows if len(row.candidate.settings) > 1]
     assert combined
     assert not [settings for settings in combined if "precision" in settings]
+
+
+def test_the_time_of_a_candidate_is_the_median_of_its_measurements() -> None:
+    def row(rung: int, ms: float) -> Row:
+        found = {"ms": [ms, ms, 3 * ms], "base_ms": [100.0] * 3, "cycle": 1, "miou_change": None}
+        return Row(Candidate({"size": "320x416"}), rung, found)
+
+    rows = {(one.candidate, one.rung): one for one in (row(0, 50.0), row(1, 90.0), row(2, 60.0))}
+    rest: dict[str, Any] = {"gates": (), "unchecked": (), "subject": SUBJECT, "complete": True}
+    (found,) = Outcome.of(rows, 2, **rest).rows
+    assert found.rung == 2
+    assert found.ratio == pytest.approx(0.6)
+    numbers = found.numbers(200.0)
+    assert numbers["p50_ms"] == pytest.approx(120.0)
+    assert numbers["p99_ms"] == pytest.approx(3 * 120.0)
+    assert "earlier" not in found.to_json()
