@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge_ovss._files import json_bytes
 from edge_ovss._progress import CountProgress, Note, silent
 from edge_ovss.bundle.decisive import rank_outputs
+from edge_ovss.bundle.hashes.comparing import LateHashes
 from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.reader import Bundle, read_manifest
 from edge_ovss.bundle.reference import Reference, reference_files
@@ -83,8 +84,8 @@ def change_words(
         OutputError: Nothing could be written, or another process is changing the bundle.
     """
     folder = Path(path).expanduser().absolute()
-    with only_writer(folder if folder.is_dir() else folder.parent):
-        old = Bundle.open(folder)
+    with only_writer(folder if folder.is_dir() else folder.parent), LateHashes() as late:
+        old = Bundle.open(folder, late=late)
         info = require_open(folder.name, old.manifest.open)
         vocabulary = change(old.vocabulary)
         check_room(info, vocabulary)
@@ -98,6 +99,7 @@ def change_words(
                 segmenter.use_words(new)
                 answer = _answer(segmenter)
         manifest, files = _state(new, answer)
+        late.wait()  # nothing is written beside weights that were changed
         write_state(folder, manifest, files)
         new = replace(new, manifest=read_manifest(folder))
     return _reworded(old, new)

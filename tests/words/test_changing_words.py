@@ -273,6 +273,17 @@ def test_undo_refuses_words_before_that_are_damaged(bundle: Path) -> None:
     assert Bundle.open(bundle).vocabulary.prompts == ("sky", "tree")
 
 
+def test_nothing_is_written_beside_weights_that_were_changed(bundle: Path) -> None:
+    weights = bundle / "model.onnx.data"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    before = files(bundle)
+    with pytest.raises(BundleError, match=r"'model\.onnx\.data' of the bundle has been changed"):
+        change_words(bundle, lambda old: add_words(old, read_words("crane")))
+    assert files(bundle) == before
+
+
 def test_words_are_added_and_removed_by_options_given_twice(bundle: Path) -> None:
     before = prompts(bundle)
     assert main(["words", str(bundle), "--add", "tram; streetcar", "--add", "kiosk"]) == 0
