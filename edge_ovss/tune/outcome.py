@@ -11,7 +11,7 @@ from edge_ovss._machine import machine_facts, package_versions
 from edge_ovss.evaluation.gates import Gate, Verdict, check_gates
 from edge_ovss.tune.candidate import Candidate
 from edge_ovss.tune.commands import commands_of
-from edge_ovss.tune.ranking import TIE, Numbers, front_of, recommend
+from edge_ovss.tune.ranking import SAME, TIE, Numbers, front_of, recommend
 from edge_ovss.tune.rows import Row, base_median
 from edge_ovss.tune.subject import Subject
 
@@ -156,9 +156,10 @@ class Outcome:
 
 
 RULE = (
-    f"of those that meet the budget the fastest; times within {100 * (TIE - 1):.0f} % of it are "
-    "equal, and of equal ones the one that differs least from the default export is taken, then "
-    "the one that loses least, then the first"
+    "of those that meet the budget, and without a limit on accuracy of those within "
+    f"{SAME} points of the most accurate one, the fastest; times within "
+    f"{100 * (TIE - 1):.0f} % of it are equal, and of equal ones the one that differs least from "
+    "the default export is taken, then the one that loses least, then the first"
 )
 NOISY = (
     "the machine was busy with other programs: close times decide nothing, so run it again when it "

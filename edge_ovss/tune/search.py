@@ -12,7 +12,7 @@ from edge_ovss.tune.budget import largest_drop
 from edge_ovss.tune.candidate import DROP, PRECISION, Candidate
 from edge_ovss.tune.journal import RunJournal
 from edge_ovss.tune.measuring.runner import Runner
-from edge_ovss.tune.ranking import Numbers, front_of, is_hopeless, meets
+from edge_ovss.tune.ranking import Numbers, front_of, is_hopeless, meets, wants_accuracy
 from edge_ovss.tune.rows import Row, Rung, base_median
 from edge_ovss.tune.space import Space, combinations
 
@@ -144,9 +144,19 @@ class Search:
         return list(rows)
 
     def _finish(self, rows: Sequence[Row]) -> None:
+        """Measure on all images what may be recommended, and what looks to be on the front."""
+        promising = self._promising(rows)
+        if wants_accuracy(promising, self._gates):
+            useful = front_of(promising)[::-1]
+            self._all([row.candidate for row in useful[:_LAST]], self.last)
+        else:
+            self._fastest(promising)
+        front = front_of([row for row in rows if row.error is None])
+        self._all([row.candidate for row in front[:_LAST]], self.last)
+
+    def _fastest(self, promising: Sequence[Row]) -> None:
         """Measure on all images, from fast to slow, until no slower one can be recommended."""
         best: float | None = None
-        promising = self._promising(rows)
         self._expect([(row.candidate, self.last) for row in promising[:_LAST]])
         for row in promising:
             if best is not None and row.ratio > _WIDE * best:
@@ -154,16 +164,16 @@ class Search:
             done = self._try(row.candidate, self.last)
             if done is not None and done.error is None and meets(self._numbers(done), self._gates):
                 best = min(best or done.ratio, done.ratio)
-        front = front_of([row for row in rows if row.error is None])
-        self._all([row.candidate for row in front[:_LAST]], self.last)
 
     def _promising(self, rows: Sequence[Row]) -> list[Row]:
-        """Return what may meet the budget, from fast to slow."""
+        """Return what may meet the budget, from fast to slow, or from accurate to less so."""
         kept = [
             row
             for row in rows
             if row.error is None and not is_hopeless(row, self._numbers(row), self._gates)
         ]
+        if wants_accuracy(kept, self._gates):
+            return sorted(kept, key=lambda row: (max(0.0, row.drop or 0.0), row.ratio))
         return sorted(kept, key=lambda row: row.ratio)
 
     def _numbers(self, row: Row) -> Numbers:

@@ -80,6 +80,8 @@ def combinations(
 ) -> list[Candidate]:
     """Return combinations of settings that help, those first that promise to be fastest.
 
+    Without a limit those come before them that promise to lose least at their speed.
+
     Args:
         rows: Measurements of candidates that differ in one setting, and of pairs.
         limit: Points of mIoU that may be lost; None for no limit.
@@ -97,7 +99,12 @@ def combinations(
         drop = sum(max(0.0, row.drop or 0.0) for row in parts)
         if limit is None or drop <= limit + _DOUBT:
             found[whole] = (round(math.prod(row.ratio for row in parts), 6), drop)
-    return sorted(found, key=lambda candidate: found[candidate])[:most]
+    order = sorted(found, key=lambda candidate: found[candidate])
+    if limit is None:
+        best = itertools.accumulate((found[each][1] for each in order), min, initial=math.inf)
+        gains = {e for e, before in zip(order, best, strict=False) if found[e][1] < before}
+        order.sort(key=lambda candidate: candidate not in gains)
+    return order[:most]
 
 
 def _useful(rows: Sequence[Row], limit: float | None) -> dict[str, list[Row]]:

@@ -305,3 +305,23 @@ def test_the_time_of_a_candidate_is_the_median_of_its_measurements() -> None:
     assert numbers["p50_ms"] == pytest.approx(120.0)
     assert numbers["p99_ms"] == pytest.approx(3 * 120.0)
     assert "earlier" not in found.to_json()
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        # 0.45 x is enough, and loses less than any smaller size.
+        ("speedup_p50>=2", {"backend": "openvino-bf16"}),
+        # 0.38 x is needed: the largest size with which it comes to that.
+        ("speedup_p50>=2.5", {"backend": "openvino-bf16", "size": "384x512"}),
+        ("speedup_p50>=4.2", {"backend": "openvino-bf16", "size": "288x384"}),
+        # With a limit on accuracy the fastest is wanted.
+        ("speedup_p50>=2,miou_drop<=0.7", {"backend": "openvino-bf16", "size": "320x416"}),
+    ],
+)
+def test_without_a_limit_on_accuracy_the_most_accurate_is_recommended(
+    tmp_path: Path, budget: str, expected: dict[str, str]
+) -> None:
+    effects = {"precision int8": (0.98, 0.3), "size 384x512": (0.85, 0.2)}
+    runner = PretendedRunner(EFFECTS | effects)
+    assert recommended(search(tmp_path, runner, budget=budget)) == expected
