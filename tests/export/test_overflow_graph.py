@@ -107,6 +107,9 @@ def test_frame_that_fits_is_run_once(roomy: Bundle, frame: NDArray[np.uint8]) ->
         def open(self) -> Counting:
             return self
 
+        def prepare(self, size: tuple[int, int]) -> None:
+            """Nothing is built for a size."""
+
     fits: Any = Counting(roomy)
     result = Segmenter(roomy, fits, fits).segment(frame)
     assert backends == ["(9, 9, 9)"]
