@@ -130,8 +130,7 @@ class Manifest:
     @property
     def fits_small(self) -> bool:
         """Whether there is a small graph, and every word has a slot in it at every rejection."""
-        small = self.graph.small
-        return small is not None and self.vocabulary.categories <= min(small.slots)
+        return self.vocabulary.categories <= self.graph.small_room
 
     def with_other_graph(self, what: str) -> Manifest | None:
         """Return the manifest with its "spare" or "small" graph as its graph; None without one.

@@ -219,6 +219,11 @@ class GraphInfo:
     small: OtherGraph | None = None
     made_for: str | None = None
 
+    @property
+    def small_room(self) -> int:
+        """The most words with which the small graph runs; 0 without one."""
+        return 0 if self.small is None else min(self.small.slots)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceInfo:

@@ -123,7 +123,7 @@ def _other_graphs(manifest: Manifest) -> str:
     if spare is not None:
         found += f"; spare graph {_list(spare.slots)} for frames that overflow"
     if small is not None:
-        found += f"; small graph {_list(small.slots)} for up to {min(small.slots)} words"
+        found += f"; small graph {_list(small.slots)} for up to {manifest.graph.small_room} words"
     return found
 
 

@@ -185,10 +185,7 @@ def _measure(args: argparse.Namespace, console: Console, bundle: Bundle) -> _Mea
 def _graph(found: Reworded) -> list[str]:
     """Say that another graph of the bundle runs with these words, if it does."""
     manifest = found.bundle.manifest
-    small = manifest.graph.small
-    if small is None:
-        return []
-    most = min(small.slots)
+    most = manifest.graph.small_room
     before = manifest.vocabulary.categories - len(found.added) + len(found.removed)
     if manifest.fits_small == (before <= most):
         return []

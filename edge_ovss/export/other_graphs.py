@@ -68,11 +68,10 @@ def fit_spare(spare: Slots | str, rejection: Rejection, *, categories: int) -> R
     most = min(categories, MAX_TOPK)
     wanted = (most, most, most) if isinstance(spare, str) else spare
     fitted = replace(rejection, slots=wanted).fit(categories)
-    pairs = list(zip(fitted.slots or (), rejection.slots or (), strict=True))
-    if any(more < few for more, few in pairs) or all(more == few for more, few in pairs):
-        text, first = (",".join(map(str, r.slots or ())) for r in (fitted, rejection))
+    if not _has_less_room(rejection, fitted):
         message = (
-            f"--spare-slots is {text}; expected more room than the {first} of the first graph."
+            f"--spare-slots is {_text(fitted)}; "
+            f"expected more room than the {_text(rejection)} of the first graph."
         )
         raise UsageError(message, hint="For example --spare-slots all.")
     return fitted
@@ -129,12 +128,23 @@ def fit_small(options: ExportOptions, rejection: Rejection, *, words: int) -> Re
         count = _few_slots(min(slots), words, rejection.k)
         return None if count is None else replace(rejection, slots=(count, count, count))
     fitted = replace(rejection, slots=given).fit(options.open_places)
-    pairs = list(zip(fitted.slots or (), slots, strict=True))
-    if any(few > more for few, more in pairs) or all(few == more for few, more in pairs):
-        text, first = (",".join(map(str, r.slots or ())) for r in (fitted, rejection))
-        message = f"--small-slots is {text}; expected less room than the {first} of --slots."
+    if not _has_less_room(fitted, rejection):
+        message = (
+            f"--small-slots is {_text(fitted)}; "
+            f"expected less room than the {_text(rejection)} of --slots."
+        )
         raise UsageError(message, hint=f"Give fewer, or --small-slots {NO_SMALL}.")
     return fitted
+
+
+def _has_less_room(one: Rejection, other: Rejection) -> bool:
+    """Return whether `one` has at most the slots of `other` everywhere, and fewer somewhere."""
+    pairs = list(zip(one.slots or (), other.slots or (), strict=True))
+    return all(few <= more for few, more in pairs) and any(few < more for few, more in pairs)
+
+
+def _text(rejection: Rejection) -> str:
+    return ",".join(map(str, rejection.slots or ()))
 
 
 def _few_slots(most: int, words: int, topk: int) -> int | None:

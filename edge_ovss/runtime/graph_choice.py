@@ -58,8 +58,8 @@ class GraphChoice:
         """
         backend = self.running
         if words is not None and self.small is not None:
-            slots = self.small.bundle.manifest.rejection.slots or (0,)
-            backend = self.small if words <= min(slots) else self.first
+            room = self.first.bundle.manifest.graph.small_room
+            backend = self.small if words <= room else self.first
         backend.open()
 
     def prepare(self, bundle: Bundle) -> tuple[Backend, Bundle]:
