@@ -15,7 +15,7 @@ from edge_ovss.tune.outcome import Outcome, text_of
 from edge_ovss.tune.ranking import recommend
 from edge_ovss.tune.rows import Row, Rung
 from edge_ovss.tune.search import Clock, Search, rungs_for
-from edge_ovss.tune.space import Space
+from edge_ovss.tune.space import Space, combinations
 from edge_ovss.tune.subject import LabeledData, Subject
 
 SPACE = Space(
@@ -296,7 +296,7 @@ def test_the_time_of_a_candidate_is_the_median_of_its_measurements() -> None:
         found = {"ms": [ms, ms, 3 * ms], "base_ms": [100.0] * 3, "cycle": 1, "miou_change": None}
         return Row(Candidate({"size": "320x416"}), rung, found)
 
-    rows = {(one.candidate, one.rung): one for one in (row(0, 50.0), row(1, 90.0), row(2, 60.0))}
+    rows = {(one.candidate, one.rung): one for one in (row(0, 50.0), row(1, 60.0), row(2, 90.0))}
     rest: dict[str, Any] = {"gates": (), "unchecked": (), "subject": SUBJECT, "complete": True}
     (found,) = Outcome.of(rows, 2, **rest).rows
     assert found.rung == 2
@@ -325,3 +325,20 @@ def test_without_a_limit_on_accuracy_the_most_accurate_is_recommended(
     effects = {"precision int8": (0.98, 0.3), "size 384x512": (0.85, 0.2)}
     runner = PretendedRunner(EFFECTS | effects)
     assert recommended(search(tmp_path, runner, budget=budget)) == expected
+
+
+def test_combinations_that_lose_least_at_their_speed_come_first_without_a_limit() -> None:
+    def row(settings: dict[str, str], ratio: float, drop: float) -> Row:
+        found = {"ms": [100 * ratio], "base_ms": [100.0], "cycle": 1, "peak_mib": 1.0}
+        change = {"points": -drop, "low": -drop, "high": -drop}
+        return Row(Candidate(settings), 0, {**found, "bundle_mib": 1.0, "miou_change": change})
+
+    sizes = {"288x384": (0.5, 3.0), "320x416": (0.6, 2.0), "384x512": (0.8, 0.1)}
+    rows = [
+        row({}, 1.0, 0.0),
+        *(row({"size": size}, *effect) for size, effect in sizes.items()),
+        row({"backend": "openvino"}, 0.7, 0.0),
+        row({"backend": "openvino-bf16"}, 0.5, 0.0),
+    ]
+    found = [dict(one.settings) for one in combinations(rows, limit=None, most=3)]
+    assert found == [{"size": size, "backend": "openvino-bf16"} for size in sizes]
