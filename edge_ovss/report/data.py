@@ -173,14 +173,23 @@ def _is_of_plans(bundle: Bundle, document: Document) -> bool:
     return all(present.get(name) == digest for name, digest in engines.items())
 
 
+def _is_own(bundle: Bundle, document: Document) -> bool:
+    return is_of_graph(bundle, document.get("graph_sha256")) and _is_of_plans(bundle, document)
+
+
+def _measured(tuning: Document) -> list[Document]:
+    """Return the graph and the engines of what `tune` measured on everything."""
+    rows = [row for row in tuning.get("candidates", []) if row.get("measured_on_all")]
+    rows = [row for row in rows if "graph_sha256" in row]
+    return rows or [{"graph_sha256": graph} for graph in tuning.get("graphs", [])]
+
+
 def _own_parts(document: Document, bundle: Bundle) -> list[Document]:
     """Return the parts of a document that were measured on this graph and these engines."""
     if document["kind"] == "tune":
-        graphs = document.get("graphs", [])
-        return [document] if any(is_of_graph(bundle, graph) for graph in graphs) else []
+        return [document] if any(_is_own(bundle, row) for row in _measured(document)) else []
     if document["kind"] != "parity":
-        own = is_of_graph(bundle, document.get("graph_sha256")) and _is_of_plans(bundle, document)
-        return [document] if own else []
+        return [document] if _is_own(bundle, document) else []
     shared = {key: document[key] for key in ("dataset", "subset", "environment") if key in document}
     results = [
         result | {"own": is_of_graph(bundle, result.get("graph_sha256"))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 BUNDLE = "bundle"
@@ -98,6 +98,20 @@ class Candidate:
     def with_(self, other: Candidate) -> Candidate:
         """Return a candidate with the settings of both; those of `other` win."""
         return Candidate({**self.settings, **other.settings})
+
+    def simpler(self) -> Iterator[Candidate]:
+        """Yield the candidate without each of its settings, and what makes no sense without it.
+
+        Blocks left in float go with the precision, and a precision goes with the GPU that
+        computes in it.
+        """
+        for axis, value in self.settings.items():
+            gone = {axis}
+            if axis == BACKEND and is_gpu(value):
+                gone.add(PRECISION)
+            if PRECISION in gone:
+                gone.add(DROP)
+            yield Candidate({a: v for a, v in self.settings.items() if a not in gone})
 
 
 def is_gpu(backend: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from edge_ovss._machine import machine_facts, package_versions
@@ -12,7 +12,7 @@ from edge_ovss.evaluation.gates import Gate, Verdict, check_gates
 from edge_ovss.tune.candidate import Candidate
 from edge_ovss.tune.commands import commands_of
 from edge_ovss.tune.ranking import SAME, TIE, Numbers, front_of, recommend
-from edge_ovss.tune.rows import Row, base_median
+from edge_ovss.tune.rows import Row, base_median, with_earlier
 from edge_ovss.tune.subject import Subject
 
 
@@ -48,7 +48,7 @@ class Outcome:
             known = best.get(candidate)
             if known is None or known.error is not None or row.rung > known.rung:
                 best[candidate] = row if row.error is None or known is None else known
-        done = [_with_earlier(row, rows) for row in best.values() if row.error is None]
+        done = [with_earlier(row, rows) for row in best.values() if row.error is None]
         good = sorted(done, key=lambda row: row.ratio)
         bad = [row for row in best.values() if row.error is not None]
         return cls((*good, *bad), last, **rest)
@@ -148,6 +148,8 @@ class Outcome:
         return {
             **common,
             "backend": row.found["backend"],
+            "graph_sha256": row.found["graph_sha256"],
+            "engines": row.found.get("engines", {}),
             "images": row.found.get("images", 0),
             "repetitions": len(row.found["base_ms"]),
             "numbers": dict(self.numbers(row)),
@@ -206,11 +208,6 @@ def _number(value: float | None, digits: int) -> str:
 def _line(cells: Sequence[str], wide: int) -> str:
     rest = " ".join(f"{cell:>{width}}" for cell, width in zip(cells[1:], _WIDTHS, strict=True))
     return f"{cells[0]:<{wide + 2}} {rest}"
-
-
-def _with_earlier(row: Row, rows: Mapping[tuple[Candidate, int], Row]) -> Row:
-    known = [rows.get((row.candidate, rung)) for rung in range(row.rung)]
-    return replace(row, earlier=tuple(r for r in known if r is not None and r.error is None))
 
 
 def text_of(outcome: Outcome) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_ovss.evaluation.latency import summarize
@@ -143,3 +143,9 @@ def base_median(rows: Sequence[Row]) -> float:
     """Return the median time of the default export, over all measurements."""
     each = [statistics.median(row.found["base_ms"]) for row in rows if row.error is None]
     return float(statistics.median(each))
+
+
+def with_earlier(row: Row, rows: Mapping[tuple[Candidate, int], Row]) -> Row:
+    """Return a row that knows the less thorough measurements of its candidate."""
+    known = [rows.get((row.candidate, rung)) for rung in range(row.rung)]
+    return replace(row, earlier=tuple(r for r in known if r is not None and r.error is None))

@@ -12,8 +12,16 @@ from edge_ovss.tune.budget import largest_drop
 from edge_ovss.tune.candidate import DROP, PRECISION, Candidate
 from edge_ovss.tune.journal import RunJournal
 from edge_ovss.tune.measuring.runner import Runner
-from edge_ovss.tune.ranking import Numbers, front_of, is_hopeless, meets, wants_accuracy
-from edge_ovss.tune.rows import Row, Rung, base_median
+from edge_ovss.tune.ranking import (
+    SLACK,
+    Numbers,
+    front_of,
+    is_hopeless,
+    meets,
+    recommend,
+    wants_accuracy,
+)
+from edge_ovss.tune.rows import Row, Rung, base_median, with_earlier
 from edge_ovss.tune.space import Space, combinations
 
 _IMAGES = (12, 36)
@@ -133,6 +141,7 @@ class Search:
         singles += self._all(_gentler(singles, limit), 0, _GENTLER)
         combined = self._all(combinations(singles, limit=limit), 0, _COMBINED)
         self._finish(self._halve([*singles, *combined]))
+        self._simplify()
 
     def _halve(self, rows: Sequence[Row]) -> list[Row]:
         """Measure what is promising on the next rung; return all with what is known best."""
@@ -164,6 +173,30 @@ class Search:
             done = self._try(row.candidate, self.last)
             if done is not None and done.error is None and meets(self._numbers(done), self._gates):
                 best = min(best or done.ratio, done.ratio)
+
+    def _simplify(self) -> None:
+        """Measure what is recommended without each of its settings, as long as that is new.
+
+        A setting that gains less than a tie is to lose against the same candidate without it in
+        every run, not only where that one was measured on all images by chance.
+        """
+        while self.complete and (best := self._best()) is not None:
+            simpler = [each for each in best.candidate.simpler() if self._may_tie(each, best)]
+            if all((each, self.last) in self.rows for each in simpler):
+                return
+            self._all(simpler, self.last)
+
+    def _best(self) -> Row | None:
+        """Return what would be recommended now."""
+        finals = [row for row in self.rows.values() if row.rung == self.last and row.error is None]
+        whole = (with_earlier(row, self.rows) for row in finals)
+        done = sorted(whole, key=lambda row: row.ratio)
+        return recommend(done, [self._numbers(row) for row in done], self._gates)
+
+    def _may_tie(self, candidate: Candidate, best: Row) -> bool:
+        """Return whether nothing known says that a candidate is too slow, or fails."""
+        known = [row for (one, _), row in self.rows.items() if one == candidate]
+        return all(row.error is None and row.ratio <= SLACK * best.ratio for row in known)
 
     def _promising(self, rows: Sequence[Row]) -> list[Row]:
         """Return what may meet the budget, from fast to slow, or from accurate to less so."""

@@ -306,6 +306,30 @@ def test_parity_of_an_engine_that_is_gone_is_left_out(
     assert not shown(plans)
 
 
+def test_a_tuning_counts_while_an_engine_that_it_measured_is_there(
+    trt: Any,  # noqa: ANN401
+    measured: Path,
+) -> None:
+    bundle = Bundle.open(measured)
+    engine = build_engine(bundle, "tensorrt", BuildOptions(FrameRange.pinned((20, 30)))).engine
+    row = {"measured_on_all": True, "graph_sha256": graph_hash(bundle), "backend": "tensorrt"}
+    on_engine = {**row, "engines": plan_hashes(bundle, "tensorrt")}
+    plain = {**row, "backend": "onnxruntime", "engines": {}}
+
+    def shown(*rows: dict[str, object]) -> bool:
+        document = {"kind": "tune", "candidates": rows, "graphs": [graph_hash(bundle)]}
+        (measured / "reports" / "tune.json").write_text(json.dumps(document))
+        return len(gather(bundle).tunings) == 1
+
+    assert shown(on_engine)
+    shutil.rmtree(engine.folder)
+    assert not shown(on_engine)
+    assert shown(on_engine, plain)
+    assert not shown(on_engine, {**plain, "measured_on_all": False})
+    assert not shown({**plain, "graph_sha256": "0" * 64})
+    assert shown()  # of an earlier version, whose rows had no graph
+
+
 def test_long_lists_of_a_calibration_are_folded_away(measured: Path) -> None:
     path = measured / "manifest.json"
     manifest = json.loads(path.read_text())

@@ -20,7 +20,9 @@ from edge_ovss.tune.candidate import Candidate
 from edge_ovss.tune.choices import Asked, Machine, model_space, read_size
 from edge_ovss.tune.commands import commands_of
 from edge_ovss.tune.measuring import making, runner, worker
+from edge_ovss.tune.measuring.process import CandidateError
 from edge_ovss.tune.measuring.scoring import first_images
+from edge_ovss.tune.rows import Rung
 from edge_ovss.tune.space import measured_slots, smaller_sizes
 from edge_ovss.tune.subject import LabeledData, Subject
 
@@ -188,6 +190,91 @@ def test_what_is_there_needs_no_process_but_for_an_engine(
     assert given.make(candidate) == place
     assert orders == ["make"] * builds
     assert built == ["tensorrt"] * builds
+
+
+@pytest.mark.parametrize(
+    ("deaths", "ended", "opened"),
+    [
+        (0, [], 1),
+        (1, [], 2),  # the default export ended, and is opened again
+        (2, ["Its process ended."], 3),  # it does so whenever this candidate runs
+    ],
+)
+def test_a_candidate_is_measured_again_where_the_default_export_ended(
+    make_bundle: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    deaths: int,
+    ended: list[str],
+    opened: int,
+) -> None:
+    left = [deaths]
+    bases: list[Any] = []
+
+    class Fragile:
+        """A worker; the default export's ends at its first frame, as often as it shall."""
+
+        def __init__(self) -> None:
+            self.is_base, self.alive = False, True
+
+        def __enter__(self) -> Fragile:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.close()
+
+        def close(self) -> None:
+            self.alive = False
+
+        def ask(self, what: str, **order: Any) -> dict[str, Any]:  # noqa: ANN401
+            if what == "open" and not order["settings"]:
+                self.is_base = True
+                bases.append(self)
+            if what == "run" and self.is_base and left[0]:
+                left[0] -= 1
+                self.alive = False
+            if not self.alive:
+                raise CandidateError("Its process ended.")  # noqa: EM101 (as `Worker` says it)
+            return {"run": {"ms": [1.0]}, "peak": {"peak_mib": 1.0}}.get(what, {"backend": "x"})
+
+    monkeypatch.setattr(runner, "Worker", Fragile)
+    subject = Subject(bundles=(str(make_bundle("a.ovss")),))
+    given = runner.ProcessRunner(subject, tmp_path, [np.zeros((24, 32, 3), np.uint8)], fps=None)
+    found = [given.measure(Candidate({"threads": "1"}), Rung(0, 0, 4)) for _ in range(2)]
+    assert [row["error"] for row in found if "error" in row] == ended
+    assert found[1]["ms"] == [1.0] * 4  # the one after it is not to suffer
+    assert len(bases) == opened
+
+
+def test_a_candidate_that_fails_by_itself_is_not_measured_again(
+    make_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[dict[str, str]] = []
+
+    class Failing:
+        """A worker; everything but the default export ends when it is opened."""
+
+        def __enter__(self) -> Failing:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing is open."""
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+        def ask(self, what: str, **order: Any) -> dict[str, Any]:  # noqa: ANN401
+            if what == "open":
+                opened.append(order["settings"])
+                if order["settings"]:
+                    raise CandidateError("Memory ran out.")  # noqa: EM101 (as `Worker` says it)
+            return {"peak_mib": 1.0}
+
+    monkeypatch.setattr(runner, "Worker", Failing)
+    subject = Subject(bundles=(str(make_bundle("a.ovss")),))
+    given = runner.ProcessRunner(subject, tmp_path, [np.zeros((24, 32, 3), np.uint8)], fps=None)
+    assert given.measure(Candidate({"threads": "1"}), Rung(0, 0, 4)) == {"error": "Memory ran out."}
+    assert opened == [{}, {"threads": "1"}]
 
 
 def test_few_images_are_among_more_and_frames_go_there_and_back() -> None:

@@ -327,6 +327,52 @@ def test_without_a_limit_on_accuracy_the_most_accurate_is_recommended(
     assert recommended(search(tmp_path, runner, budget=budget)) == expected
 
 
+class Dull(PretendedRunner):
+    """Settings that gain alone, but nothing together with others."""
+
+    def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
+        found = super().measure(candidate, rung)
+        extra = [axis for axis in ("answer", "reject") if axis in candidate.settings]
+        if len(candidate.settings) == 1 or "ms" not in found:
+            return found
+        return {**found, "ms": [time / 0.9 ** len(extra) for time in found["ms"]]}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_setting_that_gains_nothing_beside_the_others_is_not_recommended(
+    tmp_path: Path, seed: int
+) -> None:
+    # More combinations with both of them than are tried: the one without is not among these.
+    sizes = {"384x512": 0.85, "320x416": 0.84, "288x384": 0.83, "224x288": 0.82}
+    effects: dict[str, tuple[float, float] | str] = {
+        **{f"size {size}": (ratio, 0.0) for size, ratio in sizes.items()},
+        "backend openvino": (0.46, 0.0),
+        "backend openvino-bf16": (0.45, 0.0),
+        "reject none": (0.9, 0.0),
+        "answer other": (0.9, 0.0),
+    }
+    levels = {
+        "size": list(sizes),
+        "backend": ["openvino", "openvino-bf16"],
+        "reject": ["none"],
+        "answer": ["other"],
+    }
+    found = search(tmp_path, Dull(effects, noise=0.02, seed=seed), space=Space(levels))
+    assert set(recommended(found)) == {"size", "backend"}
+
+
+def test_a_candidate_without_one_setting_has_no_other_that_needs_it() -> None:
+    int8 = {"precision": "int8", "max-miou-drop": "1"}
+    on_cpu = Candidate({**int8, "backend": "openvino"})
+    assert [dict(each.settings) for each in on_cpu.simpler()] == [
+        {"backend": "openvino"},
+        {"precision": "int8", "backend": "openvino"},
+        int8,
+    ]
+    on_gpu = Candidate({"size": "320x416", **int8, "backend": "tensorrt"})
+    assert dict(list(on_gpu.simpler())[-1].settings) == {"size": "320x416"}
+
+
 def test_combinations_that_lose_least_at_their_speed_come_first_without_a_limit() -> None:
     def row(settings: dict[str, str], ratio: float, drop: float) -> Row:
         found = {"ms": [100 * ratio], "base_ms": [100.0], "cycle": 1, "peak_mib": 1.0}

@@ -100,26 +100,39 @@ class ProcessRunner:
         return Path(answer["bundle"])
 
     def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
-        """Return what was found; "error" where the candidate failed."""
-        base = self._open_base()
+        """Return what was found; "error" where the candidate failed.
+
+        Where the default export ended meanwhile, as when memory runs out for both, the candidate
+        may not be to blame: it is measured once more.
+        """
         try:
-            bundle = self.make(candidate)
-            with Worker() as worker:
-                opened = self._open(worker, candidate, bundle)
-                timed = _time(worker, base, rung, int(candidate.settings.get(KEYFRAME, "1")))
-                peak = worker.ask("peak")
-                scored = self._score(worker, candidate, rung)
+            return self._measured(candidate, rung)
         except CandidateError as err:
-            self._check_base(base)
+            if self._is_base_alive():
+                return {"error": str(err)}
+        self.close()
+        try:
+            return self._measured(candidate, rung)
+        except CandidateError as err:
+            if not self._is_base_alive():
+                self.close()
             return {"error": str(err)}
+
+    def _measured(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
+        base = self._open_base()
+        bundle = self.make(candidate)
+        with Worker() as worker:
+            opened = self._open(worker, candidate, bundle)
+            timed = _time(worker, base, rung, int(candidate.settings.get(KEYFRAME, "1")))
+            peak = worker.ask("peak")
+            scored = self._score(worker, candidate, rung)
         return {**opened, **timed, **peak, **scored}
 
-    def _check_base(self, base: Worker) -> None:
-        """Let the default export be opened again if it is gone: memory ran out for both."""
+    def _is_base_alive(self) -> bool:
         try:
-            base.ask("peak")
+            return self._base is not None and bool(self._base.ask("peak"))
         except CandidateError:
-            self.close()
+            return False
 
     def _open_base(self) -> Worker:
         if self._base is None:

@@ -47,6 +47,7 @@ class Runner:
 
         from edge_ovss.bundle.identity import answer_hash
         from edge_ovss.runtime.segmenter import Segmenter
+        from edge_ovss.runtime.trt.engine_store import plan_hashes
 
         chosen: Mapping[str, str] = order["settings"]
         threads = chosen.get(THREADS)
@@ -63,6 +64,7 @@ class Runner:
         return {
             "backend": self.segmenter.backend,
             "graph_sha256": answer_hash(self.segmenter.bundle),
+            "engines": plan_hashes(self.segmenter.bundle, self.segmenter.backend),
             "bundle_mib": sum(entry.bytes for entry in files) / 2**20,
             "slots": self.segmenter.bundle.manifest.rejection.limit,
             "template_rank": (manifest.templates.compression or {}).get("rank"),
