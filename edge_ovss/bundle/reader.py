@@ -43,7 +43,8 @@ GRAPH_LIMIT = 16 << 20
 BUNDLE_LIMIT = 6 << 30
 _LONGEST_NAME = 255  # bytes, of a file or folder: what common file systems hold
 _LONGEST_PATH = 1024
-UNLISTED_FOLDERS = ("engines", "reports", "text_tower")
+ENGINES = "engines"
+UNLISTED_FOLDERS = (ENGINES, "reports", "text_tower")
 
 _NOT_TRUSTED = "Do not use this bundle unless you know who wrote it; export it again."
 

@@ -7,9 +7,11 @@ import re
 
 from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli.inspect_engine import fusion_text
+from edge_ovss.cli.options.build import OPTIMIZED
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.engines.build import BuildOptions, Built, build_engine
 from edge_ovss.engines.compatible import parse_compatible
+from edge_ovss.engines.optimize import Optimized, optimize_graphs
 from edge_ovss.errors import UsageError
 from edge_ovss.runtime.trt.commands import rebuild_command
 from edge_ovss.runtime.trt.engine_key import Flags
@@ -17,15 +19,69 @@ from edge_ovss.runtime.trt.engine_record import Proof
 from edge_ovss.runtime.trt.frame_sizes import parse_range
 from edge_ovss.runtime.trt.gpu import parse_capabilities
 
+# Options that `--backend onnxruntime` does not take, with their defaults.
+_ENGINES_ONLY: dict[str, object] = {
+    **dict.fromkeys(("size", "min", "opt", "max", "compute_capability", "workspace")),
+    **dict.fromkeys(("optimization_level", "compatible", "pin_timings")),
+    **dict.fromkeys(("tf32", "timing_cache"), False),
+    "allow_float": 0.0,
+}
+
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Build, and print where the engine is and whether its output was checked."""
     refuse_unsupported(args)
+    if args.backend == OPTIMIZED:
+        return optimize(args, console)
     bundle = Bundle.open(args.bundle)
     options = read_options(args, bundle)
     built = build_engine(bundle, args.backend, options, note=console.note)
     report(args, console, bundle, built)
     return 0
+
+
+def optimize(args: argparse.Namespace, console: Console) -> int:
+    """Keep the optimized graphs, and print where they are.
+
+    Raises:
+        UsageError: An option is given that only engines have.
+    """
+    given = [name for name, default in _ENGINES_ONLY.items() if getattr(args, name) != default]
+    if given:
+        option = "--" + given[0].replace("_", "-")
+        message = (
+            f"{option} is for engines; --backend {OPTIMIZED} runs frames of any size as they are."
+        )
+        raise UsageError(message, hint=f"Leave out {option}.")
+    bundle = Bundle.open(args.bundle)
+    found = optimize_graphs(bundle, overwrite=args.overwrite, note=console.note)
+    document = {"graphs": [_optimized_json(one) for one in found]}
+    console.result("\n".join(map(_optimized_text, found)), document)
+    console.note(next_step("run", args.bundle, "SOURCE", "--backend", OPTIMIZED))
+    return 0
+
+
+def _optimized_text(one: Optimized) -> str:
+    state = "already there (--overwrite makes it again)" if one.reused else "written"
+    rows = {
+        "graph": str(one.graph.folder),
+        "state": state,
+        "for": f"ONNX Runtime {one.graph.key.library}, {one.graph.key.processor}",
+        "size": f"{one.graph.size / 2**20:.1f} MiB",
+        "time": f"{one.seconds:.1f} s",
+        "answer": "every output of the reference frame is equal",
+    }
+    return "\n".join(f"{name:<9} {value}" for name, value in rows.items())
+
+
+def _optimized_json(one: Optimized) -> dict[str, object]:
+    return {
+        "folder": str(one.graph.folder),
+        "reused": one.reused,
+        "seconds": round(one.seconds, 3),
+        "bytes": one.graph.size,
+        **one.graph.to_json(),
+    }
 
 
 def refuse_unsupported(args: argparse.Namespace) -> None:

@@ -13,7 +13,12 @@ from edge_ovss._strict_parsing import DocumentError, parse_json
 from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.onnx_reader.file import GraphFile, TensorInfo, read_graph_file
 from edge_ovss.bundle.reader import Bundle
-from edge_ovss.cli.inspect_engine import describe_plan, engine_documents, engine_rows
+from edge_ovss.cli.inspect_engine import (
+    describe_plan,
+    engine_documents,
+    engine_rows,
+    optimized_documents,
+)
 from edge_ovss.cli.shared.console import Console, next_step
 from edge_ovss.errors import EdgeOvssError, InputError, UsageError
 from edge_ovss.evaluation.gates import (
@@ -57,6 +62,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "manifest": bundle.manifest.document,
         "licenses": use_of(bundle.manifest.licenses).to_json(),
         "engines": engine_documents(bundle),
+        "optimized_graphs": optimized_documents(bundle),
         "graph": _graph_document(bundle.graph, bundle.graph_path),
     }
     verdicts = check_gates(gates, license_value(bundle))

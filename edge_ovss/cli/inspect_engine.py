@@ -8,26 +8,39 @@ from typing import Any
 
 from edge_ovss._files import sha256_of_file
 from edge_ovss.bundle.identity import graph_hash
-from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.reader import ENGINES, Bundle
 from edge_ovss.errors import ArtifactError, InputError
+from edge_ovss.runtime.backends.optimized_graph import PREFIX, read_optimized
 from edge_ovss.runtime.trt.engine_record import RECORD, BuildRecord, read_record
-from edge_ovss.runtime.trt.engine_store import ENGINES
 
 Rows = list[tuple[str, str]]
 
 
 def engine_rows(bundle: Bundle) -> Rows:
     """Return a line for each engine of a bundle."""
-    return [(f"engine {one['name']}", _line(bundle, one)) for one in _engines(bundle)]
+    engines = [(f"engine {one['name']}", _line(bundle, one)) for one in _engines(bundle)]
+    kept = [(f"graph {folder.name}", _kept_line(bundle, folder)) for folder in _optimized(bundle)]
+    return engines + kept
 
 
 def engine_documents(bundle: Bundle) -> list[dict[str, object]]:
-    """Return the records of a bundle's engines as JSON objects, or why one cannot be read."""
+    """Return what is known of a bundle's engines as JSON objects, or why one cannot be read."""
     found: list[dict[str, object]] = []
     for one in _engines(bundle):
         record = one["record"]
         facts = {"problem": one["problem"]} if record is None else dict(record.document)
         found.append({"name": one["name"], **facts})
+    return found
+
+
+def optimized_documents(bundle: Bundle) -> list[dict[str, object]]:
+    """Return the records of the kept graphs as JSON objects, or why one cannot be read."""
+    found: list[dict[str, object]] = []
+    for folder in _optimized(bundle):
+        try:
+            found.append({"name": folder.name, **read_optimized(folder).to_json()})
+        except ArtifactError as err:
+            found.append({"name": folder.name, "problem": err.message})
     return found
 
 
@@ -82,13 +95,31 @@ def _engines(bundle: Bundle) -> list[dict[str, Any]]:
     folder = bundle.file(ENGINES)
     found: list[dict[str, Any]] = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if not path.is_dir() or path.name.startswith("."):
+        if not path.is_dir() or path.name.startswith((".", PREFIX)):
             continue
         try:
             found.append({"name": path.name, "record": read_record(path), "problem": None})
         except ArtifactError as err:
             found.append({"name": path.name, "record": None, "problem": err.message})
     return found
+
+
+def _optimized(bundle: Bundle) -> list[Path]:
+    """Return the folders of the graphs that `build --backend onnxruntime` kept."""
+    folder = bundle.file(ENGINES)
+    return sorted(path for path in folder.glob(f"{PREFIX}*") if path.is_dir())
+
+
+def _kept_line(bundle: Bundle, folder: Path) -> str:
+    small = bundle.small()
+    graphs = {graph_hash(one) for one in (bundle, small) if one is not None}
+    try:
+        kept = read_optimized(folder)
+        size = kept.size / 2**20
+    except (ArtifactError, OSError) as err:
+        return str(err)
+    stale = "" if kept.key.graph in graphs else ", OF ANOTHER GRAPH"
+    return f"ONNX Runtime {kept.key.library} for {kept.key.processor}, {size:.1f} MiB{stale}"
 
 
 def _line(bundle: Bundle, one: Mapping[str, Any]) -> str:

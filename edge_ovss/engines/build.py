@@ -17,7 +17,7 @@ from edge_ovss._progress import Note, silent
 from edge_ovss.bundle.contract import PLACES, TEXT
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.manifest import now
-from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.reader import ENGINES, Bundle
 from edge_ovss.bundle.replacement import mend, move_into_place
 from edge_ovss.engines.build_process import run_child
 from edge_ovss.engines.build_request import BuildOutcome, BuildRequest
@@ -33,7 +33,7 @@ from edge_ovss.errors import ArtifactError, ParityError, UsageError
 from edge_ovss.runtime.trt.compilable import check_compilable
 from edge_ovss.runtime.trt.engine_key import HARDWARE, EngineKey, Flags, surroundings_here
 from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof
-from edge_ovss.runtime.trt.engine_store import ENGINES, Engine, check_plan, read_own_record
+from edge_ovss.runtime.trt.engine_store import Engine, check_plan, read_own_record
 from edge_ovss.runtime.trt.frame_sizes import FrameRange
 from edge_ovss.runtime.trt.gpu import Gpu, choose_capabilities, local_gpu
 from edge_ovss.runtime.trt.variants import (
@@ -116,7 +116,7 @@ def build_engine(
     gpu = local_gpu()
     key = make_key(bundle, flavor, library, options, gpu)
     engines = make_folder(bundle.file(ENGINES))
-    _mend(engines)
+    mend_engines(engines)
     place = engines / key.name
     if place.is_dir() and not options.overwrite:
         engine = _existing(bundle, place, key, gpu, note)
@@ -125,7 +125,7 @@ def build_engine(
     module = str(installed_module(flavor))
     timings = place.parent / timings_name(key)
     before = check_timings(timings, options.pinned_timings)
-    with _Workshop(place) as folder:
+    with Workshop(place) as folder:
         request = make_request(bundle, key, module, folder, options, timings)
         request = replace(request, workspace_mib=_workspace(options.flags, gpu, note))
         note(f"building for {', '.join(key.surroundings.capabilities)}, frames {key.frames}")
@@ -254,7 +254,7 @@ def _existing(bundle: Bundle, place: Path, key: EngineKey, gpu: Gpu | None, note
     return Engine(place, record)
 
 
-def _mend(engines: Path) -> None:
+def mend_engines(engines: Path) -> None:
     """Remove leftovers of killed builds, and restore an engine that they moved aside."""
     for path in entries(engines, _UNFINISHED):
         remove_abandoned(path)
@@ -262,7 +262,7 @@ def _mend(engines: Path) -> None:
         mend(engines / path.name[1 : -len(".old.12345678")])
 
 
-class _Workshop:
+class Workshop:
     """A folder that becomes `place` if the `with` block succeeds, and is removed otherwise."""
 
     def __init__(self, place: Path) -> None:

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 from edge_ovss._files import sha256_of_file
+from edge_ovss.bundle.reader import ENGINES
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.trt.engine_key import EngineKey
 from edge_ovss.runtime.trt.engine_record import BuildRecord
-from edge_ovss.runtime.trt.engine_store import ENGINES
 
 
 def timings_name(key: EngineKey) -> str:

@@ -13,6 +13,7 @@ import onnx
 import pytest
 from bundle_mutants import add_metadata, edit_graph, relist
 
+from edge_ovss.bundle.hashes.ownership import check_owner
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.npy import read_array
 from edge_ovss.bundle.onnx_reader.nodes import read_graph_nodes
@@ -22,7 +23,6 @@ from edge_ovss.cli import main
 from edge_ovss.errors import ArtifactError, BundleError
 from edge_ovss.runtime import Bundle
 from edge_ovss.runtime.trt.engine_record import PLAN
-from edge_ovss.runtime.trt.engine_store import _check_owner
 
 MakeBundle = Callable[..., Path]
 helper = onnx.helper
@@ -353,11 +353,11 @@ def test_an_engine_that_a_group_or_others_may_write_is_refused(
     folder.mkdir(mode=0o755)
     (folder / PLAN).write_bytes(b"x")
     (folder / PLAN).chmod(0o644)
-    _check_owner(folder)
+    check_owner(folder, PLAN)
     path = folder if target == "folder" else folder / PLAN
     path.chmod(path.stat().st_mode | mode)
     with pytest.raises(ArtifactError, match=f"may write '{path.name}'"):
-        _check_owner(folder)
+        check_owner(folder, PLAN)
 
 
 def test_an_engine_is_bound_to_every_file_of_its_graph(make_bundle: MakeBundle) -> None:

@@ -21,6 +21,7 @@ from edge_ovss.bundle.rejection import Rejection
 from edge_ovss.bundle.words.inputs import graph_text
 from edge_ovss.cli import main
 from edge_ovss.cli.words import _meanings, _Measured
+from edge_ovss.engines.optimize import optimize_graphs
 from edge_ovss.errors import EdgeOvssError, UsageError
 from edge_ovss.export import ExportOptions, export_bundle
 from edge_ovss.export.loading import load_for_export
@@ -305,3 +306,21 @@ def test_a_calibrated_bundle_has_none(bundle: Bundle, tmp_path: Path) -> None:
     assert done.bundle.manifest.graph.small is None
     assert "small.onnx" not in done.bundle.manifest.files
     assert any("small graph" in warning for warning in done.warnings)
+
+
+def test_both_graphs_are_kept_as_onnxruntime_optimizes_them(
+    bundle: Bundle, embeddings: NDArray[np.float32], tmp_path: Path
+) -> None:
+    path = shutil.copytree(bundle.path, tmp_path / "kept.ovss")
+    found = optimize_graphs(Bundle.open(path))
+    assert len({each.graph.folder for each in found}) == 2
+    assert all(each.reused for each in optimize_graphs(Bundle.open(path)))
+    for count in (5, PLACES):
+        before, after = (
+            reworded(Bundle.open(each), embeddings, count) for each in (bundle.path, path)
+        )
+        with Segmenter.open(before, threads=1) as one, Segmenter.open(after, threads=1) as other:
+            assert running(other) == ("small.onnx" if count == 5 else "model.onnx")
+            assert running(one) == running(other)
+            labels = [each.segment(FRAMES[0]).labels for each in (one, other)]
+        np.testing.assert_array_equal(*labels)

@@ -1,4 +1,4 @@
-"""Build an engine of a bundle for TensorRT or TensorRT for RTX, and check its output."""
+"""Build what starts or runs a bundle faster on one machine, and check its output."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ import argparse
 from edge_ovss.cli.shared.runtime_options import add_bundle_argument
 from edge_ovss.runtime.trt.variants import FLAVORS
 
+OPTIMIZED = "onnxruntime"
+"""The backend for which the optimized graph is kept; the others of `build` have engines."""
+
 EXAMPLES = (
     "edge-ovss build city.ovss --backend tensorrt",
     "edge-ovss build city.ovss --backend tensorrt-rtx --compute-capability 8.6,8.9",
     "edge-ovss build city.ovss --backend tensorrt --min 360x480 --max 1080x1920",
+    "edge-ovss build city.ovss --backend onnxruntime",
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this verb."""
     add_bundle_argument(parser)
-    parser.add_argument("--backend", required=True, metavar="NAME", help=" or ".join(FLAVORS))
+    parser.add_argument(
+        "--backend",
+        required=True,
+        metavar="NAME",
+        help=f"{' or '.join(FLAVORS)}, for an engine; or {OPTIMIZED}, to keep the graph as it is "
+        "optimized for this processor, which shortens the start",
+    )
     sizes = parser.add_argument_group("frame sizes (height x width)")
     sizes.add_argument(
         "--size", metavar="HxW", help="the only size (default that of the reference frame)"

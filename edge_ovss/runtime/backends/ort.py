@@ -17,6 +17,7 @@ from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError, EdgeOvssError, MissingDependencyError
 from edge_ovss.runtime.backends.base import Backend, Machine
 from edge_ovss.runtime.backends.frame_memory import require_memory
+from edge_ovss.runtime.backends.optimized_graph import find_optimized, key_here, warn_unused
 
 _ERRORS_ONLY = 3
 # Would make all pieces of a tensor at once; the graph cuts it so that one is there at a time.
@@ -60,21 +61,34 @@ class CpuBackend(Backend):
         self._session = self._load_first()
 
     def _load_first(self) -> Any:  # noqa: ANN401 (a class of onnxruntime)
-        """Load the graph for frames of any size."""
+        """Load the graph for frames of any size, optimized before if that was kept."""
+        kept = find_optimized(self.bundle, key_here(self.bundle, self._runtime))
+        if kept is not None:
+            try:
+                with kept.checked() as path:
+                    return self._load(self.settings, optimized=path)
+            except ArtifactError as err:
+                warn_unused(err.message)
         return self._load(self.settings)
 
-    def _load(self, settings: Mapping[str, str], sizes: Mapping[str, int] | None = None) -> Any:  # noqa: ANN401
+    def _load(
+        self,
+        settings: Mapping[str, str],
+        sizes: Mapping[str, int] | None = None,
+        optimized: Path | None = None,
+    ) -> Any:  # noqa: ANN401
         """Load the graph.
 
         Args:
             settings: Options of the first provider.
             sizes: Sides of the frame that are fixed, by name; None for any.
+            optimized: The ONNX file of the graph as ONNX Runtime optimized it before.
 
         Raises:
             MissingDependencyError: The provider's libraries do not load.
             ArtifactError: The graph cannot be loaded, or is not what the manifest says.
         """
-        path, threads = self.bundle.graph_path, self.threads or available_cores()
+        path, threads = optimized or self.bundle.graph_path, self.threads or available_cores()
         try:
             session = open_session(
                 self._runtime,
@@ -83,6 +97,7 @@ class CpuBackend(Backend):
                 providers=self.providers,
                 settings=settings,
                 sizes=sizes,
+                is_optimized=optimized is not None,
             )
         except Exception as err:  # ONNX Runtime raises a class of its own for every status
             raise load_error(err, path, self._runtime) from err
@@ -137,6 +152,7 @@ def open_session(
     settings: Mapping[str, str] | None = None,
     sizes: Mapping[str, int] | None = None,
     profile: Path | None = None,
+    is_optimized: bool = False,
 ) -> Any:  # noqa: ANN401 (a class of onnxruntime)
     """Load a graph as the backends do.
 
@@ -148,11 +164,14 @@ def open_session(
         settings: Options of the first provider.
         sizes: Free sides of the inputs that are fixed, by name.
         profile: Write how long every operator takes to a file that begins like this.
+        is_optimized: ONNX Runtime has written this graph, after its optimizers.
 
     Raises:
         Exception: Whatever ONNX Runtime raises.
     """
     options = session_options(runtime, threads)
+    if is_optimized:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     for name, value in (sizes or {}).items():
         options.add_free_dimension_override_by_name(name, value)
     if profile is not None:

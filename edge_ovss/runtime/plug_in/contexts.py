@@ -21,13 +21,13 @@ from edge_ovss._files import sha256_of_file, write_json
 from edge_ovss._leftovers import RANDOM, entries, new_folder, remove_abandoned
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.manifest import now
-from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.reader import ENGINES, Bundle
 from edge_ovss.bundle.replacement import move_into_place
 from edge_ovss.errors import ArtifactError, EdgeOvssError
 from edge_ovss.runtime.plug_in.library import BACKEND, tf32_is_allowed
 from edge_ovss.runtime.trt.engine_key import EngineKey, Flags, Surroundings
 from edge_ovss.runtime.trt.engine_record import PLAN, BuildRecord, Proof, read_record
-from edge_ovss.runtime.trt.engine_store import ENGINES, Engine, check_plan
+from edge_ovss.runtime.trt.engine_store import Engine, check_plan
 from edge_ovss.runtime.trt.frame_sizes import FrameRange, Size
 from edge_ovss.runtime.trt.gpu import Gpu, platform_name
 

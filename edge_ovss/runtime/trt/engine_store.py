@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shlex
-import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
 from edge_ovss._files import sha256_of_file
+from edge_ovss.bundle.hashes.ownership import check_owner
 from edge_ovss.bundle.identity import graph_hash
-from edge_ovss.bundle.reader import Bundle
+from edge_ovss.bundle.reader import ENGINES, Bundle
 from edge_ovss.errors import ArtifactError
 from edge_ovss.runtime.trt.commands import (
     build_command,
@@ -32,7 +30,6 @@ from edge_ovss.runtime.trt.frame_sizes import FrameRange, Size, text
 from edge_ovss.runtime.trt.gpu import Gpu
 
 _WITHOUT_ENGINES = ("onnxruntime", "openvino")
-ENGINES = "engines"
 
 
 @dataclass(frozen=True)
@@ -169,7 +166,7 @@ def check_plan(bundle: Bundle, engine: Engine) -> bytes:
     """
     command = rebuild_command(bundle, engine.record.key)
     try:
-        _check_owner(engine.folder)
+        check_owner(engine.folder, PLAN)
         plan = engine.plan.read_bytes()
     except OSError as err:
         message = f"Engine '{engine.folder.name}' cannot be read: {err.strerror or err}."
@@ -184,20 +181,6 @@ def check_plan(bundle: Bundle, engine: Engine) -> bytes:
         )
         raise ArtifactError(message, hint=f"Do not use it; build it again: {command}")
     return plan
-
-
-def _check_owner(folder: Path) -> None:
-    """Reject a folder into which another user could have put native code."""
-    if os.name == "nt":
-        return
-    for path in (folder, folder / PLAN):
-        facts = path.stat()
-        others = facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if others or facts.st_uid not in (0, os.geteuid()):
-            message = f"Other users may write '{path.name}' of engine '{folder.name}'."
-            command = shlex.join(["chmod", "-R", "go-rwx", str(folder)])
-            hint = f"An engine is native code. If it is yours: {command}"
-            raise ArtifactError(message, hint=hint)
 
 
 def plan_hashes(bundle: Bundle, backend: str) -> dict[str, str]:
