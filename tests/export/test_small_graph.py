@@ -322,5 +322,5 @@ def test_both_graphs_are_kept_as_onnxruntime_optimizes_them(
         with Segmenter.open(before, threads=1) as one, Segmenter.open(after, threads=1) as other:
             assert running(other) == ("small.onnx" if count == 5 else "model.onnx")
             assert running(one) == running(other)
-            labels = [each.segment(FRAMES[0]).labels for each in (one, other)]
-        np.testing.assert_array_equal(*labels)
+            expected, answer = (each.segment(FRAMES[0]).labels for each in (one, other))
+        np.testing.assert_array_equal(answer, expected)

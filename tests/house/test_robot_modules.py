@@ -26,6 +26,8 @@ edge_ovss.bundle.decisive
 edge_ovss.bundle.graph_check
 edge_ovss.bundle.hashes
 edge_ovss.bundle.hashes.comparing
+edge_ovss.bundle.hashes.ownership
+edge_ovss.bundle.identity
 edge_ovss.bundle.json_fields
 edge_ovss.bundle.manifest
 edge_ovss.bundle.npy
@@ -51,6 +53,7 @@ edge_ovss.runtime
 edge_ovss.runtime.backends
 edge_ovss.runtime.backends.base
 edge_ovss.runtime.backends.frame_memory
+edge_ovss.runtime.backends.optimized_graph
 edge_ovss.runtime.backends.ort
 edge_ovss.runtime.graph_choice
 edge_ovss.runtime.overflow

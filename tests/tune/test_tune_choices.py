@@ -235,7 +235,8 @@ def test_a_candidate_is_measured_again_where_the_default_export_ended(
                 self.alive = False
             if not self.alive:
                 raise CandidateError("Its process ended.")  # noqa: EM101 (as `Worker` says it)
-            return {"run": {"ms": [1.0]}, "peak": {"peak_mib": 1.0}}.get(what, {"backend": "x"})
+            answers: dict[str, dict[str, Any]] = {"run": {"ms": [1.0]}, "peak": {"peak_mib": 1.0}}
+            return answers.get(what, {"backend": "x"})
 
     monkeypatch.setattr(runner, "Worker", Fragile)
     subject = Subject(bundles=(str(make_bundle("a.ovss")),))

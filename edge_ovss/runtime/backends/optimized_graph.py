@@ -186,8 +186,8 @@ def read_optimized(folder: Path) -> OptimizedGraph:
 
 
 def _read_key(fields: Fields) -> OptimizedKey:
-    texts = (fields.text(name) for name in ("graph", "library", "processor"))
-    return OptimizedKey(*texts, recipe=fields.integer("recipe"))
+    graph, library, processor = map(fields.text, ("graph", "library", "processor"))
+    return OptimizedKey(graph, library, processor, fields.integer("recipe"))
 
 
 def _read_files(fields: Fields) -> Mapping[str, str]:
