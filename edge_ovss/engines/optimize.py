@@ -29,6 +29,8 @@ from edge_ovss.runtime.backends.optimized_graph import (
 from edge_ovss.runtime.backends.ort import CpuBackend, load_error, open_session, session_options
 
 _OUTSIDE = "session.optimized_model_external_initializers_file_name"
+# Weights go into the file in the order in which kernels want them.
+_PACKED = "session.save_external_prepacked_constant_initializers"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def optimize_graphs(
     """
     runtime = require("onnxruntime", extra=CpuBackend.extra)
     mend_engines(make_folder(bundle.file(ENGINES)))
-    return [_kept(one, runtime, overwrite, note or silent) for one in _graphs(bundle)]
+    return [_kept(one, runtime, note or silent, overwrite=overwrite) for one in _graphs(bundle)]
 
 
 def _graphs(bundle: Bundle) -> Iterator[Bundle]:
@@ -70,7 +72,7 @@ def _graphs(bundle: Bundle) -> Iterator[Bundle]:
         yield small
 
 
-def _kept(bundle: Bundle, runtime: ModuleType, overwrite: bool, note: Note) -> Optimized:
+def _kept(bundle: Bundle, runtime: ModuleType, note: Note, *, overwrite: bool) -> Optimized:
     key = key_here(bundle, runtime)
     known = None if overwrite else find_optimized(bundle, key)
     if known is not None and _is_whole(known):
@@ -95,6 +97,7 @@ def _make(bundle: Bundle, runtime: ModuleType, key: OptimizedKey, folder: Path) 
     options = session_options(runtime, available_cores())
     options.optimized_model_filepath = str(folder / GRAPH)
     options.add_session_config_entry(_OUTSIDE, WEIGHTS)
+    options.add_session_config_entry(_PACKED, "1")
     source = bundle.graph_path
     try:
         first = runtime.InferenceSession(str(source), options, providers=CpuBackend.providers)

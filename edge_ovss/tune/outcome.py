@@ -22,7 +22,7 @@ class Outcome:
 
     Attributes:
         rows: The most thorough row of every candidate, from fast to slow; failures last.
-        last: Number of the rung on all images.
+        last: Number of the rung on all images; that of a play-off is one more.
         gates: The limits that were checked.
         unchecked: The limits that need labels, where there are none.
         subject: What was tuned.
@@ -61,7 +61,7 @@ class Outcome:
     @property
     def finals(self) -> list[Row]:
         """The rows that were measured on everything."""
-        return [row for row in self.rows if row.error is None and row.rung == self.last]
+        return [row for row in self.rows if row.error is None and row.rung >= self.last]
 
     @property
     def front(self) -> list[Row]:
@@ -141,7 +141,7 @@ class Outcome:
             "title": row.candidate.title,
             "settings": dict(row.candidate.settings),
             "rung": row.rung,
-            "measured_on_all": row.error is None and row.rung == self.last,
+            "measured_on_all": row.error is None and row.rung >= self.last,
         }
         if row.error is not None:
             return {**common, "error": row.error}

@@ -8,8 +8,8 @@ from edge_ovss.evaluation.gates import Gate
 from edge_ovss.tune.budget import largest_drop
 from edge_ovss.tune.rows import Row
 
-TIE = 1.08
-"""Times whose ratio is at most this are equal: two runs differ by so much."""
+TIE = 1.10
+"""Times whose ratio is at most this are equal: a setting that gains less is not worth having."""
 
 SLACK = 1.25
 """A limit may be missed by so much in a cheap measurement."""
@@ -57,12 +57,40 @@ def recommend(rows: Sequence[Row], numbers: Sequence[Numbers], gates: Sequence[G
     passing = [row for row, found in zip(rows, numbers, strict=True) if meets(found, gates)]
     if not passing:
         return None
-    if wants_accuracy(passing, gates):
-        least = min(row.drop or 0.0 for row in passing)
-        passing = [row for row in passing if (row.drop or 0.0) <= least + SAME]
+    passing = _most_accurate(passing, gates)
     fastest = min(row.ratio for row in passing)
     tied = [row for row in passing if row.ratio <= TIE * fastest]
     return min(tied, key=lambda row: (row.candidate.departures, row.drop or 0.0))
+
+
+def close_ones(rows: Sequence[Row], numbers: Sequence[Numbers], gates: Sequence[Gate]) -> list[Row]:
+    """Return what may be recommended once times are known better, those with few settings first.
+
+    Times may be off by `SLACK`; the other limits must be met, for a play-off measures times alone.
+    """
+    exact = [gate for gate in gates if not is_of_time(gate)]
+    able = [
+        row
+        for row, found in zip(rows, numbers, strict=True)
+        if meets(found, exact) and not is_hopeless(row, found, gates)
+    ]
+    able = _most_accurate(able, gates)
+    fastest = min((row.ratio for row in able), default=0.0)
+    near = [row for row in able if row.ratio <= SLACK * fastest]
+    return sorted(near, key=lambda row: (row.candidate.departures, row.ratio))
+
+
+def is_of_time(gate: Gate) -> bool:
+    """Return whether a limit is on a time, or on what follows from it."""
+    return gate.name.endswith("_ms") or gate.name in ("throughput_fps", "speedup_p50")
+
+
+def _most_accurate(rows: list[Row], gates: Sequence[Gate]) -> list[Row]:
+    """Return the most accurate ones if the budget says nothing of accuracy, else all."""
+    if not wants_accuracy(rows, gates):
+        return rows
+    least = min(row.drop or 0.0 for row in rows)
+    return [row for row in rows if (row.drop or 0.0) <= least + SAME]
 
 
 def wants_accuracy(rows: Sequence[Row], gates: Sequence[Gate]) -> bool:

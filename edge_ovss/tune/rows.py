@@ -11,6 +11,9 @@ from edge_ovss.evaluation.latency import summarize
 from edge_ovss.metrics.reported import TUNING
 from edge_ovss.tune.candidate import Candidate
 
+TOGETHER = "together"
+"""In what was found in a play-off: the keys of all that took part."""
+
 # Two halves of a measurement that differ by less are steady.
 _STEADY = 1.06
 
@@ -146,6 +149,11 @@ def base_median(rows: Sequence[Row]) -> float:
 
 
 def with_earlier(row: Row, rows: Mapping[tuple[Candidate, int], Row]) -> Row:
-    """Return a row that knows the less thorough measurements of its candidate."""
+    """Return a row that knows the less thorough measurements of its candidate.
+
+    One of a play-off is compared with what ran in the same minute, so it stands for itself.
+    """
+    if TOGETHER in row.found:
+        return row
     known = [rows.get((row.candidate, rung)) for rung in range(row.rung)]
     return replace(row, earlier=tuple(r for r in known if r is not None and r.error is None))

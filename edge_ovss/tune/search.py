@@ -12,16 +12,18 @@ from edge_ovss.tune.budget import largest_drop
 from edge_ovss.tune.candidate import DROP, PRECISION, Candidate
 from edge_ovss.tune.journal import RunJournal
 from edge_ovss.tune.measuring.runner import Runner
+from edge_ovss.tune.playoff import Playoffs
 from edge_ovss.tune.ranking import (
     SLACK,
     Numbers,
+    close_ones,
     front_of,
     is_hopeless,
     meets,
     recommend,
     wants_accuracy,
 )
-from edge_ovss.tune.rows import Row, Rung, base_median, with_earlier
+from edge_ovss.tune.rows import TOGETHER, Row, Rung, base_median, with_earlier
 from edge_ovss.tune.space import Space, combinations
 
 _IMAGES = (12, 36)
@@ -33,6 +35,8 @@ _SECOND, _LAST = 10, 6
 _SINGLES, _GENTLER, _COMBINED, _HALVED = 0.5, 0.55, 0.65, 0.8
 # The last rung goes on to candidates that are slower than the best by this factor.
 _WIDE = 1.2
+# So many play-offs at most: each may bring a new winner, with new candidates close to it.
+_ROUNDS = 3
 
 
 def rungs_for(images: int) -> tuple[Rung, ...]:
@@ -106,7 +110,9 @@ class Search:
         known = [Row.from_json(document) for document in journal.rows]
         # Nothing can be compared with a default export that failed, so it is tried again.
         of_use = [row for row in known if row.error is None or row.candidate.settings]
-        self._known = {(row.candidate, row.rung): row for row in of_use}
+        alone = [row for row in of_use if TOGETHER not in row.found]
+        self._known = {(row.candidate, row.rung): row for row in alone}
+        self._playoffs = Playoffs(runner, journal, of_use)
         self._expected = self._measured = 0
         self._since_s = 0.0
         self.rows: dict[tuple[Candidate, int], Row] = {}
@@ -141,7 +147,7 @@ class Search:
         singles += self._all(_gentler(singles, limit), 0, _GENTLER)
         combined = self._all(combinations(singles, limit=limit), 0, _COMBINED)
         self._finish(self._halve([*singles, *combined]))
-        self._simplify()
+        self._decide()
 
     def _halve(self, rows: Sequence[Row]) -> list[Row]:
         """Measure what is promising on the next rung; return all with what is known best."""
@@ -174,24 +180,51 @@ class Search:
             if done is not None and done.error is None and meets(self._numbers(done), self._gates):
                 best = min(best or done.ratio, done.ratio)
 
+    def _decide(self) -> None:
+        """Let everything that is close run at the same time, until that changes nothing.
+
+        The whole machine is faster or slower for minutes, and not for all candidates alike.
+        """
+        for _ in range(_ROUNDS):
+            self._simplify()
+            finals = self._finals()
+            close = close_ones(finals, [self._numbers(row) for row in finals], self._gates)
+            if not self.complete or not (group := self._playoffs.group(close, self._best())):
+                return
+            if self._clock.is_over() and not self._playoffs.is_known(group):
+                self.complete = False
+                return
+            self._play_off(group)
+
+    def _play_off(self, group: Sequence[Row]) -> None:
+        found = self._playoffs.run(group, self.last + 1, _CYCLES[-1], self._clock, self._note)
+        self.rows |= {(row.candidate, row.rung): row for row in found}
+
     def _simplify(self) -> None:
-        """Measure what is recommended without each of its settings, as long as that is new.
+        """Measure what is recommended without its settings, as long as that may tie.
 
         A setting that gains less than a tie is to lose against the same candidate without it in
         every run, not only where that one was measured on all images by chance.
         """
-        while self.complete and (best := self._best()) is not None:
-            simpler = [each for each in best.candidate.simpler() if self._may_tie(each, best)]
-            if all((each, self.last) in self.rows for each in simpler):
-                return
+        best = self._best()
+        waiting = [] if best is None else [best.candidate]
+        while waiting and best is not None:
+            simpler = [each for each in waiting.pop().simpler() if self._may_tie(each, best)]
             self._all(simpler, self.last)
+            waiting += [each for each in simpler if self._may_tie(each, best)]
+
+    def _finals(self) -> list[Row]:
+        """Return what is known best of everything that was measured on all images, fast first."""
+        found: dict[Candidate, Row] = {}
+        for row in sorted(self.rows.values(), key=lambda row: row.rung):
+            if row.rung >= self.last and row.error is None:
+                found[row.candidate] = with_earlier(row, self.rows)
+        return sorted(found.values(), key=lambda row: row.ratio)
 
     def _best(self) -> Row | None:
         """Return what would be recommended now."""
-        finals = [row for row in self.rows.values() if row.rung == self.last and row.error is None]
-        whole = (with_earlier(row, self.rows) for row in finals)
-        done = sorted(whole, key=lambda row: row.ratio)
-        return recommend(done, [self._numbers(row) for row in done], self._gates)
+        finals = self._finals()
+        return recommend(finals, [self._numbers(row) for row in finals], self._gates)
 
     def _may_tie(self, candidate: Candidate, best: Row) -> bool:
         """Return whether nothing known says that a candidate is too slow, or fails."""
@@ -233,6 +266,7 @@ class Search:
         if place in self.rows:
             return self.rows[place]
         self._measured += 1
+        self._expected = max(self._expected, self._measured)
         row = self._known.get(place)
         if row is None:
             # Without the default export, which is the first, there is nothing to say.

@@ -113,6 +113,19 @@ def test_what_cannot_be_used_is_said_and_left_aside(
     np.testing.assert_array_equal(before, after)
 
 
+def test_engines_that_stand_elsewhere_are_left_aside(
+    make_bundle: MakeBundle, tmp_path: Path, loaded: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = make_bundle()
+    optimize_graphs(Bundle.open(path))
+    (path / "engines").rename(tmp_path / "elsewhere")
+    (path / "engines").symlink_to(tmp_path / "elsewhere")
+    with caplog.at_level(logging.WARNING):
+        labels(path)
+    assert loaded == ["tiny.ovss"]
+    assert "The graph is optimized anew." in caplog.text
+
+
 def test_changed_weights_are_refused_before_any_frame(
     tiny_bundle: Path, tmp_path: Path, loaded: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:

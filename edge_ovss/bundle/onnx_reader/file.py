@@ -129,7 +129,7 @@ def _model(data: Piece) -> GraphFile:
             _refuse_second(key in metadata, f"value of '{key}' in its metadata")
             metadata[key] = text
         elif number == 25:
-            _walk_nodes(message_of(value), 7, found, 0)
+            _walk_function(message_of(value), found)
     if graph is None:
         message = "it holds no graph"
         raise ValueError(message)
@@ -162,17 +162,18 @@ def _walk_graph(data: Piece, found: _Found, depth: int) -> None:
         message = f"graphs are nested more than {_DEEPEST} deep"
         raise ValueError(message)
     for number, value in message_fields(data):
-        if number == 5:
+        if number == 1:
+            _node(message_of(value), found, depth)
+        elif number == 5:
             _tensor(message_of(value), found)
         elif number == 15:
             _sparse(message_of(value), found)
-    _walk_nodes(data, 1, found, depth)
 
 
-def _walk_nodes(data: Piece, field_number: int, found: _Found, depth: int) -> None:
+def _walk_function(data: Piece, found: _Found) -> None:
     for number, value in message_fields(data):
-        if number == field_number:
-            _node(message_of(value), found, depth)
+        if number == 7:
+            _node(message_of(value), found, 0)
 
 
 def _node(data: Piece, found: _Found, depth: int) -> None:

@@ -147,18 +147,21 @@ def processor_name(cpuinfo: Path = _CPUINFO) -> str:
 
 def find_optimized(bundle: Bundle, key: OptimizedKey) -> OptimizedGraph | None:
     """Return the kept graph of a key; None if there is none that may be used, with a warning."""
-    folder = bundle.file(ENGINES) / key.name
-    if not folder.is_dir():
-        return None
     try:
+        folder = bundle.file(ENGINES) / key.name
+        if not folder.is_dir():
+            return None
         found = read_optimized(folder)
-        if found.key == key:
-            return found
-        why = f"The record of '{folder.name}' was changed, or the folder renamed."
-    except ArtifactError as err:
-        why = err.message
-    warn_unused(why)
-    return None
+    except (ArtifactError, BundleError) as err:
+        warn_unused(err.message)
+        return None
+    except OSError as err:
+        warn_unused(f"'{ENGINES}' of the bundle cannot be read: {err.strerror or err}.")
+        return None
+    if found.key != key:
+        warn_unused(f"The record of '{folder.name}' was changed, or the folder renamed.")
+        return None
+    return found
 
 
 def warn_unused(why: str) -> None:

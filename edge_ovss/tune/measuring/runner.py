@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import random
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ovss._files import make_folder, write_bytes
+from edge_ovss._free_memory import free_bytes
 from edge_ovss.errors import ArtifactError
 from edge_ovss.report.data import SCORES
 from edge_ovss.runtime.backends import AUTO
@@ -42,6 +46,18 @@ class Runner(Protocol):
 
     def measure(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
         """Return what was found; "error" where the candidate failed."""
+        ...
+
+    def race(self, candidates: Sequence[Candidate], cycles: int) -> list[dict[str, Any]]:
+        """Return the times of candidates that take turns with each other and the default export.
+
+        Raises:
+            CandidateError: One of them failed.
+        """
+        ...
+
+    def free_mib(self) -> float | None:
+        """Return the memory that programs can get in MiB; None if unknown."""
         ...
 
     def close(self) -> None:
@@ -128,6 +144,36 @@ class ProcessRunner:
             scored = self._score(worker, candidate, rung)
         return {**opened, **timed, **peak, **scored}
 
+    def race(self, candidates: Sequence[Candidate], cycles: int) -> list[dict[str, Any]]:
+        """Return the times of candidates that take turns with each other and the default export.
+
+        Raises:
+            CandidateError: One of them failed.
+        """
+        try:
+            return self._raced(candidates, cycles)
+        except CandidateError:
+            if not self._is_base_alive():
+                self.close()
+            raise
+
+    def _raced(self, candidates: Sequence[Candidate], cycles: int) -> list[dict[str, Any]]:
+        own = _Turns(self._open_base(), 1)
+        with ExitStack() as stack:
+            turns = []
+            for candidate in candidates:
+                worker = stack.enter_context(Worker())
+                self._open(worker, candidate, self.make(candidate))
+                turns.append(_Turns(worker, int(candidate.settings.get(KEYFRAME, "1"))))
+            _alternate([own, *turns], cycles)
+        base = _short(own.times)
+        return [{"cycle": one.cycle, "ms": _short(one.times), "base_ms": base} for one in turns]
+
+    def free_mib(self) -> float | None:
+        """Return the memory that programs can get in MiB; None if unknown."""
+        found = free_bytes()
+        return None if found is None else found / 2**20
+
     def _is_base_alive(self) -> bool:
         try:
             return self._base is not None and bool(self._base.ask("peak"))
@@ -191,6 +237,28 @@ def _time(worker: Worker, base: Worker, rung: Rung, cycle: int) -> dict[str, Any
         for who, count, kept in turns if number % 2 else reversed(turns):
             kept.extend(who.ask("run", count=count)["ms"])
     return {"cycle": cycle, "ms": _short(times), "base_ms": _short(base_times)}
+
+
+@dataclass
+class _Turns:
+    """A process with the times of its turns; a turn is one cycle of a stream."""
+
+    worker: Worker
+    cycle: int
+    times: list[float] = field(default_factory=list)
+
+    def take(self) -> None:
+        self.times.extend(self.worker.ask("run", count=self.cycle)["ms"])
+
+
+def _alternate(turns: Sequence[_Turns], cycles: int) -> None:
+    """Let all take turns, after a few that do not count, each time in another order."""
+    for each in turns:
+        each.worker.ask("run", count=_WARMUP * each.cycle)
+    order = random.Random(0)
+    for _ in range(cycles):
+        for each in order.sample(turns, len(turns)):
+            each.take()
 
 
 def _short(times: Sequence[float]) -> list[float]:
