@@ -278,6 +278,70 @@ def test_a_candidate_that_fails_by_itself_is_not_measured_again(
     assert opened == [{}, {"threads": "1"}]
 
 
+def _asked_workers(monkeypatch: pytest.MonkeyPatch, dies: str | None) -> list[tuple[str, int]]:
+    """Let workers answer in this process; return who segmented how many frames, in order."""
+    turns: list[tuple[str, int]] = []
+
+    class Asked:
+        """A worker that knows the threads of its candidate; that of the default export is ""."""
+
+        def __init__(self) -> None:
+            self.name, self.alive = "", True
+
+        def __enter__(self) -> Asked:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing is open."""
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+        def ask(self, what: str, **order: Any) -> dict[str, Any]:  # noqa: ANN401
+            if what == "open":
+                self.name = order["settings"].get("threads", "")
+            if what == "run":
+                turns.append((self.name, order["count"]))
+                self.alive = self.name != dies
+            if not self.alive:
+                raise CandidateError("Its process ended.")  # noqa: EM101 (as `Worker` says it)
+            return {"ms": [1.0] * order.get("count", 0), "peak_mib": 1.0}
+
+    monkeypatch.setattr(runner, "Worker", Asked)
+    return turns
+
+
+def test_in_a_play_off_all_take_turns_in_changing_order(
+    make_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = _asked_workers(monkeypatch, None)
+    subject = Subject(bundles=(str(make_bundle("a.ovss")),))
+    given = runner.ProcessRunner(subject, tmp_path, [np.zeros((24, 32, 3), np.uint8)], fps=None)
+    stream = Candidate({"threads": "2", "keyframe": "3"})
+    found = given.race([Candidate({"threads": "1"}), stream], 20)
+    assert [(one["cycle"], len(one["ms"]), len(one["base_ms"])) for one in found] == [
+        (1, 20, 20),
+        (3, 60, 20),
+    ]
+    assert sorted(turns[:3]) == [("", 2), ("1", 2), ("2", 6)]  # these do not count
+    cycles = [tuple(turns[3 + 3 * i : 6 + 3 * i]) for i in range(20)]
+    assert {tuple(sorted(cycle)) for cycle in cycles} == {(("", 1), ("1", 1), ("2", 3))}
+    assert len(set(cycles)) == 6  # every order occurs
+
+
+@pytest.mark.parametrize("dies", ["", "1"])
+def test_after_a_play_off_that_failed_the_default_export_is_there(
+    make_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    _asked_workers(monkeypatch, dies)
+    subject = Subject(bundles=(str(make_bundle("a.ovss")),))
+    given = runner.ProcessRunner(subject, tmp_path, [np.zeros((24, 32, 3), np.uint8)], fps=None)
+    with pytest.raises(CandidateError, match="Its process ended"):
+        given.race([Candidate({"threads": "1"}), Candidate({"threads": "2"})], 4)
+    _asked_workers(monkeypatch, None)
+    assert given.measure(Candidate({"threads": "1"}), Rung(0, 0, 4))["ms"] == [1.0] * 4
+
+
 def test_few_images_are_among_more_and_frames_go_there_and_back() -> None:
     dataset = LabeledData("synthetic://street?count=9").open()
 
