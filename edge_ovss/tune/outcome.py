@@ -11,7 +11,7 @@ from edge_ovss._machine import machine_facts, package_versions
 from edge_ovss.evaluation.gates import Gate, Verdict, check_gates
 from edge_ovss.tune.candidate import Candidate
 from edge_ovss.tune.commands import commands_of
-from edge_ovss.tune.ranking import SAME, TIE, Numbers, front_of, recommend
+from edge_ovss.tune.ranking import SAME, TIE, WORTH, Numbers, front_of, recommend
 from edge_ovss.tune.rows import Row, base_median, with_earlier
 from edge_ovss.tune.subject import Subject
 
@@ -80,8 +80,8 @@ class Outcome:
 
     @property
     def is_noisy(self) -> bool:
-        """Whether the default export differs from itself by more than what counts as a tie."""
-        return self.noise is not None and not 1 / TIE <= self.noise <= TIE
+        """Whether the default export differs from itself by as much as a useful setting gains."""
+        return self.noise is not None and not 1 / WORTH <= self.noise <= WORTH
 
     def numbers(self, row: Row) -> Numbers:
         """Return the numbers of a row."""

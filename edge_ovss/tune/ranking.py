@@ -8,8 +8,12 @@ from edge_ovss.evaluation.gates import Gate
 from edge_ovss.tune.budget import largest_drop
 from edge_ovss.tune.rows import Row
 
-TIE = 1.10
-"""Times whose ratio is at most this are equal: a setting that gains less is not worth having."""
+TIE = 1.05
+"""Times whose ratio is at most this are equal: a play-off measures no better."""
+
+WORTH = 1.10
+"""A setting that gains less alone is not combined with others: times of different minutes are that
+uncertain."""
 
 SLACK = 1.25
 """A limit may be missed by so much in a cheap measurement."""

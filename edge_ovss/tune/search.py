@@ -37,6 +37,7 @@ _SINGLES, _GENTLER, _COMBINED, _HALVED = 0.5, 0.55, 0.65, 0.8
 _WIDE = 1.2
 # So many play-offs at most: each may bring a new winner, with new candidates close to it.
 _ROUNDS = 3
+_PLAYOFF_CYCLES = 100
 
 
 def rungs_for(images: int) -> tuple[Rung, ...]:
@@ -197,7 +198,7 @@ class Search:
             self._play_off(group)
 
     def _play_off(self, group: Sequence[Row]) -> None:
-        found = self._playoffs.run(group, self.last + 1, _CYCLES[-1], self._clock, self._note)
+        found = self._playoffs.run(group, self.last + 1, _PLAYOFF_CYCLES, self._clock, self._note)
         self.rows |= {(row.candidate, row.rung): row for row in found}
 
     def _simplify(self) -> None:

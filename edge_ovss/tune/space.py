@@ -13,16 +13,15 @@ from edge_ovss.tune.candidate import (
     SLOTS,
     Candidate,
 )
-from edge_ovss.tune.ranking import TIE
+from edge_ovss.tune.ranking import WORTH
 from edge_ovss.tune.rows import Row
 
 STEP = 32
 MOST_SIZES = 6
 MOST_COMBINED = 16
 
-# A setting is worth combining if it takes at most this part of the time, memory or disk. What wins
-# less than a tie would never be recommended over the same without it.
-_FASTER, _SMALLER = 1 / TIE, 0.9
+# A setting is worth combining if it takes at most this part of the time, memory or disk.
+_FASTER, _SMALLER = 1 / WORTH, 0.9
 # Values of one setting that are combined with others.
 _LEVELS = {SIZE: MOST_SIZES}
 _OTHER_LEVELS = 2

@@ -305,7 +305,7 @@ def _asked_workers(monkeypatch: pytest.MonkeyPatch, dies: str | None) -> list[tu
                 self.alive = self.name != dies
             if not self.alive:
                 raise CandidateError("Its process ended.")  # noqa: EM101 (as `Worker` says it)
-            return {"ms": [1.0] * order.get("count", 0), "peak_mib": 1.0}
+            return {"ms": [1.0] * order["count"]} if what == "run" else {"peak_mib": 1.0}
 
     monkeypatch.setattr(runner, "Worker", Asked)
     return turns

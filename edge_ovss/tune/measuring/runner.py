@@ -28,6 +28,7 @@ from edge_ovss.tune.subject import Subject
 _WARMUP = 2
 # Timing a candidate takes about as long as this many milliseconds of the default export.
 _LONGEST_MS = 20_000.0
+_LONGEST_PLAYOFF_MS = 60_000.0
 _LEAST_CYCLES = 3
 # So many times the repetitions of a rung, while other programs disturb the measurement.
 _PATIENCE = 3
@@ -253,10 +254,12 @@ class _Turns:
 
 def _alternate(turns: Sequence[_Turns], cycles: int) -> None:
     """Let all take turns, after a few that do not count, each time in another order."""
+    first = 0.0
     for each in turns:
-        each.worker.ask("run", count=_WARMUP * each.cycle)
+        found = each.worker.ask("run", count=_WARMUP * each.cycle)["ms"]
+        first += sum(found) / _WARMUP
     order = random.Random(0)
-    for _ in range(cycles):
+    for _ in range(min(cycles, max(_LEAST_CYCLES, int(_LONGEST_PLAYOFF_MS / first)))):
         for each in order.sample(turns, len(turns)):
             each.take()
 
