@@ -49,9 +49,7 @@ def optimize(args: argparse.Namespace, console: Console) -> int:
     given = [name for name, default in _ENGINES_ONLY.items() if getattr(args, name) != default]
     if given:
         option = "--" + given[0].replace("_", "-")
-        message = (
-            f"{option} is for engines; --backend {OPTIMIZED} runs frames of any size as they are."
-        )
+        message = f"{option} is for engines, and --backend {OPTIMIZED} has none."
         raise UsageError(message, hint=f"Leave out {option}.")
     bundle = Bundle.open(args.bundle)
     found = optimize_graphs(bundle, overwrite=args.overwrite, note=console.note)

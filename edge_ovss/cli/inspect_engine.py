@@ -10,21 +10,20 @@ from edge_ovss._files import sha256_of_file
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.reader import ENGINES, Bundle
 from edge_ovss.errors import ArtifactError, InputError
-from edge_ovss.runtime.backends.optimized_graph import PREFIX, read_optimized
+from edge_ovss.runtime.backends.optimized_graph import OptimizedGraph, kept_graphs
 from edge_ovss.runtime.trt.engine_record import RECORD, BuildRecord, read_record
 
 Rows = list[tuple[str, str]]
 
 
 def engine_rows(bundle: Bundle) -> Rows:
-    """Return a line for each engine of a bundle."""
+    """Return a line for each engine of a bundle, and for each graph that the cache keeps of it."""
     engines = [(f"engine {one['name']}", _line(bundle, one)) for one in _engines(bundle)]
-    kept = [(f"graph {folder.name}", _kept_line(bundle, folder)) for folder in _optimized(bundle)]
-    return engines + kept
+    return engines + [("optimized graph", _kept_line(one)) for one in _kept(bundle)]
 
 
 def engine_documents(bundle: Bundle) -> list[dict[str, object]]:
-    """Return what is known of a bundle's engines as JSON objects, or why one cannot be read."""
+    """Return the records of a bundle's engines as JSON objects, or why one cannot be read."""
     found: list[dict[str, object]] = []
     for one in _engines(bundle):
         record = one["record"]
@@ -34,14 +33,8 @@ def engine_documents(bundle: Bundle) -> list[dict[str, object]]:
 
 
 def optimized_documents(bundle: Bundle) -> list[dict[str, object]]:
-    """Return the records of the kept graphs as JSON objects, or why one cannot be read."""
-    found: list[dict[str, object]] = []
-    for folder in _optimized(bundle):
-        try:
-            found.append({"name": folder.name, **read_optimized(folder).to_json()})
-        except ArtifactError as err:
-            found.append({"name": folder.name, "problem": err.message})
-    return found
+    """Return the records of what the cache keeps of a bundle's graphs, as JSON objects."""
+    return [{"folder": str(one.folder), **one.to_json()} for one in _kept(bundle)]
 
 
 def describe_plan(path: Path) -> tuple[str, dict[str, object]]:
@@ -95,7 +88,7 @@ def _engines(bundle: Bundle) -> list[dict[str, Any]]:
     folder = bundle.file(ENGINES)
     found: list[dict[str, Any]] = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if not path.is_dir() or path.name.startswith((".", PREFIX)):
+        if not path.is_dir() or path.name.startswith("."):
             continue
         try:
             found.append({"name": path.name, "record": read_record(path), "problem": None})
@@ -104,22 +97,18 @@ def _engines(bundle: Bundle) -> list[dict[str, Any]]:
     return found
 
 
-def _optimized(bundle: Bundle) -> list[Path]:
-    """Return the folders of the graphs that `build --backend onnxruntime` kept."""
-    folder = bundle.file(ENGINES)
-    return sorted(path for path in folder.glob(f"{PREFIX}*") if path.is_dir())
-
-
-def _kept_line(bundle: Bundle, folder: Path) -> str:
+def _kept(bundle: Bundle) -> list[OptimizedGraph]:
+    """Return the graphs of a bundle that `build --backend onnxruntime` kept."""
     small = bundle.small()
-    graphs = {graph_hash(one) for one in (bundle, small) if one is not None}
+    return list(kept_graphs({graph_hash(one) for one in (bundle, small) if one is not None}))
+
+
+def _kept_line(one: OptimizedGraph) -> str:
     try:
-        kept = read_optimized(folder)
-        size = kept.size / 2**20
-    except (ArtifactError, OSError) as err:
-        return str(err)
-    stale = "" if kept.key.graph in graphs else ", OF ANOTHER GRAPH"
-    return f"ONNX Runtime {kept.key.library} for {kept.key.processor}, {size:.1f} MiB{stale}"
+        size = f"{one.size / 2**20:.1f} MiB"
+    except OSError as err:
+        size = f"a file is gone ({err.strerror or err})"
+    return f"ONNX Runtime {one.key.library} for {one.key.processor}, {size}, {one.folder}"
 
 
 def _line(bundle: Bundle, one: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,9 +16,9 @@ from edge_ovss._files import make_folder, sha256_of_file
 from edge_ovss._machine import available_cores
 from edge_ovss._optional import require
 from edge_ovss._progress import Note, silent
-from edge_ovss.bundle.reader import ENGINES, Bundle
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.engines.build import Workshop, mend_engines
-from edge_ovss.errors import ArtifactError, ParityError
+from edge_ovss.errors import ArtifactError, ParityError, UsageError
 from edge_ovss.runtime.backends.optimized_graph import (
     GRAPH,
     WEIGHTS,
@@ -25,6 +26,7 @@ from edge_ovss.runtime.backends.optimized_graph import (
     OptimizedKey,
     find_optimized,
     key_here,
+    optimized_folder,
 )
 from edge_ovss.runtime.backends.ort import CpuBackend, load_error, open_session, session_options
 
@@ -45,7 +47,7 @@ class Optimized:
 def optimize_graphs(
     bundle: Bundle, *, overwrite: bool = False, note: Note | None = None
 ) -> list[Optimized]:
-    """Optimize the first and the small graph of a bundle into `BUNDLE/engines/`.
+    """Optimize the first and the small graph of a bundle into the cache of this user.
 
     Each is kept only if it gives the same bytes as before for the reference frame.
 
@@ -58,11 +60,17 @@ def optimize_graphs(
         MissingDependencyError: ONNX Runtime is not installed.
         ArtifactError: It cannot load the graph, or memory ran out.
         ParityError: The optimized graph gives something else; it is not kept.
-        OutputError: The bundle is not writable.
+        UsageError: There is no cache.
+        OutputError: The cache cannot be written.
     """
     runtime = require("onnxruntime", extra=CpuBackend.extra)
-    mend_engines(make_folder(bundle.file(ENGINES)))
-    return [_kept(one, runtime, note or silent, overwrite=overwrite) for one in _graphs(bundle)]
+    place = optimized_folder()
+    if place is None:
+        message = "The optimized graph is kept in the cache, and EDGE_OVSS_CACHE is empty."
+        raise UsageError(message, hint="Set EDGE_OVSS_CACHE to a folder, or unset it.")
+    mend_engines(make_folder(place))
+    kept = partial(_kept, place, runtime=runtime, note=note or silent, overwrite=overwrite)
+    return [kept(one) for one in _graphs(bundle)]
 
 
 def _graphs(bundle: Bundle) -> Iterator[Bundle]:
@@ -72,16 +80,18 @@ def _graphs(bundle: Bundle) -> Iterator[Bundle]:
         yield small
 
 
-def _kept(bundle: Bundle, runtime: ModuleType, note: Note, *, overwrite: bool) -> Optimized:
+def _kept(
+    folder: Path, bundle: Bundle, *, runtime: ModuleType, note: Note, overwrite: bool
+) -> Optimized:
     key = key_here(bundle, runtime)
-    known = None if overwrite else find_optimized(bundle, key)
+    known = None if overwrite else find_optimized(key)
     if known is not None and _is_whole(known):
         return Optimized(known, reused=True, seconds=0.0)
     note(f"optimizing {bundle.graph_path.name} for {key.processor}")
     start = time.monotonic()
-    place = bundle.file(ENGINES) / key.name
-    with Workshop(place) as folder:
-        files = _make(bundle, runtime, key, folder)
+    place = folder / key.name
+    with Workshop(place) as made:
+        files = _make(bundle, runtime, key, made)
     return Optimized(OptimizedGraph(place, key, files), False, time.monotonic() - start)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from edge_ovss.bundle.reader import Bundle
 from edge_ovss.cli import main
 from edge_ovss.engines import optimize
 from edge_ovss.engines.optimize import optimize_graphs
-from edge_ovss.errors import OutputError, ParityError
+from edge_ovss.errors import OutputError, ParityError, UsageError
 from edge_ovss.runtime.backends import optimized_graph, ort
 from edge_ovss.runtime.backends.optimized_graph import GRAPH, RECORD, WEIGHTS, processor_name
 from edge_ovss.runtime.segmenter import Segmenter
@@ -25,6 +24,13 @@ from edge_ovss.runtime.segmenter import Segmenter
 MakeBundle = Callable[..., Path]
 
 FRAME = np.arange(60 * 90 * 3, dtype=np.uint32).reshape(60, 90, 3).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test."""
+    monkeypatch.setenv("EDGE_OVSS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "optimized"
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def open_session(runtime: Any, path: Path, **options: Any) -> Any:  # noqa: ANN401
         session = original(runtime, path, **options)
-        assert options["is_optimized"] == (path.parent.parent.name == "engines")
+        assert options["is_optimized"] == (path.parent.parent.name == "optimized")
         names.append(path.parent.name)
         return session
 
@@ -113,17 +119,27 @@ def test_what_cannot_be_used_is_said_and_left_aside(
     np.testing.assert_array_equal(before, after)
 
 
-def test_engines_that_stand_elsewhere_are_left_aside(
-    make_bundle: MakeBundle, tmp_path: Path, loaded: list[str], caplog: pytest.LogCaptureFixture
+def test_without_a_cache_there_is_nothing_to_keep(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch, loaded: list[str]
+) -> None:
+    monkeypatch.setenv("EDGE_OVSS_CACHE", "")
+    path = make_bundle()
+    with pytest.raises(UsageError, match="EDGE_OVSS_CACHE is empty"):
+        optimize_graphs(Bundle.open(path))
+    labels(path)
+    assert loaded == ["tiny.ovss"]
+
+
+def test_a_bundle_cannot_bring_its_own(
+    make_bundle: MakeBundle, cache: Path, loaded: list[str]
 ) -> None:
     path = make_bundle()
     optimize_graphs(Bundle.open(path))
-    (path / "engines").rename(tmp_path / "elsewhere")
-    (path / "engines").symlink_to(tmp_path / "elsewhere")
-    with caplog.at_level(logging.WARNING):
-        labels(path)
+    (path / "engines").mkdir()
+    (kept,) = cache.iterdir()
+    kept.rename(path / "engines" / kept.name)
+    labels(path)
     assert loaded == ["tiny.ovss"]
-    assert "The graph is optimized anew." in caplog.text
 
 
 def test_changed_weights_are_refused_before_any_frame(
@@ -160,9 +176,7 @@ def test_a_graph_for_something_else_is_not_looked_at(
     elif what == "processor":
         monkeypatch.setattr(optimized_graph, "processor_name", lambda: "another")
     else:
-        other = make_bundle("other.ovss", outputs=5)
-        shutil.copytree(path / "engines", other / "engines")
-        path = other
+        path = make_bundle("other.ovss", outputs=5)
     with caplog.at_level(logging.WARNING):
         labels(path)
     assert loaded == [path.name]
@@ -170,22 +184,21 @@ def test_a_graph_for_something_else_is_not_looked_at(
 
 
 def test_a_graph_that_gives_something_else_is_not_kept(
-    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     path = make_bundle()
     answers = iter([{"labels": np.zeros(3)}, {"labels": np.ones(3)}])
     monkeypatch.setattr(optimize, "_answer", lambda *_: next(answers))
     with pytest.raises(ParityError, match="gives other labels than"):
         optimize_graphs(Bundle.open(path))
-    assert list((path / "engines").iterdir()) == []
+    assert list(cache.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_bundle_that_cannot_be_written(make_bundle: MakeBundle) -> None:
-    path = make_bundle()
-    path.chmod(0o555)
+def test_a_cache_that_cannot_be_written(make_bundle: MakeBundle, cache: Path) -> None:
+    cache.parent.mkdir()
+    cache.write_text("in the way")
     with pytest.raises(OutputError):
-        optimize_graphs(Bundle.open(path))
+        optimize_graphs(Bundle.open(make_bundle()))
 
 
 def test_the_processor_is_known_by_what_it_can_do(tmp_path: Path) -> None:
@@ -204,13 +217,13 @@ def test_the_processor_is_known_by_what_it_can_do(tmp_path: Path) -> None:
 
 
 def test_the_verb_keeps_it_and_inspect_lists_it(
-    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str]
+    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str], cache: Path
 ) -> None:
     path = make_bundle()
     assert main(["build", str(path), "--backend", "onnxruntime", "--json"]) == 0
     (written,) = json.loads(capsys.readouterr().out)["graphs"]
     assert not written["reused"]
-    assert Path(written["folder"]).parent == path / "engines"
+    assert Path(written["folder"]).parent == cache
     assert main(["build", str(path), "--backend", "onnxruntime"]) == 0
     assert "already there" in capsys.readouterr().out
     assert main(["inspect", str(path), "--json"]) == 0
@@ -220,17 +233,17 @@ def test_the_verb_keeps_it_and_inspect_lists_it(
     assert listed["files"] == written["files"]
     assert main(["inspect", str(path)]) == 0
     out = capsys.readouterr().out
-    assert f"graph {listed['name']}" in out
-    assert "ANOTHER GRAPH" not in out
+    assert "optimized graph" in out
+    assert listed["folder"] in out
 
 
 @pytest.mark.parametrize(
     "options", [["--size", "48x64"], ["--tf32"], ["--allow-float", "1"], ["--timing-cache"]]
 )
 def test_options_of_engines_are_refused(
-    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str], options: list[str]
+    make_bundle: MakeBundle, capsys: pytest.CaptureFixture[str], options: list[str], cache: Path
 ) -> None:
     path = make_bundle()
     assert main(["build", str(path), "--backend", "onnxruntime", *options]) == 2
     assert f"{options[0]} is for engines" in capsys.readouterr().err
-    assert not (path / "engines").exists()
+    assert not cache.exists()

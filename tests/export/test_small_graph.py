@@ -309,18 +309,22 @@ def test_a_calibrated_bundle_has_none(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_both_graphs_are_kept_as_onnxruntime_optimizes_them(
-    bundle: Bundle, embeddings: NDArray[np.float32], tmp_path: Path
+    bundle: Bundle,
+    embeddings: NDArray[np.float32],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = shutil.copytree(bundle.path, tmp_path / "kept.ovss")
-    found = optimize_graphs(Bundle.open(path))
+    def labels(count: int, name: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        words = reworded(bundle, embeddings, count)
+        with Segmenter.open(words, backend="onnxruntime", threads=1) as segmenter:
+            assert running(segmenter) == name
+            return segmenter.segment(FRAMES[0]).labels
+
+    cases = ((5, "small.onnx"), (PLACES, "model.onnx"))
+    before = [labels(*case) for case in cases]
+    monkeypatch.setenv("EDGE_OVSS_CACHE", str(tmp_path))
+    found = optimize_graphs(bundle)
     assert len({each.graph.folder for each in found}) == 2
-    assert all(each.reused for each in optimize_graphs(Bundle.open(path)))
-    for count in (5, PLACES):
-        before, after = (
-            reworded(Bundle.open(each), embeddings, count) for each in (bundle.path, path)
-        )
-        with Segmenter.open(before, threads=1) as one, Segmenter.open(after, threads=1) as other:
-            assert running(other) == ("small.onnx" if count == 5 else "model.onnx")
-            assert running(one) == running(other)
-            expected, answer = (each.segment(FRAMES[0]).labels for each in (one, other))
-        np.testing.assert_array_equal(answer, expected)
+    assert all(each.reused for each in optimize_graphs(bundle))
+    for case, expected in zip(cases, before, strict=True):
+        np.testing.assert_array_equal(labels(*case), expected)

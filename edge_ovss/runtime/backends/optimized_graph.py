@@ -1,9 +1,10 @@
-"""The graph as ONNX Runtime optimizes it for this processor, kept in the bundle for the next start.
+"""The graph as ONNX Runtime optimizes it for this processor, kept for the next start.
 
 Much of the time until a large model's first label goes into ONNX Runtime's optimizers, which come
-to the same result at every start. `edge-ovss build --backend onnxruntime` keeps that result in
-`BUNDLE/engines/optimized-…/`. It is bound to the graph, the version of ONNX Runtime and what the
-processor can do, because the optimizers choose layouts of weights that fit its vector units.
+to the same result at every start. `edge-ovss build --backend onnxruntime` keeps that result in the
+user's cache. Not in the bundle: nobody checks its operators, so it must not come with a bundle from
+elsewhere. It is bound to the graph, the version of ONNX Runtime and what the processor can do,
+because the optimizers choose layouts of weights that fit its vector units.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ import hashlib
 import json
 import logging
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ovss._files import sha256_of_file, write_json
+from edge_ovss._files import cache_folder, sha256_of_file, write_json
 from edge_ovss._strict_parsing import DocumentError, read_json
 from edge_ovss.bundle.hashes.ownership import check_owner
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.json_fields import Fields
-from edge_ovss.bundle.reader import ENGINES, Bundle
+from edge_ovss.bundle.reader import Bundle
 from edge_ovss.errors import ArtifactError, BundleError
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-PREFIX = "optimized-"
-"""The names of the folders begin with it."""
+_FOLDER = "optimized"
 GRAPH, WEIGHTS, RECORD = "model.onnx", "model.onnx.data", "optimized.json"
 # Increased when the way in which a graph is optimized changes.
 _RECIPE = 1
@@ -63,7 +63,7 @@ class OptimizedKey:
     def name(self) -> str:
         """The name of the folder."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-        return PREFIX + hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -145,23 +145,42 @@ def processor_name(cpuinfo: Path = _CPUINFO) -> str:
     return f"{platform.system().lower()}-{platform.machine().lower()} {digest}"
 
 
-def find_optimized(bundle: Bundle, key: OptimizedKey) -> OptimizedGraph | None:
+def optimized_folder() -> Path | None:
+    """Return the folder of all kept graphs; None where there is no cache."""
+    cache = cache_folder()
+    return None if cache is None else cache / _FOLDER
+
+
+def find_optimized(key: OptimizedKey) -> OptimizedGraph | None:
     """Return the kept graph of a key; None if there is none that may be used, with a warning."""
+    place = optimized_folder()
+    if place is None:
+        return None
+    folder = place / key.name
     try:
-        folder = bundle.file(ENGINES) / key.name
         if not folder.is_dir():
             return None
         found = read_optimized(folder)
-    except (ArtifactError, BundleError) as err:
+    except ArtifactError as err:
         warn_unused(err.message)
         return None
     except OSError as err:
-        warn_unused(f"'{ENGINES}' of the bundle cannot be read: {err.strerror or err}.")
+        warn_unused(f"The cache '{place}' cannot be read: {err.strerror or err}.")
         return None
     if found.key != key:
         warn_unused(f"The record of '{folder.name}' was changed, or the folder renamed.")
         return None
     return found
+
+
+def kept_graphs(graphs: Collection[str]) -> Iterator[OptimizedGraph]:
+    """Yield what is kept of graphs, given as `graph_hash`; what is damaged is left out."""
+    place = optimized_folder()
+    for folder in sorted(place.glob("*")) if place is not None else ():
+        with suppress(ArtifactError):
+            found = read_optimized(folder)
+            if found.key.graph in graphs:
+                yield found
 
 
 def warn_unused(why: str) -> None:
@@ -200,5 +219,6 @@ def _read_files(fields: Fields) -> Mapping[str, str]:
 
 
 def _unusable(folder: Path, why: str) -> ArtifactError:
-    message = f"The optimized graph '{folder.name}' cannot be used: {why}."
-    return ArtifactError(message, hint="Build it again: edge-ovss build --backend onnxruntime.")
+    message = f"The optimized graph '{folder}' cannot be used: {why}."
+    hint = "Remove its folder, or: edge-ovss build BUNDLE --backend onnxruntime --overwrite."
+    return ArtifactError(message, hint=hint)

@@ -62,7 +62,7 @@ class CpuBackend(Backend):
 
     def _load_first(self) -> Any:  # noqa: ANN401 (a class of onnxruntime)
         """Load the graph for frames of any size, optimized before if that was kept."""
-        kept = find_optimized(self.bundle, key_here(self.bundle, self._runtime))
+        kept = find_optimized(key_here(self.bundle, self._runtime))
         if kept is not None:
             try:
                 with kept.checked() as path:
