@@ -31,8 +31,7 @@ from edge_ovss.runtime.backends.optimized_graph import (
 from edge_ovss.runtime.backends.ort import CpuBackend, load_error, open_session, session_options
 
 _OUTSIDE = "session.optimized_model_external_initializers_file_name"
-# Weights go into the file in the order in which kernels want them.
-_PACKED = "session.save_external_prepacked_constant_initializers"
+# Weights are not written as kernels pack them: ONNX Runtime 1.31 crashes over that with some graphs.
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,6 @@ def _make(bundle: Bundle, runtime: ModuleType, key: OptimizedKey, folder: Path) 
     options = session_options(runtime, available_cores())
     options.optimized_model_filepath = str(folder / GRAPH)
     options.add_session_config_entry(_OUTSIDE, WEIGHTS)
-    options.add_session_config_entry(_PACKED, "1")
     source = bundle.graph_path
     try:
         first = runtime.InferenceSession(str(source), options, providers=CpuBackend.providers)

@@ -65,7 +65,8 @@ def flavor_of(backend: str) -> Flavor:
     if backend in FLAVORS:
         return FLAVORS[backend]
     message = f"Engines cannot be built for '{backend}'; expected one of: {', '.join(FLAVORS)}."
-    raise UsageError(message, hint="Other backends run the bundle as it is.")
+    hint = "onnxruntime keeps its optimized graph (build); other backends run the bundle as it is."
+    raise UsageError(message, hint=hint)
 
 
 def installed_module(flavor: Flavor) -> str | None:
