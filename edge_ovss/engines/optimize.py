@@ -31,7 +31,7 @@ from edge_ovss.runtime.backends.optimized_graph import (
 from edge_ovss.runtime.backends.ort import CpuBackend, load_error, open_session, session_options
 
 _OUTSIDE = "session.optimized_model_external_initializers_file_name"
-# Weights are not written as kernels pack them: ONNX Runtime 1.31 crashes over that with some graphs.
+# Weights stay unpacked: ONNX Runtime 1.31 crashes over writing packed ones of some graphs.
 
 
 @dataclass(frozen=True)
