@@ -20,7 +20,7 @@ PARTS = (
     "first frame",
     "second frame",
     "process to first label",
-    "load the optimized graph",
+    "the same with the optimized graph kept",
 )
 
 
