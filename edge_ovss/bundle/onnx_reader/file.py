@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +81,7 @@ class _Found:
 
     operators: Counter[str] = field(default_factory=Counter)
     external: dict[str, None] = field(default_factory=dict)
+    weights: set[str] = field(default_factory=set)
 
 
 def read_graph_file(path: Path) -> GraphFile:
@@ -133,7 +134,7 @@ def _model(data: Piece) -> GraphFile:
     if graph is None:
         message = "it holds no graph"
         raise ValueError(message)
-    inputs, outputs = _ends(graph)
+    inputs, outputs = _ends(graph, found.weights)
     operators = dict(found.operators.most_common())
     name = " ".join(producer).strip()
     return GraphFile(opset, name, metadata, inputs, outputs, operators, tuple(found.external))
@@ -165,7 +166,9 @@ def _walk_graph(data: Piece, found: _Found, depth: int) -> None:
         if number == 1:
             _node(message_of(value), found, depth)
         elif number == 5:
-            _tensor(message_of(value), found)
+            name = _tensor(message_of(value), found)
+            if depth == 0:
+                found.weights.add(name)
         elif number == 15:
             _sparse(message_of(value), found)
 
@@ -204,23 +207,26 @@ def _sparse(data: Piece, found: _Found) -> None:
             _tensor(message_of(value), found)
 
 
-def _tensor(data: Piece, found: _Found) -> None:
+def _tensor(data: Piece, found: _Found) -> str:
+    """Take down where a tensor stands, and return its name."""
+    name = ""
     for number, value in message_fields(data):
-        if number == 13:
+        if number == 8:
+            name = text_of(value)
+        elif number == 13:
             key, location = text_pair(message_of(value))
             if key == "location":
                 found.external[location] = None
+    return name
 
 
-def _ends(graph: Piece) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+def _ends(
+    graph: Piece, weights: Collection[str]
+) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
     """Return the inputs that are not weights, and the outputs."""
-    weights, inputs, outputs = set(), [], []
+    inputs, outputs = [], []
     for number, value in message_fields(graph):
-        if number == 5:
-            weights |= {
-                text_of(part) for key, part in message_fields(message_of(value)) if key == 8
-            }
-        elif number == 11:
+        if number == 11:
             inputs.append(_tensor_info(message_of(value)))
         elif number == 12:
             outputs.append(_tensor_info(message_of(value)))
