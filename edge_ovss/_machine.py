@@ -40,6 +40,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
 }
 
 _TEGRA = Path("/etc/nv_tegra_release")
+CPUINFO = Path("/proc/cpuinfo")
 _BOARD = Path("/proc/device-tree/model")
 
 
@@ -113,6 +114,23 @@ def _first_line(path: Path) -> str | None:
     except OSError:
         return None
     return lines[0].strip("\0 ") if lines else None
+
+
+def processor_features(
+    cpuinfo: Path = CPUINFO, names: tuple[str, ...] = ("flags", "Features")
+) -> list[str] | None:
+    """Return what the first processor says it can do; None if nothing says so.
+
+    Args:
+        cpuinfo: The system's file. It repeats every core, so the rest is not read.
+        names: Of its lines: "flags" on x86-64, "Features" on ARM.
+    """
+    try:
+        with cpuinfo.open(encoding="utf-8", errors="replace") as lines:
+            found = next((line for line in lines if line.partition(":")[0].strip() in names), None)
+    except OSError:
+        return None
+    return None if found is None else found.partition(":")[2].split()
 
 
 def available_cores() -> int:

@@ -30,6 +30,19 @@ SED = entry_of("sed-tiny")
 CPU = Machine(("onnxruntime", "openvino"), cores=8)
 
 
+class StandIn:
+    """A worker in this process; what it is asked is up to the test."""
+
+    def __enter__(self) -> Any:  # noqa: ANN401 (of a subclass)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 @pytest.fixture
 def manifest(make_bundle: Callable[..., Path]) -> Manifest:
     """Of 64 x 96 inside the network."""
@@ -171,14 +184,8 @@ def test_what_is_there_needs_no_process_but_for_an_engine(
         "edge_ovss.engines.build.build_engine", lambda _, name, __: built.append(name)
     )
 
-    class Here:
-        """A worker in this process."""
-
-        def __enter__(self) -> Here:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            """Nothing is open."""
+    class Here(StandIn):
+        """It makes bundles."""
 
         def ask(self, what: str, **order: Any) -> dict[str, object]:  # noqa: ANN401
             orders.append(what)
@@ -211,17 +218,11 @@ def test_a_candidate_is_measured_again_where_the_default_export_ended(
     left = [deaths]
     bases: list[Any] = []
 
-    class Fragile:
+    class Fragile(StandIn):
         """A worker; the default export's ends at its first frame, as often as it shall."""
 
         def __init__(self) -> None:
             self.is_base, self.alive = False, True
-
-        def __enter__(self) -> Fragile:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self.close()
 
         def close(self) -> None:
             self.alive = False
@@ -252,17 +253,8 @@ def test_a_candidate_that_fails_by_itself_is_not_measured_again(
 ) -> None:
     opened: list[dict[str, str]] = []
 
-    class Failing:
+    class Failing(StandIn):
         """A worker; everything but the default export ends when it is opened."""
-
-        def __enter__(self) -> Failing:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            """Nothing is open."""
-
-        def close(self) -> None:
-            """Nothing is open."""
 
         def ask(self, what: str, **order: Any) -> dict[str, Any]:  # noqa: ANN401
             if what == "open":
@@ -282,20 +274,11 @@ def _asked_workers(monkeypatch: pytest.MonkeyPatch, dies: str | None) -> list[tu
     """Let workers answer in this process; return who segmented how many frames, in order."""
     turns: list[tuple[str, int]] = []
 
-    class Asked:
+    class Asked(StandIn):
         """A worker that knows the threads of its candidate; that of the default export is ""."""
 
         def __init__(self) -> None:
             self.name, self.alive = "", True
-
-        def __enter__(self) -> Asked:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            """Nothing is open."""
-
-        def close(self) -> None:
-            """Nothing is open."""
 
         def ask(self, what: str, **order: Any) -> dict[str, Any]:  # noqa: ANN401
             if what == "open":

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from edge_ovss._import_faults import remedy
-from edge_ovss._machine import available_cores
+from edge_ovss._machine import CPUINFO, available_cores, processor_features
 from edge_ovss._optional import require
 from edge_ovss.bundle.contract import Arrays
 from edge_ovss.bundle.reader import Bundle
@@ -24,7 +24,6 @@ from edge_ovss.runtime.backends.base import Backend, Machine
 _DEVICE = "CPU"
 NO_BF16 = "this processor has no BF16 (AVX-512 BF16 or AMX)"
 
-_CPUINFO = Path("/proc/cpuinfo")
 _ASK_OPENVINO = (
     "import openvino as o; print(*o.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))"
 )
@@ -183,13 +182,7 @@ def _openvino_install() -> str:
     return "it is for x86-64 processors; use onnxruntime"
 
 
-def processor_has_bf16(cpuinfo: Path = _CPUINFO) -> bool | None:
+def processor_has_bf16(cpuinfo: Path = CPUINFO) -> bool | None:
     """Return whether the processor reports BF16; None if it reports nothing."""
-    try:
-        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    lines = [line for line in text.splitlines() if line.startswith("flags")]
-    if not lines:
-        return None
-    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(lines[0].split())
+    flags = processor_features(cpuinfo, ("flags",))
+    return None if flags is None else not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ovss._files import cache_folder, sha256_of_file, write_json
+from edge_ovss._machine import CPUINFO, processor_features
 from edge_ovss._strict_parsing import DocumentError, read_json
 from edge_ovss.bundle.hashes.ownership import check_owner
 from edge_ovss.bundle.identity import graph_hash
@@ -39,8 +40,6 @@ GRAPH, WEIGHTS, RECORD = "model.onnx", "model.onnx.data", "optimized.json"
 # Increased when the way in which a graph is optimized changes.
 _RECIPE = 1
 _LARGEST = 1 << 20
-_CPUINFO = Path("/proc/cpuinfo")
-_FEATURES = ("flags", "Features")  # of x86-64, of ARM
 
 
 @dataclass(frozen=True)
@@ -133,14 +132,9 @@ def key_here(bundle: Bundle, runtime: ModuleType) -> OptimizedKey:
     return OptimizedKey(graph_hash(bundle), str(runtime.__version__), processor_name())
 
 
-def processor_name(cpuinfo: Path = _CPUINFO) -> str:
+def processor_name(cpuinfo: Path = CPUINFO) -> str:
     """Return the kind of processor, with a hash of what it says it can do."""
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    said = [line.partition(":")[2] for line in lines if line.partition("\t")[0] in _FEATURES]
-    features = " ".join(sorted(set(said[0].split()))) if said else platform.processor()
+    features = " ".join(sorted(set(processor_features(cpuinfo) or [platform.processor()])))
     digest = hashlib.sha256(features.encode()).hexdigest()[:12]
     return f"{platform.system().lower()}-{platform.machine().lower()} {digest}"
 

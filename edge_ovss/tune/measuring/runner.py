@@ -122,18 +122,15 @@ class ProcessRunner:
         Where the default export ended meanwhile, as when memory runs out for both, the candidate
         may not be to blame: it is measured once more.
         """
-        try:
-            return self._measured(candidate, rung)
-        except CandidateError as err:
+        for _ in range(2):
+            try:
+                return self._measured(candidate, rung)
+            except CandidateError as err:
+                error = str(err)
             if self._is_base_alive():
-                return {"error": str(err)}
-        self.close()
-        try:
-            return self._measured(candidate, rung)
-        except CandidateError as err:
-            if not self._is_base_alive():
-                self.close()
-            return {"error": str(err)}
+                break
+            self.close()
+        return {"error": error}
 
     def _measured(self, candidate: Candidate, rung: Rung) -> dict[str, Any]:
         base = self._open_base()
