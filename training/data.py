@@ -122,12 +122,14 @@ class Augmentation:
         width: Columns of the result.
         scales: Smallest and largest magnification of the full picture before the crop.
         jitter: Strength of recoloring, 0 (none) to 1.
+        dark: Share of pictures that are darkened, as at dusk.
     """
 
     height: int
     width: int
     scales: tuple[float, float]
     jitter: float = 1.0
+    dark: float = 0.0
 
     def __call__(self, sample: Sample, random: np.random.Generator) -> Sample:
         """Crop, scale, flip and recolor at random."""
@@ -135,6 +137,8 @@ class Augmentation:
         if random.random() < 0.5:
             image, labels = image[:, ::-1], labels[:, ::-1]
         image = _recolor(image, random, self.jitter)
+        if random.random() < self.dark:
+            image = _darken(image, random)
         return Sample(image, np.ascontiguousarray(labels), sample.camvid)
 
     def _crop(self, sample: Sample, random: np.random.Generator) -> tuple[Image, Image]:
@@ -171,3 +175,12 @@ def _recolor(image: Image, random: np.random.Generator, jitter: float) -> Image:
         result = cv2.GaussianBlur(result, (3, 3), 0)
     jittered: npt.NDArray[np.uint8] = result.astype(np.uint8)
     return jittered
+
+
+def _darken(image: Image, random: np.random.Generator) -> Image:
+    """Take away light, lift the noise that a camera then amplifies, and tint it."""
+    light = np.exp(random.uniform(-1.4, -0.3)) * np.exp(random.uniform(-0.1, 0.1, 3))
+    gamma = random.uniform(0.8, 1.3)
+    noise = random.normal(0, random.uniform(0, 8), image.shape)
+    dim = 255 * (image / 255.0) ** gamma * light + noise
+    return np.clip(dim, 0, 255).astype(np.uint8)

@@ -12,7 +12,7 @@ from edge_ovss.models.sed import SedMaps
 # Weight of a pixel by its label: rare and thin things count more.
 # In the order of STREET_CLASSES, then of CAMVID_CLASSES.
 _STREET_WEIGHTS = (0.8, 0.8, 0.8, 1.1, 1.1, 1.0, 1.2, 1.6, 1.6, 1.6, 1.6, 1.0, 1.1, 1.1, 1.6, 1.6)
-_CAMVID_WEIGHTS = (0.8, 0.8, 1.6, 0.8, 1.1, 1.0, 1.6, 1.4, 1.1, 2.0, 2.0)
+_CAMVID_WEIGHTS = (0.8, 0.8, 2.2, 0.8, 1.1, 1.0, 2.0, 1.4, 1.1, 2.2, 2.0)
 
 # Share of a picture at which a category counts half as present.
 _LITTLE = 0.002
@@ -48,19 +48,38 @@ def block_shares(labels: Tensor, *, stride: int) -> Tensor:
     return shares.permute(0, 3, 1, 2).contiguous()
 
 
-def segmentation_loss(logits: Tensor, shares: Tensor, offer: Offer) -> Tensor:
+def edges(shares: Tensor) -> Tensor:
+    """Return how mixed the surroundings of every block are: 0 inside of things, 1 at most.
+
+    Args:
+        shares: float32 [B, LABELS, h, w].
+
+    Returns:
+        float32 [B, 1, h, w].
+    """
+    around = F.avg_pool2d(shares, 3, stride=1, padding=1, count_include_pad=False)
+    known = around.sum(1, keepdim=True).clamp_min(1e-6)
+    return 1 - around.amax(1, keepdim=True) / known
+
+
+def segmentation_loss(
+    logits: Tensor, shares: Tensor, offer: Offer, *, boundary: float = 0.0
+) -> Tensor:
     """Binary cross-entropy of every category plus cross-entropy between them.
 
     Args:
         logits: float32 [B, T, h, w].
         shares: float32 [B, LABELS, h, w].
         offer: The T words.
+        boundary: How much more blocks count whose surroundings are mixed (`edges`).
     """
     weights = label_weights().to(shares.device)
     target = torch.einsum("tl,blhw->bthw", offer.covers, shares)
     known = shares.sum(1, keepdim=True)
     sure = known - torch.einsum("tl,blhw->bthw", offer.unsure, shares)
     pixel = torch.einsum("l,blhw->bhw", weights, shares)[:, None]
+    if boundary:
+        pixel = pixel * (1 + boundary * edges(shares))
     binary = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     total = (binary * pixel * (sure > 0.5) * (known > 0.5)).sum() / pixel.sum().clamp_min(1)
     masked = logits.masked_fill(sure < known - 0.5, -30.0)

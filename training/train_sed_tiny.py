@@ -13,7 +13,6 @@ import json
 import logging
 import math
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,8 @@ import cv2
 import losses
 import numpy as np
 import torch
-from data import FIRST_HELD_OUT_SEED, Augmentation, CamVid, Sample, Streets, street_to_camvid
+from batches import Batches
+from data import FIRST_HELD_OUT_SEED, Augmentation, CamVid, Streets, street_to_camvid
 from evaluate import camvid_words, measure
 from network import (
     Average,
@@ -32,7 +32,7 @@ from network import (
     load_text_tower,
 )
 from torch import Tensor, nn
-from vocabularies import CAMVIDS, STREETS, Offer, Offers, joint_labels
+from vocabularies import CAMVIDS, STREETS, Offer, Offers
 from words import SYNONYMS, distractors
 
 from edge_ovss.models.sed import SedMaps
@@ -60,6 +60,8 @@ class Recipe:
     plain: float
     align: float
     dice: float
+    boundary: float
+    fine: bool
     part: str
     bf16: bool
 
@@ -70,52 +72,6 @@ class Worded:
 
     offer: Offer
     table: Tensor
-
-
-class Batches:
-    """CamVid and procedural pictures, augmented, in a fixed proportion.
-
-    Args:
-        camvid: CamVid's training split.
-        streets: Procedural scenes.
-        augmentation: What is done to each picture.
-        random: Where the draws come from.
-        real: Share of a batch that is of CamVid.
-    """
-
-    def __init__(
-        self,
-        *,
-        camvid: CamVid,
-        streets: Streets,
-        augmentation: Augmentation,
-        random: np.random.Generator,
-        real: float = 0.5,
-    ) -> None:
-        self.camvid, self.streets, self.real = camvid, streets, real
-        self.augmentation, self.random = augmentation, random
-        self._worker = ThreadPoolExecutor(1)
-        self._next: Future[tuple[Tensor, Tensor]] | None = None
-
-    def next(self, count: int) -> tuple[Tensor, Tensor]:
-        """What `draw` gives; the batch after it is drawn in the background."""
-        ready = self._next or self._worker.submit(self.draw, count)
-        batch = ready.result()
-        self._next = self._worker.submit(self.draw, count)
-        return batch
-
-    def draw(self, count: int) -> tuple[Tensor, Tensor]:
-        """Pictures, uint8 [B, H, W, 3], and labels in the joint numbering, int64 [B, H, W]."""
-        real = round(count * self.real)
-        sources: list[CamVid | Streets] = [self.camvid] * real + [self.streets] * (count - real)
-        order = self.random.permutation(len(sources))
-        samples = [self._one(sources[place]) for place in order]
-        images = torch.from_numpy(np.stack([sample.image for sample in samples]))
-        return images, torch.stack([joint_labels(sample) for sample in samples])
-
-    def _one(self, source: CamVid | Streets) -> Sample:
-        sample = source[int(self.random.integers(len(source)))]
-        return self.augmentation(sample, self.random)
 
 
 class Trainer:
@@ -165,12 +121,13 @@ class Trainer:
 
     def _loss(self, image: Tensor, labels: Tensor, offer: Worded, many: Worded) -> Tensor:
         recipe, shares = self.recipe, losses.block_shares(labels, stride=4)
+        fine = losses.block_shares(labels, stride=2) if recipe.fine else shares
         decode, plain = recipe.part != "trunk", recipe.plain > 0
         with torch.autocast(self.device, torch.bfloat16, enabled=recipe.bf16):
             outputs = self.trainee(image, offer.table, decode=decode, plain=plain).float()
         loss = torch.zeros((), device=self.device)
         if outputs.maps is not None:
-            loss = loss + self._decoder_loss(outputs.maps, shares, offer.offer)
+            loss = loss + self._decoder_loss(outputs.maps, shares, fine, offer.offer)
         if outputs.plain is not None:
             few = losses.plain_shares(shares, self.table)
             loss = loss + recipe.plain * losses.plain_loss(outputs.plain, few)
@@ -181,11 +138,17 @@ class Trainer:
             loss = loss + recipe.align * aligned
         return loss
 
-    def _decoder_loss(self, maps: SedMaps, shares: Tensor, offer: Offer) -> Tensor:
+    def _decoder_loss(self, maps: SedMaps, shares: Tensor, fine: Tensor, offer: Offer) -> Tensor:
+        """Losses of the decoder; `fine` are shares at the stride at which labels are compared."""
+        recipe, logits = self.recipe, maps.logits
+        if recipe.fine:  # as at inference, where scores are resized and not labels
+            logits = nn.functional.interpolate(
+                logits, size=fine.shape[-2:], mode="bilinear", align_corners=False
+            )
         loss = losses.rejection_loss(maps, shares, offer)
-        loss = loss + losses.segmentation_loss(maps.logits, shares, offer)
-        if self.recipe.dice:
-            loss = loss + self.recipe.dice * losses.overlap_loss(maps.logits, shares, offer)
+        loss = loss + losses.segmentation_loss(logits, fine, offer, boundary=recipe.boundary)
+        if recipe.dice:
+            loss = loss + recipe.dice * losses.overlap_loss(logits, fine, offer)
         return loss
 
     def save(self, path: Path) -> None:
@@ -312,6 +275,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--plain", type=float, default=0.5, help="weight of the plain head's loss")
     parser.add_argument("--align", type=float, default=0.15, help="of words on dense features")
     parser.add_argument("--dice", type=float, default=0.0, help="weight of the dice loss")
+    parser.add_argument(
+        "--boundary", type=float, default=0.0, help="extra weight of blocks at boundaries"
+    )
+    parser.add_argument("--fine", action="store_true", help="compare labels at half of the stride")
+    parser.add_argument("--dark", type=float, default=0.0, help="share of darkened pictures")
     parser.add_argument("--part", choices=("all", "trunk", "decoder"), default="all")
     parser.add_argument("--scenes", type=int, default=3000, help="procedural scenes, seeds from 0")
     parser.add_argument("--real", type=float, default=0.5, help="share of CamVid in a batch")
@@ -364,6 +332,8 @@ def main() -> None:
         plain=args.plain,
         align=args.align,
         dice=args.dice,
+        boundary=args.boundary,
+        fine=args.fine,
         part=args.part,
         bf16=args.bf16,
     )
@@ -376,7 +346,7 @@ def main() -> None:
     batches = Batches(
         camvid=CamVid(args.camvid, "train"),
         streets=Streets(0, args.scenes),
-        augmentation=Augmentation(height, width, recipe.scales, args.jitter),
+        augmentation=Augmentation(height, width, recipe.scales, args.jitter, args.dark),
         random=random,
         real=args.real,
     )

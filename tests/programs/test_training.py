@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,65 @@ def test_dense_features_that_resemble_absent_words_cost_more() -> None:
     assert losses.alignment_loss(mixed, words, shares, offer) > 0.1
 
 
+def test_a_mistake_at_a_boundary_costs_more_where_that_is_asked() -> None:
+    losses, make_offer = program("losses"), program("vocabularies").make_offer
+
+    offer = make_offer(["sky", "road"], ["sky", "road"])
+    labels = torch.zeros(1, 32, 32, dtype=torch.int64)
+    labels[:, 16:] = 2
+    shares = losses.block_shares(labels, stride=4)
+    assert losses.edges(shares)[0, 0, :, 0].tolist() == pytest.approx(
+        [0, 0, 0, 1 / 3, 1 / 3, 0, 0, 0]
+    )
+
+    def cost(row: int, boundary: float) -> float:
+        logits = 20 * torch.einsum("tl,blhw->bthw", offer.covers, shares) - 10
+        logits[:, :, row] *= -1
+        return float(losses.segmentation_loss(logits, shares, offer, boundary=boundary))
+
+    assert cost(0, 0.0) == pytest.approx(cost(3, 0.0), rel=1e-4)
+    assert cost(3, 1.0) > 1.2 * cost(0, 1.0)
+
+
+def test_darkened_pictures_keep_their_labels_and_lose_light() -> None:
+    data = program("data")
+
+    labels = np.zeros((64, 96), np.uint8)
+    bright = data.Sample(np.full((64, 96, 3), 200, np.uint8), labels, camvid=False)
+    change = data.Augmentation(64, 96, (1.0, 1.0), jitter=0.0, dark=1.0)
+    for seed in range(5):
+        result = change(bright, np.random.default_rng(seed))
+        assert 20 < result.image.mean() < 170
+        assert (result.labels == 0).all()
+
+
+def test_labels_can_be_compared_finer_than_the_decoder_sees() -> None:
+    # Of a thing that fills half of a block, only the finer grid knows which half.
+    training, network = program("train_sed_tiny"), program("network")
+    make_offer, losses = program("vocabularies").make_offer, program("losses")
+    from edge_ovss.models.sed import SedMaps
+
+    offer = make_offer(["sky", "road"], ["sky", "road"])
+    left = torch.zeros(1, 64, 64, dtype=torch.int64)
+    left[:, :, 2::4] = left[:, :, 3::4] = 2
+    right = left.flip(2)
+    logits = torch.zeros(1, 2, 16, 16)
+    heads = tuple(torch.zeros(1, 2, size, size) for size in (2, 4, 8))
+
+    def loss(labels: Any, *, fine: bool) -> float:  # noqa: ANN401
+        torch.manual_seed(0)
+        recipe = replace(recipe_of("all", bf16=False), fine=fine)
+        trainer = training.Trainer(network.Trainee(), recipe, "cpu")
+        coarse = losses.block_shares(labels, stride=4)
+        shares = losses.block_shares(labels, stride=2) if fine else coarse
+        tilted = logits.clone()
+        tilted[:, 0, :, ::2] = 1
+        return float(trainer._decoder_loss(SedMaps(tilted, heads), coarse, shares, offer))
+
+    assert loss(left, fine=False) == pytest.approx(loss(right, fine=False))
+    assert loss(left, fine=True) != pytest.approx(loss(right, fine=True), rel=1e-3)
+
+
 def recipe_of(part: str, *, bf16: bool) -> Any:  # noqa: ANN401
     return program("train_sed_tiny").Recipe(
         height=64,
@@ -195,6 +255,8 @@ def recipe_of(part: str, *, bf16: bool) -> Any:  # noqa: ANN401
         plain=0.5,
         align=0.1,
         dice=0.5,
+        boundary=1.0,
+        fine=True,
         part=part,
         bf16=bf16,
     )
@@ -243,7 +305,7 @@ def test_training_without_a_text_tower_is_refused() -> None:
 
 
 def test_batches_drawn_ahead_are_the_ones_that_draw_gives() -> None:
-    data, training = program("data"), program("train_sed_tiny")
+    data, training = program("data"), program("batches")
 
     def batches() -> Any:  # noqa: ANN401
         return training.Batches(
