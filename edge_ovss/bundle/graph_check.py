@@ -6,12 +6,11 @@ Asked whenever a bundle is opened, before any library reads the file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from edge_ovss.bundle.manifest import Manifest
 from edge_ovss.bundle.onnx_reader.file import GraphFile
-from edge_ovss.bundle.onnx_reader.nodes import GraphNodes, read_graph_nodes
+from edge_ovss.bundle.onnx_reader.nodes import GraphNodes
 from edge_ovss.bundle.onnx_reader.operators import forbidden_operators
 from edge_ovss.bundle.onnx_reader.sizes import check_sizes
 from edge_ovss.errors import ArtifactError
@@ -21,13 +20,13 @@ _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeL
 _SHOWN = 5
 
 
-def check_graph(manifest: Manifest, graph: GraphFile, path: Path) -> None:
+def check_graph(manifest: Manifest, graph: GraphFile, nodes: GraphNodes) -> None:
     """Compare a graph with the manifest.
 
     Args:
         manifest: Of the bundle; `graph` and `rejection` are those of this graph.
         graph: What the ONNX file says about itself.
-        path: The ONNX file.
+        nodes: What it is made of.
 
     Raises:
         ArtifactError: It is another graph, or one that no export writes.
@@ -35,7 +34,6 @@ def check_graph(manifest: Manifest, graph: GraphFile, path: Path) -> None:
     name = manifest.graph.file
     _compare(name, "the opset", graph.opset, manifest.graph.opset)
     _check_ends(manifest, graph)
-    nodes = read_graph_nodes(path)
     _check_operators(manifest, nodes)
     _check_precision(manifest, nodes)
     check_sizes(nodes, name, _sizes(manifest))

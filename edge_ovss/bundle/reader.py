@@ -24,7 +24,7 @@ from edge_ovss.bundle.hashes.comparing import unreadable as _unreadable
 from edge_ovss.bundle.manifest import Manifest, now
 from edge_ovss.bundle.npy import MOST_BYTES as REFERENCE_LIMIT
 from edge_ovss.bundle.npy import read_array
-from edge_ovss.bundle.onnx_reader.file import GraphFile, read_graph_file
+from edge_ovss.bundle.onnx_reader.file import GraphFile, read_graph
 from edge_ovss.bundle.onnx_reader.metadata import check_metadata
 from edge_ovss.bundle.reference import Reference, check_reference, load_reference
 from edge_ovss.bundle.replacement import moved_aside
@@ -105,14 +105,15 @@ class Bundle:
             check_hashes(manifest, paths, late)
         vocabulary = _read_vocabulary(folder, manifest)
         text = _read_text(folder, manifest)
-        bundle = cls(folder, manifest, vocabulary, _read_graph(folder, manifest), text)
         check_reference(manifest, folder)
-        others = {"spare": bundle.spare(), "small": bundle.small()}
-        found = {what: each for what, each in others.items() if each is not None}
-        for each in (bundle, *found.values()):
-            check_graph(each.manifest, each.graph, each.graph_path)
-            check_metadata(each.graph.metadata, each.manifest, vocabulary)
-        return replace(bundle, others={what: each.graph for what, each in found.items()})
+        graph = _read_graph(folder, manifest, vocabulary)
+        others = {what: manifest.with_other_graph(what) for what in ("spare", "small")}
+        read = {
+            what: _read_graph(folder, other, vocabulary)
+            for what, other in others.items()
+            if other is not None
+        }
+        return cls(folder, manifest, vocabulary, graph, text, read)
 
     def file(self, name: str) -> Path:
         """Return the path of a file or folder `name` (relative, POSIX) of this bundle.
@@ -225,7 +226,7 @@ class Bundle:
         manifest = self.manifest.with_other_graph(what)
         if manifest is None:
             return None
-        graph = self.others.get(what) or _read_graph(self.path, manifest)
+        graph = self.others.get(what) or _read_graph(self.path, manifest, self.vocabulary)
         return replace(self, manifest=manifest, graph=graph, others={})
 
 
@@ -382,10 +383,10 @@ def _check_count(what: str, given: int, expected: int) -> None:
         raise BundleError(message, hint=_COPY_AGAIN)
 
 
-def _read_graph(folder: Path, manifest: Manifest) -> GraphFile:
-    """Read the ONNX file's own words; the tensors that it keeps elsewhere must be listed."""
+def _read_graph(folder: Path, manifest: Manifest, vocabulary: Vocabulary) -> GraphFile:
+    """Read and check an ONNX file; the tensors that it keeps elsewhere must be listed."""
     info = manifest.graph
-    graph = read_graph_file(resolve_inside(folder, info.file))
+    graph, nodes = read_graph(resolve_inside(folder, info.file))
     parent = PurePosixPath(info.file).parent
     for location in graph.external_data:
         resolve_inside(folder, location)
@@ -393,4 +394,6 @@ def _read_graph(folder: Path, manifest: Manifest) -> GraphFile:
         if name not in info.external_data:
             message = f"'{info.file}' keeps tensors in '{name}', which the manifest does not list."
             raise BundleError(message, hint=_NOT_TRUSTED)
+    check_graph(manifest, graph, nodes)
+    check_metadata(graph.metadata, manifest, vocabulary)
     return graph

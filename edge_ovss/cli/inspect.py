@@ -35,6 +35,7 @@ from edge_ovss.words.tower_folder import MANIFEST, read_facts
 
 _PREFIX = "edge_ovss."
 _MOST_OPERATORS = 12
+_MOST_NODES = 2_000_000  # of an ONNX file that need not be ours
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         message = f"'{path}' is neither a bundle (a folder) nor an .onnx or .plan file."
         raise InputError(message, hint="Give the folder that edge-ovss export wrote.")
     if path.is_file():
-        graph = read_graph_file(path)
+        graph = read_graph_file(path, most=_MOST_NODES)
         console.result(_lines(_graph_rows(graph, path)), _graph_document(graph, path))
         return 0
     bundle = Bundle.open(path, verify=not args.no_verify)

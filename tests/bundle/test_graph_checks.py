@@ -16,7 +16,7 @@ from bundle_mutants import add_metadata, edit_graph, relist
 from edge_ovss.bundle.hashes.ownership import check_owner
 from edge_ovss.bundle.identity import graph_hash
 from edge_ovss.bundle.npy import read_array
-from edge_ovss.bundle.onnx_reader.nodes import read_graph_nodes
+from edge_ovss.bundle.onnx_reader.file import read_graph
 from edge_ovss.bundle.onnx_reader.operators import ALLOWED, forbidden_operators
 from edge_ovss.bundle.onnx_reader.sizes import MOST_ELEMENTS, check_sizes
 from edge_ovss.cli import main
@@ -39,7 +39,7 @@ def model_of(path: Path, nodes: list[Any], tensors: dict[str, Any]) -> Path:
 
 def check(path: Path, *nodes: Any, **tensors: Any) -> None:  # noqa: ANN401
     model_of(path, list(nodes), tensors)
-    check_sizes(read_graph_nodes(path), path.name, {})
+    check_sizes(read_graph(path)[1], path.name, {})
 
 
 @pytest.mark.parametrize("elements", [MOST_ELEMENTS, MOST_ELEMENTS + 1])

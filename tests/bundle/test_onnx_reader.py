@@ -154,3 +154,15 @@ def test_damage_never_escapes_as_another_error(tmp_path: Path) -> None:
             read_graph_file(path)
         except ArtifactError:
             continue
+
+
+@pytest.mark.parametrize("what", ["nodes", "tensors"])
+def test_a_graph_may_have_so_many_parts_and_no_more(tmp_path: Path, what: str) -> None:
+    path, graph = tmp_path / "a.onnx", onnx.GraphProto()
+    for index in range(11):
+        part = graph.node.add() if what == "nodes" else graph.initializer.add()
+        part.name = f"part{index}"
+    path.write_bytes(onnx.ModelProto(graph=graph).SerializeToString())
+    assert read_graph_file(path, most=11).inputs == ()
+    with pytest.raises(ArtifactError, match=f"more than 10 {what}"):
+        read_graph_file(path, most=10)

@@ -1,18 +1,18 @@
 """What an ONNX file says about itself, read without the onnx package.
 
-Only the fields that are needed here are followed; weights are stepped over, never copied. Field
-numbers are those of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3).
+Only the fields that are needed are followed, in one walk through the file. Field numbers are those
+of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3).
 """
 
 from __future__ import annotations
 
 import mmap
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from edge_ovss.bundle.onnx_reader.nodes import DTYPES, GraphNodes, NodeReader
 from edge_ovss.bundle.onnx_reader.wire import (
     Piece,
     message_fields,
@@ -23,23 +23,8 @@ from edge_ovss.bundle.onnx_reader.wire import (
 )
 from edge_ovss.errors import ArtifactError
 
-_DEEPEST = 32
-
-DTYPES: Mapping[int, str] = {
-    1: "float32",
-    2: "uint8",
-    3: "int8",
-    4: "uint16",
-    5: "int16",
-    6: "int32",
-    7: "int64",
-    9: "bool",
-    10: "float16",
-    11: "float64",
-    12: "uint32",
-    13: "uint64",
-    16: "bfloat16",
-}
+MOST_NODES = 20_000
+"""Of a bundle's graph, and as many tensors; the largest of ours has 6,113 and 2,758."""
 
 
 @dataclass(frozen=True)
@@ -75,36 +60,33 @@ class GraphFile:
     external_data: tuple[str, ...]
 
 
-@dataclass
-class _Found:
-    """What the walk has collected so far."""
+def read_graph_file(path: Path, *, most: int = MOST_NODES) -> GraphFile:
+    """Read what an ONNX file says about itself.
 
-    operators: Counter[str] = field(default_factory=Counter)
-    external: dict[str, None] = field(default_factory=dict)
-    weights: set[str] = field(default_factory=set)
-
-
-def read_graph_file(path: Path) -> GraphFile:
-    """Read an ONNX file.
+    Args:
+        path: The file.
+        most: Nodes that it may have, and tensors.
 
     Raises:
-        ArtifactError: It cannot be read, or is no ONNX file or a truncated one.
+        ArtifactError: It cannot be read, has too many parts, or is no ONNX file or a truncated one.
     """
-    with open_graph(path) as data:
-        return _model(data)
+    return read_graph(path, most=most)[0]
 
 
-@contextmanager
-def open_graph(path: Path) -> Iterator[Piece]:
-    """Give the bytes of an ONNX file, and say so where reading them ends in a ValueError.
+def read_graph(path: Path, *, most: int = MOST_NODES) -> tuple[GraphFile, GraphNodes]:
+    """Read what an ONNX file says about itself, and the nodes and constants of its graph.
+
+    Args:
+        path: The file.
+        most: Nodes that it may have, and tensors.
 
     Raises:
-        ArtifactError: It cannot be read, or is no ONNX file or a truncated one.
+        ArtifactError: As `read_graph_file`.
     """
     try:
         with path.open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        yield memoryview(data)
+        return _model(memoryview(data), NodeReader(most))
     except OSError as err:
         message = f"'{path}' cannot be read: {err.strerror or err}."
         raise ArtifactError(message, hint="Check the path and its permissions.") from err
@@ -113,31 +95,55 @@ def open_graph(path: Path) -> Iterator[Piece]:
         raise ArtifactError(message, hint="Copy or export it again.") from err
 
 
-def _model(data: Piece) -> GraphFile:
-    found = _Found()
-    metadata, opset, producer, graph = {}, 0, ["", ""], None
+def _model(data: Piece, reader: NodeReader) -> tuple[GraphFile, GraphNodes]:
+    metadata, opset, producer = {}, 0, ["", ""]
+    graph, nodes, functions, foreign = None, None, [], []
     for number, value in message_fields(data):
         if number in (2, 3):
             producer[number - 2] = text_of(value)
         elif number == 7:
             _refuse_second(graph is not None, "graph")
             graph = message_of(value)
-            _walk_graph(graph, found, 0)
+            nodes = reader.graph(graph)
         elif number == 8:
             opset = _opset(message_of(value)) or opset
         elif number == 14:
             key, text = text_pair(message_of(value))
             _refuse_second(key in metadata, f"value of '{key}' in its metadata")
             metadata[key] = text
+        elif number == 20:
+            foreign.append("training")
         elif number == 25:
-            _walk_function(message_of(value), found)
-    if graph is None:
+            foreign.append("function")
+            functions.append(reader.function(message_of(value)))
+    if graph is None or nodes is None:
         message = "it holds no graph"
         raise ValueError(message)
-    inputs, outputs = _ends(graph, found.weights)
-    operators = dict(found.operators.most_common())
+    nodes.foreign += foreign
+    every = [each for part in (nodes, *functions) for each in _with_bodies(part)]
+    inputs, outputs = _ends(graph, nodes.constants)
     name = " ".join(producer).strip()
-    return GraphFile(opset, name, metadata, inputs, outputs, operators, tuple(found.external))
+    operators, elsewhere = _operators(every), _elsewhere(every)
+    return GraphFile(opset, name, metadata, inputs, outputs, operators, elsewhere), nodes
+
+
+def _with_bodies(graph: GraphNodes) -> Iterator[GraphNodes]:
+    yield graph
+    for body in graph.bodies:
+        yield from _with_bodies(body)
+
+
+def _operators(graphs: Sequence[GraphNodes]) -> dict[str, int]:
+    """Return how many nodes there are of every operator, the most frequent first."""
+    return dict(Counter(node.operator for graph in graphs for node in graph.nodes).most_common())
+
+
+def _elsewhere(graphs: Sequence[GraphNodes]) -> tuple[str, ...]:
+    """Return the files that hold tensors, in the order in which they are first named."""
+    values = [node.constant for graph in graphs for node in graph.nodes]
+    stored = [each for graph in graphs for each in (*graph.constants.values(), *graph.others)]
+    places = [each.place for each in (*values, *stored) if each is not None]
+    return tuple(dict.fromkeys(place.location for place in places if place is not None))
 
 
 def _refuse_second(present: bool, what: str) -> None:
@@ -156,68 +162,6 @@ def _opset(data: Piece) -> int:
         elif number == 2 and isinstance(value, int):
             version = value
     return version if domain in ("", "ai.onnx") else 0
-
-
-def _walk_graph(data: Piece, found: _Found, depth: int) -> None:
-    if depth > _DEEPEST:
-        message = f"graphs are nested more than {_DEEPEST} deep"
-        raise ValueError(message)
-    for number, value in message_fields(data):
-        if number == 1:
-            _node(message_of(value), found, depth)
-        elif number == 5:
-            name = _tensor(message_of(value), found)
-            if depth == 0:
-                found.weights.add(name)
-        elif number == 15:
-            _sparse(message_of(value), found)
-
-
-def _walk_function(data: Piece, found: _Found) -> None:
-    for number, value in message_fields(data):
-        if number == 7:
-            _node(message_of(value), found, 0)
-
-
-def _node(data: Piece, found: _Found, depth: int) -> None:
-    name, domain = "", ""
-    for number, value in message_fields(data):
-        if number == 4:
-            name = text_of(value)
-        elif number == 7:
-            domain = text_of(value)
-        elif number == 5:
-            _attribute(message_of(value), found, depth)
-    found.operators[name if domain in ("", "ai.onnx") else f"{domain}::{name}"] += 1
-
-
-def _attribute(data: Piece, found: _Found, depth: int) -> None:
-    for number, value in message_fields(data):
-        if number in (5, 10):
-            _tensor(message_of(value), found)
-        elif number in (6, 11):
-            _walk_graph(message_of(value), found, depth + 1)
-        elif number in (22, 23):
-            _sparse(message_of(value), found)
-
-
-def _sparse(data: Piece, found: _Found) -> None:
-    for number, value in message_fields(data):
-        if number in (1, 2):
-            _tensor(message_of(value), found)
-
-
-def _tensor(data: Piece, found: _Found) -> str:
-    """Take down where a tensor stands, and return its name."""
-    name = ""
-    for number, value in message_fields(data):
-        if number == 8:
-            name = text_of(value)
-        elif number == 13:
-            key, location = text_pair(message_of(value))
-            if key == "location":
-                found.external[location] = None
-    return name
 
 
 def _ends(

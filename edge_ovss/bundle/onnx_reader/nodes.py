@@ -1,7 +1,6 @@
 """The nodes and constants of an ONNX file, as far as checking them before they run needs.
 
-Bodies of nodes are not followed: a graph of a bundle has none
-(`edge_ovss.bundle.onnx_reader.operators`).
+Weights are stepped over, never copied.
 """
 
 from __future__ import annotations
@@ -10,9 +9,7 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from edge_ovss.bundle.onnx_reader.file import DTYPES, open_graph
 from edge_ovss.bundle.onnx_reader.wire import (
     Piece,
     message_fields,
@@ -22,8 +19,22 @@ from edge_ovss.bundle.onnx_reader.wire import (
     text_pair,
 )
 
-MOST_NODES = 20_000
-"""The largest graphs of ours have about 1,200."""
+DTYPES: Mapping[int, str] = {
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    4: "uint16",
+    5: "int16",
+    6: "int32",
+    7: "int64",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+    12: "uint32",
+    13: "uint64",
+    16: "bfloat16",
+}
+"""Element types by their numbers in onnx.proto3."""
 
 MOST_VALUES = 64
 """Of a tensor whose values are read: shapes, not weights."""
@@ -37,6 +48,7 @@ _FOREIGN_PARTS = {
 }
 _TYPED_DATA = (4, 5, 6, 7, 10, 11)  # floats, int32, texts, int64, doubles, uint64
 _MOST_AXES = 16
+_DEEPEST = 32
 _ITEM_BYTES = {
     "float32": 4,
     "uint8": 1,
@@ -120,93 +132,138 @@ class Node:
 
 @dataclass
 class GraphNodes:
-    """What a graph is made of.
+    """What a graph or a function is made of.
 
     Attributes:
         nodes: In the order of the file.
         constants: Initializers by name.
-        foreign: Parts of the model that no graph of ours has.
+        others: Tensors that are neither an initializer nor the value of a node: those of lists and
+            sparse ones.
+        bodies: Graphs in nodes.
+        foreign: Parts of the graph that no graph of ours has.
     """
 
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, Constant] = field(default_factory=dict)
+    others: list[Constant] = field(default_factory=list)
+    bodies: list[GraphNodes] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
 
-def read_graph_nodes(path: Path) -> GraphNodes:
-    """Read the nodes of an ONNX file.
+class NodeReader:
+    """Reads the graphs and functions of one model, within one limit.
 
-    Raises:
-        ArtifactError: It cannot be read, is no ONNX file, or has too many nodes.
+    Args:
+        most: Nodes that may be read in all, and tensors.
     """
-    found = GraphNodes()
-    with open_graph(path) as data:
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._read = {"nodes": 0, "tensors": 0}
+
+    def graph(self, data: Piece, *, depth: int = 0) -> GraphNodes:
+        """Read a GraphProto, and the graphs in its nodes.
+
+        Raises:
+            ValueError: It is no GraphProto, or holds too much, too deep or a tensor twice.
+        """
+        if depth > _DEEPEST:
+            message = f"graphs are nested more than {_DEEPEST} deep"
+            raise ValueError(message)
+        found = GraphNodes()
+        for number, value in message_fields(data):
+            if number == 1:
+                found.nodes.append(self._node(message_of(value), found, depth))
+            elif number == 5:
+                self._keep(self._tensor(message_of(value)), found)
+            elif number == 15:
+                found.foreign.append("sparse tensor")
+                found.others += self._sparse(message_of(value))
+        return found
+
+    def function(self, data: Piece) -> GraphNodes:
+        """Read a FunctionProto.
+
+        Raises:
+            ValueError: As `graph`.
+        """
+        found = GraphNodes()
         for number, value in message_fields(data):
             if number == 7:
-                _graph(message_of(value), found)
-            elif number == 20:
-                found.foreign.append("training")
-            elif number == 25:
-                found.foreign.append("function")
-    return found
+                found.nodes.append(self._node(message_of(value), found, 0))
+        return found
 
+    def _keep(self, tensor: Constant, found: GraphNodes) -> None:
+        if tensor.name in found.constants:
+            message = f"it holds the tensor '{tensor.name}' twice"
+            raise ValueError(message)
+        found.constants[tensor.name] = tensor
 
-def _graph(data: Piece, found: GraphNodes) -> None:
-    for number, value in message_fields(data):
+    def _count(self, what: str) -> None:
+        self._read[what] += 1
+        if self._read[what] > self._most:
+            message = f"it has more than {self._most} {what}"
+            raise ValueError(message)
+
+    def _node(self, data: Piece, found: GraphNodes, depth: int) -> Node:
+        self._count("nodes")
+        texts: dict[int, list[str]] = {1: [], 2: [], 4: [], 7: []}
+        numbers: dict[str, tuple[int, ...]] = {}
+        constant, parts = None, []
+        for number, value in message_fields(data):
+            if number in texts:
+                texts[number].append(text_of(value))
+            elif number == 5:
+                given = _Attribute()
+                for key, part in message_fields(message_of(value)):
+                    self._take(given, key, part, found, depth)
+                numbers[given.name] = tuple(given.numbers)
+                constant = given.tensor or constant
+                parts += given.parts
+        name, domain = "".join(texts[4]), "".join(texts[7])
+        operator = name if domain in ("", "ai.onnx") else f"{domain}::{name}"
+        return Node(operator, tuple(texts[1]), tuple(texts[2]), numbers, constant, tuple(parts))
+
+    def _take(
+        self, given: _Attribute, number: int, value: int | Piece, found: GraphNodes, depth: int
+    ) -> None:
+        """Take in one field of an attribute; what else it holds goes to `found`."""
         if number == 1:
-            found.nodes.append(_node(message_of(value)))
-            if len(found.nodes) > MOST_NODES:
-                message = f"it has more than {MOST_NODES} nodes"
-                raise ValueError(message)
-        elif number == 5:
-            tensor = _tensor(message_of(value))
-            if tensor.name in found.constants:
-                message = f"it holds the tensor '{tensor.name}' twice"
-                raise ValueError(message)
-            found.constants[tensor.name] = tensor
-        elif number == 15:
-            found.foreign.append("sparse tensor")
-
-
-def _node(data: Piece) -> Node:
-    texts: dict[int, list[str]] = {1: [], 2: [], 4: [], 7: []}
-    numbers: dict[str, tuple[int, ...]] = {}
-    constant, parts = None, []
-    for number, value in message_fields(data):
-        if number in texts:
-            texts[number].append(text_of(value))
-        elif number == 5:
-            name, given, tensor, part = _attribute(message_of(value))
-            numbers[name] = given
-            constant = tensor or constant
-            parts += part
-    name, domain = "".join(texts[4]), "".join(texts[7])
-    operator = name if domain in ("", "ai.onnx") else f"{domain}::{name}"
-    return Node(operator, tuple(texts[1]), tuple(texts[2]), numbers, constant, tuple(parts))
-
-
-def _attribute(data: Piece) -> tuple[str, tuple[int, ...], Constant | None, list[str]]:
-    """Return name, integers, tensor and foreign parts of an attribute."""
-    name, tensor = "", None
-    numbers: list[int] = []
-    parts: list[str] = []
-    for number, value in message_fields(data):
-        if number == 1:
-            name = text_of(value)
+            given.name = text_of(value)
         elif number in (3, 8):
-            numbers += packed_numbers(value)
+            given.numbers += packed_numbers(value)
         elif number == 5:
-            tensor = _tensor(message_of(value))
+            given.tensor = self._tensor(message_of(value))
         elif number in _FOREIGN_PARTS:
-            parts.append(_FOREIGN_PARTS[number])
-    return name, tuple(numbers), tensor, parts
+            given.parts.append(_FOREIGN_PARTS[number])
+            if number == 10:
+                found.others.append(self._tensor(message_of(value)))
+            elif number in (6, 11):
+                found.bodies.append(self.graph(message_of(value), depth=depth + 1))
+            else:
+                found.others += self._sparse(message_of(value))
+
+    def _sparse(self, data: Piece) -> list[Constant]:
+        """Return the values and the places of a SparseTensorProto."""
+        fields = message_fields(data)
+        return [self._tensor(message_of(value)) for number, value in fields if number in (1, 2)]
+
+    def _tensor(self, data: Piece) -> Constant:
+        self._count("tensors")
+        found = _Tensor()
+        for number, value in message_fields(data):
+            found.take(number, value)
+        return found.constant()
 
 
-def _tensor(data: Piece) -> Constant:
-    found = _Tensor()
-    for number, value in message_fields(data):
-        found.take(number, value)
-    return found.constant()
+@dataclass
+class _Attribute:
+    """An AttributeProto as far as it has been read."""
+
+    name: str = ""
+    numbers: list[int] = field(default_factory=list)
+    tensor: Constant | None = None
+    parts: list[str] = field(default_factory=list)
 
 
 @dataclass
