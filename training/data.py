@@ -183,4 +183,5 @@ def _darken(image: Image, random: np.random.Generator) -> Image:
     gamma = random.uniform(0.8, 1.3)
     noise = random.normal(0, random.uniform(0, 8), image.shape)
     dim = 255 * (image / 255.0) ** gamma * light + noise
-    return np.clip(dim, 0, 255).astype(np.uint8)
+    darkened: npt.NDArray[np.uint8] = np.clip(dim, 0, 255).astype(np.uint8)
+    return darkened

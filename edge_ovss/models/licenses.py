@@ -21,13 +21,17 @@ _STATED = "(stated by the checkpoint)"
 _NOTHING = "none"  # there is nothing to license
 _OPENAI = "MIT (OpenAI's CLIP, from open_clip)"
 
+_OF_THIS_PROJECT = {
+    "weights": "Apache-2.0 (trained by this project)",
+    "text_encoder": "Apache-2.0 (trained by this project)",
+    "training_data": "CamVid (research use) and procedural scenes",
+}
+
 # Files of which more is known than they state, by sha256.
 _KNOWN: dict[str, dict[str, str]] = {
-    "f507d49b949fbbf14a0e835105884b90d741d673cea85cf032eeb4474c1ebe29": {
-        "weights": "Apache-2.0 (trained by this project)",
-        "text_encoder": "Apache-2.0 (trained by this project)",
-        "training_data": "CamVid (research use) and procedural scenes",
-    },
+    # The weights of the package, and those before them.
+    "fb9362d4fb99c431b606ab8b554fae17c63eb6cd8b2a06cbfee47404075bdb70": _OF_THIS_PROJECT,
+    "f507d49b949fbbf14a0e835105884b90d741d673cea85cf032eeb4474c1ebe29": _OF_THIS_PROJECT,
 }
 
 
