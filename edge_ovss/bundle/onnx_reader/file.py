@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,14 +97,13 @@ def read_graph(path: Path, *, most: int = MOST_NODES) -> tuple[GraphFile, GraphN
 
 def _model(data: Piece, reader: NodeReader) -> tuple[GraphFile, GraphNodes]:
     metadata, opset, producer = {}, 0, ["", ""]
-    graph, nodes, functions, foreign = None, None, [], []
+    nodes, functions, foreign = None, [], []
     for number, value in message_fields(data):
         if number in (2, 3):
             producer[number - 2] = text_of(value)
         elif number == 7:
-            _refuse_second(graph is not None, "graph")
-            graph = message_of(value)
-            nodes = reader.graph(graph)
+            _refuse_second(nodes is not None, "graph")
+            nodes = reader.graph(message_of(value))
         elif number == 8:
             opset = _opset(message_of(value)) or opset
         elif number == 14:
@@ -116,12 +115,12 @@ def _model(data: Piece, reader: NodeReader) -> tuple[GraphFile, GraphNodes]:
         elif number == 25:
             foreign.append("function")
             functions.append(reader.function(message_of(value)))
-    if graph is None or nodes is None:
+    if nodes is None:
         message = "it holds no graph"
         raise ValueError(message)
     nodes.foreign += foreign
     every = [each for part in (nodes, *functions) for each in _with_bodies(part)]
-    inputs, outputs = _ends(graph, nodes.constants)
+    inputs, outputs = _inputs(nodes), tuple(map(_tensor_info, nodes.outputs))
     name = " ".join(producer).strip()
     operators, elsewhere = _operators(every), _elsewhere(every)
     return GraphFile(opset, name, metadata, inputs, outputs, operators, elsewhere), nodes
@@ -164,17 +163,10 @@ def _opset(data: Piece) -> int:
     return version if domain in ("", "ai.onnx") else 0
 
 
-def _ends(
-    graph: Piece, weights: Collection[str]
-) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-    """Return the inputs that are not weights, and the outputs."""
-    inputs, outputs = [], []
-    for number, value in message_fields(graph):
-        if number == 11:
-            inputs.append(_tensor_info(message_of(value)))
-        elif number == 12:
-            outputs.append(_tensor_info(message_of(value)))
-    return tuple(item for item in inputs if item.name not in weights), tuple(outputs)
+def _inputs(graph: GraphNodes) -> tuple[TensorInfo, ...]:
+    """Return the inputs that are not weights."""
+    inputs = map(_tensor_info, graph.inputs)
+    return tuple(each for each in inputs if each.name not in graph.constants)
 
 
 def _tensor_info(data: Piece) -> TensorInfo:

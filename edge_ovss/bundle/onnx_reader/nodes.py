@@ -139,6 +139,8 @@ class GraphNodes:
         constants: Initializers by name.
         others: Tensors that are neither an initializer nor the value of a node: those of lists and
             sparse ones.
+        inputs: ValueInfoProtos of the inputs, as they stand in the file.
+        outputs: Those of the outputs.
         bodies: Graphs in nodes.
         foreign: Parts of the graph that no graph of ours has.
     """
@@ -146,6 +148,8 @@ class GraphNodes:
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, Constant] = field(default_factory=dict)
     others: list[Constant] = field(default_factory=list)
+    inputs: list[Piece] = field(default_factory=list)
+    outputs: list[Piece] = field(default_factory=list)
     bodies: list[GraphNodes] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
@@ -176,6 +180,10 @@ class NodeReader:
                 found.nodes.append(self._node(message_of(value), found, depth))
             elif number == 5:
                 self._keep(self._tensor(message_of(value)), found)
+            elif number == 11:
+                found.inputs.append(message_of(value))
+            elif number == 12:
+                found.outputs.append(message_of(value))
             elif number == 15:
                 found.foreign.append("sparse tensor")
                 found.others += self._sparse(message_of(value))
