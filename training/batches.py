@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 from data import Augmentation, CamVid, Sample, Streets
+from paste import cut_poles, paste
 from torch import Tensor
 from vocabularies import joint_labels
 
@@ -20,6 +21,7 @@ class Batches:
         augmentation: What is done to each picture.
         random: Where the draws come from.
         real: Share of a batch that is of CamVid.
+        pasted: Share of CamVid pictures that get more poles (`paste`).
     """
 
     def __init__(
@@ -30,9 +32,11 @@ class Batches:
         augmentation: Augmentation,
         random: np.random.Generator,
         real: float = 0.5,
+        pasted: float = 0.0,
     ) -> None:
         self.camvid, self.streets, self.real = camvid, streets, real
         self.augmentation, self.random = augmentation, random
+        self.pasted, self.poles = pasted, cut_poles(camvid.samples) if pasted else []
         self._worker = ThreadPoolExecutor(1)
         self._next: Future[tuple[Tensor, Tensor]] | None = None
 
@@ -54,4 +58,6 @@ class Batches:
 
     def _one(self, source: CamVid | Streets) -> Sample:
         sample = source[int(self.random.integers(len(source)))]
+        if sample.camvid and self.random.random() < self.pasted:
+            sample = paste(sample, self.poles, self.random)
         return self.augmentation(sample, self.random)

@@ -280,6 +280,8 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--fine", action="store_true", help="compare labels at half of the stride")
     parser.add_argument("--dark", type=float, default=0.0, help="share of darkened pictures")
+    parser.add_argument("--thin", type=float, default=0.0, help="share of crops at thin things")
+    parser.add_argument("--paste", type=float, default=0.0, help="share of CamVid with more poles")
     parser.add_argument("--part", choices=("all", "trunk", "decoder"), default="all")
     parser.add_argument("--scenes", type=int, default=3000, help="procedural scenes, seeds from 0")
     parser.add_argument("--real", type=float, default=0.5, help="share of CamVid in a batch")
@@ -346,9 +348,10 @@ def main() -> None:
     batches = Batches(
         camvid=CamVid(args.camvid, "train"),
         streets=Streets(0, args.scenes),
-        augmentation=Augmentation(height, width, recipe.scales, args.jitter, args.dark),
+        augmentation=Augmentation(height, width, recipe.scales, args.jitter, args.dark, args.thin),
         random=random,
         real=args.real,
+        pasted=args.paste,
     )
     train(trainer, batches, out=args.out, val=CamVid(args.camvid, "val"), every=args.every)
 

@@ -182,6 +182,67 @@ def test_dense_features_that_resemble_absent_words_cost_more() -> None:
     assert losses.alignment_loss(mixed, words, shares, offer) > 0.1
 
 
+def test_dense_features_keep_a_trace_of_what_is_elsewhere_in_the_picture() -> None:
+    losses, make_offer = program("losses"), program("vocabularies").make_offer
+
+    offer = make_offer(["sky", "road", "sofa"], ["sky", "road", None])
+    labels = torch.zeros(1, 8, 16, dtype=torch.int64)
+    labels[:, :, 8:] = 2
+    shares = losses.block_shares(labels, stride=8)
+    words = torch.eye(3, 4)
+
+    def loss(other: float, absent: float) -> float:
+        left, right = [1.0, other, absent, 0.0], [other, 1.0, absent, 0.0]
+        dense = torch.tensor([left, right]).T.view(1, 4, 1, 2)
+        return float(losses.alignment_loss(dense, words, shares, offer))
+
+    assert loss(0.25, 0.0) < 0.01
+    assert loss(0.25, 0.0) < loss(0.0, 0.0) - 0.1
+    assert loss(0.25, 0.25) > loss(0.25, 0.0) + 0.1
+
+
+def test_crops_are_laid_around_thin_things_of_camvid_where_that_is_asked() -> None:
+    data = program("data")
+
+    labels = np.zeros((360, 480), np.uint8)
+    labels[100:110, 300:302] = data.CAMVID_CLASSES.index("pole")
+    image = np.zeros((360, 480, 3), np.uint8)
+    change = data.Augmentation(64, 96, (1.0, 1.0), thin=1.0)
+
+    def found(labels: Any, *, camvid: bool) -> int:  # noqa: ANN401
+        sample = data.Sample(image, labels, camvid=camvid)
+        results = [change(sample, np.random.default_rng(seed)) for seed in range(20)]
+        return sum(bool((result.labels == 2).any()) for result in results)
+
+    # Scaling may drop a pixel at the very edge of a crop.
+    assert found(labels, camvid=True) >= 18
+    assert found(labels, camvid=False) < 10
+    assert found(np.zeros_like(labels), camvid=True) == 0
+
+
+def test_pasted_poles_are_labelled_where_they_are_seen() -> None:
+    data, pasting = program("data"), program("paste")
+
+    source = np.zeros((120, 160), np.uint8)
+    source[20:100, 70:76] = 2
+    source[20:40, 10:12] = 2  # too short
+    source[60:120, 100:150] = 2  # too wide
+    red = np.zeros((120, 160, 3), np.uint8)
+    red[source == 2] = (255, 0, 0)
+    poles = pasting.cut_poles([data.Sample(red, source, camvid=True)])
+    assert [(pole.mask.shape, pole.foot) for pole in poles] == [((80, 6), 100)]
+
+    empty = data.Sample(np.zeros((120, 160, 3), np.uint8), np.ones((120, 160), np.uint8), True)
+    for seed in range(5):
+        result = pasting.paste(empty, poles, np.random.default_rng(seed))
+        pole = result.labels == 2
+        assert 100 < pole.sum() < 3000
+        assert set(np.unique(result.labels)) == {1, 2}
+        assert result.image[..., 0][pole].mean() > 10 * result.image[..., 0][~pole].mean()
+    assert (empty.image == 0).all()
+    assert (empty.labels == 1).all()
+
+
 def test_a_mistake_at_a_boundary_costs_more_where_that_is_asked() -> None:
     losses, make_offer = program("losses"), program("vocabularies").make_offer
 
