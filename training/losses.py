@@ -14,8 +14,12 @@ from edge_ovss.models.sed import SedMaps
 _STREET_WEIGHTS = (0.8, 0.8, 0.8, 1.1, 1.1, 1.0, 1.2, 1.6, 1.6, 1.6, 1.6, 1.0, 1.1, 1.1, 1.6, 1.6)
 _CAMVID_WEIGHTS = (0.8, 0.8, 4.0, 0.8, 1.1, 1.0, 2.0, 1.4, 1.1, 2.2, 2.0)
 
-# Share of a picture at which a category counts half as present.
+# Share of a picture from which on a category occurs in it, for the dense features.
 _LITTLE = 0.002
+# Share of a picture at which a category counts half as present, for the rejection heads.
+_TRACE = 0.0002
+# A thing that fills this part of a block is all that the block is about, for the rejection heads.
+_FILLS = 0.1
 # Weight of squared similarities with absent words, and of what words of the picture lack.
 _SPREAD = 15.0
 # Similarity that a word has everywhere in a picture where it occurs; the likest of 120 absent
@@ -123,7 +127,7 @@ def head_loss(
 ) -> Tensor:
     """Binary cross-entropy of a rejection head: does the category occur in the block?
 
-    A thin thing fills little of a block and must not be rejected, so shares count four times.
+    A thin thing fills little of a block and must not be rejected, so shares count ten times.
     A category that is elsewhere in the picture comes second: then the places of the top k that no
     category of the block needs go to the same few categories everywhere, and few survive. So they
     do where the logits of absent words are flat.
@@ -133,14 +137,14 @@ def head_loss(
         shares: float32 [B, LABELS, h, w].
         offer: The T words.
         elsewhere: Target for a category that is in the picture, but not in the block; half of it
-            where the category covers 0.2 % of the picture.
+            where the category covers 0.02 % of the picture.
         flat: Weight of the variance over the picture of absent words' logits.
     """
     target = torch.einsum("tl,blhw->bthw", offer.covers, shares)
     unsure = torch.einsum("tl,blhw->bthw", offer.unsure, shares)
     present = target.mean((2, 3))
-    second = elsewhere * present / (present + _LITTLE)
-    target = torch.maximum((4 * target).clamp_max(1), second[..., None, None])
+    second = elsewhere * present / (present + _TRACE)
+    target = torch.maximum((target / _FILLS).clamp_max(1), second[..., None, None])
     each = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     loss = (each * (unsure < 0.05) * (1 + 3 * target)).mean()
     absent = (present + unsure.mean((2, 3))) == 0

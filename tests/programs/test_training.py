@@ -243,6 +243,16 @@ def test_pasted_poles_are_labelled_where_they_are_seen() -> None:
     assert (empty.labels == 1).all()
 
 
+def test_a_blend_lies_between_its_two_models() -> None:
+    blend = program("blend").blend
+
+    first = {"a": torch.tensor([0.0, 4.0]), "count": torch.tensor(3)}
+    second = {"a": torch.tensor([4.0, 0.0]), "count": torch.tensor(5)}
+    assert blend(first, second, 0.75)["a"].tolist() == [3.0, 1.0]
+    assert blend(first, second, 0.0)["a"].tolist() == [0.0, 4.0]
+    assert blend(first, second, 0.75)["count"] == 5
+
+
 def test_a_mistake_at_a_boundary_costs_more_where_that_is_asked() -> None:
     losses, make_offer = program("losses"), program("vocabularies").make_offer
 
