@@ -104,7 +104,7 @@ def overlap_loss(logits: Tensor, shares: Tensor, offer: Offer) -> Tensor:
     size = answer.sum((2, 3)) + target.sum((2, 3))
     occurs = (target.sum((2, 3)) > 1).float()
     # Thin things count more here too.
-    occurs = occurs * (offer.covers.to(shares.device) * label_weights().to(shares.device)).amax(1)
+    occurs = occurs * (offer.covers * label_weights().to(shares.device)).amax(1)
     return ((1 - (2 * both + 1) / (size + 1)) * occurs).sum() / occurs.sum().clamp_min(1)
 
 
@@ -168,9 +168,10 @@ def alignment_loss(dense: Tensor, words: Tensor, shares: Tensor, offer: Offer) -
         offer: The T words.
     """
     likeness = torch.einsum("bdhw,td->bthw", F.normalize(dense, dim=1), words)
-    absent = torch.einsum("tl,bl->bt", offer.covers + offer.unsure, shares.mean((2, 3))) == 0
+    present = shares.mean((2, 3))
+    absent = torch.einsum("tl,bl->bt", offer.covers + offer.unsure, present) == 0
     spread = (likeness.square().mean((2, 3)) * absent).sum() / absent.sum().clamp_min(1)
-    occurs = torch.einsum("tl,bl->bt", offer.covers, shares.mean((2, 3))) > _LITTLE
+    occurs = torch.einsum("tl,bl->bt", offer.covers, present) > _LITTLE
     lacks = (_CONTEXT - likeness).clamp_min(0).square().mean((2, 3))
     spread = spread + (lacks * occurs).sum() / occurs.sum().clamp_min(1)
     logits = likeness / 0.07

@@ -213,7 +213,8 @@ def train(trainer: Trainer, batches: Batches, *, out: Path, val: CamVid, every: 
     table = word_table(trainer.trainee)
 
     def words_of(offer: Offer) -> Worded:
-        return Worded(offer, torch.stack([table[w] for w in offer.words]).to(trainer.device))
+        embedded = torch.stack([table[w] for w in offer.words]).to(trainer.device)
+        return Worded(offer.to(trainer.device), embedded)
 
     scenes = Streets(FIRST_HELD_OUT_SEED, 20)
     mean, marked = 0.0, time.monotonic()

@@ -33,6 +33,10 @@ class Offer:
     covers: Tensor
     unsure: Tensor
 
+    def to(self, device: str) -> Offer:
+        """The same words, with what they cover on another device."""
+        return Offer(self.words, self.covers.to(device), self.unsure.to(device))
+
 
 class Offers:
     """Draws vocabularies.

@@ -59,6 +59,13 @@ def test_absent_words_cover_nothing_and_every_label_has_a_word() -> None:
     assert (offer.covers + offer.unsure).sum(0).min() >= 1
 
 
+def test_all_of_an_offer_moves_to_the_device_of_the_pictures() -> None:
+    offer = program("vocabularies").make_offer(["sky", "sofa"], ["sky", None]).to("meta")
+
+    assert offer.words == ("sky", "sofa")
+    assert offer.covers.device.type == offer.unsure.device.type == "meta"
+
+
 def test_unnamed_category_counts_for_its_relative() -> None:
     make_offer = program("vocabularies").make_offer
 
