@@ -12,7 +12,7 @@ from edge_ovss.models.sed import SedMaps
 # Weight of a pixel by its label: rare and thin things count more.
 # In the order of STREET_CLASSES, then of CAMVID_CLASSES.
 _STREET_WEIGHTS = (0.8, 0.8, 0.8, 1.1, 1.1, 1.0, 1.2, 1.6, 1.6, 1.6, 1.6, 1.0, 1.1, 1.1, 1.6, 1.6)
-_CAMVID_WEIGHTS = (0.8, 0.8, 4.0, 0.8, 1.1, 1.0, 2.0, 1.4, 1.1, 2.2, 2.0)
+_CAMVID_WEIGHTS = (0.8, 0.8, 6.0, 0.8, 1.1, 1.0, 2.0, 1.4, 1.1, 2.2, 2.0)
 
 # Share of a picture from which on a category occurs in it, for the dense features.
 _LITTLE = 0.002

@@ -14,6 +14,8 @@ _POLE = CAMVID_CLASSES.index("pole")
 _SHORTEST = 40
 # A pole's foot stays about where it was: rows that it may move up or down, as a share of its own.
 _SHIFT = 0.1
+# Logarithm of how much a pole is made higher at most than it is made wider.
+_TALLER = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def _pieces(sample: Sample) -> list[Piece]:
 
 
 def paste(sample: Sample, pieces: Sequence[Piece], random: np.random.Generator) -> Sample:
-    """Paste one to three poles, mirrored and smaller or larger at random, at random columns."""
+    """Paste one to three poles, mirrored and resized at random, at random columns."""
     image, labels = sample.image.copy(), sample.labels.copy()
     for _ in range(int(random.integers(1, 4))):
         piece = _vary(pieces[int(random.integers(len(pieces)))], random)
@@ -72,7 +74,9 @@ def paste(sample: Sample, pieces: Sequence[Piece], random: np.random.Generator) 
 def _vary(piece: Piece, random: np.random.Generator) -> Piece:
     scale = float(np.exp(random.uniform(np.log(0.6), np.log(1.3))))
     height, width = piece.mask.shape
-    size = (max(round(width * scale), 2), max(round(height * scale), 8))
+    # Upper ends in front of trees and houses are what is missed most.
+    taller = scale * float(np.exp(random.uniform(0, _TALLER)))
+    size = (max(round(width * scale), 2), max(round(height * taller), 8))
     image = cv2.resize(piece.image, size, interpolation=cv2.INTER_AREA)
     mask = cv2.resize(piece.mask, size, interpolation=cv2.INTER_NEAREST)
     if random.random() < 0.5:

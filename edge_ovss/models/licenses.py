@@ -30,6 +30,7 @@ _OF_THIS_PROJECT = {
 # Files of which more is known than they state, by sha256.
 _KNOWN: dict[str, dict[str, str]] = {
     # The weights of the package, and those before them.
+    "b1810b805bfe165d39dbade998dd2a2c8814edd332ec1fd5deea46383a315c7d": _OF_THIS_PROJECT,
     "9273904014683476d5aa8fa52e64d65fa35b3c1b53af2626c90edfd2b0a1ac99": _OF_THIS_PROJECT,
     "fb9362d4fb99c431b606ab8b554fae17c63eb6cd8b2a06cbfee47404075bdb70": _OF_THIS_PROJECT,
     "f507d49b949fbbf14a0e835105884b90d741d673cea85cf032eeb4474c1ebe29": _OF_THIS_PROJECT,

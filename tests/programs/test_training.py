@@ -230,16 +230,16 @@ def test_crops_are_laid_around_thin_things_of_camvid_where_that_is_asked() -> No
 def test_pasted_poles_are_labelled_where_they_are_seen() -> None:
     data, pasting = program("data"), program("paste")
 
-    source = np.zeros((120, 160), np.uint8)
-    source[20:100, 70:76] = 2
+    source = np.zeros((220, 160), np.uint8)
+    source[120:200, 70:76] = 2
     source[20:40, 10:12] = 2  # too short
-    source[60:120, 100:150] = 2  # too wide
-    red = np.zeros((120, 160, 3), np.uint8)
+    source[160:220, 100:150] = 2  # too wide
+    red = np.zeros((220, 160, 3), np.uint8)
     red[source == 2] = (255, 0, 0)
     poles = pasting.cut_poles([data.Sample(red, source, camvid=True)])
-    assert [(pole.mask.shape, pole.foot) for pole in poles] == [((80, 6), 100)]
+    assert [(pole.mask.shape, pole.foot) for pole in poles] == [((80, 6), 200)]
 
-    empty = data.Sample(np.zeros((120, 160, 3), np.uint8), np.ones((120, 160), np.uint8), True)
+    empty = data.Sample(np.zeros((220, 160, 3), np.uint8), np.ones((220, 160), np.uint8), True)
     for seed in range(5):
         result = pasting.paste(empty, poles, np.random.default_rng(seed))
         pole = result.labels == 2
@@ -248,6 +248,17 @@ def test_pasted_poles_are_labelled_where_they_are_seen() -> None:
         assert result.image[..., 0][pole].mean() > 10 * result.image[..., 0][~pole].mean()
     assert (empty.image == 0).all()
     assert (empty.labels == 1).all()
+
+
+def test_pasted_poles_are_made_higher_but_not_wider() -> None:
+    pasting, random = program("paste"), np.random.default_rng(0)
+    piece = pasting.Piece(np.zeros((100, 20, 3), np.uint8), np.ones((100, 20), np.uint8), 200)
+    shapes = np.asarray([pasting._vary(piece, random).mask.shape for _ in range(200)], float)
+    widths, slimness = shapes[:, 1] / 20, shapes[:, 0] / shapes[:, 1] / 5
+    assert 0.58 < widths.min() < 0.65
+    assert 1.2 < widths.max() < 1.32
+    assert 0.94 < slimness.min() < 1.05
+    assert 1.5 < slimness.max() < 1.75
 
 
 def test_a_blend_lies_between_its_two_models() -> None:
