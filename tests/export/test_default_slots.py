@@ -14,7 +14,7 @@ from edge_ovss.export import ExportOptions, export_bundle
 from edge_ovss.models.catalogue import CATALOGUE
 from edge_ovss.vocabulary import Vocabulary
 
-MEASURED = (52, 52, 52)
+MEASURED = (40, 40, 40)
 SIX = (6, 6, 6)
 
 
@@ -29,8 +29,8 @@ SIX = (6, 6, 6)
         ({"weights": "embedded"}, 847, (88, 84, 84), False),
         ({"weights": "embedded"}, 848, DEFAULT_SLOTS, True),
         # Fewer words than slots: nothing can overflow.
-        ({}, 53, MEASURED, False),
-        ({}, 52, MEASURED, False),
+        ({}, 41, MEASURED, False),
+        ({}, 40, MEASURED, False),
         ({}, 20, (20, 20, 20), False),
         ({}, 1, (1, 1, 1), False),
         # Other weights, other models.
