@@ -95,10 +95,17 @@ class Pixels:
 
     @classmethod
     def read(cls, bundle: Path, data: str, same: Mapping[str, str]) -> Pixels:
-        """Segment a data set, in which `same` has the word of a list by the name of a class."""
+        """Segment a data set, in which `same` has the word of a list by the name of a class.
+
+        Raises:
+            SystemExit: The bundle does not output its scores.
+        """
         dataset = open_dataset(data, layout="folder")
         scores, truths = [], []
         with Segmenter.open(bundle) as segmenter:
+            if "scores" not in segmenter.bundle.manifest.output.outputs:
+                message = f"'{bundle}' has no scores. Export it with --outputs labels,scores."
+                raise SystemExit(message)
             words = segmenter.bundle.vocabulary
             known = {name: word for name, word in same.items() if word in words.outputs}
             named = tuple(known.get(name, name) for name in dataset.classes or ())

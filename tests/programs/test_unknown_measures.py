@@ -86,3 +86,17 @@ def test_the_program_prints_a_line_for_every_measure(
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.endswith("tiny.ovss")
     assert [line.split(" | ")[0] for line in lines] == list(measures.MEASURES)
+
+
+def test_a_bundle_without_scores_is_refused(
+    measures: Any,  # noqa: ANN401
+    make_bundle: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    for folder in ("images", "labels"):
+        assert cv2.imwrite(str(tmp_path / folder / "a.png"), np.zeros((9, 12), np.uint8))
+    (tmp_path / "classes.txt").write_text("thing0\nthing1\n")
+    with pytest.raises(SystemExit, match=r"has no scores\. Export it with --outputs labels,scores"):
+        measures.Pixels.read(make_bundle(outputs=2), str(tmp_path), {})
