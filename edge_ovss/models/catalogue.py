@@ -97,9 +97,9 @@ CATALOGUE: tuple[FamilyEntry, ...] = (
         slots={
             "sed-tiny": {
                 150: (40, 40, 40),
-                171: (64, 64, 64),
-                459: (80, 80, 80),
-                847: (88, 84, 84),
+                171: (48, 48, 48),
+                459: (60, 60, 60),
+                847: (72, 68, 68),
             }
         },
         # On five lists of words and 62 of CamVid's train images (docs/unknown.md).

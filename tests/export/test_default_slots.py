@@ -23,10 +23,10 @@ SIX = (6, 6, 6)
     [
         ({}, 150, MEASURED, False),
         # A longer list keeps more classes; for the longest nothing was measured.
-        ({"weights": "embedded"}, 151, (64, 64, 64), False),
-        ({"weights": "embedded"}, 171, (64, 64, 64), False),
-        ({"weights": "embedded"}, 172, (80, 80, 80), False),
-        ({"weights": "embedded"}, 847, (88, 84, 84), False),
+        ({"weights": "embedded"}, 151, (48, 48, 48), False),
+        ({"weights": "embedded"}, 171, (48, 48, 48), False),
+        ({"weights": "embedded"}, 172, (60, 60, 60), False),
+        ({"weights": "embedded"}, 847, (72, 68, 68), False),
         ({"weights": "embedded"}, 848, DEFAULT_SLOTS, True),
         # Fewer words than slots: nothing can overflow.
         ({}, 41, MEASURED, False),
